@@ -1,0 +1,1 @@
+"""Gauge files and live lattice objects to and from `links` tensors."""

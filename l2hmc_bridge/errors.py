@@ -1,0 +1,37 @@
+"""Every error this package raises on purpose; one root, so that a host can catch one name."""
+
+
+class BridgeError(Exception):
+    """Root of all errors; the message is one line: what, expected, found, and the way out."""
+
+
+class FormatError(BridgeError):
+    """A file is not what its format asks for: magic, size, header, record or XML."""
+
+
+class VerificationError(BridgeError):
+    """A file was read, but a check (checksum, plaquette, determinant, ...) does not fit."""
+
+
+class LayoutError(BridgeError):
+    """A tensor or array has the wrong shape, dtype or axis order."""
+
+
+class ActionError(BridgeError):
+    """An action, coupling or group that the caller cannot serve."""
+
+
+class BundleError(BridgeError):
+    """A sampler bundle is missing something, altered, of an unknown version or unproved."""
+
+
+class ConfigError(BridgeError):
+    """A training or sampling configuration has an unknown key, a wrong type or value."""
+
+
+class StreamError(BridgeError):
+    """An output stream is locked, already there, incomplete or does not fit the request."""
+
+
+class StatisticsError(BridgeError):
+    """Too few or too correlated samples for the number asked for."""

@@ -1,0 +1,81 @@
+"""The only place where an axis is named: conversion of any array to and from `links`."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from l2hmc_bridge.errors import LayoutError
+
+AXES = ("batch", "direction", "t", "x", "y", "z", "row", "column")
+DIRECTIONS = ("t", "x", "y", "z")  # links[:, 0] points in time
+SITE_AXES = (2, 3, 4, 5)  # the axis of links along which direction mu runs is SITE_AXES[mu]
+
+# What NERSC, ILDG, SciDAC and MILC store, slowest axis first.
+FILE_AXES = ("t", "z", "y", "x", "direction", "row", "column")
+FILE_DIRECTIONS = ("x", "y", "z", "t")
+
+
+def to_links(array: NDArray, axes: Sequence[str], directions: Sequence[str]) -> Tensor:
+    """Complex array with named `axes` and direction order -> links [Nb,4,Nt,Nx,Ny,Nz,3,3].
+
+    A missing "batch" axis becomes Nb = 1; the result is contiguous complex128. Raises LayoutError.
+    """
+    _check(array.ndim, axes, directions)
+    if "batch" not in axes:
+        array, axes = array[None], ("batch", *axes)
+    array = array.transpose([list(axes).index(name) for name in AXES])
+    order = [list(directions).index(name) for name in DIRECTIONS]
+    if order != [0, 1, 2, 3]:
+        array = array[:, order]
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=np.complex128))
+
+
+def from_links(links: Tensor, axes: Sequence[str], directions: Sequence[str]) -> NDArray:
+    """Inverse of `to_links`; without a "batch" axis in `axes`, Nb must be 1. Raises LayoutError."""
+    check_links(links)
+    array = links.detach().cpu().numpy()
+    order = [DIRECTIONS.index(name) for name in directions]
+    names = list(AXES)
+    if "batch" not in axes:
+        if array.shape[0] != 1:
+            raise LayoutError(f"links: expected one configuration, found {array.shape[0]}")
+        array, names = array[0], names[1:]
+    _check(array.ndim, axes, directions)
+    array = np.take(array, order, axis=names.index("direction"))
+    return np.ascontiguousarray(array.transpose([names.index(name) for name in axes]))
+
+
+def check_links(links: Tensor) -> None:
+    """Raise LayoutError unless `links` is complex [Nb,4,Nt,Nx,Ny,Nz,3,3]."""
+    if links.ndim != 8 or links.shape[1] != 4 or links.shape[-2:] != (3, 3):
+        raise LayoutError(
+            f"links: expected [Nb,4,Nt,Nx,Ny,Nz,3,3], found {list(links.shape)}"
+        )
+    if not links.is_complex():
+        raise LayoutError(f"links: expected complex numbers, found {links.dtype}")
+
+
+def extents(links: Tensor) -> tuple[int, int, int, int]:
+    """(Nt, Nx, Ny, Nz) of `links`."""
+    return tuple(links.shape[2:6])
+
+
+def volume(links: Tensor) -> int:
+    """Number of sites."""
+    nt, nx, ny, nz = links.shape[2:6]
+    return nt * nx * ny * nz
+
+
+def site_mean_axes(field: Tensor) -> tuple[int, ...]:
+    """All axes but the batch axis, for sums that leave [Nb]."""
+    return tuple(range(1, field.ndim))
+
+
+def _check(ndim: int, axes: Sequence[str], directions: Sequence[str]) -> None:
+    if ndim != len(axes) or set(axes) | {"batch"} != set(AXES) or len(set(axes)) != len(axes):
+        raise LayoutError(f"axes: expected {AXES} in any order for {ndim} axes, found {axes}")
+    if sorted(directions) != sorted(DIRECTIONS):
+        raise LayoutError(f"directions: expected {DIRECTIONS} in any order, found {directions}")

@@ -1,0 +1,1 @@
+"""The bundles that ship; `default()` names the one that `sample` takes when none is given."""

@@ -1,0 +1,32 @@
+"""Shared helpers of the suite: reference files, small random fields, one seed."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+HERE = Path(__file__).resolve().parent
+REFERENCE = Path(
+    os.environ.get("L2HMC_BRIDGE_REFERENCE", HERE.parent.parent / "shared" / "reference")
+)
+
+
+def reference_file(name: str) -> Path:
+    """Path of a real file written by another code; skips the test where the folder is absent."""
+    path = REFERENCE / name
+    if not path.exists():
+        path = REFERENCE / "files" / name
+    if not path.exists():
+        pytest.skip(f"reference file {name} not found (set L2HMC_BRIDGE_REFERENCE)")
+    return path
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(20231)
+
+
+@pytest.fixture
+def data() -> Path:
+    return HERE / "data"
