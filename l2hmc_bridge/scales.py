@@ -1,0 +1,44 @@
+"""Reference scales t0 and w0 from the energy density along the gradient flow."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def t0(times: ArrayLike, energies: ArrayLike, level: float = 0.3) -> NDArray:
+    """t0 in units a^2: t^2 E(t) = level at t = t0 (arXiv:1006.4518, eq. 5.1).
+
+    times [n] increasing, energies [..., n] -> [...]; NaN where the level is not reached.
+    """
+    times = np.asarray(times, dtype=np.float64)
+    return _crossing(times, times**2 * np.asarray(energies, dtype=np.float64), level)
+
+
+def w0(times: ArrayLike, energies: ArrayLike, level: float = 0.3) -> NDArray:
+    """w0 in units a: t d/dt [t^2 E(t)] = level at t = w0^2 (arXiv:1203.4469, eq. 2.2).
+
+    times [n] increasing, energies [..., n] -> [...]; the derivative is that of a cubic spline.
+    """
+    from scipy.interpolate import CubicSpline  # imports slowly
+
+    times = np.asarray(times, dtype=np.float64)
+    spline = CubicSpline(times, times**2 * np.asarray(energies, dtype=np.float64), axis=-1)
+    return np.sqrt(_crossing(times, times * spline(times, 1), level))
+
+
+def _crossing(times: NDArray, values: NDArray, level: float) -> NDArray:
+    """First time at which the values rise through `level`: cubic spline, linear where n < 4."""
+    from scipy.interpolate import CubicSpline, PchipInterpolator
+
+    flat = values.reshape(-1, times.size)
+    result = np.full(flat.shape[0], np.nan)
+    for row, curve in enumerate(flat):
+        above = np.flatnonzero((curve[1:] >= level) & (curve[:-1] < level))
+        if above.size == 0:
+            continue
+        low = int(above[0])
+        interpolator = CubicSpline if times.size >= 4 else PchipInterpolator
+        roots = interpolator(times, curve - level).roots(extrapolate=False)
+        inside = roots[(roots >= times[low]) & (roots <= times[low + 1])]
+        if inside.size:
+            result[row] = inside[0]
+    return result.reshape(values.shape[:-1])
