@@ -82,18 +82,18 @@ def staples(links: Tensor) -> Tensor:
     A_mu(x) = sum_nu U_nu(x+mu) U_mu(x+nu)^dagger U_nu(x)^dagger
             + U_nu(x+mu-nu)^dagger U_mu(x-nu)^dagger U_nu(x-nu); like links.
     """
-    result = []
-    for mu in range(4):
-        total = torch.zeros_like(links[:, mu])
-        for nu in range(4):
-            if nu == mu:
-                continue
+    return torch.stack([staple_sum(links, mu) for mu in range(4)], dim=1)
+
+
+def staple_sum(links: Tensor, mu: int) -> Tensor:
+    """The staples of one direction, A_mu(x) as in `staples`, [Nb,Nt,Nx,Ny,Nz,3,3]."""
+    total = torch.zeros_like(links[:, mu])
+    for nu in range(4):
+        if nu != mu:
             ahead = shift(links[:, nu], mu)
             total = total + ahead @ (links[:, nu] @ shift(links[:, mu], nu)).mH
-            lower = (links[:, mu] @ ahead).mH @ links[:, nu]
-            total = total + shift(lower, nu, -1)
-        result.append(total)
-    return torch.stack(result, dim=1)
+            total = total + shift((links[:, mu] @ ahead).mH @ links[:, nu], nu, -1)
+    return total
 
 
 def rectangle_staples(links: Tensor) -> Tensor:

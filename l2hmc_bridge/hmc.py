@@ -1,0 +1,70 @@
+"""Hybrid Monte Carlo: the baseline every claim is held against."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from l2hmc_bridge import fast, markov
+from l2hmc_bridge.actions import Action
+from l2hmc_bridge.integrators import Schedule, schedule
+from l2hmc_bridge.markov import Generators, Info, State, Trajectory
+
+
+@dataclass(frozen=True)
+class HMC:
+    """HMC with `steps` steps of size `step_size` of one of integrators.INTEGRATORS.
+
+    Kick P' = P - h F, drift U' = exp(h P) U; exact for any step size.
+    """
+
+    action: Action
+    step_size: float
+    steps: int
+    integrator: str = "omf2"
+
+    @property
+    def plan(self) -> Schedule:
+        """The kicks and drifts of one trajectory."""
+        return schedule(self.integrator, self.step_size, self.steps)
+
+    @property
+    def length(self) -> float:
+        """MD time of one trajectory."""
+        return self.step_size * self.steps
+
+    def scaled(self, factor: float) -> "HMC":
+        """The same with every step multiplied by `factor`."""
+        return HMC(self.action, self.step_size * factor, self.steps, self.integrator)
+
+    def init(self, links: Tensor) -> State:
+        """State at `links`: action and force, each computed once."""
+        return State(links, self.action(links), self.action.force(links))
+
+    def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
+        """Leave `state` with `momenta` and integrate for `length`."""
+        return integrate(self.action, state, momenta, self.plan)
+
+    def step(self, state: State, generator: Generators) -> tuple[State, Info]:
+        """One exact Markov step."""
+        return markov.step(self, state, generator)
+
+    def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
+        """(links', dH, Info) for a host that accepts and rejects itself."""
+        return markov.propose_links(self, links, generator)
+
+
+def integrate(action: Action, state: State, momenta: Tensor, plan: Schedule) -> Trajectory:
+    """Kick, drift, kick, ...: one force per distinct field, the first one comes with `state`."""
+    links, force = state.links, state.force
+    evaluations = 0
+    for n, (kick, displacement) in enumerate(zip(plan.kicks, plan.displacements, strict=True)):
+        if n > 0:
+            links = fast.expm_multiply(momenta, links, plan.drifts[n - 1])
+            force = action.force(links)
+            evaluations += 1
+        push = force
+        if displacement != 0.0:
+            push = action.force(fast.expm_multiply(force, links, -displacement))
+            evaluations += 1
+        momenta = momenta - kick * push
+    return Trajectory(links, momenta, momenta.new_zeros(len(links)).real, force, evaluations)

@@ -1,0 +1,228 @@
+"""The learned kernel, sibling of HMC: kicks and drifts with networks, exact inverse and Jacobian.
+
+Phi = K_0 D_1 K_1 ... D_n K_n. A kick K_k between two drifts is the closing half kick of one
+leapfrog layer and the opening half kick of the next: both see the same U, so together they are one
+affine map of P (h = e/2 gives the half kick of the slides). Half kicks at the ends.
+
+    Gamma+   P' = P e^{h s} - h [F e^{2 h q} + t],            log|J| = sum 8 h s
+    Gamma-   P  = e^{-h s} {P' + h [F e^{2 h q} + t]}
+    Lambda+  U_A' = exp(e [P_A e^{e q} + t]) U_A,             log|J| = 0
+    Lambda-  U_A  = exp(-e [P_A e^{e q} + t]) U_A'
+
+with (s, q, t) = KickNetwork(U, F) and (q, t) = DriftNetwork(frozen U_B, P), A running through the
+link subsets. There is no s_U on group elements: an elementwise factor has no meaning on SU(3).
+"""
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import fast, markov
+from l2hmc_bridge.actions import Action
+from l2hmc_bridge.errors import ConfigError, LayoutError
+from l2hmc_bridge.markov import Generators, Info, State, Trajectory
+from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing, Steps, parity
+from l2hmc_bridge.su3 import DIMENSION
+
+COMPOSITIONS = ("palindrome", "direction")
+SUBSETS = tuple((mu, odd) for mu in range(4) for odd in (False, True))  # direction x parity
+
+
+@dataclass(frozen=True)
+class L2HMC:
+    """An exact Markov kernel with trained steps and networks; all networks None or zero: HMC.
+
+    composition "palindrome" proposes Phi, flip, Phi^-1 (MD time 2 `steps.length`); "direction"
+    proposes Phi or Phi^-1 with probability 1/2 each. `scale` multiplies every step size.
+    Raises ConfigError for an unknown composition.
+    """
+
+    action: Action
+    steps: Steps
+    kick_network: KickNetwork | None = None
+    drift_network: DriftNetwork | None = None
+    mixing: MomentumMixing | None = None
+    composition: str = "palindrome"
+    scale: float = 1.0
+
+    def __post_init__(self):
+        if self.composition not in COMPOSITIONS:
+            raise ConfigError(
+                f"composition: expected one of {COMPOSITIONS}, found {self.composition!r}"
+            )
+
+    @property
+    def length(self) -> float:
+        """MD time of one trajectory."""
+        halves = 2 if self.composition == "palindrome" else 1
+        return halves * self.scale * float(self.steps.length.detach())
+
+    def scaled(self, factor: float) -> "L2HMC":
+        """The same with every step multiplied by `factor`."""
+        return replace(self, scale=self.scale * factor)
+
+    def init(self, links: Tensor) -> State:
+        """State at `links`; LayoutError where the parity masks do not fit an odd extent."""
+        if self.drift_network is not None and any(n % 2 for n in links.shape[2:6]):
+            nt, nx, ny, nz = links.shape[2:6]
+            raise LayoutError(
+                f"lattice {nx},{ny},{nz},{nt}: expected even extents for the parity masks of the "
+                "drift network, found an odd one; use a bundle without it or --kernel hmc"
+            )
+        return State(links, self.action(links), self.action.force(links))
+
+    def step(self, state: State, generator: Generators) -> tuple[State, Info]:
+        """One exact Markov step."""
+        return markov.step(self, state, generator)
+
+    def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
+        """(links', dH_effective = dK + dS - log|J|, Info) for a host that accepts itself."""
+        return markov.propose_links(self, links, generator)
+
+    def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
+        """The proposal from (state, momenta), with log|J| and the force at its end."""
+        if self.composition == "palindrome":
+            return self.palindrome(Point(self, state.links, state.force), momenta)
+        plus = markov.draw_uniform(len(momenta), generator) < 0.5
+        parts = [
+            (chosen, self.directed(Point(self, state.links[chosen], state.force[chosen]),
+                                   momenta[chosen], sign))
+            for chosen, sign in ((plus.nonzero()[:, 0], 1), ((~plus).nonzero()[:, 0], -1))
+            if len(chosen)
+        ]
+        order = torch.cat([chosen for chosen, _ in parts]).argsort().to(momenta.device)
+        joined = [torch.cat(tensors)[order]
+                  for tensors in zip(*(part[:4] for _, part in parts), strict=True)]
+        return Trajectory(*joined, parts[0][1].force_evaluations)
+
+    def palindrome(self, point: "Point", momenta: Tensor) -> Trajectory:
+        """Phi, flip, Phi^-1, and a last flip, which changes no energy (zero networks: HMC)."""
+        point, momenta, log_det = self.forward(point, momenta)
+        point, momenta, back = self.inverse(point, -momenta)
+        return Trajectory(point.links, -momenta, log_det + back, point.force, point.evaluations)
+
+    def directed(self, point: "Point", momenta: Tensor, sign: int) -> Trajectory:
+        """Phi for sign 1, Phi^-1 for sign -1."""
+        point, momenta, log_det = (self.forward if sign > 0 else self.inverse)(point, momenta)
+        return Trajectory(point.links, momenta, log_det, point.force, point.evaluations)
+
+    def forward(self, point: "Point", momenta: Tensor) -> tuple["Point", Tensor, Tensor]:
+        """Phi: (U, P) -> (U', P', log|J| [Nb])."""
+        kicks, drifts, displacements = self.effective()
+        momenta, log_det = self.kick(0, kicks[0], displacements[0], point, momenta)
+        for k in range(1, len(kicks)):
+            point = point.moved(self.drift(k - 1, drifts[k - 1], point.links, momenta, 1))
+            momenta, change = self.kick(k, kicks[k], displacements[k], point, momenta)
+            log_det = log_det + change
+        return point, momenta, log_det
+
+    def inverse(self, point: "Point", momenta: Tensor) -> tuple["Point", Tensor, Tensor]:
+        """Phi^-1: (U', P') -> (U, P, log|J^-1| [Nb])."""
+        kicks, drifts, displacements = self.effective()
+        log_det = 0.0
+        for k in range(len(kicks) - 1, 0, -1):
+            momenta, change = self.unkick(k, kicks[k], displacements[k], point, momenta)
+            log_det = log_det + change
+            point = point.moved(self.drift(k - 1, drifts[k - 1], point.links, momenta, -1))
+        momenta, change = self.unkick(0, kicks[0], displacements[0], point, momenta)
+        return point, momenta, log_det + change
+
+    def kick(self, k: int, h: Tensor, displacement: Tensor, point: "Point", momenta: Tensor):
+        """Gamma+ and its log|J| [Nb]."""
+        push, s = self.push(k, h, displacement, point)
+        if s is None:
+            return momenta - h * push, momenta.new_zeros(len(momenta)).real
+        return momenta * torch.exp(h * s)[..., None, None] - h * push, _log_det(h * s)
+
+    def unkick(self, k: int, h: Tensor, displacement: Tensor, point: "Point", momenta: Tensor):
+        """Gamma-, the exact inverse of `kick`, and its log|J| [Nb]."""
+        push, s = self.push(k, h, displacement, point)
+        if s is None:
+            return momenta + h * push, momenta.new_zeros(len(momenta)).real
+        return (momenta + h * push) * torch.exp(-h * s)[..., None, None], _log_det(-h * s)
+
+    def push(self, k: int, h: Tensor, displacement: Tensor, point: "Point"):
+        """(M [F e^{2 h q} + t], s) of kick k; s is None without a kick network."""
+        force, s = point.displaced(k, displacement), None
+        if self.kick_network is not None:
+            s, q, t = self.kick_network(k, h, point.features())
+            force = force * torch.exp(2 * h * q)[..., None, None] + t
+        if self.mixing is not None:
+            force = self.mixing(point.links, force)
+        return force, s
+
+    def drift(self, k: int, e: Tensor, links: Tensor, momenta: Tensor, sign: int) -> Tensor:
+        """Lambda+ (sign 1) or Lambda- (sign -1), subset after subset, palindromic in pairs."""
+        if self.drift_network is None and self.mixing is None:
+            return fast.expm_multiply(momenta, links, sign * e)
+        subsets = SUBSETS if self.drift_network is not None else tuple((mu, None) for mu in
+                                                                       range(4))
+        if (k % 2 == 0) != (sign > 0):
+            subsets = subsets[::-1]
+        for mu, odd in subsets:
+            moved = fast.expm_multiply(self.velocity(k, e, links, momenta, mu)[:, None],
+                                       links[:, mu, None], sign * e)[:, 0]
+            if odd is not None:
+                active = (parity(links) == odd)[..., None, None]
+                moved = torch.where(active, moved, links[:, mu])
+            links = torch.cat([links[:, :mu], moved[:, None], links[:, mu + 1:]], dim=1)
+        return links
+
+    def velocity(self, k: int, e: Tensor, links: Tensor, momenta: Tensor, mu: int) -> Tensor:
+        """P e^{e q} + t of direction mu, with mixing M_mu P, [Nb,Nt,Nx,Ny,Nz,3,3]."""
+        velocity = momenta[:, mu]
+        if self.mixing is not None:
+            velocity = self.mixing.direction(links, velocity, mu)
+        if self.drift_network is not None:
+            change = self.drift_network(k, e, links, momenta, mu, _beta(self.action))
+            velocity = velocity + change - momenta[:, mu]
+        return velocity
+
+    def effective(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Kicks, drifts and displacements times the powers of `scale` that keep the scheme."""
+        kicks, drifts, displacements = self.steps.effective()
+        return self.scale * kicks, self.scale * drifts, self.scale**2 * displacements
+
+
+@dataclass
+class Point:
+    """One field of a trajectory with what was computed on it: each force exactly once."""
+
+    kernel: L2HMC
+    links: Tensor
+    force: Tensor
+    evaluations: int = 0
+    _features: tuple | None = None
+    _displaced: dict = field(default_factory=dict)
+
+    def moved(self, links: Tensor) -> "Point":
+        """The next field, with its force."""
+        return Point(self.kernel, links, self.kernel.action.force(links), self.evaluations + 1)
+
+    def displaced(self, kick: int, displacement: Tensor) -> Tensor:
+        """F, or F(exp(-g F) U) where kick number `kick` has a displacement g."""
+        if not self.kernel.steps.displaced[kick]:
+            return self.force
+        if kick not in self._displaced:
+            field = fast.expm_multiply(self.force, self.links, -displacement)
+            self._displaced[kick] = self.kernel.action.force(field)
+            self.evaluations += 1
+        return self._displaced[kick]
+
+    def features(self) -> tuple:
+        """What the kick network sees of this field."""
+        if self._features is None:
+            self._features = self.kernel.kick_network.features(
+                self.links, self.force, _beta(self.kernel.action)
+            )
+        return self._features
+
+
+def _beta(action: Action) -> float:
+    return float(getattr(action, "beta", 0.0))
+
+
+def _log_det(exponent: Tensor) -> Tensor:
+    """Eight algebra components of every link are scaled by e^exponent."""
+    return DIMENSION * exponent.flatten(1).sum(1)

@@ -1,0 +1,119 @@
+"""The laws an exact step obeys, measured: inverse, Jacobian, group, covariance, translation.
+
+Each function returns the size of the violation; the gate and the tests put bounds on it.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import loops, su3
+from l2hmc_bridge.l2hmc import L2HMC, Point
+from l2hmc_bridge.su3 import DIMENSION
+
+PhaseMap = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]  # (U, P) -> (U', P', log|J|)
+
+
+def forward_map(kernel: L2HMC) -> PhaseMap:
+    """Phi as a function of (U, P)."""
+
+    def phi(links: Tensor, momenta: Tensor):
+        point = Point(kernel, links, kernel.action.force(links))
+        point, momenta, log_det = kernel.forward(point, momenta)
+        return point.links, momenta, log_det
+
+    return phi
+
+
+def inverse_map(kernel: L2HMC) -> PhaseMap:
+    """Phi^-1 as a function of (U, P)."""
+
+    def phi_inverse(links: Tensor, momenta: Tensor):
+        point = Point(kernel, links, kernel.action.force(links))
+        point, momenta, log_det = kernel.inverse(point, momenta)
+        return point.links, momenta, log_det
+
+    return phi_inverse
+
+
+@torch.no_grad()
+def round_trip(first: PhaseMap, second: PhaseMap, links: Tensor, momenta: Tensor):
+    """(max|U'' - U|, max|P'' - P|, max|log|J| + log|J'||) after `first` and then `second`."""
+    there = first(links, momenta)
+    back = second(there[0], there[1])
+    return (
+        float((back[0] - links).abs().max()),
+        float((back[1] - momenta).abs().max()),
+        float((there[2] + back[2]).abs().max()),
+    )
+
+
+@torch.no_grad()
+def numerical_log_det(
+    phi: PhaseMap, links: Tensor, momenta: Tensor, h: float = 5e-4, batch: int = 512
+) -> float:
+    """log|det d(U',P')/d(U,P)| by fourth-order central differences, Nb = 1, any small lattice.
+
+    Coordinates: U = exp(x_a T_a) U_0 left-invariantly (Haar measure) and P = p_a T_a.
+    """
+    shape = links.shape[1:-2]
+    count = shape.numel() * DIMENSION
+    centre_links, _, _ = phi(links, momenta)
+    columns = []
+    for start in range(0, 2 * count, batch):
+        rows = torch.arange(start, min(start + batch, 2 * count))
+        unit = torch.zeros(len(rows), 2 * count, dtype=torch.float64)
+        unit[torch.arange(len(rows)), rows] = 1.0
+        x, p = (su3.from_components(part.reshape(-1, *shape, DIMENSION))
+                for part in unit.split(count, dim=1))
+        slope = 0.0
+        for weight, step in ((8, h), (-8, -h), (-1, 2 * h), (1, -2 * h)):
+            moved_links, moved_momenta, _ = phi(su3.exp(step * x) @ links, momenta + step * p)
+            turned = su3.to_components(su3.project_algebra(moved_links @ centre_links.mH))
+            moved = torch.cat([turned.flatten(1), su3.to_components(moved_momenta).flatten(1)], 1)
+            slope = slope + weight * moved / (12 * h)
+        columns.append(slope)
+    return float(torch.linalg.slogdet(torch.cat(columns)).logabsdet)
+
+
+def jacobian_defect(phi: PhaseMap, links: Tensor, momenta: Tensor) -> float:
+    """|log|J| - numerical log|det|| at one phase-space point."""
+    with torch.no_grad():
+        stated = float(phi(links, momenta)[2][0])
+    return abs(stated - numerical_log_det(phi, links, momenta))
+
+
+@torch.no_grad()
+def covariance_defect(
+    phi: PhaseMap, links: Tensor, momenta: Tensor, generator: torch.Generator
+) -> float:
+    """Largest difference between Phi after a random gauge transformation and the reverse."""
+    gauge = su3.random_group((links.shape[0], *links.shape[2:6]), generator)
+
+    def turn(links: Tensor, momenta: Tensor):
+        turned = torch.stack(
+            [gauge @ links[:, mu] @ loops.shift(gauge, mu).mH for mu in range(4)], dim=1
+        )
+        return turned, gauge[:, None] @ momenta @ gauge[:, None].mH
+
+    return _difference(phi(*turn(links, momenta)), phi(links, momenta), turn)
+
+
+@torch.no_grad()
+def translation_defect(phi: PhaseMap, links: Tensor, momenta: Tensor, mu: int, steps: int) -> float:
+    """Largest difference between Phi after a translation and the reverse."""
+
+    def move(links: Tensor, momenta: Tensor):
+        return (torch.roll(links, steps, dims=2 + mu), torch.roll(momenta, steps, dims=2 + mu))
+
+    return _difference(phi(*move(links, momenta)), phi(links, momenta), move)
+
+
+def _difference(one, other, symmetry) -> float:
+    links, momenta = symmetry(other[0], other[1])
+    return max(
+        float((one[0] - links).abs().max()),
+        float((one[1] - momenta).abs().max()),
+        float((one[2] - other[2]).abs().max()),
+    )

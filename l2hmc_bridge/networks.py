@@ -1,0 +1,155 @@
+"""The trainable parts of an L2HMC step: step sizes, kick network, drift network, mixing.
+
+The covariant networks see gauge-invariant numbers of each link (loop traces, tr F^2, tr P^2) and
+return scalars per link that multiply algebra elements which transform like the force: gauge
+covariant, equivariant under the translations and rotations of the masks, for any volume. All
+last layers start at zero: the untrained step is HMC.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from l2hmc_bridge import loops, su3
+from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.integrators import Schedule
+
+KICK_LOOPS = {
+    # name: (links, force) -> algebra field like links, covariant like the force
+    "laplacian": lambda links, force: _full_laplacian(links, force),
+    "rectangle": lambda links, force: su3.project_algebra(links @ loops.rectangle_staples(links)),
+}
+
+
+class Steps(nn.Module):
+    """Signed step sizes of every kick and drift, and the displacement of every kick's force.
+
+    Effective kicks h_0..h_n and drifts e_1..e_n are the parameters scaled to sum to `length` each;
+    displacements g_k are parameters as they stand, and only those that start non-zero exist
+    (each costs a force): the kick then uses F(exp(-g_k F) U).
+    """
+
+    def __init__(self, plan: Schedule):
+        super().__init__()
+        double = torch.float64
+        self.kicks = nn.Parameter(torch.tensor(plan.kicks, dtype=double))
+        self.drifts = nn.Parameter(torch.tensor(plan.drifts, dtype=double))
+        self.displacements = nn.Parameter(torch.tensor(plan.displacements, dtype=double))
+        self.length = nn.Parameter(self.drifts.detach().sum())
+        self.displaced = tuple(g != 0.0 for g in plan.displacements)
+
+    def effective(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(kicks [n+1], drifts [n], displacements [n+1]) in MD time, differentiable."""
+        kicks = self.length * self.kicks / self.kicks.sum()
+        drifts = self.length * self.drifts / self.drifts.sum()
+        return kicks, drifts, self.displacements
+
+    @property
+    def force_evaluations(self) -> int:
+        """Distinct fields in one pass whose force is needed, the starting field left out."""
+        return len(self.drifts) + sum(self.displaced)
+
+
+class KickNetwork(nn.Module):
+    """PNet: (s, q, t) of each link from (U, F), for the kick P' = P e^{h s} - h [F e^{2 h q} + t].
+
+    Inputs per link: Re tr(U A)/18, <F,F>/(8 beta), beta - 6. Outputs scale with the step size h
+    so that the order of the integrator is kept: s = h s^, q = h q^, t = h^2 sum_l c_l V_l, with
+    V_l from KICK_LOOPS; s^, q^ and c_l are scalars per link.
+    """
+
+    inputs = 3
+
+    def __init__(self, kicks: int, hidden: int = 8, loops: tuple[str, ...] = ("laplacian",)):
+        super().__init__()
+        unknown = sorted(set(loops) - set(KICK_LOOPS))
+        if unknown:
+            raise ConfigError(f"loops: expected some of {sorted(KICK_LOOPS)}, found {unknown}")
+        self.loops = tuple(loops)
+        self.hidden = hidden
+        self.first = nn.Linear(self.inputs, hidden, dtype=torch.float64)
+        self.weight = nn.Parameter(torch.zeros(kicks, 2 + len(loops), hidden, dtype=torch.float64))
+        self.bias = nn.Parameter(torch.zeros(kicks, 2 + len(loops), dtype=torch.float64))
+
+    def features(self, links: Tensor, force: Tensor, beta: float) -> tuple[Tensor, list[Tensor]]:
+        """(hidden activations [Nb,4,Nt,Nx,Ny,Nz,H], [V_l]) of one field, shared by its kicks."""
+        trace = su3.trace(links @ loops.staples(links)).real / 18
+        square = su3.inner(force, force) / (8 * max(beta, 1e-3))
+        inputs = torch.stack([trace, square, torch.full_like(trace, beta - 6)], dim=-1)
+        directions = [KICK_LOOPS[name](links, force) for name in self.loops]
+        return torch.tanh(self.first(inputs)), directions
+
+    def forward(self, kick: int, step: Tensor, features: tuple[Tensor, list[Tensor]]):
+        """(s, q [Nb,4,Nt,Nx,Ny,Nz], t like links) of kick number `kick` with step size h."""
+        hidden, directions = features
+        out = hidden @ self.weight[kick].T + self.bias[kick]
+        t = sum(out[..., 2 + n, None, None] * v for n, v in enumerate(directions))
+        return step * out[..., 0], step * out[..., 1], step**2 * t
+
+
+class DriftNetwork(nn.Module):
+    """UNet: (q, t) of the active links from the frozen ones and P, for U' = exp(e[P e^{e q} + t]) U.
+
+    The active links are one of the eight subsets direction x parity. Inputs per link, from frozen
+    links only: tr(A A^dagger)/36, <P,P>/8, beta - 6; q = e q^ and t = e^2 c Lap_mu P, the
+    covariant Laplacian along frozen links; q^ and c are scalars per link.
+    """
+
+    inputs = 3
+
+    def __init__(self, drifts: int, hidden: int = 8):
+        super().__init__()
+        self.hidden = hidden
+        self.first = nn.Linear(self.inputs, hidden, dtype=torch.float64)
+        self.weight = nn.Parameter(torch.zeros(drifts, 2, hidden, dtype=torch.float64))
+        self.bias = nn.Parameter(torch.zeros(drifts, 2, dtype=torch.float64))
+
+    def forward(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, mu: int,
+                beta: float) -> Tensor:
+        """P e^{e q} + t for direction mu, [Nb,Nt,Nx,Ny,Nz,3,3]; valid on one parity at a time."""
+        staple = loops.staple_sum(links, mu)
+        trace = torch.view_as_real(staple).square().sum((-1, -2, -3)) / 36
+        momentum = momenta[:, mu]
+        square = su3.inner(momentum, momentum) / 8
+        inputs = torch.stack([trace, square, torch.full_like(trace, beta - 6)], dim=-1)
+        out = torch.tanh(self.first(inputs)) @ self.weight[drift].T + self.bias[drift]
+        scale = torch.exp(step**2 * out[..., 0])[..., None, None]
+        transported = loops.transport_laplacian(links, momentum, mu)
+        return momentum * scale + step**2 * out[..., 1, None, None] * transported
+
+
+class MomentumMixing(nn.Module):
+    """M_mu = 1 + c Lap_mu(U): self-adjoint, free of U_mu; kicks use M F, drifts M P.
+
+    Lap_mu is the covariant Laplacian over the three directions transverse to mu; its spectrum
+    lies in [-12, 0], so c < 0 makes short waves move faster and c > 0 long ones.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.coefficient = nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+    def direction(self, links: Tensor, field: Tensor, mu: int) -> Tensor:
+        """M_mu X for an algebra field X of direction mu, [Nb,Nt,Nx,Ny,Nz,3,3]."""
+        return field + self.coefficient * loops.transport_laplacian(links, field, mu)
+
+    def forward(self, links: Tensor, field: Tensor) -> Tensor:
+        """M X for all four directions, like links."""
+        return torch.stack([self.direction(links, field[:, mu], mu) for mu in range(4)], dim=1)
+
+
+def parity(links: Tensor) -> Tensor:
+    """(t + x + y + z) mod 2 of each site, bool [Nt,Nx,Ny,Nz]."""
+    axes = [torch.arange(n, device=links.device) for n in links.shape[2:6]]
+    t, x, y, z = torch.meshgrid(*axes, indexing="ij")
+    return (t + x + y + z) % 2 == 1
+
+
+def _full_laplacian(links: Tensor, force: Tensor) -> Tensor:
+    """Covariant Laplacian of F_mu over all four directions, like links."""
+    total = -8 * force
+    for nu in range(4):
+        link = links[:, nu, None]
+        ahead = torch.roll(force, -1, dims=2 + nu)
+        behind = torch.roll(link.mH @ force @ link, 1, dims=2 + nu)
+        total = total + link @ ahead @ link.mH + behind
+    return total
