@@ -1,1 +1,1 @@
-"""Gauge files and live lattice objects to and from `links` tensors."""
+"""Gauge files of every code, and live lattice objects, to and from one torch tensor."""

@@ -1,0 +1,29 @@
+"""What one file format is to the rest of the package: a name, a sniffer, a reader, a writer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from l2hmc_bridge.configuration import Configuration
+
+
+@dataclass(frozen=True)
+class Format:
+    """One entry of the table `files.FORMATS`.
+
+    sniff(head, size): whether a file that begins with these 512 bytes and has this size is one.
+    read(path, verify, **read_options) -> Configuration with meta["checks"] and meta["warnings"].
+    write(path, configuration, force, **write_options); None where the format is read-only.
+    header(path, **read_options) -> meta alone, without touching the links.
+    read_options, write_options: names of the keyword arguments that the format understands.
+    """
+
+    name: str
+    title: str
+    suffixes: tuple[str, ...]
+    sniff: Callable[[bytes, int], bool]
+    read: Callable[..., Configuration]
+    write: Callable[..., None] | None
+    header: Callable[..., dict[str, Any]]
+    read_options: tuple[str, ...] = ()
+    write_options: tuple[str, ...] = ()

@@ -1,0 +1,262 @@
+"""The XML and text records around an ILDG or SciDAC payload: what they say, how they are written.
+
+Record order and tags as QIO writes them (include/qioxml_*.h), without its counted trailing NUL.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+from xml.sax.saxutils import escape
+
+from l2hmc_bridge.errors import FormatError
+
+from . import lime, metadata
+from .lime_fields import PRIVATE, Lime
+from .measure import Measured
+from .payload import Payload, check_lattice
+
+PROLOGUE = '<?xml version="1.0" encoding="UTF-8"?>'
+ILDG_TAG = (
+    '<ildgFormat xmlns="http://www.lqcd.org/ildg" '
+    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+    'xsi:schemaLocation="http://www.lqcd.org/ildg/filefmt.xsd">'
+)
+FILE_XML = "scidac-private-file-xml"
+INFO_LIMIT = 1 << 16
+
+
+def payload_of(opened: Lime, lattice: Sequence[int] | None) -> Payload:
+    """Where the links lie and how: from ildg-format, SciDAC or Grid records, or `lattice`."""
+    path, length = opened.path, opened.data.length
+    _refuse_other_fields(opened)
+    extents = _lattice(opened, lattice)
+    words = {_integer(opened, "ildg-format", "precision")}
+    words.add({None: None, "F": 32, "D": 64}.get(opened.tag(PRIVATE, "precision")))
+    words.discard(None)
+    if not words:
+        words = {32 if length == Payload(0, extents, 4, True).size else 64}
+    if len(words) != 1 or not words <= {32, 64}:
+        raise FormatError(f"{path}: precision: expected 32 or 64, found {sorted(words)}")
+    payload = Payload(opened.data.offset, extents, words.pop() // 8, True)
+    if payload.size != length:
+        raise FormatError(f"{path}: payload: expected {payload.size} bytes for SU(3) on lattice "
+                          f"{'x'.join(map(str, extents))} in {8 * payload.word} bits, found "
+                          f"{length}")
+    return payload
+
+
+def _refuse_other_fields(opened: Lime) -> None:
+    """FormatError where a record says that this is not one SU(3) gauge field in one file."""
+    expected = (
+        ("ildg-format", "field", {"su3gauge"}),
+        (FILE_XML, "spacetime", {"4"}),
+        (FILE_XML, "volfmt", {"0"}),
+        (PRIVATE, "recordtype", {"0"}),
+        (PRIVATE, "globaldata", {"0"}),
+        (PRIVATE, "colors", {"3"}),
+        (PRIVATE, "datacount", {"4"}),
+        (PRIVATE, "typesize", {"72", "144"}),
+    )
+    for kind, name, allowed in expected:
+        found = opened.tag(kind, name)
+        if found is not None and found not in allowed:
+            raise FormatError(f"{opened.path}: {kind} <{name}>: expected "
+                              f"{' or '.join(sorted(allowed))}, found {found[:40]!r}")
+
+
+def _lattice(opened: Lime, given: Sequence[int] | None) -> tuple[int, int, int, int]:
+    stated = {}
+    extents = [_integer(opened, "ildg-format", name) for name in ("lx", "ly", "lz", "lt")]
+    if any(extent is not None for extent in extents):
+        stated["ildg-format"] = extents
+    dims = opened.tag(FILE_XML, "dims")
+    if dims is not None:
+        stated[FILE_XML] = [metadata.integer(word) for word in dims.split()]
+    if "grid-format" in opened.texts:
+        grid = opened.fields("grid-format")
+        elements = grid.all("elem")[: metadata.integer(opened.tag("grid-format", "nd") or 4)]
+        stated["grid-format"] = [metadata.integer(word) for word in elements]
+    if given is not None:
+        stated["the option lattice"] = list(given)
+    if not stated:
+        raise FormatError(f"{opened.path}: expected the lattice in an ildg-format record, found "
+                          "none (give lattice X,Y,Z,T: --lattice)")
+    for source, found in stated.items():
+        if any(extent is None for extent in found):
+            raise FormatError(f"{opened.path}: {source}: expected four integer extents, found "
+                              f"{found}")
+    if len({tuple(found) for found in stated.values()}) > 1:
+        told = ", ".join(f"{source} {found}" for source, found in stated.items())
+        raise FormatError(f"{opened.path}: lattice: expected one, found {told}")
+    return check_lattice(opened.path, next(iter(stated.values())))
+
+
+def _integer(opened: Lime, kind: str, name: str) -> int | None:
+    text = opened.tag(kind, name)
+    if text is None:
+        return None
+    value = metadata.integer(text)
+    if value is None:
+        raise FormatError(f"{opened.path}: {kind} <{name}>: expected an integer, found "
+                          f"{text[:40]!r}")
+    return value
+
+
+def is_ildg(opened: Lime) -> bool:
+    """Whether the file has an ildg-format record, or nothing but an ILDG payload."""
+    return "ildg-format" in opened.texts or not {FILE_XML, PRIVATE, "grid-format"} & set(
+        opened.texts
+    )
+
+
+def dialect(opened: Lime) -> str:
+    """The code family whose record order this is."""
+    kinds = {record.kind for record in opened.records}
+    for name, marks in (
+        ("lyncs", {"lyncs-io-info"}),
+        ("Grid", {"grid-format", "FieldNormMetaData"}),
+        ("BQCD", {"bqcd-plaquette", "bqcd-cksum"}),
+        ("tmLQCD", {"xlf-info"}),
+        ("GPT", {"gpt-format"}),
+        ("QIO", {FILE_XML}),
+    ):
+        if kinds & marks:
+            return name
+    if len(opened.records) == 1:
+        return "payload only"
+    own = [record.message for record in opened.records]
+    return "SIMULATeQCD" if len(set(own)) == len(own) else "LIME"
+
+
+def parameters(opened: Lime) -> dict[str, str]:
+    """`key = value` parameters in the file's free text (MILC, tmLQCD, our own)."""
+    found: dict[str, str] = {}
+    texts = [opened.text("xlf-info") or ""]
+    for kind in ("scidac-record-xml", "scidac-file-xml"):
+        fields = opened.fields(kind)
+        texts += fields.all("info") if fields.texts else [opened.text(kind) or ""]
+    for text in texts:
+        for key, value in metadata.parameters(text).items():
+            found.setdefault(key, value)
+    return found
+
+
+def identity(opened: Lime, info: Mapping[str, str], name: str) -> dict[str, Any]:
+    """beta, trajectory, lfn, ensemble_id, ensemble_label, reunitarized as far as they are told."""
+    lfn = opened.text("ildg-data-lfn") or None
+    user = [opened.fields(kind) for kind in ("scidac-record-xml", "scidac-file-xml")]
+    tags: dict[str, list[str]] = {}
+    for fields in user:
+        for key, texts in fields.texts.items():
+            tags.setdefault(key, []).extend(texts)
+    grid = opened.fields("grid-format").texts
+    stated = [info.get("trajectory"), info.get("trajectory nr"), *grid.get("sequence_number", [])]
+    numbers = [metadata.integer(text) for text in stated if text is not None]
+    told = next((number for number in numbers if number), None)
+    if info.get("trajectory") is not None:
+        trajectory = numbers[0]
+    else:
+        trajectory = told or metadata.trajectory_of(lfn, name) or next(iter(numbers), None)
+    found = {
+        "beta": metadata.beta_of(info, tags),
+        "trajectory": trajectory,
+        "lfn": lfn,
+        "ensemble_id": info.get("ensemble_id") or next(iter(grid.get("ensemble_id", [])), None),
+        "ensemble_label": info.get("ensemble_label")
+        or next(iter(grid.get("ensemble_label", [])), None),
+    }
+    if "reunitarized" in info:
+        found["reunitarized"] = info["reunitarized"]
+    return {key: value or (None if value == "" else value) for key, value in found.items()}
+
+
+def printed(opened: Lime) -> list[tuple[str, str]]:
+    """What the file prints of plaquette and link trace, as (name, text)."""
+    found = []
+    for kind in ("scidac-record-xml", "scidac-file-xml"):
+        for name, tag in (("plaquette", "plaq"), ("link_trace", "linktr")):
+            found += [(name, text) for text in opened.fields(kind).all(tag) if text]
+    grid = [(name, opened.tag("grid-format", name)) for name in ("plaquette", "link_trace")]
+    if any(text not in (None, "", "0") for _, text in grid):  # "0 0": Grid's unset header
+        found += [(name, text) for name, text in grid if text]
+    if "xlf-info" in opened.texts:
+        told = metadata.parameters(opened.text("xlf-info")).get("plaquette")
+        found += [("plaquette", told)] if told else []
+    if opened.text("bqcd-plaquette"):
+        found.append(("plaquette", opened.text("bqcd-plaquette").strip()))
+    return found
+
+
+def stored_checksum(opened: Lime) -> tuple[int, int] | None:
+    """(suma, sumb); a missing one of the two is 0 (QIO omits zeros); None where both are."""
+    if "scidac-checksum" not in opened.texts:
+        return None
+    texts = [opened.tag("scidac-checksum", name) for name in ("suma", "sumb")]
+    if texts == [None, None]:
+        return None
+    try:
+        values = tuple(int(text or "0", 16) for text in texts)
+    except ValueError:
+        values = (-1, -1)
+    if not all(0 <= value < 1 << 32 for value in values):
+        raise FormatError(f"{opened.path}: scidac-checksum: expected two hexadecimal numbers of up "
+                          f"to 8 digits, found {texts}")
+    return values
+
+
+def checksum(sums: tuple[int, ...]) -> bytes:
+    """The text of a scidac-checksum record."""
+    return (
+        f"{PROLOGUE}<scidacChecksum><version>1.0</version><suma>{sums[0]:x}</suma>"
+        f"<sumb>{sums[1]:x}</sumb></scidacChecksum>"
+    ).encode("ascii")
+
+
+def front(payload: Payload, meta: Mapping[str, Any], measured: Measured, ildg: bool) -> bytes:
+    """All records before the binary one, in QIO's order."""
+    letter, bits = ("D", 64) if payload.word == 8 else ("F", 32)
+    date = time.strftime("%a %b %d %H:%M:%S %Y UTC", time.gmtime())
+    dims = " ".join(map(str, payload.lattice))
+    record = (
+        f"{PROLOGUE}<scidacRecord><version>1.1</version><date>{date}</date>"
+        f"<recordtype>0</recordtype><datatype>USQCD_{letter}3_ColorMatrix</datatype>"
+        f"<precision>{letter}</precision><colors>3</colors><typesize>{18 * payload.word}"
+        "</typesize><datacount>4</datacount></scidacRecord>"
+    )
+    usqcd = (
+        f"{PROLOGUE}<usqcdInfo><version>1.0</version>"
+        f"<plaq>{metadata.fixed(measured.plaquette)}</plaq>"
+        f"<linktr>{metadata.fixed(measured.link_trace)}</linktr>"
+        f"<info>{escape(_info(meta))}</info></usqcdInfo>"
+    )
+    records = [
+        (FILE_XML, f"{PROLOGUE}<scidacFile><version>1.1</version><spacetime>4</spacetime>"
+                   f"<dims>{dims} </dims><volfmt>0</volfmt></scidacFile>", True, False),
+        ("scidac-file-xml", f"{PROLOGUE}<title>l2hmc-bridge gauge configuration</title>",
+         False, True),
+        (PRIVATE, record, True, False),
+        ("scidac-record-xml", usqcd, False, False),
+    ]
+    if ildg:
+        extents = "".join(
+            f"<l{axis}>{extent}</l{axis}>"
+            for axis, extent in zip("xyzt", payload.lattice, strict=True)
+        )
+        form = (f"{PROLOGUE}{ILDG_TAG}<version>1.0</version><field>su3gauge</field>"
+                f"<precision>{bits}</precision>{extents}</ildgFormat>")
+        records += [("ildg-format", form, False, False),
+                    ("ildg-data-lfn", str(meta["lfn"]), False, False)]
+    return b"".join(
+        lime.record_bytes(kind, text.encode(), begin, end) for kind, text, begin, end in records
+    )
+
+
+def _info(meta: Mapping[str, Any]) -> str:
+    """The carried metadata and lasting parameters, one `key = value` a line."""
+    told = {"trajectory": meta.get("trajectory")}
+    told |= {key: meta[key] for key in metadata.CARRIED if meta.get(key) is not None}
+    del told["lfn"]
+    told |= metadata.lasting(meta.get("info") or {})
+    lines = [f"{key} = {' '.join(str(value).split())}" for key, value in told.items()]
+    kept = "\n".join(lines)[:INFO_LIMIT]
+    return "".join(c for c in kept if c == "\n" or c.isprintable())

@@ -1,0 +1,99 @@
+"""Metadata that every format shares: what is carried, and how beta and trajectory are found."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# Keys of Configuration.meta that a writer carries as far as its format can hold them.
+CARRIED = ("beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reunitarized")
+PARAMETER = re.compile(r"^[ \t]*([A-Za-z][\w.^\-]*(?: nr)?)[ \t]*=[ \t]*([^\n]*?)[ \t,]*$", re.M)
+# What describes one configuration rather than its ensemble does not survive a conversion.
+PERISHABLE = re.compile(
+    r"plaq|linktr|link_trace|checksum|time|date|magic|trajectory|^n[xyzt]$", re.I
+)
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$")
+IMPROVED = re.compile(r"iwasaki|symanzik|luscher|lw_|dbw2|rg_|rect|1x2|tree", re.I)
+SUFFIXES = re.compile(
+    r"\.(ildg|lime|scidac|nersc|milc|openqcd|cern|npy|npz|h5|hdf5|cfg|dat|bin|lat)$", re.I
+)
+COUNTED = {"cfg", "conf", "config", "configuration", "traj", "trajectory"}
+
+
+def parameters(text: str) -> dict[str, str]:
+    """`key = value` lines of free text; the first of a repeated key counts."""
+    found: dict[str, str] = {}
+    for line in text.splitlines()[:10000]:
+        for part in re.split(r", (?=\w+ = )", line):
+            match = PARAMETER.match(part)
+            if match:
+                found.setdefault(match.group(1), match.group(2).strip().strip('"'))
+    return found
+
+
+def beta_of(info: Mapping[str, str], tags: Mapping[str, list[str]] | None = None) -> float | None:
+    """The one beta that the parameters and XML tags state; None where there is none or several.
+
+    MILC's gauge.beta11 counts for the one-plaquette action only (for its improved actions it is
+    10/g^2 in another normalisation), and a beta beside the name of an improved action does not.
+    """
+    tags = tags or {}
+    named = [info.get("gauge.description", ""), *tags.get("Name", []), *tags.get("name", [])]
+    if any(IMPROVED.search(text) for text in named):
+        return None
+    stated = [info[key] for key in ("beta", "BETA", "Beta", "gauge.beta11") if key in info]
+    stated += [text for key in ("beta", "Beta") for text in tags.get(key, [])]
+    values = {float(text) for text in stated if NUMBER.match(text)}
+    values = {value for value in values if math.isfinite(value)}
+    return values.pop() if len(values) == 1 else None
+
+
+def trajectory_of(*names: str | None) -> int | None:
+    """The number at the end of a file name or LFN: 120 for ckpoint_lat.120 and cfg_120.ildg.
+
+    Digits that belong to a coupling (_b6.0), an extent (l4444) or a row of numbers (4_4_8) are not.
+    """
+    for name in names:
+        if not name:
+            continue
+        stem = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+        stem = SUFFIXES.sub("", SUFFIXES.sub("", stem))
+        digits = re.search(r"[0-9]{1,12}$", stem)
+        if digits and _counts(stem[: digits.start()]):
+            return int(digits.group())
+    return None
+
+
+def _counts(before: str) -> bool:
+    """Whether digits that follow `before` at the end of a name number a configuration."""
+    if not before:
+        return True
+    rest, separator = before[:-1], before[-1]
+    if separator in "_-":
+        return not re.split(r"[_-]", rest)[-1].isdigit()
+    if separator == ".":
+        return not rest[-1:].isdigit() or re.search(r"\d\.\d+$", rest) is not None
+    word = re.search(r"[A-Za-z]*$", before).group().lower()
+    return word in COUNTED or re.search(r"r\d+n$", before) is not None
+
+
+def integer(text: Any) -> int | None:
+    """A plain decimal integer of at most 18 digits, or None."""
+    text = str(text).strip()
+    return int(text) if re.fullmatch(r"[-+]?[0-9]{1,18}", text) else None
+
+
+def lasting(info: Mapping[str, str]) -> dict[str, str]:
+    """The parameters that still hold for another configuration of the same ensemble."""
+    return {
+        key: value for key, value in info.items()
+        if not PERISHABLE.search(key) and key.lower() not in CARRIED
+    }
+
+
+def fixed(value: float, digits: int = 13) -> str:
+    """A decimal number with a point, no exponent, and at least `digits` significant digits."""
+    decimals = digits
+    if value and math.isfinite(value):
+        decimals = min(30, max(digits, digits - 1 - math.floor(math.log10(abs(value)))))
+    return f"{value:.{decimals}f}"

@@ -1,0 +1,176 @@
+"""NERSC archive files: a text header, then two or three rows of every link.
+
+Where the header does not state the byte order (bare IEEE32 or IEEE64, or none), big and little
+endian are tried in this order and the checksum decides: codes disagree about what it means.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from l2hmc_bridge.configuration import Configuration
+from l2hmc_bridge.errors import FormatError
+
+from . import metadata
+from .atomic import replacing
+from .format import Format
+from .nersc_header import BEGIN, UNKNOWN, Header, header_bytes, layout_of, read_header
+from .payload import Payload, read_payload, stored_links, sum_payload, write_payload
+from .verify import check, checksum_check, link_checks, writable
+
+
+def sniff(head: bytes, _size: int) -> bool:
+    return head.startswith(BEGIN)
+
+
+def header(path: Path) -> dict[str, Any]:
+    """Metadata without the links."""
+    return _open(path)[0]
+
+
+def read(
+    path: Path, verify: bool = True, slices: tuple[int, int] | None = None
+) -> Configuration:
+    """Links and metadata; meta["checks"] says what was verified. Raises FormatError."""
+    meta, parsed, payload, ambiguous = _open(path)
+    stored = _stored_checksum(path, parsed)
+    if ambiguous and stored is not None:
+        payload = _by_evidence(path, payload, stored, meta)
+    whole = verify and slices is None
+    links, sums = read_payload(path, payload, ("nersc",) if whole else (), slices)
+    if verify:
+        if whole:
+            meta["checks"].append(checksum_check("checksum", sums["nersc"], stored))
+            if stored is None:
+                meta["warnings"].append("no checksum in the header")
+        printed = [
+            (name, parsed.keys[key])
+            for name, key in (("plaquette", "PLAQUETTE"), ("link_trace", "LINK_TRACE"))
+            if key in parsed.keys and whole
+        ]
+        meta["checks"] += link_checks(links, 8 * payload.word, printed, meta)
+    return Configuration(links, meta)
+
+
+def write(
+    path: Path,
+    configuration: Configuration,
+    force: bool = False,
+    precision: int = 64,
+    rows: int = 3,
+) -> None:
+    """IEEE64BIG 3x3 (or 32 bits, or two rows), with plaquette and trace of the stored links."""
+    links = stored_links(configuration.links, precision // 8, rows)
+    measured = writable(path, links, precision)
+    nt, nx, ny, nz = links.shape[2:6]
+    payload = Payload(0, (nx, ny, nz, nt), precision // 8, True, rows)
+
+    def head(checksum: int) -> bytes:
+        return header_bytes(
+            payload, configuration.meta, measured.plaquette, measured.link_trace, checksum
+        )
+
+    with replacing(path, force) as file:
+        # The checksum stands before the data: its eight digits are filled in afterwards.
+        payload = replace(payload, offset=len(head(0xFFFFFFFF)))
+        checksum = write_payload(file, links, payload, ("nersc",))["nersc"][0]
+        file.seek(0)
+        file.write(_padded(head(checksum), payload.offset))
+
+
+def _padded(head: bytes, size: int) -> bytes:
+    """The header at its full length: a checksum with leading zeros is written with them."""
+    missing = size - len(head)
+    return head.replace(b"CHECKSUM = ", b"CHECKSUM = " + b"0" * missing, 1)
+
+
+def _open(path: Path) -> tuple[dict[str, Any], Header, Payload, bool]:
+    parsed = read_header(path)
+    payload, big, warnings = layout_of(path, parsed, os.stat(path).st_size)
+    keys = parsed.keys
+    meta = {
+        "format": "nersc",
+        "dialect": _dialect(parsed),
+        "precision": 8 * payload.word,
+        "rows": payload.rows,
+        "byte_order": None if big is None else ("big" if big else "little"),
+        "lattice": payload.lattice,
+        "beta": metadata.beta_of(parsed.info),
+        "trajectory": _trajectory(path, parsed),
+        "lfn": parsed.info.get("LFN"),
+        "ensemble_id": _told(keys, "ENSEMBLE_ID"),
+        "ensemble_label": _told(keys, "ENSEMBLE_LABEL"),
+        "checksum": keys.get("CHECKSUM"),
+        "info": dict(parsed.info),
+        "header": {**keys, **parsed.info},
+        "checks": [check("payload_size", payload.size, payload.size)],
+        "warnings": warnings,
+    }
+    if "REUNITARIZED" in parsed.info:
+        meta["reunitarized"] = parsed.info["REUNITARIZED"]
+    return meta, parsed, payload, big is None
+
+
+def _told(keys: Mapping[str, str], name: str) -> str | None:
+    """A key's text, None where it is empty or only what our own writer puts for "not known"."""
+    return None if keys.get(name) in (None, "", UNKNOWN[name]) else keys[name]
+
+
+def _trajectory(path: Path, parsed: Header) -> int | None:
+    """Our own key, else SEQUENCE_NUMBER, else the file name; 0 means unset to most writers."""
+    if "TRAJECTORY" in parsed.info:
+        return metadata.integer(parsed.info["TRAJECTORY"])
+    sequence = metadata.integer(parsed.keys.get("SEQUENCE_NUMBER", ""))
+    return sequence or metadata.trajectory_of(path.name) or sequence
+
+
+def _dialect(parsed: Header) -> str:
+    keys, creator = parsed.keys, parsed.keys.get("CREATOR", "")
+    if "MILC_INFO" in keys:
+        return "MILC"
+    if creator == "l2hmc-bridge":
+        return creator
+    if "SCIDAC_CHECKSUMA" in keys:
+        little = keys.get("FLOATING_POINT", "").endswith("LITTLE")
+        return "PyQUDA" if little else "Grid/GPT"
+    return "NERSC"
+
+
+def _stored_checksum(path: Path, parsed: Header) -> tuple[int] | None:
+    text = parsed.keys.get("CHECKSUM")
+    if text is None:
+        return None
+    try:
+        value = int(text, 16)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 1 << 32:
+        raise FormatError(f"{path}: CHECKSUM: expected up to 8 hexadecimal digits, found {text!r}")
+    return (value,)
+
+
+def _by_evidence(
+    path: Path, payload: Payload, stored: tuple[int], meta: dict[str, Any]
+) -> Payload:
+    """The payload in the byte order that the stored checksum fits; big endian if neither does."""
+    for big in (True, False):
+        candidate = replace(payload, big=big)
+        if sum_payload(path, candidate, ("nersc",))["nersc"] == stored:
+            meta["byte_order"] = "big" if big else "little"
+            return candidate
+    return payload
+
+
+FORMAT = Format(
+    name="nersc",
+    title="NERSC archive",
+    suffixes=("nersc",),
+    sniff=sniff,
+    read=read,
+    write=write,
+    header=header,
+    read_options=("slices",),
+    write_options=("precision", "rows"),
+)

@@ -1,0 +1,150 @@
+"""The block of numbers inside a file: where it starts, how it is laid out, and its two ways.
+
+The natural layout of NERSC, ILDG, SciDAC and MILC, slowest first: t, z, y, x, direction (x,y,z,t),
+row, column, (re, im). Blocks of whole time slices are moved, so memory stays near one field.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from l2hmc_bridge.errors import FormatError
+
+from . import blocks, checksums
+
+LARGEST_EXTENT = 1 << 16
+
+
+@dataclass(frozen=True)
+class Payload:
+    """offset in bytes; lattice (X,Y,Z,T); word 4 or 8 bytes a real; rows 2 or 3 of each link."""
+
+    offset: int
+    lattice: tuple[int, int, int, int]
+    word: int
+    big: bool
+    rows: int = 3
+
+    @property
+    def volume(self) -> int:
+        nx, ny, nz, nt = self.lattice
+        return nx * ny * nz * nt
+
+    @property
+    def site_bytes(self) -> int:
+        return 4 * self.rows * 3 * 2 * self.word
+
+    @property
+    def slice_bytes(self) -> int:
+        return self.site_bytes * self.volume // self.lattice[3]
+
+    @property
+    def size(self) -> int:
+        return self.site_bytes * self.volume
+
+
+def check_lattice(path: Path, lattice: Sequence[int]) -> tuple[int, int, int, int]:
+    """Four extents between 1 and 65536, or FormatError."""
+    if len(lattice) != 4:
+        raise FormatError(f"{path}: expected 4 extents, found {len(lattice)}: {list(lattice)}")
+    if not all(1 <= extent <= LARGEST_EXTENT for extent in lattice):
+        raise FormatError(
+            f"{path}: expected extents from 1 to {LARGEST_EXTENT}, found {list(lattice)}"
+        )
+    return tuple(int(extent) for extent in lattice)
+
+
+def check_slices(path: Path, slices: tuple[int, int] | None, nt: int) -> tuple[int, int]:
+    """The half-open range of time slices to read; None is all. Raises FormatError."""
+    if slices is None:
+        return 0, nt
+    first, last = slices
+    if not 0 <= first < last <= nt:
+        raise FormatError(f"{path}: expected time slices 0 <= a < b <= {nt}, found {slices}")
+    return first, last
+
+
+def read_payload(
+    path: Path, payload: Payload, sums: Sequence[str] = (), slices: tuple[int, int] | None = None
+) -> tuple[Tensor, dict[str, tuple[int, ...]]]:
+    """Links [1,4,Nt,Nx,Ny,Nz,3,3] and the named checksums of the payload as it lies in the file.
+
+    With `slices` (a, b) only the time slices a..b-1 are read, and the sums are of those alone.
+    """
+    nx, ny, nz, nt = payload.lattice
+    first, last = check_slices(path, slices, nt)
+    out = np.empty((4, last - first, nx, ny, nz, 3, 3), np.complex128)
+
+    def move(position: int) -> list[tuple[int, ...]]:
+        raw = blocks.read_at(
+            descriptor, payload.offset + (first + position) * payload.slice_bytes,
+            payload.slice_bytes,
+        )
+        partial = checksums.block_sums(raw, (first + position), payload, sums)
+        blocks.decode(raw, payload, out[:, position])
+        return partial
+
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        partials = blocks.in_threads(move, last - first)
+    finally:
+        os.close(descriptor)
+    return torch.from_numpy(out)[None], checksums.combine(sums, partials)
+
+
+def sum_payload(path: Path, payload: Payload, sums: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The named checksums alone."""
+
+    def one(position: int) -> list[tuple[int, ...]]:
+        raw = blocks.read_at(
+            descriptor, payload.offset + position * payload.slice_bytes, payload.slice_bytes
+        )
+        return checksums.block_sums(raw, position, payload, sums)
+
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        partials = blocks.in_threads(one, payload.lattice[3])
+    finally:
+        os.close(descriptor)
+    return checksums.combine(sums, partials)
+
+
+def write_payload(
+    file: BinaryIO, links: Tensor, payload: Payload, sums: Sequence[str] = ()
+) -> dict[str, tuple[int, ...]]:
+    """Write links [1,4,Nt,Nx,Ny,Nz,3,3] at payload.offset; returns the checksums of the bytes."""
+    array = links_array(links)
+    file.flush()
+    descriptor = file.fileno()
+
+    def move(position: int) -> list[tuple[int, ...]]:
+        raw = blocks.encode(array[:, position], payload)
+        partial = checksums.block_sums(raw, position, payload, sums)
+        blocks.write_at(descriptor, payload.offset + position * payload.slice_bytes, raw)
+        return partial
+
+    partials = blocks.in_threads(move, payload.lattice[3])
+    file.seek(payload.offset + payload.size)
+    return checksums.combine(sums, partials)
+
+
+def links_array(links: Tensor) -> NDArray[np.complex128]:
+    """[4,Nt,Nx,Ny,Nz,3,3] contiguous complex128 on the host, of links with Nb = 1."""
+    return np.ascontiguousarray(links.detach().cpu().numpy()[0], dtype=np.complex128)
+
+
+def stored_links(links: Tensor, word: int, rows: int) -> Tensor:
+    """The links as a reader of a file with this word size and these rows will see them."""
+    if word == 8 and rows == 3:
+        return links
+    stored = links.to(torch.complex64).to(torch.complex128) if word == 4 else links.clone()
+    if rows == 2:
+        stored[..., 2, :] = torch.linalg.cross(stored[..., 0, :], stored[..., 1, :]).conj()
+    return stored

@@ -1,0 +1,85 @@
+"""The command `l2hmc-bridge`: one verb a file, loaded only when it is called."""
+
+import importlib
+import importlib.util
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+
+import click
+
+from l2hmc_bridge import __version__
+from l2hmc_bridge.errors import BridgeError
+
+# Verb: what `--help` says of it. Each lives in the module of its name, as `command`.
+VERBS = {
+    "info": "Say what gauge files are, and verify them.",
+    "convert": "Convert gauge files from any format to any other.",
+    "sample": "Run a trained update (or HMC) on a configuration.",
+    "train": "Train an update and write it as a bundle.",
+    "gate": "Prove that a bundle is exact on a lattice.",
+    "measure": "Measure observables on configurations.",
+    "analyze": "Analyze a stream: errors and autocorrelations.",
+    "validate": "Compare our numbers with those of established codes.",
+}
+
+
+class Verbs(click.Group):
+    """A group that imports a verb's module when that verb is asked for, and not before."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return [verb for verb in VERBS if importlib.util.find_spec(f"{__name__}.{verb}")]
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in self.list_commands(context):
+            return None
+        return importlib.import_module(f"{__name__}.{name}").command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, VERBS[verb]) for verb in self.list_commands(context)])
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="l2hmc-bridge")
+def group() -> None:
+    """Exact, trained L2HMC updates for production lattice QCD streams."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; returns its exit status: 0, 1 for an error, 2 for wrong usage."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        try:
+            status = group.main(arguments, prog_name="l2hmc-bridge", standalone_mode=False)
+        except click.ClickException as error:
+            error.show()
+            return error.exit_code
+        except (click.Abort, KeyboardInterrupt):
+            return _complain("interrupted", 130)
+        except BrokenPipeError:
+            _silence_output()
+            return 1
+        except (BridgeError, OSError, MemoryError) as error:
+            return _complain(_one_line(error))
+    return status if isinstance(status, int) else 0
+
+
+def _complain(message: str, status: int = 1) -> int:
+    click.echo(f"l2hmc-bridge: {message}", err=True)
+    return status
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+        return f"{name}{error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _silence_output() -> None:
+    """Whoever read our output is gone; nothing more may be flushed into it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

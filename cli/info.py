@@ -1,0 +1,137 @@
+"""`l2hmc-bridge info`: what gauge files are, every check with its number, and their metadata."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from l2hmc_bridge.errors import BridgeError
+
+SHOWN = (
+    "beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reunitarized", "checksum",
+    "byte_order", "rows", "plaquette", "plaquette_spatial", "plaquette_temporal", "link_trace",
+)
+STYLE = {"pass": "green", "warn": "yellow", "fail": "red"}
+
+
+@click.command(short_help="Say what gauge files are, and verify them.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--format", "name", metavar="NAME", help="Read as this format; do not guess.")
+@click.option("--lattice", metavar="X,Y,Z,T", help="Extents, where a file does not state them.")
+@click.option("--header", "header_only", is_flag=True, help="Read the header alone; no checks.")
+@click.option("--records", is_flag=True, help="List the records of LIME files.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def command(
+    files: tuple[Path, ...],
+    name: str | None,
+    lattice: str | None,
+    header_only: bool,
+    records: bool,
+    as_json: bool,
+) -> int:
+    """Say what each of FILES is and verify it.
+
+    Printed are format, lattice, precision, every check with its value, bound and verdict, and the
+    metadata. The exit status is 1 if any check fails or a file cannot be read.
+    """
+    from .options import parse_lattice
+
+    options = {"lattice": parse_lattice(lattice)} if lattice else {}
+    reports = [_report(path, name, header_only, options) for path in files]
+    if as_json:
+        click.echo(json.dumps([_plain(report) for report in reports], indent=1))
+    else:
+        for report in reports:
+            _show(report, records)
+    return int(any(report["status"] == "fail" for report in reports))
+
+
+def _report(
+    path: Path, name: str | None, header_only: bool, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the JSON output says of one file; an unreadable one is a failed report."""
+    from l2hmc_bridge.adapters import files
+    from l2hmc_bridge.adapters.verify import status_of
+
+    try:
+        if header_only:
+            meta = dict(files.header(path, name, **options))
+        else:
+            meta = dict(files.inspect(path, name, **options).meta)
+    except BridgeError as error:
+        return {"path": str(path), "format": None, "dialect": None, "lattice": None,
+                "precision": None, "status": "fail", "checks": [], "metadata": {},
+                "warnings": [], "error": str(error)}
+    known = {"path": str(path), "format": meta.pop("format"), "dialect": meta.pop("dialect", None)}
+    known["lattice"] = dict(zip("xyzt", meta.pop("lattice"), strict=True))
+    known["precision"] = meta.pop("precision")
+    known["status"] = status_of(meta)
+    known["checks"] = meta.pop("checks")
+    known["warnings"] = meta.pop("warnings")
+    return {**known, "metadata": meta}
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no bytes."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and (value != value or abs(value) == float("inf")):
+        return str(value)
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _show(report: Mapping[str, Any], records: bool) -> None:
+    """Tables for a person; text from a file is never taken as markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(soft_wrap=True)
+    if "error" in report:
+        click.echo(f"l2hmc-bridge: {report['error']}", err=True)
+        return
+    lattice = "x".join(str(extent) for extent in report["lattice"].values())
+    heading = Text(f"{report['path']}: {report['format']} ({report['dialect']}), "
+                   f"{lattice} (x,y,z,t), {report['precision']} bits: ")
+    console.print(heading.append(report["status"], STYLE[report["status"]]))
+    checks = Table("check", "value", "expected", "tolerance", "status")
+    for item in report["checks"]:
+        cells = [_cell(item[key]) for key in ("name", "value", "expected", "tolerance")]
+        cells[3] = f"{item['tolerance']:.2g}"
+        checks.add_row(*map(Text, cells), Text(item["status"], STYLE[item["status"]]))
+    console.print(checks)
+    for sentence in report["warnings"]:
+        console.print(Text(f"warning: {sentence}", "yellow"))
+    meta = report["metadata"]
+    about = Table("metadata", "value")
+    for key in SHOWN:
+        if meta.get(key) is not None:
+            about.add_row(key, Text(_cell(meta[key])))
+    for key, value in meta.get("info", {}).items():
+        if key.lower() not in SHOWN:
+            about.add_row(Text(key), Text(_cell(value)))
+    console.print(about)
+    if records and "records" in meta:
+        console.print(_record_table(meta["records"]))
+
+
+def _record_table(records: list[Mapping[str, Any]]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("message", "flags", "offset", "length", "type")
+    for record in records:
+        flags = "B" * record["begin"] + "E" * record["end"]
+        cells = (record["message"], flags, record["offset"], record["length"], record["type"])
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)[:200]
