@@ -1,0 +1,106 @@
+"""The hot functions, and the one table that says who computes them.
+
+"torch" is the reference: any device and dtype, with autograd. "cpu" are the compiled kernels for
+complex128 fields in main memory; they serve where they can, the reference everywhere else. The
+choice is made anew in every call; `use("torch")`, or L2HMC_BRIDGE_FAST=off in the environment,
+forces the reference. Formulas, signs and shapes are those of `reference.py`.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.fast import cpu, native, reference
+
+BACKENDS = {"torch": reference, "cpu": cpu}
+CHOICES = ("auto", "torch")
+_choice = "torch" if os.environ.get("L2HMC_BRIDGE_FAST", "auto") in ("off", "torch") else "auto"
+
+
+def use(name: str) -> None:
+    """Choose "auto" (the fastest that fits each call) or "torch" (always the reference)."""
+    global _choice
+    if name not in CHOICES:
+        raise ConfigError(f"fast: expected one of {', '.join(CHOICES)}, found {name!r}")
+    _choice = name
+
+
+@contextlib.contextmanager
+def using(name: str) -> Iterator[None]:
+    """`use(name)` for the length of a with block."""
+    before = _choice
+    use(name)
+    try:
+        yield
+    finally:
+        use(before)
+
+
+def description() -> str:
+    """Who computes complex128 fields in main memory, for a report."""
+    if _choice == "torch" or native.library() is None:
+        return "torch"
+    return f"compiled kernels ({native.library().level}), {native.threads()} threads"
+
+
+def backend(*tensors: Tensor | float) -> ModuleType:
+    """The module that serves a call with these arguments."""
+    given = [one for one in tensors if isinstance(one, Tensor)]
+    compiled = (
+        _choice == "auto"
+        and all(one.device.type == "cpu" for one in given)
+        and all(one.dtype in (torch.complex128, torch.float64) for one in given)
+        and not (torch.is_grad_enabled() and any(one.requires_grad for one in given))
+        and native.library() is not None
+    )
+    return BACKENDS["cpu" if compiled else "torch"]
+
+
+def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
+    """S = -(beta/3) [c0 sum Re tr P + c1 sum Re tr R], c0 = 1 - 8 c1, [Nb]."""
+    return backend(links).action(links, beta, c1)
+
+
+def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
+    """F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu]), like links."""
+    return backend(links).force(links, beta, c1)
+
+
+def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) -> Tensor:
+    """exp(step P) U for P in su(3), any leading axes [..., 3, 3]; to the last bits for any norm."""
+    return backend(momenta, links, step).expm_multiply(momenta, links, step)
+
+
+def kinetic(momenta: Tensor) -> Tensor:
+    """K = -tr P^2 = 1/2 sum p_a^2 over everything but the batch, [Nb]."""
+    return backend(momenta).kinetic(momenta)
+
+
+def plaquettes(links: Tensor) -> Tensor:
+    """Site average of Re tr P / 3 of the planes tx, ty, tz, xy, xz, yz, [Nb,6]."""
+    return backend(links).plaquettes(links)
+
+
+def staples(links: Tensor) -> Tensor:
+    """A_mu: sum of the six staples that close U_mu to plaquettes; like links."""
+    return backend(links).staples(links)
+
+
+def rectangle_staples(links: Tensor) -> Tensor:
+    """A^rect_mu: sum of the eighteen paths that close U_mu to rectangles; like links."""
+    return backend(links).rectangle_staples(links)
+
+
+def clover(links: Tensor, traceless: bool = True) -> Tensor:
+    """(temporal energy, spatial energy) per site and charge from the clover G, [Nb,3]."""
+    return backend(links).clover(links, traceless)
+
+
+def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
+    """`steps` steps of size `step` of Luescher's third-order scheme; c1 = 0: Wilson flow."""
+    return backend(links).flow(links, step, steps, c1)

@@ -1,0 +1,122 @@
+"""Fields that stay in the kernels' layout: what a trajectory does between its two borders.
+
+Every function takes and gives plain float64 tensors [Nb, blocks, 4, width, 8] of one
+`native.Lattice`: links have width 18, algebra elements width 8 (components x_a of
+sum_a x_a T_a). Elementwise torch operations are fine on them; sums go through `inner`, because
+lanes may hold copies. Nothing here records gradients; `autograd.py` does.
+"""
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge.fast.native import ALGEBRA, LINK, Lattice, plain
+
+
+def links_in(lattice: Lattice, links: Tensor) -> Tensor:
+    """[Nb,4,Nt,Nx,Ny,Nz,3,3] complex128 -> blocked links."""
+    out = lattice.empty(links.shape[0], LINK)
+    lattice.call("to_blocks", out, LINK, plain(links), out)
+    return out
+
+
+def links_out(lattice: Lattice, blocks: Tensor) -> Tensor:
+    """Inverse of `links_in`."""
+    out = blocks.new_empty(*lattice.shape(blocks.shape[0]), 2)
+    lattice.call("from_blocks", blocks, LINK, blocks, out)
+    return torch.view_as_complex(out)
+
+
+def algebra_in(lattice: Lattice, field: Tensor) -> Tensor:
+    """Traceless anti-Hermitian part of [Nb,4,Nt,Nx,Ny,Nz,3,3] -> blocked components."""
+    out = lattice.empty(field.shape[0], ALGEBRA)
+    lattice.call("algebra_to_blocks", out, plain(field), out)
+    return out
+
+
+def algebra_out(lattice: Lattice, blocks: Tensor) -> Tensor:
+    """Inverse of `algebra_in`."""
+    out = blocks.new_empty(*lattice.shape(blocks.shape[0]), 2)
+    lattice.call("algebra_from_blocks", blocks, blocks, out)
+    return torch.view_as_complex(out)
+
+
+def scalars_in(lattice: Lattice, field: Tensor) -> Tensor:
+    """One real number per link [Nb,4,Nt,Nx,Ny,Nz] -> [Nb, blocks, 4, 1, 8]."""
+    out = lattice.empty(field.shape[0], 1)
+    lattice.call("to_blocks", out, 1, plain(field), out)
+    return out
+
+
+def scalars_out(lattice: Lattice, blocks: Tensor) -> Tensor:
+    """Inverse of `scalars_in`."""
+    out = blocks.new_empty(lattice.shape(blocks.shape[0])[:-2])
+    lattice.call("from_blocks", blocks, 1, blocks, out)
+    return out
+
+
+def force(lattice: Lattice, links: Tensor, beta: float, c1: float, out: Tensor | None = None
+          ) -> Tensor:
+    """Components of F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu])."""
+    out = lattice.empty(links.shape[0], ALGEBRA) if out is None else out
+    lattice.call("force", links, float(beta), float(c1), links, 0.0, None, 1.0, out)
+    return out
+
+
+def kick(lattice: Lattice, momenta: Tensor, links: Tensor, beta: float, c1: float, step: float,
+         keep: float = 1.0, out: Tensor | None = None) -> Tensor:
+    """keep P - step F(U), the force never leaving the registers; `out` may be `momenta`."""
+    out = lattice.empty(links.shape[0], ALGEBRA) if out is None else out
+    lattice.call("force", links, float(beta), float(c1), links, float(keep), momenta,
+                 -float(step), out)
+    return out
+
+
+def drift(lattice: Lattice, momenta: Tensor, links: Tensor, step: float,
+          out: Tensor | None = None) -> Tensor:
+    """exp(step P) U; `out` may be `links`."""
+    out = lattice.empty(links.shape[0], LINK) if out is None else out
+    lattice.call("exp_multiply_blocks", links, float(step), momenta, links, out)
+    return out
+
+
+def tangent(lattice: Lattice, algebra: Tensor, links: Tensor, scale: float = 1.0) -> Tensor:
+    """scale X U: the derivative of exp(s scale X) U at s = 0."""
+    out = lattice.empty(links.shape[0], LINK)
+    lattice.call("algebra_multiply_blocks", links, float(scale), algebra, links, out)
+    return out
+
+
+def force_pullback(lattice: Lattice, links: Tensor, direction: Tensor, beta: float, c1: float
+                   ) -> Tensor:
+    """g_b, the left derivative of sum_a v_a F_a along T_b: d/ds F(exp(s V) U) + [F, V]."""
+    out = lattice.empty(links.shape[0], ALGEBRA)
+    lattice.call("force_pullback", links, float(beta), float(c1), links, direction,
+                 tangent(lattice, direction, links), out)
+    return out
+
+
+def staples(lattice: Lattice, links: Tensor, rectangle: bool = False) -> Tensor:
+    """A_mu (or A^rect_mu): the matrices that close U_mu to loops, width 18."""
+    out = lattice.empty(links.shape[0], LINK)
+    lattice.call("staples", links, int(rectangle), links, out)
+    return out
+
+
+def inner(lattice: Lattice, left: Tensor, right: Tensor) -> Tensor:
+    """Sum of products over everything but the batch, each site once, [Nb]."""
+    return lattice.sums("inner", left, 1, left.shape[3], left, right)[:, 0]
+
+
+def kinetic(lattice: Lattice, momenta: Tensor) -> Tensor:
+    """K = 1/2 sum_a p_a^2, [Nb]."""
+    return 0.5 * inner(lattice, momenta, momenta)
+
+
+def action(lattice: Lattice, links: Tensor, beta: float, c1: float) -> Tensor:
+    """S = -(beta/3) [c0 sum Re tr P + c1 sum Re tr R], [Nb]."""
+    total = (1 - 8 * c1) * lattice.sums("plaquettes", links, 6, links).sum(1)
+    if c1 != 0:
+        total = total + c1 * lattice.sums("rectangles", links, 1, links)[:, 0]
+    return -(beta / 3) * total
+
+

@@ -1,0 +1,87 @@
+"""The hot functions on the compiled kernels: torch layout in, torch layout out, no gradients.
+
+Formulas and shapes as in `reference.py`; sums are the same bit for bit for any number of threads.
+"""
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge.fast import blocked, native
+from l2hmc_bridge.fast.native import ALGEBRA, Lattice, plain
+from l2hmc_bridge.layout import check_links, volume
+
+
+def _enter(links: Tensor) -> tuple[Lattice, Tensor]:
+    check_links(links)
+    lattice = native.lattice(tuple(links.shape[2:6]))
+    return lattice, blocked.links_in(lattice, links)
+
+
+def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
+    """S = -(beta/3) [c0 sum Re tr P + c1 sum Re tr R], [Nb]."""
+    return blocked.action(*_enter(links), beta, c1)
+
+
+def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
+    """F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu]), like links."""
+    lattice, blocks = _enter(links)
+    return blocked.algebra_out(lattice, blocked.force(lattice, blocks, beta, c1))
+
+
+def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) -> Tensor:
+    """exp(step P) U for traceless anti-Hermitian P, [..., 3, 3]."""
+    if isinstance(step, Tensor) and step.numel() > 1:
+        momenta, step = step * momenta, 1.0
+    momenta, links = torch.broadcast_tensors(momenta, links)
+    out = torch.empty(links.shape, dtype=torch.complex128)
+    native.call("exp_multiply", native.long(links.numel() // 9), native.threads(), float(step),
+                plain(momenta), plain(links), out)
+    return out
+
+
+def kinetic(momenta: Tensor) -> Tensor:
+    """K = -tr P^2 over everything but the batch, [Nb]."""
+    out = torch.empty(momenta.shape[0], dtype=torch.float64)
+    length = 2 * momenta[0].numel() if len(momenta) else 0
+    native.call("square_sum", native.long(len(momenta)), native.long(length), native.threads(),
+                plain(momenta), out)
+    return out
+
+
+def plaquettes(links: Tensor) -> Tensor:
+    """Site average of Re tr P / 3 of the planes tx, ty, tz, xy, xz, yz, [Nb,6]."""
+    lattice, blocks = _enter(links)
+    return lattice.sums("plaquettes", blocks, 6, blocks) / (3 * volume(links))
+
+
+def staples(links: Tensor) -> Tensor:
+    """A_mu: sum of the six staples that close U_mu to plaquettes; like links."""
+    lattice, blocks = _enter(links)
+    return blocked.links_out(lattice, blocked.staples(lattice, blocks))
+
+
+def rectangle_staples(links: Tensor) -> Tensor:
+    """A^rect_mu: sum of the eighteen paths that close U_mu to rectangles; like links."""
+    lattice, blocks = _enter(links)
+    return blocked.links_out(lattice, blocked.staples(lattice, blocks, rectangle=True))
+
+
+def clover(links: Tensor, traceless: bool = True) -> Tensor:
+    """(temporal energy, spatial energy) per site and charge from the clover, [Nb,3]."""
+    lattice, blocks = _enter(links)
+    sums = lattice.sums("clover", blocks, 3, int(traceless), blocks)
+    return sums / torch.tensor([volume(links), volume(links), 1], dtype=torch.float64)
+
+
+def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
+    """`steps` steps of Luescher's third-order scheme of size `step`, in the blocked layout."""
+    lattice, blocks = _enter(links)
+    push = lattice.empty(links.shape[0], ALGEBRA)
+    for _ in range(steps):
+        blocked.force(lattice, blocks, 6.0, c1, out=push)
+        blocked.drift(lattice, push, blocks, -step / 4, out=blocks)
+        blocked.kick(lattice, push, blocks, 6.0, c1, -8 / 9, keep=-17 / 36, out=push)
+        blocked.drift(lattice, push, blocks, -step, out=blocks)
+        blocked.kick(lattice, push, blocks, 6.0, c1, -0.75, keep=-1.0, out=push)
+        blocked.drift(lattice, push, blocks, -step, out=blocks)
+    return blocked.links_out(lattice, blocks)

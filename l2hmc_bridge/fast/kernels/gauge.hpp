@@ -1,0 +1,117 @@
+// Force, its derivative, staples and loop sums of the plaquette + rectangle gauge action.
+//
+// S = -(beta/3) sum [c0 Re tr P + c1 Re tr R], F_mu = (beta/6) TA(U_mu S_mu^dagger) with S_mu the
+// weighted sum of the paths from x to x + mu; every function works on one chain and one block range.
+#pragma once
+#include "walk.hpp"
+
+namespace {
+
+struct Coupling {
+    double beta, c0, c1;
+};
+
+// c0 (plaquette paths) + c1 (rectangle paths) of one link.
+template <bool DUAL>
+void weighted_paths(const Fields& fields, const Coupling& coupling, long block, int mu,
+                    Sum<DUAL>& sum) {
+    plaquette_paths<DUAL>(fields, block, mu, sum);
+    if (coupling.c1 == 0) return;
+    Sum<DUAL> rectangles;
+    rectangle_paths<DUAL>(fields, block, mu, rectangles);
+    for (int i = 0; i < LINK; i++) {
+        sum.value.v[i] = coupling.c0 * sum.value.v[i] + coupling.c1 * rectangles.value.v[i];
+        if (DUAL)
+            sum.change[0].v[i] =
+                coupling.c0 * sum.change[0].v[i] + coupling.c1 * rectangles.change[0].v[i];
+    }
+}
+
+// out = keep * in + push * F, [blocks][4][8]; `in` may be null (then keep is not used).
+inline void force_blocks(const Fields& fields, const Coupling& coupling, long first, long end,
+                         double keep, const vec* in, double push, vec* out) {
+    const double scale = push * coupling.beta / 6;
+    for (long block = first; block < end; block++)
+        for (int mu = 0; mu < 4; mu++) {
+            const long at = block * 4 + mu;
+            Sum<false> sum;
+            Matrix loop;
+            vec f[ALGEBRA];
+            weighted_paths<false>(fields, coupling, block, mu, sum);
+            mul_ad(loop.v, fields.links + at * LINK, sum.value.v);
+            project(f, loop.v);
+            for (int a = 0; a < ALGEBRA; a++)
+                out[at * ALGEBRA + a] =
+                    in ? keep * in[at * ALGEBRA + a] + scale * f[a] : scale * f[a];
+        }
+}
+
+// out_b = d/ds F_b(exp(s V) U) + [F, V]_b, which is sum_a v_a (left derivative b of F_a): the
+// gradient along the group of sum_a v_a F_a. fields.tangent = V U.
+inline void pullback_blocks(const Fields& fields, const Coupling& coupling, long first, long end,
+                            const vec* direction, vec* out) {
+    const double scale = coupling.beta / 6;
+    for (long block = first; block < end; block++)
+        for (int mu = 0; mu < 4; mu++) {
+            const long at = block * 4 + mu;
+            Sum<true> sum;
+            Matrix loop, change, v, f;
+            weighted_paths<true>(fields, coupling, block, mu, sum);
+            mul_ad(loop.v, fields.links + at * LINK, sum.value.v);
+            mul_ad(change.v, fields.tangent + at * LINK, sum.value.v);
+            add_mul_ad(change.v, fields.links + at * LINK, sum.change[0].v);
+            vec components[ALGEBRA], bracket[ALGEBRA];
+            project(components, loop.v);
+            assemble(f.v, components);
+            assemble(v.v, direction + at * ALGEBRA);
+            mul(loop.v, f.v, v.v);  // TA([F, V]) = 2 TA(F V)
+            project(bracket, loop.v);
+            project(components, change.v);
+            for (int a = 0; a < ALGEBRA; a++)
+                out[at * ALGEBRA + a] = scale * (components[a] + 2.0 * bracket[a]);
+        }
+}
+
+// out = A_mu, the closing staples (dagger of the paths): plaquette or rectangle ones.
+inline void staple_blocks(const Fields& fields, bool rectangle, long first, long end, vec* out) {
+    for (long block = first; block < end; block++)
+        for (int mu = 0; mu < 4; mu++) {
+            Sum<false> sum;
+            if (rectangle) rectangle_paths<false>(fields, block, mu, sum);
+            else plaquette_paths<false>(fields, block, mu, sum);
+            Walk<false>::copy(out + (block * 4 + mu) * LINK, sum.value.v, true);
+        }
+}
+
+// sums[6] += Re tr P of the planes tx ty tz xy xz yz.
+inline void plaquette_blocks(const Fields& fields, long first, long end, double* sums) {
+    vec total[6] = {};
+    for (long block = first; block < end; block++) {
+        int plane = 0;
+        for (int mu = 0; mu < 3; mu++)
+            for (int nu = mu + 1; nu < 4; nu++) {
+                Walk<false> one(fields, (int32_t)(block * 8)), two(fields, (int32_t)(block * 8));
+                one.go(mu).go(nu);
+                two.go(nu).go(mu);
+                total[plane++] += real_trace_ad(one.value, two.value);
+            }
+    }
+    for (int plane = 0; plane < 6; plane++) sums[plane] += fields.lattice.lane_sum(total[plane]);
+}
+
+// Sum of Re tr R over all rectangles, both long sides.
+inline double rectangle_blocks(const Fields& fields, long first, long end) {
+    vec total = {};
+    for (long block = first; block < end; block++)
+        for (int mu = 0; mu < 4; mu++)
+            for (int nu = 0; nu < 4; nu++) {
+                if (nu == mu) continue;
+                Walk<false> one(fields, (int32_t)(block * 8)), two(fields, (int32_t)(block * 8));
+                one.go(mu).go(mu).go(nu);
+                two.go(nu).go(mu).go(mu);
+                total += real_trace_ad(one.value, two.value);
+            }
+    return fields.lattice.lane_sum(total);
+}
+
+}  // namespace

@@ -1,0 +1,114 @@
+// Geometry of the blocked layout, and the thread pool.
+//
+// Up to three even directions are cut in half; the eight sub-lattices are the lanes of one block.
+// A lattice with fewer than three even extents keeps copies of its sites in the lanes left over,
+// so every extent works; sums run over the first `active` lanes only.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "matrix.hpp"
+
+namespace {
+
+constexpr int CHUNK = 16;  // blocks per task: fixed, so sums do not depend on the threads
+
+struct Lattice {
+    int extent[4];        // t, x, y, z
+    int sub[4];           // extents of a sub-lattice
+    int bit[4];           // lane bit of a halved direction, else -1
+    int active;           // lanes that hold different sites
+    long blocks;          // sites of a sub-lattice
+    std::vector<int32_t> next;  // [blocks][8]: block * 8 + lane mask; +t +x +y +z -t -x -y -z
+
+    explicit Lattice(const int* n) {
+        int bits = 0;
+        blocks = 1;
+        for (int mu = 0; mu < 4; mu++) extent[mu] = n[mu], bit[mu] = -1;
+        while (bits < 3) {  // the longest even direction first
+            int best = -1;
+            for (int mu = 0; mu < 4; mu++)
+                if (bit[mu] < 0 && n[mu] % 2 == 0 && (best < 0 || n[mu] > n[best])) best = mu;
+            if (best < 0) break;
+            bit[best] = bits++;
+        }
+        active = 1 << bits;
+        for (int mu = 0; mu < 4; mu++) {
+            sub[mu] = bit[mu] < 0 ? n[mu] : n[mu] / 2;
+            blocks *= sub[mu];
+        }
+        connect();
+    }
+
+    void connect() {
+        next.resize(blocks * 8);
+        const long stride[4] = {(long)sub[1] * sub[2] * sub[3], (long)sub[2] * sub[3], sub[3], 1};
+        for (long b = 0; b < blocks; b++)
+            for (int mu = 0; mu < 4; mu++) {
+                const long c = b / stride[mu] % sub[mu];
+                const int mask = bit[mu] < 0 ? 0 : 1 << bit[mu];
+                const bool last = c == sub[mu] - 1, first = c == 0;
+                const long up = b + (last ? 1 - sub[mu] : 1) * stride[mu];
+                const long down = b + (first ? sub[mu] - 1 : -1) * stride[mu];
+                next[b * 8 + mu] = up * 8 + (last ? mask : 0);
+                next[b * 8 + 4 + mu] = down * 8 + (first ? mask : 0);
+            }
+    }
+
+    // Index of the site in (block, lane) within [Nt, Nx, Ny, Nz].
+    long site(long b, int lane) const {
+        int c[4];
+        for (int mu = 3; mu >= 0; mu--) {
+            c[mu] = b % sub[mu];
+            b /= sub[mu];
+            if (bit[mu] >= 0 && (lane >> bit[mu] & 1)) c[mu] += sub[mu];
+        }
+        return ((long)(c[0] * extent[1] + c[1]) * extent[2] + c[2]) * extent[3] + c[3];
+    }
+
+    long chunks() const { return (blocks + CHUNK - 1) / CHUNK; }
+
+    double lane_sum(const vec& v) const {
+        double sum = 0;
+        for (int lane = 0; lane < active; lane++) sum += v[lane];
+        return sum;
+    }
+};
+
+// A position seen from a block: block * 8 + lane mask. `step` moves it by one site.
+INLINE int32_t step(const Lattice& lattice, int32_t at, int direction) {
+    return lattice.next[(at >> 3) * 8 + direction] ^ (at & 7);
+}
+
+void parallel(long tasks, int threads, const std::function<void(long)>& task);
+
+// task(chain, first block, end block, chunk) over all chains; the cuts are the same for any number
+// of threads.
+template <class Task>
+void for_chunks(const Lattice& lattice, long chains, int threads, const Task& task) {
+    const long chunks = lattice.chunks();
+    parallel(chains * chunks, threads, [&](long index) {
+        const long chain = index / chunks, chunk = index % chunks, first = chunk * CHUNK;
+        const long end = first + CHUNK < lattice.blocks ? first + CHUNK : lattice.blocks;
+        task(chain, first, end, chunk);
+    });
+}
+
+// Sum over chunks in one fixed order: partial [chains][chunks][width] -> out [chains][width].
+inline void reduce(long chunks, long chains, int width, const std::vector<double>& partial,
+                   double* out) {
+    for (long chain = 0; chain < chains; chain++)
+        for (int k = 0; k < width; k++) {
+            double sum = 0, lost = 0;  // compensated: the order of 10^4 terms leaves no trace
+            for (long c = 0; c < chunks; c++) {
+                const double term = partial[(chain * chunks + c) * width + k] - lost;
+                const double next = sum + term;
+                lost = (next - sum) - term;
+                sum = next;
+            }
+            out[chain * width + k] = sum;
+        }
+}
+
+}  // namespace

@@ -1,0 +1,74 @@
+// Between the torch layout [chains][4][site][...] and blocks, and eight torch matrices at a time.
+#pragma once
+#include "lattice.hpp"
+
+namespace {
+
+INLINE long sites(const Lattice& lattice) {
+    return (long)lattice.extent[0] * lattice.extent[1] * lattice.extent[2] * lattice.extent[3];
+}
+
+// Eight matrices of 18 doubles at source[lane], side by side.
+INLINE void gather(vec* out, const double* const* source) {
+    for (int lane = 0; lane < LANES; lane++)
+        for (int i = 0; i < LINK; i++) ((double*)out)[LANES * i + lane] = source[lane][i];
+}
+
+INLINE void scatter(double* const* target, const vec* in, int count) {
+    for (int lane = 0; lane < count; lane++)
+        for (int i = 0; i < LINK; i++) target[lane][i] = ((const double*)in)[LANES * i + lane];
+}
+
+// Calls visit(torch, blocked, lane) with offsets in units of matrices, for blocks [first, end).
+template <class Visit>
+INLINE void visit_links(const Lattice& lattice, long chain, long first, long end, int lanes,
+                        const Visit& visit) {
+    const long volume = sites(lattice);
+    for (long block = first; block < end; block++)
+        for (int lane = 0; lane < lanes; lane++) {
+            const long site = lattice.site(block, lane & (lattice.active - 1));
+            for (int mu = 0; mu < 4; mu++)
+                visit((chain * 4 + mu) * volume + site,
+                      (chain * lattice.blocks + block) * 4 + mu, lane);
+        }
+}
+
+// Torch matrices [chains][4][site][18] -> blocked components [chains][blocks][4][8].
+inline void algebra_to_blocks(const Lattice& lattice, long chain, long first, long end,
+                              const double* in, vec* out) {
+    const long volume = sites(lattice);
+    for (long block = first; block < end; block++) {
+        long site[LANES];
+        for (int lane = 0; lane < LANES; lane++)
+            site[lane] = lattice.site(block, lane & (lattice.active - 1));
+        for (int mu = 0; mu < 4; mu++) {
+            const double* source[LANES];
+            for (int lane = 0; lane < LANES; lane++)
+                source[lane] = in + ((chain * 4 + mu) * volume + site[lane]) * LINK;
+            Matrix m;
+            gather(m.v, source);
+            project(out + ((chain * lattice.blocks + block) * 4 + mu) * ALGEBRA, m.v);
+        }
+    }
+}
+
+// The way back, times `scale`.
+inline void algebra_from_blocks(const Lattice& lattice, long chain, long first, long end,
+                                const vec* in, double* out) {
+    const long volume = sites(lattice);
+    for (long block = first; block < end; block++) {
+        long site[LANES];
+        for (int lane = 0; lane < LANES; lane++)
+            site[lane] = lattice.site(block, lane & (lattice.active - 1));
+        for (int mu = 0; mu < 4; mu++) {
+            double* target[LANES];
+            for (int lane = 0; lane < LANES; lane++)
+                target[lane] = out + ((chain * 4 + mu) * volume + site[lane]) * LINK;
+            Matrix m;
+            assemble(m.v, in + ((chain * lattice.blocks + block) * 4 + mu) * ALGEBRA);
+            scatter(target, m.v, lattice.active);
+        }
+    }
+}
+
+}  // namespace

@@ -1,0 +1,130 @@
+// 3x3 complex matrices with eight sub-lattices side by side in the vector lanes.
+//
+// A matrix is 18 vectors in the order [row][column][re, im]; an su(3) element is 8 vectors, the
+// components x_a of sum_a x_a T_a with T_a = i lambda_a / 2 and tr T_a T_b = -1/2 delta_ab.
+#pragma once
+
+#define INLINE static inline __attribute__((always_inline))
+
+namespace {
+
+constexpr int LANES = 8;
+constexpr int LINK = 18;
+constexpr int ALGEBRA = 8;
+typedef double vec __attribute__((vector_size(8 * LANES), may_alias));
+typedef long long lanes_index __attribute__((vector_size(8 * LANES)));
+
+struct Matrix {
+    vec v[LINK];
+};
+
+INLINE vec splat(double x) { return vec{} + x; }
+
+// c (+)= op(a) op(b), op the dagger where asked; c must not overlap a or b.
+template <bool DAGGER_A, bool DAGGER_B, bool ADD>
+INLINE void product(vec* __restrict c, const vec* a, const vec* b) {
+#pragma GCC unroll 3
+    for (int i = 0; i < 3; i++) {
+        vec re[3], im[3];
+#pragma GCC unroll 3
+        for (int j = 0; j < 3; j++) {
+            re[j] = ADD ? c[2 * (3 * i + j)] : vec{};
+            im[j] = ADD ? c[2 * (3 * i + j) + 1] : vec{};
+        }
+#pragma GCC unroll 3
+        for (int k = 0; k < 3; k++) {
+            const int ia = 2 * (DAGGER_A ? 3 * k + i : 3 * i + k);
+            const vec ar = a[ia], ai = a[ia + 1];
+#pragma GCC unroll 3
+            for (int j = 0; j < 3; j++) {
+                const int ib = 2 * (DAGGER_B ? 3 * j + k : 3 * k + j);
+                const vec br = b[ib], bi = b[ib + 1];
+                re[j] += ar * br;
+                if (DAGGER_B) im[j] -= ar * bi; else im[j] += ar * bi;
+                if (DAGGER_A == DAGGER_B) re[j] -= ai * bi; else re[j] += ai * bi;
+                if (DAGGER_A) im[j] -= ai * br; else im[j] += ai * br;
+            }
+        }
+#pragma GCC unroll 3
+        for (int j = 0; j < 3; j++) {
+            c[2 * (3 * i + j)] = re[j];
+            c[2 * (3 * i + j) + 1] = im[j];
+        }
+    }
+}
+
+// Out of line: the caller's loops stay small enough for the instruction cache.
+__attribute__((noinline)) void mul(vec* c, const vec* a, const vec* b) {
+    product<false, false, false>(c, a, b);
+}
+__attribute__((noinline)) void mul_ad(vec* c, const vec* a, const vec* b) {
+    product<false, true, false>(c, a, b);
+}
+__attribute__((noinline)) void mul_da(vec* c, const vec* a, const vec* b) {
+    product<true, false, false>(c, a, b);
+}
+__attribute__((noinline)) void add_mul(vec* c, const vec* a, const vec* b) {
+    product<false, false, true>(c, a, b);
+}
+__attribute__((noinline)) void add_mul_ad(vec* c, const vec* a, const vec* b) {
+    product<false, true, true>(c, a, b);
+}
+
+// Re tr(a b^dagger), [lanes].
+INLINE vec real_trace_ad(const vec* a, const vec* b) {
+    vec sum = {};
+    for (int i = 0; i < LINK; i++) sum += a[i] * b[i];
+    return sum;
+}
+
+// Re tr(a b), [lanes].
+INLINE vec real_trace(const vec* a, const vec* b) {
+    vec sum = {};
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++) {
+            const int p = 2 * (3 * i + j), q = 2 * (3 * j + i);
+            sum += a[p] * b[q] - a[p + 1] * b[q + 1];
+        }
+    return sum;
+}
+
+constexpr double ROOT3 = 1.7320508075688772935;
+
+// Components f_a = Im tr(lambda_a m) of the traceless anti-Hermitian part of m.
+INLINE void project(vec* f, const vec* m) {
+    f[0] = m[3] + m[7];
+    f[1] = m[2] - m[6];
+    f[2] = m[1] - m[9];
+    f[3] = m[5] + m[13];
+    f[4] = m[4] - m[12];
+    f[5] = m[11] + m[15];
+    f[6] = m[10] - m[14];
+    f[7] = (m[1] + m[9] - 2.0 * m[17]) * (1.0 / ROOT3);
+}
+
+// The matrix sum_a f_a T_a.
+INLINE void assemble(vec* m, const vec* f) {
+    const vec eighth = f[7] * (0.5 / ROOT3), third = f[2] * 0.5;
+    for (int i = 0; i < 3; i++) m[8 * i] = vec{};
+    m[1] = eighth + third;
+    m[9] = eighth - third;
+    m[17] = -2.0 * eighth;
+    const int upper[3] = {2, 4, 10}, lower[3] = {6, 12, 14}, first[3] = {0, 3, 5};
+    for (int k = 0; k < 3; k++) {
+        const vec re = f[first[k] + 1] * 0.5, im = f[first[k]] * 0.5;
+        m[upper[k]] = re;
+        m[upper[k] + 1] = im;
+        m[lower[k]] = -re;
+        m[lower[k] + 1] = im;
+    }
+}
+
+// v with lane l taken from lane l ^ mask.
+INLINE vec swap_lanes(vec v, int mask) {
+    if (mask & 4) v = __builtin_shuffle(v, lanes_index{4, 5, 6, 7, 0, 1, 2, 3});
+    if (mask & 2) v = __builtin_shuffle(v, lanes_index{2, 3, 0, 1, 6, 7, 4, 5});
+    if (mask & 1) v = __builtin_shuffle(v, lanes_index{1, 0, 3, 2, 5, 4, 7, 6});
+    return v;
+}
+
+}  // namespace

@@ -1,0 +1,123 @@
+// Products of links along paths, alone or together with their derivative along a tangent field.
+#pragma once
+#include <utility>
+
+#include "lattice.hpp"
+
+namespace {
+
+// Directions of a step: 0..3 forwards along t, x, y, z; 4..7 backwards.
+constexpr int BACK = 4;
+INLINE int opposite(int direction) { return direction ^ BACK; }
+
+// Pointer to the matrix of direction mu at a position; `room` holds a copy with exchanged lanes.
+INLINE const vec* link(const vec* links, int32_t at, int mu, Matrix& room) {
+    const vec* source = links + ((long)(at >> 3) * 4 + mu) * LINK;
+    const int mask = at & 7;
+    if (mask == 0) return source;
+    for (int i = 0; i < LINK; i++) room.v[i] = swap_lanes(source[i], mask);
+    return room.v;
+}
+
+// Links of one chain, [blocks][4][18] vectors, and a tangent field dU of the same shape (or null).
+struct Fields {
+    const Lattice& lattice;
+    const vec* links;
+    const vec* tangent;
+};
+
+// A sum of paths, and its derivative.
+template <bool DUAL>
+struct Sum {
+    Matrix value = {}, change[DUAL ? 1 : 0] = {};
+};
+
+// The product of the links from a starting point to `at`.
+template <bool DUAL>
+struct Walk {
+    const Fields& fields;
+    int32_t at;
+    Matrix store[DUAL ? 4 : 2], room, tangent_room;
+    vec *value = store[0].v, *spare = store[1].v;
+    vec *change = store[DUAL ? 2 : 0].v, *change_spare = store[DUAL ? 3 : 0].v;
+    bool empty = true;
+
+    Walk(const Fields& fields, int32_t start) : fields(fields), at(start) {}
+
+    Walk(const Walk&) = delete;  // it points into itself
+
+    // Move by one link without collecting it.
+    void move(int direction) { at = step(fields.lattice, at, direction); }
+
+    // Multiply by the link in `direction` and move along it.
+    Walk& go(int direction) {
+        const bool back = direction & BACK;
+        const int mu = direction & 3;
+        if (back) move(direction);
+        const vec* u = link(fields.links, at, mu, room);
+        const vec* w = DUAL ? link(fields.tangent, at, mu, tangent_room) : nullptr;
+        if (!back) move(direction);
+        if (empty) {
+            empty = false;
+            copy(value, u, back);
+            if (DUAL) copy(change, w, back);
+            return *this;
+        }
+        (back ? mul_ad : mul)(spare, value, u);
+        if (DUAL) {
+            (back ? mul_ad : mul)(change_spare, change, u);
+            (back ? add_mul_ad : add_mul)(change_spare, value, w);
+            std::swap(change, change_spare);
+        }
+        std::swap(value, spare);
+        return *this;
+    }
+
+    // sum += product so far times the link in `direction`.
+    void add_to(Sum<DUAL>& sum, int direction) {
+        const bool back = direction & BACK;
+        const int mu = direction & 3;
+        const int32_t place = back ? step(fields.lattice, at, direction) : at;
+        const vec* u = link(fields.links, place, mu, room);
+        (back ? add_mul_ad : add_mul)(sum.value.v, value, u);
+        if (DUAL) {
+            const vec* w = link(fields.tangent, place, mu, tangent_room);
+            (back ? add_mul_ad : add_mul)(sum.change[0].v, change, u);
+            (back ? add_mul_ad : add_mul)(sum.change[0].v, value, w);
+        }
+    }
+
+    static void copy(vec* out, const vec* in, bool dagger) {
+        for (int i = 0; i < 3; i++)
+            for (int j = 0; j < 3; j++) {
+                const int to = 2 * (3 * i + j), from = 2 * (dagger ? 3 * j + i : 3 * i + j);
+                out[to] = in[from];
+                out[to + 1] = dagger ? -in[from + 1] : in[from + 1];
+            }
+    }
+};
+
+// paths += the six three-link paths from x to x + mu beside U_mu(x).
+template <bool DUAL>
+void plaquette_paths(const Fields& fields, long block, int mu, Sum<DUAL>& paths) {
+    for (int nu = 0; nu < 8; nu++) {
+        if ((nu & 3) == mu) continue;
+        Walk<DUAL> walk(fields, (int32_t)(block * 8));
+        walk.go(nu).go(mu).add_to(paths, opposite(nu));
+    }
+}
+
+// paths += the eighteen five-link paths from x to x + mu that close to a 2 x 1 rectangle.
+template <bool DUAL>
+void rectangle_paths(const Fields& fields, long block, int mu, Sum<DUAL>& paths) {
+    const int32_t here = (int32_t)(block * 8);
+    for (int nu = 0; nu < 8; nu++) {
+        if ((nu & 3) == mu) continue;
+        const int back = opposite(nu);
+        Walk<DUAL>(fields, here).go(nu).go(nu).go(mu).go(back).add_to(paths, back);
+        Walk<DUAL>(fields, here).go(nu).go(mu).go(mu).go(back).add_to(paths, opposite(mu));
+        Walk<DUAL>(fields, here).go(opposite(mu)).go(nu).go(mu).go(mu).add_to(paths, back);
+    }
+}
+
+}  // namespace

@@ -1,0 +1,124 @@
+"""The compiled kernels: found, loaded and described; nothing here knows physics."""
+
+import ctypes
+import functools
+import logging
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+LEVELS = {  # what torch says of the processor -> builds to try, best first
+    "AVX512": ("avx512", "avx2", "default"),
+    "AVX2": ("avx2", "default"),
+    "DEFAULT": ("default",),
+}
+FOLDER = Path(__file__).parent
+LANES = 8  # sub-lattices side by side
+LINK, ALGEBRA = 18, 8  # doubles per matrix, components per algebra element
+
+_INT, _LONG, _DOUBLE, _POINTER = ctypes.c_int, ctypes.c_long, ctypes.c_double, ctypes.c_void_p
+_TYPES = {int: _INT, float: _DOUBLE}
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The kernels built for this processor, or None (said once) where none could be loaded."""
+    for level in LEVELS.get(torch.backends.cpu.get_cpu_capability(), ("default",)):
+        for suffix in EXTENSION_SUFFIXES:
+            path = FOLDER / f"_kernels_{level}{suffix}"
+            if path.exists():
+                try:
+                    return _declare(ctypes.CDLL(str(path)), level)
+                except (OSError, AttributeError) as error:
+                    logging.getLogger(__name__).warning("%s: cannot be loaded: %s", path, error)
+    logging.getLogger(__name__).warning(
+        "compiled kernels not found: SU(3) fields are computed with torch alone, about ten times "
+        "slower; install with a C++ compiler at hand (pip install --no-cache-dir .)"
+    )
+    return None
+
+
+def _declare(handle: ctypes.CDLL, level: str) -> ctypes.CDLL:
+    handle.lattice_create.restype = _POINTER
+    handle.lattice_create.argtypes = [_POINTER]
+    handle.lattice_blocks.restype = _LONG
+    handle.lattice_blocks.argtypes = [_POINTER]
+    handle.lattice_active.argtypes = [_POINTER]
+    handle.level = level
+    return handle
+
+
+def call(name: str, *arguments) -> None:
+    """Call kernel `name`; tensors go as pointers, int as int, float as double, None as null."""
+    converted = []
+    for one in arguments:
+        if isinstance(one, Tensor):
+            converted.append(_POINTER(one.data_ptr()))
+        elif one is None:
+            converted.append(_POINTER())
+        elif isinstance(one, (int, float)):
+            converted.append(_TYPES[type(one)](one))
+        else:
+            converted.append(one)
+    getattr(library(), name)(*converted)
+
+
+def long(number: int) -> ctypes.c_long:
+    """A C long, for counts that may pass 2^31."""
+    return _LONG(number)
+
+
+def threads() -> int:
+    """How many threads the kernels use: as many as torch."""
+    return torch.get_num_threads()
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """Contiguous, with pending conjugation and negation carried out, detached."""
+    return tensor.detach().resolve_conj().resolve_neg().contiguous()
+
+
+class _Call(ctypes.Structure):
+    _fields_ = [("lattice", _POINTER), ("chains", _LONG), ("threads", _INT)]
+
+
+class Lattice:
+    """The blocked layout of one lattice: eight sub-lattices in the lanes of every number.
+
+    A field is float64 [Nb, blocks, 4, width, 8]; width is 18 (links: row, column, re/im) or 8
+    (algebra elements: components of T_a). Up to three even directions are halved, `active` lanes
+    hold different sites; lanes beyond are copies and count in no sum.
+    """
+
+    def __init__(self, extents: tuple[int, ...]):
+        self.extents = tuple(extents)
+        self.handle = library().lattice_create((_INT * 4)(*extents))
+        self.blocks = library().lattice_blocks(self.handle)
+        self.active = library().lattice_active(self.handle)
+
+    def empty(self, chains: int, width: int) -> Tensor:
+        """An uninitialised field."""
+        return torch.empty(chains, self.blocks, 4, width, LANES, dtype=torch.float64)
+
+    def call(self, name: str, field: Tensor, *arguments) -> None:
+        """Call kernel `name` for as many chains as `field` has."""
+        head = _Call(self.handle, field.shape[0], threads())
+        call(name, ctypes.byref(head), *arguments)
+
+    def sums(self, name: str, field: Tensor, width: int, *arguments) -> Tensor:
+        """Call a kernel that ends in sums per chain, float64 [Nb, width]."""
+        out = torch.empty(field.shape[0], width, dtype=torch.float64)
+        self.call(name, field, *arguments, out)
+        return out
+
+    def shape(self, chains: int) -> tuple[int, ...]:
+        """Shape of torch fields with one matrix per link."""
+        return (chains, 4, *self.extents, 3, 3)
+
+
+@functools.lru_cache(maxsize=32)
+def lattice(extents: tuple[int, ...]) -> Lattice:
+    """The blocked layout of (Nt, Nx, Ny, Nz), built once."""
+    return Lattice(extents)

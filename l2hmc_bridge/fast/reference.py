@@ -1,0 +1,84 @@
+"""The hot functions in torch: formulas, any device, autograd. See `fast/__init__.py`."""
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import loops, su3
+from l2hmc_bridge.layout import volume
+
+
+def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
+    """S = -(beta/3) [c0 sum Re tr P + c1 sum Re tr R], c0 = 1 - 8 c1, [Nb]."""
+    total = (1 - 8 * c1) * loops.plaquettes(links).sum(1)
+    if c1 != 0:
+        total = total + c1 * (loops.rectangles(links).sum((1, 2)) - 4)  # minus the unit diagonal
+    return -beta * volume(links) * total
+
+
+def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
+    """F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu]), like links."""
+    paths = (1 - 8 * c1) * loops.staples(links)
+    if c1 != 0:
+        paths = paths + c1 * loops.rectangle_staples(links)
+    return (beta / 6) * su3.project_algebra(links @ paths)
+
+
+def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) -> Tensor:
+    """exp(step P) U, [..., 3, 3]."""
+    return su3.exp(step * momenta) @ links
+
+
+def kinetic(momenta: Tensor) -> Tensor:
+    """K = -tr P^2 over everything but the batch, [Nb]."""
+    return su3.kinetic(momenta)
+
+
+def plaquettes(links: Tensor) -> Tensor:
+    """Site average of Re tr P / 3 of the planes tx, ty, tz, xy, xz, yz, [Nb,6]."""
+    return loops.plaquettes(links)
+
+
+def staples(links: Tensor) -> Tensor:
+    """A_mu: sum of the six staples that close U_mu to plaquettes; like links."""
+    return loops.staples(links)
+
+
+def rectangle_staples(links: Tensor) -> Tensor:
+    """A^rect_mu: sum of the eighteen paths that close U_mu to rectangles; like links."""
+    return loops.rectangle_staples(links)
+
+
+def clover(links: Tensor, traceless: bool = True) -> Tensor:
+    """(temporal energy, spatial energy) per site and charge from the clover G, [Nb,3].
+
+    E = -sum_{mu<nu} tr G G, Q = (1/4 pi^2) sum_x tr(G_xy G_tz - G_xz G_ty + G_yz G_tx).
+    """
+    tx, ty, tz, xy, xz, yz = (
+        loops.field_strength(links, mu, nu, traceless) for mu, nu in loops.PLANES
+    )
+    temporal = sum(_trace_sum(g, g) for g in (tx, ty, tz))
+    spatial = sum(_trace_sum(g, g) for g in (xy, xz, yz))
+    charge = _trace_sum(xy, tz) - _trace_sum(xz, ty) + _trace_sum(yz, tx)
+    sites = volume(links)
+    return torch.stack(
+        [-temporal / sites, -spatial / sites, charge / (4 * torch.pi**2)], dim=1
+    )
+
+
+def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
+    """`steps` steps of Luescher's third-order scheme (1006.4518, eq. C.2) of size `step`.
+
+    dU/dt = Z U with Z = -F at beta = 6: the Wilson flow, or another c1.
+    """
+    for _ in range(steps):
+        links = expm_multiply(first := force(links, 6.0, c1), links, -step / 4)
+        second = (8 / 9) * force(links, 6.0, c1) - (17 / 36) * first
+        links = expm_multiply(second, links, -step)
+        third = 0.75 * force(links, 6.0, c1) - second
+        links = expm_multiply(third, links, -step)
+    return links
+
+
+def _trace_sum(left: Tensor, right: Tensor) -> Tensor:
+    """Sum of tr(A B) over sites, real for anti-Hermitian matrices, [Nb]."""
+    return (left * right.transpose(-1, -2)).sum((-2, -1)).real.flatten(1).sum(1)
