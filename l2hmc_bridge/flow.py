@@ -14,7 +14,9 @@ from l2hmc_bridge import loops, su3
 from l2hmc_bridge.errors import ActionError
 
 SAFETY = 0.95  # arXiv:1301.4388, eq. D.3
-LARGEST_STEP = 0.2  # beyond it the explicit scheme for the Wilson kernel is near its stability end
+# The scheme is stable for step * rate < 2.51; the rate of the fastest free mode (k = pi in all
+# directions) is 16 for Wilson, 16 (1 + 16/12) for Symanzik and 2/3 of that for Zeuthen.
+LARGEST_STEP = {"wilson": 0.15, "symanzik": 0.065, "zeuthen": 0.1}
 
 
 def wilson(links: Tensor) -> Tensor:
@@ -61,8 +63,10 @@ def runge_kutta(
     return _stages(links, step, kernel)[0]
 
 
-def _stages(links: Tensor, step, kernel) -> tuple[Tensor, Tensor]:
-    """(third-order result, second-order exp(2 Z1 - Z0) W0 of the same stages)."""
+def _stages(
+    links: Tensor, step: float | Tensor, kernel: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """(third-order result, (Z0, Z1)) of one step."""
     size = step[:, None, None, None, None, None, None, None] if torch.is_tensor(step) else step
     first = size * kernel(links)
     middle = su3.exp(0.25 * first) @ links
@@ -87,7 +91,8 @@ def integrate(
     step, V' the embedded second-order result (arXiv:1301.4388, appendix D); `step` is then the
     first one tried. Raises ActionError for an unknown kernel, bad times or a bad step.
     """
-    function = _check(times, step, kernel, tolerance)
+    _check(times, step, kernel, tolerance)
+    function = KERNELS[kernel]
     now = 0.0
     size = torch.full((links.shape[0],), step, dtype=torch.float64, device=links.device)
     for time in times:
@@ -96,31 +101,32 @@ def integrate(
             for _ in range(count):
                 links = runge_kutta(links, (time - now) / count, function)
         else:
-            links, size = _adaptive(links, time - now, size, function, tolerance)
+            links, size = _adaptive(links, time - now, size, kernel, tolerance)
         now = time
         yield time, links
 
 
-def _check(times: Sequence[float], step: float, kernel: str, tolerance: float | None):
+def _check(times: Sequence[float], step: float, kernel: str, tolerance: float | None) -> None:
     if kernel not in KERNELS:
         raise ActionError(f"flow kernel: expected one of {', '.join(KERNELS)}, found {kernel!r}")
     if any(b < a for a, b in zip([0.0, *times], times, strict=False)):
         raise ActionError(f"flow times: expected increasing and not negative, found {times}")
-    if not 0 < step <= LARGEST_STEP:
-        raise ActionError(f"flow step: expected 0 < step <= {LARGEST_STEP}, found {step}")
+    if not 0 < step <= LARGEST_STEP[kernel]:
+        raise ActionError(
+            f"flow step: expected 0 < step <= {LARGEST_STEP[kernel]} for {kernel}, found {step}"
+        )
     if tolerance is not None and not tolerance > 0:
         raise ActionError(f"flow tolerance: expected a positive number, found {tolerance}")
-    return KERNELS[kernel]
 
 
 def _adaptive(
-    links: Tensor, span: float, size: Tensor, kernel, tolerance: float
+    links: Tensor, span: float, size: Tensor, kernel: str, tolerance: float
 ) -> tuple[Tensor, Tensor]:
     """Every configuration over `span` with its own steps; (links, next step sizes [Nb])."""
     left = torch.full_like(size, span)
     while bool((left > 0).any()):
         step = torch.minimum(size, left)
-        proposal, (first, second) = _stages(links, step, kernel)
+        proposal, (first, second) = _stages(links, step, KERNELS[kernel])
         lower = su3.exp(2 * second - first) @ links
         distance = torch.linalg.matrix_norm(proposal - lower).flatten(1).amax(1) / 9
         taken = (distance <= tolerance) & (left > 0)
@@ -130,7 +136,7 @@ def _adaptive(
         factor = SAFETY * (tolerance / distance.clamp(min=1e-300)) ** (1 / 3)
         # A last step cut short by the target says nothing against the size in use.
         grown = torch.where(whole & taken, torch.maximum(size, step * factor), step * factor)
-        size = torch.where(step > 0, grown.clamp(max=LARGEST_STEP), size)
+        size = torch.where(step > 0, grown.clamp(max=LARGEST_STEP[kernel]), size)
     return links, size
 
 

@@ -26,19 +26,16 @@ def w0(times: ArrayLike, energies: ArrayLike, level: float = 0.3) -> NDArray:
 
 
 def _crossing(times: NDArray, values: NDArray, level: float) -> NDArray:
-    """First time at which the values rise through `level`: cubic spline, linear where n < 4."""
+    """First time at which the values rise through `level`: cubic spline, monotone where n < 4."""
     from scipy.interpolate import CubicSpline, PchipInterpolator
+    from scipy.optimize import brentq
 
     flat = values.reshape(-1, times.size)
     result = np.full(flat.shape[0], np.nan)
+    interpolator = CubicSpline if times.size >= 4 else PchipInterpolator
     for row, curve in enumerate(flat):
         above = np.flatnonzero((curve[1:] >= level) & (curve[:-1] < level))
-        if above.size == 0:
-            continue
-        low = int(above[0])
-        interpolator = CubicSpline if times.size >= 4 else PchipInterpolator
-        roots = interpolator(times, curve - level).roots(extrapolate=False)
-        inside = roots[(roots >= times[low]) & (roots <= times[low + 1])]
-        if inside.size:
-            result[row] = inside[0]
+        if above.size:
+            low, high = times[above[0]], times[above[0] + 1]
+            result[row] = brentq(interpolator(times, curve - level), low, high, xtol=1e-14)
     return result.reshape(values.shape[:-1])
