@@ -96,8 +96,20 @@ def metropolis(
                    for new, old in zip(proposal, state, strict=True))), accepted
 
 
+def refreshed(kernel, state: State, generator: Generators) -> State:
+    """The state after the action redrew its noise: action and force are then computed anew."""
+    refresh = getattr(kernel.action, "refresh", None)
+    if refresh is None:
+        return state
+    refresh(state.links, generator)
+    return kernel.init(state.links)
+
+
 def propose(kernel, state: State, generator: Generators) -> tuple[State, Info]:
-    """Momenta, the kernel's map, energies: the proposal as a State, Info with accepted unset."""
+    """Momenta, the kernel's map, energies: the proposal as a State, Info with accepted unset.
+
+    `state` must be `refreshed` where the action has noise of its own.
+    """
     momenta = draw_momenta(state.links, generator)
     end = kernel.trajectory(state, momenta, generator)
     action = kernel.action(end.links)
@@ -117,6 +129,7 @@ def propose(kernel, state: State, generator: Generators) -> tuple[State, Info]:
 @torch.no_grad()
 def step(kernel, state: State, generator: Generators) -> tuple[State, Info]:
     """One exact Markov step: propose, then accept or reject."""
+    state = refreshed(kernel, state, generator)
     proposal, info = propose(kernel, state, generator)
     uniform = draw_uniform(state.links.shape[0], generator)
     new, accepted = metropolis(state, proposal, info.log_ratio, uniform)
@@ -126,6 +139,9 @@ def step(kernel, state: State, generator: Generators) -> tuple[State, Info]:
 @torch.no_grad()
 def propose_links(kernel, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
     """(links', dH_effective, Info) with dH_effective = dK + dS - log|J| [Nb], for a host."""
+    refresh = getattr(kernel.action, "refresh", None)
+    if refresh is not None:
+        refresh(links, generator)
     proposal, info = propose(kernel, kernel.init(links), generator)
     return proposal.links, -info.log_ratio, info
 

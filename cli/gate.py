@@ -1,0 +1,40 @@
+"""`l2hmc-bridge gate`: prove a bundle exact, row by row."""
+
+import click
+
+from l2hmc_bridge.cli.options import parse_lattice
+
+
+@click.command()
+@click.argument("path", type=click.Path(dir_okay=False))
+@click.option("--lattice", default="4,4,4,4", show_default=True, metavar="X,Y,Z,T",
+              help="Lattice of the statistical rows.")
+@click.option("--beta", type=float, help="Coupling; the middle of the bundle's range by default.")
+@click.option("-n", "--trajectories", type=click.IntRange(50), default=150, show_default=True,
+              help="Trajectories of each of the 8 chains of the statistical rows.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--write", is_flag=True, help="Store the report in the bundle.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def command(path, lattice, beta, trajectories, seed, write, as_json):
+    """Check the bundle PATH: group, inverse, Jacobian, symmetry, bookkeeping, statistics.
+
+    Exit status 0 when every row passes, 1 when one fails.
+    """
+    import json
+
+    from l2hmc_bridge import bundle, gate
+    from l2hmc_bridge.cli.tables import check_table, spinner, wide_console
+
+    x, y, z, t = parse_lattice(lattice)
+    with spinner("gate") as say:
+        checks, report = gate.check_bundle(path, (t, x, y, z), beta, trajectories, seed, say)
+    if as_json:
+        click.echo(json.dumps(report, indent=1))
+    else:
+        beta = report["settings"]["beta"]
+        title = f"{path}  hash {report['hash'][:12]}  lattice {x},{y},{z},{t}  beta {beta:g}"
+        wide_console().print(check_table(checks, title))
+    if write:
+        bundle.write_gate(path, report)
+    if not report["passed"]:
+        click.get_current_context().exit(1)

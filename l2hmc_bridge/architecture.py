@@ -1,0 +1,110 @@
+"""A kernel from a plain description and back: what a bundle stores beside the weights."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from l2hmc_bridge.actions import Action
+from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.integrators import Schedule, schedule
+from l2hmc_bridge.l2hmc import L2HMC
+from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing, Steps
+
+MASKS = "direction x parity"  # the rule of l2hmc.SUBSETS, the only one there is
+KEYS = ("composition", "masks", "displaced", "kick_network", "drift_network", "mixing")
+
+
+def describe(kernel: L2HMC) -> dict[str, Any]:
+    """JSON-ready description from which `build` makes the same kernel, weights apart."""
+    kick, drift = kernel.kick_network, kernel.drift_network
+    return {
+        "composition": kernel.composition,
+        "masks": MASKS,
+        "displaced": list(kernel.steps.displaced),
+        "kick_network": kick and {"hidden": kick.hidden, "loops": list(kick.loops)},
+        "drift_network": drift and {"hidden": drift.hidden},
+        "mixing": kernel.mixing is not None,
+    }
+
+
+def build(description: Mapping[str, Any], action: Action) -> L2HMC:
+    """The kernel of `describe`, its weights still to be loaded.
+
+    Raises ConfigError where a key is missing or unknown, or the mask rule is not MASKS.
+    """
+    if sorted(description) != sorted(KEYS):
+        raise ConfigError(f"architecture: expected keys {KEYS}, found {tuple(description)}")
+    if description["masks"] != MASKS:
+        raise ConfigError(f"masks: expected the rule {MASKS!r}, found {description['masks']!r}")
+    displaced = [bool(flag) for flag in description["displaced"]]
+    kicks, drifts = len(displaced), len(displaced) - 1
+    plan = Schedule((1.0 / kicks,) * kicks, (1.0 / drifts,) * drifts,
+                    tuple(float(flag) for flag in displaced))
+    kick, drift = description["kick_network"], description["drift_network"]
+    return L2HMC(
+        action,
+        Steps(plan),
+        kick and KickNetwork(kicks, int(kick["hidden"]), tuple(kick["loops"])),
+        drift and DriftNetwork(drifts, int(drift["hidden"])),
+        MomentumMixing() if description["mixing"] else None,
+        description["composition"],
+    )
+
+
+def untrained(action: Action, integrator: str, step_size: float, steps: int,
+              composition: str = "palindrome", kick_network: Mapping | None = None,
+              drift_network: Mapping | None = None, mixing: bool = False) -> L2HMC:
+    """The starting point of training: a known integrator, all networks zero.
+
+    `steps` and `step_size` belong to one pass Phi; a palindrome makes two. Raises ConfigError.
+    """
+    plan = schedule(integrator, step_size, steps)
+    try:
+        return L2HMC(
+            action,
+            Steps(plan),
+            None if kick_network is None else KickNetwork(len(plan.kicks), **kick_network),
+            None if drift_network is None else DriftNetwork(len(plan.drifts), **drift_network),
+            MomentumMixing() if mixing else None,
+            composition,
+        )
+    except TypeError as error:
+        raise ConfigError(f"network: {error}") from error
+
+
+def modules(kernel: L2HMC) -> dict[str, Any]:
+    """The trainable parts by name: steps, kick_network, drift_network, mixing."""
+    parts = {
+        "steps": kernel.steps,
+        "kick_network": kernel.kick_network,
+        "drift_network": kernel.drift_network,
+        "mixing": kernel.mixing,
+    }
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def tensors(kernel: L2HMC) -> dict[str, Any]:
+    """All weights as `part.name` tensors, detached clones."""
+    return {
+        f"{part}.{name}": value.detach().clone().contiguous()
+        for part, module in modules(kernel).items()
+        for name, value in module.state_dict().items()
+    }
+
+
+def load_tensors(kernel: L2HMC, values: Mapping[str, Any]) -> None:
+    """Put `tensors` back; ConfigError names what is missing, left over or of the wrong shape."""
+    expected = tensors(kernel)
+    if sorted(expected) != sorted(values):
+        odd = sorted(set(expected) ^ set(values))
+        raise ConfigError(f"weights: expected {sorted(expected)}, differing in {odd}")
+    for name, value in expected.items():
+        if values[name].shape != value.shape or values[name].dtype != value.dtype:
+            raise ConfigError(
+                f"weight {name}: expected {value.dtype} {list(value.shape)}, "
+                f"found {values[name].dtype} {list(values[name].shape)}"
+            )
+    for part, module in modules(kernel).items():
+        prefix = part + "."
+        module.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
+        )

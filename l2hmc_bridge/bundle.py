@@ -1,0 +1,252 @@
+"""A sampler as ONE safetensors file: weights, masks, action, provenance, proof; no pickle.
+
+Tensors: the weights (`steps.kicks`, `kick_network.weight`, ...) and the fingerprint. Metadata:
+`format`, `version`, `architecture`, `action`, `group`, `dtype`, `axes`, `provenance`,
+`fingerprint`, `hash` = SHA-256 over tensors and metadata except `hash` and `gate`, and `gate`, the
+report of gate.py for that hash with a digest of its own.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import __version__, architecture, fast, layout, su3
+from l2hmc_bridge.actions import GaugeAction
+from l2hmc_bridge.errors import BridgeError, BundleError
+from l2hmc_bridge.l2hmc import L2HMC, Point
+
+FORMAT, VERSION = "l2hmc-bridge bundle", "1"
+KEYS = ("format", "version", "architecture", "action", "group", "dtype", "axes", "provenance",
+        "fingerprint", "hash", "gate")
+FINGERPRINT_LATTICE = (4, 2, 2, 4)
+FINGERPRINT_TOLERANCE = 1e-10
+
+
+class Bundle(NamedTuple):
+    """A loaded bundle: the kernel at the beta asked for, and what the file says of itself."""
+
+    kernel: L2HMC
+    hash: str
+    gate: dict | None  # {"hash", "checks": [...], "passed", ...}
+    meta: dict[str, Any]  # action, provenance, version, beta_range
+    path: str
+
+
+def save(path: Path, kernel: L2HMC, provenance: Mapping[str, Any],
+         beta_range: tuple[float, float]) -> str:
+    """Write `kernel` as a bundle without a gate report; returns its hash.
+
+    The step sizes are stored as effective ones, `kernel.scale` worked in.
+    """
+    kernel = _effective(kernel)
+    action = kernel.action
+    tensors = architecture.tensors(kernel)
+    meta = {
+        "format": FORMAT,
+        "version": VERSION,
+        "architecture": _json(architecture.describe(kernel)),
+        "action": _json({"name": action.name, "c1": action.c1, "beta_range": list(beta_range)}),
+        "group": action.group,
+        "dtype": "float64",
+        "axes": " ".join(layout.AXES) + "; directions " + " ".join(layout.DIRECTIONS),
+        "provenance": _json({**provenance, "package_version": __version__}),
+    }
+    beta = 0.5 * sum(beta_range)
+    links, delta_h, log_det = fingerprint(_at(kernel, beta), seed=1)
+    tensors["fingerprint.links"] = torch.view_as_real(links).contiguous()
+    meta["fingerprint"] = _json(
+        {"seed": 1, "beta": beta, "delta_h": delta_h, "log_det": log_det}
+    )
+    meta["hash"] = digest(tensors, meta)
+    meta["gate"] = ""
+    _write(path, tensors, meta)
+    return meta["hash"]
+
+
+def load(path: Path, beta: float | None = None, device: torch.device | None = None) -> Bundle:
+    """Read, verify (version, keys, hash, fingerprint) and rebuild the kernel at `beta`.
+
+    Without `beta` the middle of the range it was trained on. Raises BundleError.
+    """
+    tensors, meta = _read(path)
+    try:
+        action_meta = json.loads(meta["action"])
+        low, high = action_meta["beta_range"]
+        action = GaugeAction(0.5 * (low + high), float(action_meta["c1"]))
+        if meta["group"] != action.group:
+            raise BundleError(f"{path}: expected group {action.group}, found {meta['group']}")
+        kernel = architecture.build(json.loads(meta["architecture"]), action)
+        weights = {k: v for k, v in tensors.items() if not k.startswith("fingerprint.")}
+        architecture.load_tensors(kernel, weights)
+        _check_fingerprint(path, kernel, json.loads(meta["fingerprint"]), tensors)
+        gate = _read_gate(meta)
+        provenance = json.loads(meta["provenance"])
+    except BundleError:
+        raise
+    except (BridgeError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{path}: expected a complete bundle, found: {error}") from error
+    if device is not None:
+        for module in architecture.modules(kernel).values():
+            module.to(device)
+    if beta is not None:
+        kernel = _at(kernel, beta)
+    about = {"action": action_meta, "provenance": provenance, "version": meta["version"]}
+    return Bundle(kernel, meta["hash"], gate, about, str(path))
+
+
+def require_gate(bundle: Bundle) -> None:
+    """Raise BundleError unless a stored gate report fits the hash and passed."""
+    if bundle.gate is None:
+        raise BundleError(
+            f"{bundle.path}: expected a gate report, found none; run `l2hmc-bridge gate "
+            f"{bundle.path} --write` or pass --ungated"
+        )
+    if bundle.gate.get("hash") != bundle.hash or not bundle.gate.get("passed"):
+        found = "one that failed" if not bundle.gate.get("passed") else "one for another hash"
+        raise BundleError(
+            f"{bundle.path}: expected a gate report that passed for hash {bundle.hash[:12]}, "
+            f"found {found}; run `l2hmc-bridge gate {bundle.path} --write` or pass --ungated"
+        )
+
+
+def require_action(bundle: Bundle, action: GaugeAction) -> None:
+    """Raise BundleError unless the bundle was made for this action (beta apart) and group."""
+    theirs = bundle.kernel.action
+    if theirs.group != action.group or abs(theirs.c1 - action.c1) > 1e-12:
+        raise BundleError(
+            f"{bundle.path}: expected a bundle for {action.group} {action.name}, "
+            f"found {theirs.group} {theirs.name}"
+        )
+
+
+def write_gate(path: Path, report: Mapping[str, Any]) -> None:
+    """Store a gate report in the bundle; its hash must be the bundle's. Raises BundleError."""
+    tensors, meta = _read(path)
+    if report.get("hash") != meta["hash"]:
+        raise BundleError(f"{path}: expected a report for {meta['hash']}, found another hash")
+    meta["gate"] = _json({**report, "digest": _gate_digest(report)})
+    _write(path, tensors, meta)
+
+
+@torch.no_grad()
+def fingerprint(kernel: L2HMC, seed: int) -> tuple[Tensor, float, float]:
+    """(U', dH, log|J|) of Phi on a seeded field of FINGERPRINT_LATTICE (any law would pass a
+    wrong link mask: only a stored result tells)."""
+    shape = (1, 4, *FINGERPRINT_LATTICE, su3.DIMENSION)
+    raw = np.random.Philox(seed).random_raw(2 * int(np.prod(shape)))
+    uniform = torch.from_numpy((raw >> np.uint64(11)).astype(np.float64) / 2**53)
+    components = (2 * uniform - 1).reshape(2, *shape)
+    links = su3.exp(su3.from_components(components[0]))
+    momenta = su3.from_components(1.7 * components[1])
+    point, end, log_det = kernel.forward(Point(kernel, links, kernel.action.force(links)), momenta)
+    delta = kernel.action(point.links) - kernel.action(links)
+    delta = delta + fast.kinetic(end) - fast.kinetic(momenta)
+    return point.links, float(delta), float(log_det)
+
+
+def digest(tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> str:
+    """SHA-256 over every tensor (name, dtype, shape, bytes) and metadata but `hash`, `gate`."""
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        array = tensors[name].detach().cpu().contiguous().numpy()
+        sha.update(f"{name}|{array.dtype.str}|{array.shape}|".encode() + array.tobytes())
+    for key in sorted(set(meta) - {"hash", "gate"}):
+        sha.update(f"{key}|{meta[key]}|".encode())
+    return sha.hexdigest()
+
+
+def _check_fingerprint(path, kernel: L2HMC, stored: Mapping, tensors: Mapping[str, Tensor]):
+    links, delta_h, log_det = fingerprint(_at(kernel, stored["beta"]), stored["seed"])
+    expected = torch.view_as_complex(tensors["fingerprint.links"])
+    difference = max(
+        float((links - expected).abs().max()),
+        abs(delta_h - stored["delta_h"]) / max(1.0, abs(delta_h)),
+        abs(log_det - stored["log_det"]) / max(1.0, abs(log_det)),
+    )
+    if not difference < FINGERPRINT_TOLERANCE:
+        raise BundleError(
+            f"{path}: expected the stored fingerprint within {FINGERPRINT_TOLERANCE:g}, "
+            f"found a difference of {difference:.3g}: this program computes another step"
+        )
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            meta = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except FileNotFoundError as error:
+        raise BundleError(f"{path}: expected a bundle, found no such file") from error
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise BundleError(f"{path}: expected a safetensors bundle, found: {error}") from error
+    if meta.get("format") != FORMAT:
+        raise BundleError(f"{path}: expected {FORMAT!r}, found {meta.get('format')!r}")
+    if meta.get("version") != VERSION:
+        raise BundleError(f"{path}: expected version {VERSION}, found {meta.get('version')!r}")
+    missing = sorted(set(KEYS) - set(meta))
+    if missing or "fingerprint.links" not in tensors:
+        raise BundleError(f"{path}: expected keys {KEYS}, found none of {missing or 'fingerprint'}")
+    found = digest(tensors, meta)
+    if found != meta["hash"]:
+        raise BundleError(f"{path}: expected hash {meta['hash']}, found {found}: it was altered")
+    return tensors, meta
+
+
+def _read_gate(meta: Mapping[str, str]) -> dict | None:
+    if not meta["gate"]:
+        return None
+    report = json.loads(meta["gate"])
+    stated = report.pop("digest", None)
+    if stated != _gate_digest(report):
+        raise BundleError(f"gate report: expected digest {stated}, found another: it was altered")
+    return report
+
+
+def _gate_digest(report: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_json(report).encode()).hexdigest()
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> None:
+    data = safetensors.torch.save(dict(tensors), dict(meta))
+    temporary = Path(f"{path}.tmp{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _effective(kernel: L2HMC) -> L2HMC:
+    """The same kernel with `scale` worked into its steps.
+
+    Networks see the scaled step as their step size, so nothing else changes.
+    """
+    if kernel.scale == 1.0:
+        return kernel
+    copy = architecture.build(architecture.describe(kernel), kernel.action)
+    architecture.load_tensors(copy, architecture.tensors(kernel))
+    with torch.no_grad():
+        copy.steps.length *= kernel.scale
+        copy.steps.displacements *= kernel.scale**2
+    return copy
+
+
+def _at(kernel: L2HMC, beta: float) -> L2HMC:
+    return replace(kernel, action=kernel.action.at(beta))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,271 @@
+"""The gate: proves a kernel exact on a given lattice before it may touch an ensemble.
+
+Deterministic rows bound a violated law; statistical rows hold 4 standard errors and fail, too,
+where the error itself is larger than stated (an error bar that wide would prove nothing).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import (
+    architecture,
+    bundle,
+    laws,
+    layout,
+    loops,
+    markov,
+    statistics,
+    su3,
+)
+from l2hmc_bridge.actions import cold_start
+from l2hmc_bridge.check import Check, all_passed
+from l2hmc_bridge.hmc import HMC
+from l2hmc_bridge.l2hmc import L2HMC
+from l2hmc_bridge.markov import State
+
+SIGMAS = 4.0
+EXP_ERROR = 0.03  # largest standard error of <exp(-dH + log|J|)> that still proves something
+PLAQUETTE_ERROR = 2e-3  # the same for the mean plaquette, both chains combined
+CHAINS = 8
+Progress = Callable[[str], None]
+
+
+def run(
+    kernel: L2HMC,
+    lattice: tuple[int, int, int, int],
+    trajectories: int = 150,
+    seed: int = 1,
+    progress: Progress = lambda name: None,
+) -> list[Check]:
+    """Every row for `kernel` on (Nt, Nx, Ny, Nz); LayoutError where the masks do not fit.
+
+    `trajectories` per chain, 8 chains; `progress` is told the name of each part as it begins.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    progress("thermalise")
+    links = thermalised(kernel, lattice, generator)
+    progress("inverse, group")
+    checks = quick(kernel, links, generator)
+    progress("Jacobian")
+    checks += jacobian(kernel, generator)
+    progress("symmetry")
+    checks += symmetry(kernel, links[:1], generator)
+    progress("state")
+    checks += bookkeeping(kernel, links, generator)
+    progress("statistics")
+    return checks + statistical(kernel, links, trajectories, generator)
+
+
+def report(path_hash: str, checks: list[Check], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What `bundle.write_gate` stores: the hash, every row, the settings, passed or not."""
+    return {
+        "hash": path_hash,
+        "passed": all_passed(checks),
+        "checks": [check.as_dict() for check in checks],
+        "settings": dict(settings),
+    }
+
+
+@torch.no_grad()
+def quick(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> list[Check]:
+    """Group, inverse and the proposal's own involution at `links`, on their volume and beta."""
+    momenta = markov.draw_momenta(links, generator)
+    phi, back = laws.forward_map(kernel), laws.inverse_map(kernel)
+    moved, _, _ = phi(links, momenta)
+    start = float(su3.unitarity_defect(links).max()), float(su3.determinant_defect(links).max())
+    group = float(su3.unitarity_defect(moved).max()), float(su3.determinant_defect(moved).max())
+    there = laws.round_trip(phi, back, links, momenta)
+    behind = laws.round_trip(back, phi, links, momenta)
+    bound = "exact law"
+    checks = [
+        Check("group: growth of max|U U^+ - 1|", group[0] - start[0], 0, 1e-12, bound),
+        Check("group: growth of max|det U - 1|", group[1] - start[1], 0, 1e-12, bound),
+        Check("algebra: max|tr P|, max|P + P^+|", _algebra_defect(phi, links, momenta), 0, 1e-11,
+              bound),
+        Check("inverse: U after Phi, Phi^-1", there[0], 0, 1e-11, bound),
+        Check("inverse: P after Phi, Phi^-1", there[1], 0, 1e-10, bound),
+        Check("inverse: log|J| cancels", there[2], 0, 1e-8, bound),
+        Check("inverse: U after Phi^-1, Phi", behind[0], 0, 1e-11, bound),
+    ]
+    if kernel.composition == "palindrome":
+        twice = laws.round_trip(*2 * (_involution(kernel),), links, momenta)
+        checks.append(Check("palindrome: an involution", max(twice[:2]), 0, 1e-10, bound))
+        checks.append(Check("palindrome: log|J| cancels", twice[2], 0, 1e-8, bound))
+    return checks
+
+
+def jacobian(kernel: L2HMC, generator: torch.Generator) -> list[Check]:
+    """log|J| against the dense numerical Jacobian on 2^4, as trained and with random networks."""
+    links = cold_start((2, 2, 2, 2))
+    links = su3.exp(0.4 * su3.random_algebra(links.shape[:-2], generator)) @ links
+    momenta = su3.random_algebra(links.shape[:-2], generator)
+    source = "finite differences, 2^4"
+    checks = [Check("log|J| of Phi, as trained",
+                    laws.jacobian_defect(laws.forward_map(kernel), links, momenta), 0, 1e-6,
+                    source)]
+    rough = roughened(kernel, generator)
+    if rough.kick_network is not None:
+        defect = laws.jacobian_defect(laws.forward_map(rough), links, momenta)
+        checks.append(Check("log|J| of Phi, random networks", defect, 0, 1e-6, source))
+    proposal = laws.jacobian_defect(_proposal(rough), links, momenta)
+    checks.append(Check("log|J| of the proposal, random networks", proposal, 0, 1e-6, source))
+    return checks
+
+
+def symmetry(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> list[Check]:
+    """Gauge covariance and translation by two sites of the covariant networks."""
+    momenta = markov.draw_momenta(links, generator)
+    phi = laws.forward_map(kernel)
+    covariance = laws.covariance_defect(phi, links, momenta, generator)
+    translation = max(laws.translation_defect(phi, links, momenta, mu, 2) for mu in range(4))
+    return [
+        Check("gauge covariance", covariance, 0, 1e-9, "exact law"),
+        Check("translation by two sites", translation, 0, 1e-9, "exact law"),
+    ]
+
+
+@torch.no_grad()
+def bookkeeping(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> list[Check]:
+    """The carried action and force after accepts, rejects and a refresh of the action's noise."""
+    state = kernel.init(links)
+    worst, rejected = 0.0, 0
+    for factor in (1, 1, 3, 9, 1):  # the large steps are there to be rejected
+        state, info = kernel.scaled(factor).step(state, generator)
+        rejected += int((~info.accepted).sum())
+        worst = max(worst, _stale(kernel.action, state))
+    noisy = replace(kernel, action=_NoisyAction(kernel.action))
+    state, _ = noisy.step(noisy.init(links), generator)
+    state, _ = noisy.step(state, generator)
+    # The action carried must be the one of the noise now in force, never of an earlier one.
+    fresh = _stale(noisy.action, state)
+    return [
+        Check(f"state: action and force as recomputed ({rejected} rejects)", worst, 0, 1e-8,
+              "recomputed"),
+        Check("state: nothing cached survives a refresh", fresh, 0, 1e-8, "recomputed"),
+    ]
+
+
+@torch.no_grad()
+def statistical(kernel: L2HMC, links: Tensor, trajectories: int,
+                generator: torch.Generator) -> list[Check]:
+    """<exp(-dH + log|J|)> = 1 and the mean plaquette against HMC run beside it."""
+    ours, weights, lost = _chain(kernel, links, trajectories, generator)
+    theirs, _, _ = _chain(reference_hmc(kernel), links, trajectories, generator)
+    weight = statistics.estimate(list(weights.T))
+    mine, hmc = statistics.estimate(list(ours.T)), statistics.estimate(list(theirs.T))
+    error = (mine.error**2 + hmc.error**2) ** 0.5
+    return [
+        Check(f"<exp(-dH + log|J|)>, error {weight.error:.1g}, NaN {lost}", weight.value, 1,
+              SIGMAS * weight.error, f"{SIGMAS:g} sigma"),
+        Check("its standard error", weight.error, 0, EXP_ERROR, "stated bound"),
+        Check(f"mean plaquette, error {error:.1g}", mine.value, hmc.value, SIGMAS * error,
+              f"HMC, {SIGMAS:g} sigma"),
+        Check("its combined standard error", error, 0, PLAQUETTE_ERROR, "stated bound"),
+    ]
+
+
+def host_action(ours: Tensor, theirs: Tensor, source: str) -> list[Check]:
+    """Our S of each configuration against a host's, constants already subtracted."""
+    scale = max(1.0, float(theirs.abs().max()))
+    difference = float((ours - theirs).abs().max())
+    return [Check("action against the host's", difference, 0, 1e-10 * scale, source)]
+
+
+def reference_hmc(kernel: L2HMC) -> HMC:
+    """Second-order HMC over unit MD time with a step safe on every lattice."""
+    return HMC(kernel.action, 0.1, 10, "omf2")
+
+
+@torch.no_grad()
+def thermalised(kernel: L2HMC, lattice: tuple[int, int, int, int], generator: torch.Generator,
+                trajectories: int = 40) -> Tensor:
+    """Eight chains from the unit field, updated by HMC alone."""
+    hmc = reference_hmc(kernel)
+    state = hmc.init(cold_start(lattice, CHAINS))
+    for state, _ in markov.run(hmc, state, trajectories, generator):
+        pass
+    return su3.project_group(state.links)
+
+
+def roughened(kernel: L2HMC, generator: torch.Generator, size: float = 0.3) -> L2HMC:
+    """A copy with random weights in every network, so that s, q and t are far from zero."""
+    rough = architecture.build(architecture.describe(kernel), kernel.action)
+    values = architecture.tensors(kernel)
+    for name, value in values.items():
+        if not name.startswith("steps.") and value.ndim:
+            values[name] = size * torch.randn(value.shape, generator=generator, dtype=value.dtype)
+    architecture.load_tensors(rough, values)
+    return replace(kernel, **architecture.modules(rough))
+
+
+class _NoisyAction:
+    """The action times a factor that every refresh redraws: a stand-in for pseudofermions."""
+
+    def __init__(self, inner):
+        self.inner, self.factor, self.group = inner, 1.0, inner.group
+        self.beta = getattr(inner, "beta", 0.0)
+
+    def refresh(self, links: Tensor, generator) -> None:
+        self.factor = 0.9 + 0.2 * float(markov.draw_uniform(1, generator))
+
+    def __call__(self, links: Tensor) -> Tensor:
+        return self.factor * self.inner(links)
+
+    def force(self, links: Tensor) -> Tensor:
+        return self.factor * self.inner.force(links)
+
+
+def _chain(kernel, links: Tensor, trajectories: int, generator) -> tuple[Tensor, Tensor, int]:
+    """(plaquettes, exp(-dH + log|J|), lost): [trajectories, Nb] each, a NaN weight counts 0."""
+    state = kernel.init(links)
+    plaquettes, weights = [], []
+    for state, info in markov.run(kernel, state, trajectories, generator):
+        plaquettes.append(loops.plaquettes(state.links).mean(1))
+        weights.append(info.log_ratio.exp())
+    weights = torch.stack(weights)
+    lost = ~weights.isfinite()
+    return torch.stack(plaquettes), torch.where(lost, 0.0, weights), int(lost.sum())
+
+
+def _stale(action, state: State) -> float:
+    wrong = float((action(state.links) - state.action).abs().max())
+    if state.force is not None:
+        wrong = max(wrong, float((action.force(state.links) - state.force).abs().max()))
+    return wrong / layout.volume(state.links)
+
+
+def _algebra_defect(phi, links: Tensor, momenta: Tensor) -> float:
+    _, moved, _ = phi(links, momenta)
+    return max(float(su3.trace(moved).abs().max()), float((moved + moved.mH).abs().max()))
+
+
+def _proposal(kernel: L2HMC) -> laws.PhaseMap:
+    """The map of one proposal: the palindrome, or one direction of the two."""
+    if kernel.composition == "palindrome":
+        return _involution(kernel)
+    return laws.inverse_map(kernel)
+
+
+def _involution(kernel: L2HMC) -> laws.PhaseMap:
+    def involution(links: Tensor, momenta: Tensor):
+        state = State(links, None, kernel.action.force(links))
+        end = kernel.trajectory(state, momenta, torch.Generator())
+        return end.links, -end.momenta, end.log_det
+
+    return involution
+
+
+def check_bundle(path, lattice, beta: float | None = None, trajectories: int = 150, seed: int = 1,
+                 progress: Progress = lambda name: None) -> tuple[list[Check], dict[str, Any]]:
+    """Load (version, hash, fingerprint), run every row, return them with the report."""
+    loaded = bundle.load(path, beta)
+    checks = [Check("hash and fingerprint reproduced", 0.0, 0.0, bundle.FINGERPRINT_TOLERANCE,
+                    "stored in the bundle")]
+    checks += run(loaded.kernel, lattice, trajectories, seed, progress)
+    settings = {"lattice_txyz": list(lattice), "beta": loaded.kernel.action.beta,
+                "trajectories": trajectories, "chains": CHAINS, "seed": seed}
+    return checks, report(loaded.hash, checks, settings)
