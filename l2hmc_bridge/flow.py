@@ -1,7 +1,7 @@
 """Gradient flow of SU(3) fields: dU_mu/dt = Z_mu(U) U_mu, with Luescher's third-order scheme.
 
-Z = -g0^2 dS: for the Wilson action Z_mu = -TA(U_mu A_mu), TA(M) = (M - M^dagger)/2 - trace and A
-the sum of staples (arXiv:1006.4518, eq. 1.4). Times are in lattice units, t = t_phys / a^2.
+Z = -g0^2 dS = -F at beta = 6: for the Wilson action Z_mu = -TA(U_mu A_mu), A the sum of staples
+(arXiv:1006.4518, eq. 1.4). Times are in lattice units, t = t_phys / a^2.
 """
 
 import math
@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import loops, su3
+from l2hmc_bridge import fast, loops, su3
+from l2hmc_bridge.actions import RECTANGLE_COEFFICIENTS
 from l2hmc_bridge.errors import ActionError
 
+SYMANZIK = RECTANGLE_COEFFICIENTS["symanzik"]
 SAFETY = 0.95  # arXiv:1301.4388, eq. D.3
 # The scheme is stable for step * rate < 2.51; the rate of the fastest free mode (k = pi in all
 # directions) is 16 for Wilson, 16 (1 + 16/12) for Symanzik and 2/3 of that for Zeuthen.
@@ -21,13 +23,12 @@ LARGEST_STEP = {"wilson": 0.15, "symanzik": 0.065, "zeuthen": 0.1}
 
 def wilson(links: Tensor) -> Tensor:
     """Z_mu = -TA(U_mu A_mu): the Wilson flow; like links."""
-    return -su3.project_algebra(links @ loops.staples(links))
+    return -fast.force(links, 6.0)
 
 
 def symanzik(links: Tensor) -> Tensor:
     """Z of the tree-level improved action, c0 = 5/3, c1 = -1/12 (arXiv:1508.05552, eq. 2.14)."""
-    staples = (5 / 3) * loops.staples(links) - (1 / 12) * loops.rectangle_staples(links)
-    return -su3.project_algebra(links @ staples)
+    return -fast.force(links, 6.0, SYMANZIK)
 
 
 def zeuthen(links: Tensor) -> Tensor:
@@ -69,12 +70,12 @@ def _stages(
     """(third-order result, (Z0, Z1)) of one step."""
     size = step[:, None, None, None, None, None, None, None] if torch.is_tensor(step) else step
     first = size * kernel(links)
-    middle = su3.exp(0.25 * first) @ links
+    middle = fast.expm_multiply(first, links, 0.25)
     second = size * kernel(middle)
-    last = su3.exp((8 / 9) * second - (17 / 36) * first) @ middle
+    last = fast.expm_multiply((8 / 9) * second - (17 / 36) * first, middle)
     third = size * kernel(last)
     exponent = 0.75 * third - (8 / 9) * second + (17 / 36) * first
-    return su3.exp(exponent) @ last, (first, second)
+    return fast.expm_multiply(exponent, last), (first, second)
 
 
 def integrate(
@@ -92,18 +93,26 @@ def integrate(
     first one tried. Raises ActionError for an unknown kernel, bad times or a bad step.
     """
     _check(times, step, kernel, tolerance)
-    function = KERNELS[kernel]
     now = 0.0
     size = torch.full((links.shape[0],), step, dtype=torch.float64, device=links.device)
     for time in times:
         if tolerance is None:
             count = math.ceil((time - now) / step - 1e-9)
-            for _ in range(count):
-                links = runge_kutta(links, (time - now) / count, function)
+            if count:
+                links = _fixed(links, (time - now) / count, count, kernel)
         else:
             links, size = _adaptive(links, time - now, size, kernel, tolerance)
         now = time
         yield time, links
+
+
+def _fixed(links: Tensor, step: float, count: int, kernel: str) -> Tensor:
+    """`count` equal steps, compiled where a compiled flow of this kernel exists."""
+    if kernel == "zeuthen":
+        for _ in range(count):
+            links = runge_kutta(links, step, zeuthen)
+        return links
+    return fast.flow(links, step, count, SYMANZIK if kernel == "symanzik" else 0.0)
 
 
 def _check(times: Sequence[float], step: float, kernel: str, tolerance: float | None) -> None:
@@ -127,7 +136,7 @@ def _adaptive(
     while bool((left > 0).any()):
         step = torch.minimum(size, left)
         proposal, (first, second) = _stages(links, step, KERNELS[kernel])
-        lower = su3.exp(2 * second - first) @ links
+        lower = fast.expm_multiply(2 * second - first, links)
         distance = torch.linalg.matrix_norm(proposal - lower).flatten(1).amax(1) / 9
         taken = (distance <= tolerance) & (left > 0)
         links = torch.where(taken.view(-1, *[1] * 7), proposal, links)
@@ -146,7 +155,7 @@ def stout(links: Tensor, rho: float = 0.1, steps: int = 1) -> Tensor:
     One step is an Euler step of the Wilson flow of size rho.
     """
     for _ in range(steps):
-        links = su3.exp(rho * wilson(links)) @ links
+        links = fast.expm_multiply(wilson(links), links, rho)
     return links
 
 
@@ -158,6 +167,6 @@ def ape(links: Tensor, alpha: float = 0.5, steps: int = 1) -> Tensor:
     """
     for _ in range(steps):
         links = su3.project_group(
-            (1 - alpha) * links + (alpha / 6) * loops.staples(links).mH
+            (1 - alpha) * links + (alpha / 6) * fast.staples(links).mH
         )
     return links

@@ -4,13 +4,12 @@ Loops are normalised to 1 on the unit field. G is the clover field strength of `
 anti-Hermitian; its trace is removed (MILC, QUDA, QEX) unless `traceless=False` (GPT, Grid).
 """
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import loops, su3
+from l2hmc_bridge import fast, loops, su3
 from l2hmc_bridge.layout import DIRECTIONS
 from l2hmc_bridge.topology import (
     charge_density,
@@ -28,17 +27,17 @@ CONVENTIONS = ("traceless", "gpt")
 
 def plaquette(links: Tensor) -> Tensor:
     """(1/18V) sum_{x,mu<nu} Re tr P_mu_nu, [Nb]."""
-    return loops.plaquettes(links).mean(1)
+    return fast.plaquettes(links).mean(1)
 
 
 def plaquette_spatial(links: Tensor) -> Tensor:
     """Mean over the planes (x,y), (x,z), (y,z), [Nb]; MILC prints three times this as ss."""
-    return loops.plaquettes(links)[:, 3:].mean(1)
+    return fast.plaquettes(links)[:, 3:].mean(1)
 
 
 def plaquette_temporal(links: Tensor) -> Tensor:
     """Mean over the planes (t,x), (t,y), (t,z), [Nb]; MILC prints three times this as st."""
-    return loops.plaquettes(links)[:, :3].mean(1)
+    return fast.plaquettes(links)[:, :3].mean(1)
 
 
 def plaquette_plane(links: Tensor, plane: int) -> Tensor:
@@ -90,15 +89,13 @@ def energy_density(links: Tensor, traceless: bool = True) -> Tensor:
     arXiv:1006.4518, eq. 2.1 with G = G^a T_a. MILC prints the parts of the three temporal and the
     three spatial planes apart, see `energy_density_parts`.
     """
-    return sum(energy_density_parts(links, traceless))
+    return fast.clover(links, traceless)[:, :2].sum(1)
 
 
 def energy_density_parts(links: Tensor, traceless: bool = True) -> tuple[Tensor, Tensor]:
     """(temporal, spatial) parts of the clover energy density, each [Nb]; MILC's E_t and E_s."""
-    parts = [
-        _field_energy(loops.field_strength(links, mu, nu, traceless)) for mu, nu in loops.PLANES
-    ]
-    return sum(parts[:3]), sum(parts[3:])
+    temporal, spatial, _ = fast.clover(links, traceless).unbind(1)
+    return temporal, spatial
 
 
 def energy_density_plaquette(links: Tensor) -> Tensor:
@@ -147,7 +144,7 @@ def measure(links: Tensor, traceless: bool = True, five_loop: bool = True) -> di
     Plaquettes (mean, spatial, temporal, planes), link trace, Polyakov loops, clover energy
     density and charge, and the five-loop charge unless `five_loop` is False.
     """
-    planes = loops.plaquettes(links)
+    planes = fast.plaquettes(links)
     result = {
         "plaquette": planes.mean(1),
         "plaquette_spatial": planes[:, 3:].mean(1),
@@ -168,18 +165,12 @@ def measure(links: Tensor, traceless: bool = True, five_loop: bool = True) -> di
 
 def measure_flowed(links: Tensor, traceless: bool = True) -> dict[str, Tensor]:
     """What is wanted along the flow: plaquette, clover energy density and charge, each [Nb]."""
-    fields = [loops.field_strength(links, mu, nu, traceless) for mu, nu in loops.PLANES]
+    temporal, spatial, charge = fast.clover(links, traceless).unbind(1)
     return {
         "plaquette": plaquette(links),
-        "energy_density": sum(_field_energy(field) for field in fields),
-        "topological_charge": charge_density(links, traceless, fields).flatten(1).sum(1),
+        "energy_density": temporal + spatial,
+        "topological_charge": charge,
     }
-
-
-def _field_energy(field: Tensor) -> Tensor:
-    """-tr G G per site, with G anti-Hermitian the sum of |G_ij|^2; [Nb]."""
-    sites = math.prod(field.shape[1:5])
-    return torch.view_as_real(field).square().flatten(1).sum(1) / sites
 
 
 def _mean_trace(loop: Tensor) -> Tensor:
