@@ -29,7 +29,7 @@ def temporary_path(path: Path, force: bool) -> Iterator[Path]:
     """
     path = Path(path)
     refuse_existing(path, force)
-    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{path.stem[:200]}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         yield temporary
         _sync(temporary)

@@ -71,7 +71,7 @@ def scidac(raw: NDArray[np.uint8], site_bytes: int, first_site: int) -> tuple[in
         len(view) // site_bytes,
     )
     ranks = first_site + np.arange(len(crc))
-    return _rotated_xor(crc, ranks % 29), _rotated_xor(crc, ranks % 31)
+    return rotated_xor(crc, ranks % 29), rotated_xor(crc, ranks % 31)
 
 
 def nersc(numbers: NDArray[np.uint32]) -> int:
@@ -82,10 +82,11 @@ def nersc(numbers: NDArray[np.uint32]) -> int:
 def milc(numbers: NDArray[np.uint32], first_word: int) -> tuple[int, int]:
     """(sum29, sum31)."""
     index = first_word + np.arange(len(numbers))
-    return _rotated_xor(numbers, index % 29), _rotated_xor(numbers, index % 31)
+    return rotated_xor(numbers, index % 29), rotated_xor(numbers, index % 31)
 
 
-def _rotated_xor(numbers: NDArray[np.uint32], shifts: NDArray[np.int64]) -> int:
+def rotated_xor(numbers: NDArray[np.uint32], shifts: NDArray[np.int64]) -> int:
+    """XOR of the 32-bit numbers, each rotated left by its shift (0 to 31; by 0 is itself)."""
     wide = numbers.astype(np.uint64) << shifts.astype(np.uint64)
     return int(np.bitwise_xor.reduce((wide | (wide >> np.uint64(32))) & np.uint64(MASK)))
 

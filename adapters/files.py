@@ -8,13 +8,17 @@ from l2hmc_bridge.configuration import Configuration
 from l2hmc_bridge.errors import BridgeError, FormatError
 from l2hmc_bridge.layout import check_links
 
-from . import ildg, nersc
+from . import hdf5, ildg, lyncs, milc, nersc, npy, openqcd, raw
 from .format import Format
 from .verify import judge
 
 # Sure magics first; what is known only by its size comes last.
 FORMATS: dict[str, Format] = {
-    form.name: form for form in (ildg.FORMAT, ildg.SCIDAC, nersc.FORMAT)
+    form.name: form
+    for form in (
+        ildg.FORMAT, ildg.SCIDAC, nersc.FORMAT, hdf5.FORMAT, npy.FORMAT, milc.FORMAT,
+        openqcd.FORMAT, raw.KYU, raw.JLQCD, raw.RAW, lyncs.FORMAT,
+    )
 }
 HEAD = 512
 
@@ -32,6 +36,13 @@ def detect(path: Path | str) -> Format:
         raise FormatError(f"{path}: expected one of the formats {', '.join(FORMATS)}, found none "
                           f"that begins with {head[:8].hex(' ')} (--format names it)")
     return found[0]
+
+
+def count(path: Path | str, format: str | None = None) -> int:
+    """How many configurations a file holds."""
+    path = Path(path)
+    form = by_name(format) if format else detect(path)
+    return _guarded(path, form.count) if form.count else 1
 
 
 def by_name(name: str) -> Format:

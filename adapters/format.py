@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from l2hmc_bridge.configuration import Configuration
@@ -15,6 +16,7 @@ class Format:
     read(path, verify, **read_options) -> Configuration with meta["checks"] and meta["warnings"].
     write(path, configuration, force, **write_options); None where the format is read-only.
     header(path, **read_options) -> meta alone, without touching the links.
+    count(path): how many configurations a file holds; None where it is always one.
     read_options, write_options: names of the keyword arguments that the format understands.
     """
 
@@ -27,3 +29,4 @@ class Format:
     header: Callable[..., dict[str, Any]]
     read_options: tuple[str, ...] = ()
     write_options: tuple[str, ...] = ()
+    count: Callable[[Path], int] | None = None

@@ -10,7 +10,7 @@ from typing import Any
 
 from l2hmc_bridge.configuration import Configuration
 
-from . import ildg_header, lime, metadata
+from . import ildg_header, ildg_records, lime, metadata
 from .atomic import replacing
 from .checksums import posix_cksum
 from .format import Format
@@ -66,7 +66,7 @@ def write(
     payload = Payload(0, (nx, ny, nz, nt), precision // 8, True)
     meta = dict(configuration.meta)
     meta["lfn"] = lfn or meta.get("lfn") or f"lfn://l2hmc-bridge/{path.name}"
-    front = ildg_header.front(payload, meta, measured, ildg)
+    front = ildg_records.front(payload, meta, measured, ildg)
     kind = "ildg-binary-data" if ildg else "scidac-binary-data"
     front += lime.header_bytes(kind, payload.size, False, False)
     payload = Payload(len(front), payload.lattice, payload.word, True)
@@ -74,7 +74,7 @@ def write(
         file.write(front)
         sums = write_payload(file, links, payload, ("scidac",))["scidac"]
         file.write(bytes(-payload.size % 8))
-        file.write(lime.record_bytes("scidac-checksum", ildg_header.checksum(sums), end=True))
+        file.write(lime.record_bytes("scidac-checksum", ildg_records.checksum(sums), end=True))
 
 
 def _open(path: Path, lattice: tuple[int, ...] | None) -> tuple[dict[str, Any], Lime, Payload]:

@@ -1,28 +1,13 @@
-"""The XML and text records around an ILDG or SciDAC payload: what they say, how they are written.
+"""What the XML and text records around an ILDG or SciDAC payload say, in every dialect."""
 
-Record order and tags as QIO writes them (include/qioxml_*.h), without its counted trailing NUL.
-"""
-
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
-from xml.sax.saxutils import escape
 
 from l2hmc_bridge.errors import FormatError
 
-from . import lime, metadata
-from .lime_fields import PRIVATE, Lime
-from .measure import Measured
+from . import metadata
+from .lime_fields import PRIVATE, PRIVATE_FILE, Lime
 from .payload import Payload, check_lattice
-
-PROLOGUE = '<?xml version="1.0" encoding="UTF-8"?>'
-ILDG_TAG = (
-    '<ildgFormat xmlns="http://www.lqcd.org/ildg" '
-    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
-    'xsi:schemaLocation="http://www.lqcd.org/ildg/filefmt.xsd">'
-)
-FILE_XML = "scidac-private-file-xml"
-INFO_LIMIT = 1 << 16
 
 
 def payload_of(opened: Lime, lattice: Sequence[int] | None) -> Payload:
@@ -49,8 +34,8 @@ def _refuse_other_fields(opened: Lime) -> None:
     """FormatError where a record says that this is not one SU(3) gauge field in one file."""
     expected = (
         ("ildg-format", "field", {"su3gauge"}),
-        (FILE_XML, "spacetime", {"4"}),
-        (FILE_XML, "volfmt", {"0"}),
+        (PRIVATE_FILE, "spacetime", {"4"}),
+        (PRIVATE_FILE, "volfmt", {"0"}),
         (PRIVATE, "recordtype", {"0"}),
         (PRIVATE, "globaldata", {"0"}),
         (PRIVATE, "colors", {"3"}),
@@ -69,9 +54,9 @@ def _lattice(opened: Lime, given: Sequence[int] | None) -> tuple[int, int, int, 
     extents = [_integer(opened, "ildg-format", name) for name in ("lx", "ly", "lz", "lt")]
     if any(extent is not None for extent in extents):
         stated["ildg-format"] = extents
-    dims = opened.tag(FILE_XML, "dims")
+    dims = opened.tag(PRIVATE_FILE, "dims")
     if dims is not None:
-        stated[FILE_XML] = [metadata.integer(word) for word in dims.split()]
+        stated[PRIVATE_FILE] = [metadata.integer(word) for word in dims.split()]
     if "grid-format" in opened.texts:
         grid = opened.fields("grid-format")
         elements = grid.all("elem")[: metadata.integer(opened.tag("grid-format", "nd") or 4)]
@@ -104,7 +89,7 @@ def _integer(opened: Lime, kind: str, name: str) -> int | None:
 
 def is_ildg(opened: Lime) -> bool:
     """Whether the file has an ildg-format record, or nothing but an ILDG payload."""
-    return "ildg-format" in opened.texts or not {FILE_XML, PRIVATE, "grid-format"} & set(
+    return "ildg-format" in opened.texts or not {PRIVATE_FILE, PRIVATE, "grid-format"} & set(
         opened.texts
     )
 
@@ -118,7 +103,7 @@ def dialect(opened: Lime) -> str:
         ("BQCD", {"bqcd-plaquette", "bqcd-cksum"}),
         ("tmLQCD", {"xlf-info"}),
         ("GPT", {"gpt-format"}),
-        ("QIO", {FILE_XML}),
+        ("QIO", {PRIVATE_FILE}),
     ):
         if kinds & marks:
             return name
@@ -202,61 +187,3 @@ def stored_checksum(opened: Lime) -> tuple[int, int] | None:
         raise FormatError(f"{opened.path}: scidac-checksum: expected two hexadecimal numbers of up "
                           f"to 8 digits, found {texts}")
     return values
-
-
-def checksum(sums: tuple[int, ...]) -> bytes:
-    """The text of a scidac-checksum record."""
-    return (
-        f"{PROLOGUE}<scidacChecksum><version>1.0</version><suma>{sums[0]:x}</suma>"
-        f"<sumb>{sums[1]:x}</sumb></scidacChecksum>"
-    ).encode("ascii")
-
-
-def front(payload: Payload, meta: Mapping[str, Any], measured: Measured, ildg: bool) -> bytes:
-    """All records before the binary one, in QIO's order."""
-    letter, bits = ("D", 64) if payload.word == 8 else ("F", 32)
-    date = time.strftime("%a %b %d %H:%M:%S %Y UTC", time.gmtime())
-    dims = " ".join(map(str, payload.lattice))
-    record = (
-        f"{PROLOGUE}<scidacRecord><version>1.1</version><date>{date}</date>"
-        f"<recordtype>0</recordtype><datatype>USQCD_{letter}3_ColorMatrix</datatype>"
-        f"<precision>{letter}</precision><colors>3</colors><typesize>{18 * payload.word}"
-        "</typesize><datacount>4</datacount></scidacRecord>"
-    )
-    usqcd = (
-        f"{PROLOGUE}<usqcdInfo><version>1.0</version>"
-        f"<plaq>{metadata.fixed(measured.plaquette)}</plaq>"
-        f"<linktr>{metadata.fixed(measured.link_trace)}</linktr>"
-        f"<info>{escape(_info(meta))}</info></usqcdInfo>"
-    )
-    records = [
-        (FILE_XML, f"{PROLOGUE}<scidacFile><version>1.1</version><spacetime>4</spacetime>"
-                   f"<dims>{dims} </dims><volfmt>0</volfmt></scidacFile>", True, False),
-        ("scidac-file-xml", f"{PROLOGUE}<title>l2hmc-bridge gauge configuration</title>",
-         False, True),
-        (PRIVATE, record, True, False),
-        ("scidac-record-xml", usqcd, False, False),
-    ]
-    if ildg:
-        extents = "".join(
-            f"<l{axis}>{extent}</l{axis}>"
-            for axis, extent in zip("xyzt", payload.lattice, strict=True)
-        )
-        form = (f"{PROLOGUE}{ILDG_TAG}<version>1.0</version><field>su3gauge</field>"
-                f"<precision>{bits}</precision>{extents}</ildgFormat>")
-        records += [("ildg-format", form, False, False),
-                    ("ildg-data-lfn", str(meta["lfn"]), False, False)]
-    return b"".join(
-        lime.record_bytes(kind, text.encode(), begin, end) for kind, text, begin, end in records
-    )
-
-
-def _info(meta: Mapping[str, Any]) -> str:
-    """The carried metadata and lasting parameters, one `key = value` a line."""
-    told = {"trajectory": meta.get("trajectory")}
-    told |= {key: meta[key] for key in metadata.CARRIED if meta.get(key) is not None}
-    del told["lfn"]
-    told |= metadata.lasting(meta.get("info") or {})
-    lines = [f"{key} = {' '.join(str(value).split())}" for key, value in told.items()]
-    kept = "\n".join(lines)[:INFO_LIMIT]
-    return "".join(c for c in kept if c == "\n" or c.isprintable())

@@ -10,13 +10,14 @@ from . import lime, markup
 
 DATA = ("ildg-binary-data", "scidac-binary-data")
 PRIVATE = "scidac-private-record-xml"
+PRIVATE_FILE = "scidac-private-file-xml"
 XML = {
-    "scidac-private-file-xml", "scidac-file-xml", PRIVATE, "scidac-record-xml", "ildg-format",
+    PRIVATE_FILE, "scidac-file-xml", PRIVATE, "scidac-record-xml", "ildg-format",
     "scidac-checksum", "grid-format", "FieldNormMetaData",
 }
 # lyncs-io-info is a Python pickle: it is listed, and never opened.
 TEXT = XML | {"ildg-data-lfn", "xlf-info", "bqcd-plaquette", "bqcd-cksum", "gpt-format"}
-STRICT = {"ildg-format", PRIVATE, "scidac-private-file-xml", "scidac-checksum", "bqcd-cksum"}
+STRICT = {"ildg-format", PRIVATE, PRIVATE_FILE, "scidac-checksum", "bqcd-cksum"}
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 # Keys of Configuration.meta that a writer carries as far as its format can hold them.
@@ -97,3 +98,12 @@ def fixed(value: float, digits: int = 13) -> str:
     if value and math.isfinite(value):
         decimals = min(30, max(digits, digits - 1 - math.floor(math.log10(abs(value)))))
     return f"{value:.{decimals}f}"
+
+
+def basic(path: Path, **known: Any) -> dict[str, Any]:
+    """The keys that every configuration's metadata has, for a format that knows little else."""
+    return {
+        "beta": None, "trajectory": trajectory_of(path.name), "lfn": None, "ensemble_id": None,
+        "ensemble_label": None, "checksum": None, "info": {}, "header": {}, "checks": [],
+        "warnings": [], **known,
+    }

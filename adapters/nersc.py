@@ -121,7 +121,8 @@ def _told(keys: Mapping[str, str], name: str) -> str | None:
 def _trajectory(path: Path, parsed: Header) -> int | None:
     """Our own key, else SEQUENCE_NUMBER, else the file name; 0 means unset to most writers."""
     if "TRAJECTORY" in parsed.info:
-        return metadata.integer(parsed.info["TRAJECTORY"])
+        told = metadata.integer(parsed.info["TRAJECTORY"])
+        return metadata.trajectory_of(path.name) if told is None else told
     sequence = metadata.integer(parsed.keys.get("SEQUENCE_NUMBER", ""))
     return sequence or metadata.trajectory_of(path.name) or sequence
 

@@ -1,0 +1,179 @@
+"""HDF5 files of other codes: PyQUDA's LatticeColorMatrix group, and lyncs' plain arrays.
+
+PyQUDA: group "LatticeColorMatrix" (attributes Annotation, Lattice "X Y Z T", Color), datasets X, Y,
+Z, T, each [Lt,Lz,Ly,Lx,3,3] complex, with attributes sum29 and sum31: XOR over sites of
+rotl32(XOR of the site's 32-bit words, rank mod 29) and mod 31 (pyquda_comm/hdf5.py: checksum).
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from l2hmc_bridge.configuration import Configuration
+from l2hmc_bridge.errors import FormatError
+from l2hmc_bridge.layout import FILE_DIRECTIONS
+
+from . import hdf5_safety, metadata
+from .arrays import DIRECTION_FIRST, LAYOUTS, gather, layout_of, scatter
+from .atomic import temporary_path
+from .checksums import rotated_xor
+from .payload import check_lattice, check_slices, stored_links
+from .verify import check, checksum_check, link_checks, writable
+
+if TYPE_CHECKING:
+    import h5py
+
+GROUP = "LatticeColorMatrix"
+KEYS = tuple(name.upper() for name in FILE_DIRECTIONS)
+
+
+def is_pyquda(file: "h5py.File") -> bool:
+    return GROUP in file
+
+
+def header_pyquda(path: Path, file: "h5py.File") -> dict[str, Any]:
+    """Metadata of PyQUDA's group, all shapes checked."""
+    import h5py
+
+    if not isinstance(file.get(GROUP, getlink=True), h5py.HardLink):
+        raise FormatError(f"{path}: expected the group {GROUP} in the file itself")
+    group = file[GROUP]
+    words = [metadata.integer(word) for word in str(group.attrs.get("Lattice", "")).split()]
+    if len(words) != 4 or None in words:
+        raise FormatError(f"{path}: Lattice: expected four integers, found "
+                          f"{str(group.attrs.get('Lattice'))[:40]!r}")
+    nx, ny, nz, nt = lattice = check_lattice(path, words)
+    datasets = [hdf5_safety.dataset(path, group, key) for key in KEYS]
+    for data in datasets:
+        if data.shape != (nt, nz, ny, nx, 3, 3) or data.dtype.str not in ("<c16", "<c8"):
+            raise FormatError(f"{path}: {data.name}: expected complex {(nt, nz, ny, nx, 3, 3)}, "
+                              f"found {data.dtype.str} {data.shape}")
+    stored = [data.attrs.get(name) for data in datasets for name in ("sum29", "sum31")]
+    return metadata.basic(
+        path,
+        format="hdf5",
+        dialect="PyQUDA",
+        precision=4 * datasets[0].dtype.itemsize,
+        lattice=lattice,
+        checksum=None if None in stored else " ".join(map(str, stored)),
+        header={"Annotation": str(group.attrs.get("Annotation", ""))},
+    )
+
+
+def read_pyquda(
+    path: Path, file: "h5py.File", verify: bool, slices: tuple[int, int] | None
+) -> Configuration:
+    """Links and metadata of PyQUDA's group."""
+    meta = header_pyquda(path, file)
+    datasets = [file[GROUP][key] for key in KEYS]
+    for data in datasets:
+        hdf5_safety.check_expansion(path, data, data.nbytes)
+    wanted = check_slices(path, slices, meta["lattice"][3])
+    links = gather(
+        lambda t: np.stack([data[t] for data in datasets]), DIRECTION_FIRST, meta["lattice"], wanted
+    )
+    if verify and slices is None:
+        _check_sums(datasets, meta)
+    if verify:
+        meta["checks"] += link_checks(links, meta["precision"], [], meta)
+    return Configuration(links, meta)
+
+
+def write_pyquda(
+    path: Path, configuration: Configuration, force: bool, precision: int = 64
+) -> None:
+    """PyQUDA's group, with its checksums."""
+    import h5py
+
+    links = stored_links(configuration.links, precision // 8, 3)
+    writable(path, links, precision)
+    nt, nx, ny, nz = links.shape[2:6]
+    with temporary_path(path, force) as temporary, h5py.File(temporary, "w") as file:
+        group = file.create_group(GROUP)
+        told = {"Annotation": "l2hmc-bridge", "Lattice": f"{nx} {ny} {nz} {nt}", "Color": "3"}
+        group.attrs.update(told)
+        shape, dtype = (nt, nz, ny, nx, 3, 3), f"<c{precision // 4}"
+        datasets = [group.create_dataset(key, shape, dtype) for key in KEYS]
+
+        def place(time_slice: int, part: np.ndarray) -> None:
+            for data, one in zip(datasets, part, strict=True):
+                data[time_slice] = one
+
+        scatter(links, DIRECTION_FIRST, place)
+        for data in datasets:
+            sum29, sum31 = _sums(data)
+            data.attrs.update(sum29=f"{sum29:08x}", sum31=f"{sum31:08x}")
+
+
+def _check_sums(datasets: list["h5py.Dataset"], meta: dict[str, Any]) -> None:
+    for key, data in zip(KEYS, datasets, strict=True):
+        texts = [data.attrs.get(name) for name in ("sum29", "sum31")]
+        stored = None
+        if None not in texts:
+            stored = tuple(int(str(text), 16) for text in texts)
+        meta["checks"].append(checksum_check(f"checksum_{key}", _sums(data), stored))
+    if meta["checksum"] is None:
+        meta["warnings"].append("no checksum in the file")
+
+
+def _sums(data: "h5py.Dataset") -> tuple[int, int]:
+    sum29, sum31, sites = 0, 0, int(np.prod(data.shape[1:4]))
+    for time_slice in range(data.shape[0]):
+        words = np.ascontiguousarray(data[time_slice]).view("<u4").reshape(sites, -1)
+        numbers = np.bitwise_xor.reduce(words, 1)
+        ranks = time_slice * sites + np.arange(sites)
+        sum29 ^= rotated_xor(numbers, ranks % 29)
+        sum31 ^= rotated_xor(numbers, ranks % 31)
+    return sum29, sum31
+
+
+def find_array(path: Path, file: "h5py.File", key: str | None) -> "h5py.Dataset":
+    """The dataset `key`, or the only one at the root that has the shape of links."""
+    import h5py
+
+    if key is not None:
+        return hdf5_safety.dataset(path, file, key)
+    hard = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
+    found = [name for name in hard if isinstance(file[name], h5py.Dataset)
+             and len(file[name].shape) == 7]
+    if len(found) != 1:
+        raise FormatError(f"{path}: expected one dataset of seven axes, found {len(found)} among "
+                          f"{', '.join(hard)[:200] or 'none'} (--key names it)")
+    return hdf5_safety.dataset(path, file, found[0])
+
+
+def header_lyncs(
+    path: Path, file: "h5py.File", key: str | None, layout: str | None
+) -> dict[str, Any]:
+    """Metadata of a plain array of links."""
+    data = find_array(path, file, key)
+    if data.dtype.kind != "c" or data.dtype.itemsize not in (8, 16):
+        raise FormatError(f"{path}: {data.name}: expected complex numbers, found {data.dtype}")
+    name, lattice = layout_of(data.shape, layout)
+    return metadata.basic(
+        path,
+        format="hdf5",
+        dialect=f"lyncs ({name} axes)",
+        precision=4 * data.dtype.itemsize,
+        lattice=check_lattice(path, lattice),
+        header={"dataset": data.name, "layout": name},
+    )
+
+
+def read_lyncs(
+    path: Path, file: "h5py.File", verify: bool, slices: tuple[int, int] | None,
+    key: str | None, layout: str | None,
+) -> Configuration:
+    """Links and metadata of a plain array of links, as lyncs_io writes them."""
+    meta = header_lyncs(path, file, key, layout)
+    data = find_array(path, file, key)
+    hdf5_safety.check_expansion(path, data, data.nbytes)
+    axes = LAYOUTS[meta["header"]["layout"]]
+    at = (slice(None),) * axes.index("t")
+    wanted = check_slices(path, slices, meta["lattice"][3])
+    links = gather(lambda t: data[(*at, t)], axes, meta["lattice"], wanted)
+    if verify:
+        meta["checks"].append(check("payload_size", data.nbytes, data.nbytes))
+        meta["checks"] += link_checks(links, meta["precision"], [], meta)
+    return Configuration(links, meta)

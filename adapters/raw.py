@@ -1,0 +1,124 @@
+"""Headerless payloads, which only their user can name: KYU, JLQCD and a bare ILDG payload.
+
+kyu:   big-endian float64 [direction][column][row][re,im][t][z][y][x]
+jlqcd: big-endian complex128 [direction][t][z][y][x][row][column]
+raw:   the natural payload of ILDG files, 32 or 64 bits by its size; big endian unless only the
+       little-endian reading of the first link is unitary.
+All need the option lattice (X,Y,Z,T).
+"""
+
+import functools
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from l2hmc_bridge.configuration import Configuration
+from l2hmc_bridge.errors import FormatError
+
+from . import blocks, metadata
+from .arrays import DIRECTION_FIRST, gather
+from .format import Format
+from .payload import Payload, check_lattice, check_slices, read_payload
+from .verify import check, link_checks
+
+KYU_AXES = ("direction", "column", "row", "z", "y", "x")
+UNITARY = 1e-3
+
+
+def header(path: Path, kind: str, lattice: Sequence[int] | None = None) -> dict[str, Any]:
+    """Metadata without the links."""
+    return _open(path, kind, lattice)[0]
+
+
+def read(
+    path: Path,
+    kind: str,
+    verify: bool = True,
+    slices: tuple[int, int] | None = None,
+    lattice: Sequence[int] | None = None,
+) -> Configuration:
+    """Links and metadata of a payload of this kind."""
+    meta, payload = _open(path, kind, lattice)
+    nx, ny, nz, nt = payload.lattice
+    if kind == "raw":
+        links, _ = read_payload(path, _byte_order(path, payload, meta), (), slices)
+    else:
+        wanted = check_slices(path, slices, nt)
+        if kind == "kyu":
+            numbers = np.memmap(path, ">f8", "r", 0, (4, 3, 3, 2, nt, nz, ny, nx))
+            links = gather(
+                lambda t: numbers[:, :, :, 0, t] + 1j * numbers[:, :, :, 1, t],
+                KYU_AXES, payload.lattice, wanted,
+            )
+        else:
+            mapped = np.memmap(path, ">c16", "r", 0, (4, nt, nz, ny, nx, 3, 3))
+            links = gather(lambda t: mapped[:, t], DIRECTION_FIRST, payload.lattice, wanted)
+    if verify:
+        meta["checks"] += link_checks(links, meta["precision"], [], meta)
+    return Configuration(links, meta)
+
+
+def _open(
+    path: Path, kind: str, lattice: Sequence[int] | None
+) -> tuple[dict[str, Any], Payload]:
+    if lattice is None:
+        raise FormatError(f"{path}: expected the lattice of a headerless {kind} file, found none "
+                          "(give lattice X,Y,Z,T: --lattice)")
+    extents = check_lattice(path, lattice)
+    size = os.stat(path).st_size
+    payload = Payload(0, extents, 8, True)
+    if kind == "raw" and 2 * size == payload.size:
+        payload = replace(payload, word=4)
+    if size != payload.size:
+        raise FormatError(f"{path}: expected {payload.size} bytes for a {kind} file on lattice "
+                          f"{'x'.join(map(str, extents))}, found {size}")
+    meta = metadata.basic(
+        path,
+        format=kind,
+        dialect="headerless",
+        precision=8 * payload.word,
+        lattice=extents,
+        checks=[check("payload_size", size, payload.size)],
+    )
+    return meta, payload
+
+
+def _byte_order(path: Path, payload: Payload, meta: dict[str, Any]) -> Payload:
+    """Little endian if only so the first link is unitary, else big endian."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        first = blocks.read_at(descriptor, 0, 18 * payload.word)
+    finally:
+        os.close(descriptor)
+    for big in (True, False):
+        candidate = replace(payload, big=big)
+        with np.errstate(all="ignore"):
+            link = first.view(blocks.number_type(candidate)).reshape(3, 3).astype(np.complex128)
+            unitary = np.abs(link @ link.conj().T - np.eye(3)).max() < UNITARY
+        if unitary:
+            if not big:
+                meta["warnings"].append("little endian: only so the first link is unitary")
+            return candidate
+    return payload
+
+
+def _format(kind: str, title: str) -> Format:
+    return Format(
+        name=kind,
+        title=title,
+        suffixes=(kind,),
+        sniff=lambda _head, _size: False,
+        read=functools.partial(read, kind=kind),
+        write=None,
+        header=functools.partial(header, kind=kind),
+        read_options=("slices", "lattice"),
+    )
+
+
+KYU = _format("kyu", "KYU (headerless)")
+JLQCD = _format("jlqcd", "JLQCD (headerless)")
+RAW = _format("raw", "bare ILDG payload (headerless)")

@@ -1,0 +1,200 @@
+"""`l2hmc-bridge convert`: gauge files from any format to any other, one or many."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from l2hmc_bridge.errors import BridgeError
+
+if TYPE_CHECKING:
+    from l2hmc_bridge.adapters.ensemble import Ensemble
+    from l2hmc_bridge.configuration import Configuration
+
+REPORTED = ("beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reunitarized")
+
+
+@click.command(short_help="Convert gauge files from any format to any other.")
+@click.argument("inputs", nargs=-1, required=True, metavar="IN...")
+@click.argument("output", metavar="OUT")
+@click.option("--format", "name", metavar="NAME", help="Format of OUT (default: by its suffix).")
+@click.option("--from", "source", metavar="NAME", help="Format of IN (default: by its bytes).")
+@click.option("--lattice", metavar="X,Y,Z,T", help="Extents of IN, where it does not state them.")
+@click.option("--index", type=int, help="Which configuration of an HDF5 ensemble.")
+@click.option("--layout", help="Axes of a plain array: pyquda or lyncs.")
+@click.option("--trust", is_flag=True, help="Let lyncs_io unpickle IN: this can run any code.")
+@click.option("--precision", type=click.Choice(["32", "64"]), help="Bits of a number in OUT.")
+@click.option("--rows", type=click.Choice(["2", "3"]), help="Rows of a link in OUT (NERSC).")
+@click.option("--lfn", help="Logical file name (ILDG).")
+@click.option("--dialect", help="HDF5 layout: l2hmc-bridge or pyquda.")
+@click.option("--compression", help="HDF5 ensembles: gzip or lzf.")
+@click.option("--reunitarize", is_flag=True, help="Project the links to SU(3); recorded in OUT.")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True,
+              help="Files converted at once.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
+def command(
+    inputs: tuple[str, ...], output: str, name: str | None, source: str | None,
+    lattice: str | None, index: int | None, layout: str | None, trust: bool,
+    precision: str | None, rows: str | None, lfn: str | None, dialect: str | None,
+    compression: str | None, reunitarize: bool, jobs: int, force: bool,
+) -> None:
+    """Read IN, verify it, and write OUT.
+
+    IN may be files, quoted patterns ('cfg_*.lime'), folders and HDF5 ensembles. For several
+    configurations OUT is one HDF5 file, or a name with {trajectory}, {stem} or {index}
+    ('out/cfg_{trajectory}.nersc'). What OUT cannot hold is said.
+    """
+    from l2hmc_bridge.adapters.ensemble import open_ensemble
+
+    from .options import parse_lattice
+
+    reading = {"lattice": parse_lattice(lattice) if lattice else None, "layout": layout,
+               "trust": trust or None, "index": index}
+    writing = {"precision": int(precision) if precision else None,
+               "rows": int(rows) if rows else None, "lfn": lfn, "dialect": dialect,
+               "compression": compression}
+    given = {key: value for key, value in reading.items() if value is not None}
+    ensemble = open_ensemble(_selected(inputs, index), source, True, **given)
+    job = Job(ensemble, output, name, writing, reunitarize, force)
+    if job.is_ensemble and len(ensemble) > 1:
+        job.into_one_file()
+    else:
+        job.one_by_one(jobs)
+
+
+def _selected(inputs: tuple[str, ...], index: int | None) -> Any:
+    """With an index the inputs are taken as they stand: one configuration each."""
+    if index is None:
+        return list(inputs)
+    if len(inputs) != 1:
+        raise click.UsageError("--index takes one input file")
+    return inputs[0]
+
+
+class Job:
+    """One call of the verb: what is read, where it goes, and how."""
+
+    def __init__(
+        self, ensemble: "Ensemble", output: str, name: str | None, writing: dict[str, Any],
+        reunitarize: bool, force: bool,
+    ):
+        from l2hmc_bridge.adapters import files
+
+        self.ensemble, self.output, self.force = ensemble, output, force
+        self.format = files.by_name(name) if name else files.by_suffix(output)
+        self.writing = {key: value for key, value in writing.items() if value is not None}
+        self.reunitarize = reunitarize
+        self.is_ensemble = self.format.name == "hdf5" and "{" not in output
+        if self.writing.get("dialect") == "pyquda":
+            self.is_ensemble = False
+
+    def into_one_file(self) -> None:
+        """All configurations, one after the other, into one HDF5 ensemble."""
+        from l2hmc_bridge.adapters import hdf5_ensemble
+
+        options = {key: value for key, value in self.writing.items() if key != "dialect"}
+        known = {"precision", "compression"}
+        if set(options) - known:
+            raise BridgeError(f"an HDF5 ensemble takes no {', '.join(set(options) - known)}")
+        with hdf5_ensemble.create(Path(self.output), self.force, **options) as writer:
+
+            def one(item: int) -> str:
+                configuration = self._read(item)
+                writer.append(configuration)
+                return f"{self.ensemble.sources[item].path} -> {self.output}[{item}]"
+
+            self._with_progress(one, 1)
+
+    def one_by_one(self, jobs: int) -> None:
+        """Every configuration into a file of its own."""
+        targets = self._targets()
+
+        def one(item: int) -> str:
+            from l2hmc_bridge.adapters import files
+
+            configuration = self._read(item)
+            target = targets[item]
+            files.write(target, configuration, self.format.name, self.force, **self.writing)
+            layout = {"layout": "lyncs"} if self.format.name == "lyncs" else {}
+            kept = files.header(target, **layout)
+            lost = losses(configuration.meta, kept)
+            told = f"; lost: {', '.join(lost)}" if lost else ""
+            return f"{self.ensemble.sources[item].path} -> {target}{told}"
+
+        self._with_progress(one, jobs)
+
+    def _read(self, item: int) -> "Configuration":
+        configuration = self.ensemble[item]
+        return reunitarized(configuration) if self.reunitarize else configuration
+
+    def _targets(self) -> list[Path]:
+        """The name of every output; an error before anything is written if two are the same."""
+        total = len(self.ensemble)
+        if total > 1 and "{" not in self.output:
+            raise click.UsageError(f"{total} configurations: expected OUT with {{trajectory}}, "
+                                   f"{{stem}} or {{index}}, or an HDF5 file, found {self.output!r}")
+        if "{" not in self.output:
+            return [Path(self.output)]
+        targets = [Path(self._name(item)) for item in range(total)]
+        repeated = {str(target) for target in targets if targets.count(target) > 1}
+        if repeated:
+            raise BridgeError(f"{min(repeated)}: expected one configuration for each name, found "
+                              "several (use {index})")
+        return targets
+
+    def _name(self, item: int) -> str:
+        path = self.ensemble.sources[item].path
+        values: dict[str, Any] = {"index": item, "stem": path.stem}
+        if "{trajectory" in self.output:
+            values["trajectory"] = self.ensemble.header(item).get("trajectory")
+            if values["trajectory"] is None:
+                raise BridgeError(f"{path}: expected a trajectory number in the file or its name, "
+                                  "found none (use {index} or {stem})")
+        try:
+            return self.output.format_map(values)
+        except (KeyError, IndexError, ValueError, AttributeError) as error:
+            raise click.UsageError(f"OUT: expected only {{trajectory}}, {{stem}} and {{index}} in "
+                                   f"braces, found {self.output!r}") from error
+
+    def _with_progress(self, one: Callable[[int], str], jobs: int) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        total = len(self.ensemble)
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=total < 2) as progress:
+            task = progress.add_task("converting", total=total)
+            with ThreadPoolExecutor(jobs) as pool:
+                futures = [pool.submit(one, item) for item in range(total)]
+                try:
+                    for future in futures:
+                        click.echo(future.result())
+                        progress.advance(task)
+                finally:
+                    for future in futures:
+                        future.cancel()
+
+
+def reunitarized(configuration: "Configuration") -> "Configuration":
+    """The links projected to SU(3), and a sentence about it in the metadata."""
+    from l2hmc_bridge import su3
+
+    defect = float(su3.unitarity_defect(configuration.links).max())
+    meta = dict(configuration.meta)
+    meta["reunitarized"] = f"projected to SU(3), max|UU^+ - 1| was {defect:.1e}"
+    return configuration._replace(links=su3.project_group(configuration.links), meta=meta)
+
+
+def losses(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What the written file does not hold of the metadata that was read."""
+    from l2hmc_bridge.adapters.metadata import lasting
+
+    lost = [key for key in REPORTED
+            if before.get(key) not in (None, "") and after.get(key) != before[key]]
+    if set(lasting(before.get("info") or {})) - set(lasting(after.get("info") or {})):
+        lost.append("parameters of the ensemble")
+    if before["precision"] > after["precision"]:
+        lost.append(f"precision ({before['precision']} to {after['precision']} bits)")
+    return lost
