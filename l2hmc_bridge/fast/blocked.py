@@ -1,20 +1,21 @@
 """Fields that stay in the kernels' layout: what a trajectory does between its two borders.
 
-Every function takes and gives plain float64 tensors [Nb, blocks, 4, width, 8] of one
-`native.Lattice`: links have width 18, algebra elements width 8 (components x_a of
-sum_a x_a T_a). Elementwise torch operations are fine on them; sums go through `inner`, because
-lanes may hold copies. Nothing here records gradients; `autograd.py` does.
+A field is a plain float64 tensor [Nb, blocks, 4, width, 8] of one `native.Lattice`: links have
+width 18, algebra elements width 8 (the components x_a of sum_a x_a T_a), scalars per link width 1.
+Elementwise torch operations are fine on them; sums go through `inner`, because lanes may hold
+copies. Nothing here records gradients; `differentiable.py` does.
 """
 
 import torch
 from torch import Tensor
 
 from l2hmc_bridge.fast.native import ALGEBRA, LINK, Lattice, plain
+from l2hmc_bridge.fast.scratch import SCRATCH
 
 
-def links_in(lattice: Lattice, links: Tensor) -> Tensor:
+def links_in(lattice: Lattice, links: Tensor, out: Tensor | None = None) -> Tensor:
     """[Nb,4,Nt,Nx,Ny,Nz,3,3] complex128 -> blocked links."""
-    out = lattice.empty(links.shape[0], LINK)
+    out = lattice.empty(links.shape[0], LINK) if out is None else out
     lattice.call("to_blocks", out, LINK, plain(links), out)
     return out
 
@@ -26,9 +27,9 @@ def links_out(lattice: Lattice, blocks: Tensor) -> Tensor:
     return torch.view_as_complex(out)
 
 
-def algebra_in(lattice: Lattice, field: Tensor) -> Tensor:
+def algebra_in(lattice: Lattice, field: Tensor, out: Tensor | None = None) -> Tensor:
     """Traceless anti-Hermitian part of [Nb,4,Nt,Nx,Ny,Nz,3,3] -> blocked components."""
-    out = lattice.empty(field.shape[0], ALGEBRA)
+    out = lattice.empty(field.shape[0], ALGEBRA) if out is None else out
     lattice.call("algebra_to_blocks", out, plain(field), out)
     return out
 
@@ -58,7 +59,7 @@ def force(lattice: Lattice, links: Tensor, beta: float, c1: float, out: Tensor |
           ) -> Tensor:
     """Components of F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu])."""
     out = lattice.empty(links.shape[0], ALGEBRA) if out is None else out
-    lattice.call("force", links, float(beta), float(c1), links, 0.0, None, 1.0, out)
+    lattice.call("force", links, float(beta), float(c1), links, 0.0, None, 1.0, out, None)
     return out
 
 
@@ -67,8 +68,17 @@ def kick(lattice: Lattice, momenta: Tensor, links: Tensor, beta: float, c1: floa
     """keep P - step F(U), the force never leaving the registers; `out` may be `momenta`."""
     out = lattice.empty(links.shape[0], ALGEBRA) if out is None else out
     lattice.call("force", links, float(beta), float(c1), links, float(keep), momenta,
-                 -float(step), out)
+                 -float(step), out, None)
     return out
+
+
+def force_and_invariants(lattice: Lattice, links: Tensor, beta: float, c1: float
+                         ) -> tuple[Tensor, Tensor]:
+    """(F, width 2: Re tr(U_mu A_mu) with the plaquette staples A and <F, F> of each link)."""
+    out = lattice.empty(links.shape[0], ALGEBRA)
+    invariants = lattice.empty(links.shape[0], 2)
+    lattice.call("force", links, float(beta), float(c1), links, 0.0, None, 1.0, out, invariants)
+    return out, invariants
 
 
 def drift(lattice: Lattice, momenta: Tensor, links: Tensor, step: float,
@@ -79,9 +89,10 @@ def drift(lattice: Lattice, momenta: Tensor, links: Tensor, step: float,
     return out
 
 
-def tangent(lattice: Lattice, algebra: Tensor, links: Tensor, scale: float = 1.0) -> Tensor:
+def tangent(lattice: Lattice, algebra: Tensor, links: Tensor, scale: float = 1.0,
+            out: Tensor | None = None) -> Tensor:
     """scale X U: the derivative of exp(s scale X) U at s = 0."""
-    out = lattice.empty(links.shape[0], LINK)
+    out = lattice.empty(links.shape[0], LINK) if out is None else out
     lattice.call("algebra_multiply_blocks", links, float(scale), algebra, links, out)
     return out
 
@@ -90,8 +101,9 @@ def force_pullback(lattice: Lattice, links: Tensor, direction: Tensor, beta: flo
                    ) -> Tensor:
     """g_b, the left derivative of sum_a v_a F_a along T_b: d/ds F(exp(s V) U) + [F, V]."""
     out = lattice.empty(links.shape[0], ALGEBRA)
-    lattice.call("force_pullback", links, float(beta), float(c1), links, direction,
-                 tangent(lattice, direction, links), out)
+    moved = tangent(lattice, direction, links, out=SCRATCH.take(tuple(links.shape)))
+    lattice.call("force_pullback", links, float(beta), float(c1), links, direction, moved, out)
+    SCRATCH.give(moved)
     return out
 
 
@@ -99,6 +111,17 @@ def staples(lattice: Lattice, links: Tensor, rectangle: bool = False) -> Tensor:
     """A_mu (or A^rect_mu): the matrices that close U_mu to loops, width 18."""
     out = lattice.empty(links.shape[0], LINK)
     lattice.call("staples", links, int(rectangle), links, out)
+    return out
+
+
+def laplacian(lattice: Lattice, links: Tensor, field: Tensor, transverse: bool = False
+              ) -> Tensor:
+    """Covariant Laplacian of an algebra field over four directions, or the three besides its own.
+
+    Sum over nu of U_nu X(x+nu) U_nu^dagger + U_nu(x-nu)^dagger X(x-nu) U_nu(x-nu) - 2 X.
+    """
+    out = lattice.empty(links.shape[0], ALGEBRA)
+    lattice.call("laplacian", links, int(transverse), -1, links, field, out)
     return out
 
 
@@ -118,5 +141,3 @@ def action(lattice: Lattice, links: Tensor, beta: float, c1: float) -> Tensor:
     if c1 != 0:
         total = total + c1 * lattice.sums("rectangles", links, 1, links)[:, 0]
     return -(beta / 3) * total
-
-

@@ -3,29 +3,42 @@
 Formulas and shapes as in `reference.py`; sums are the same bit for bit for any number of threads.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from l2hmc_bridge.fast import blocked, native
-from l2hmc_bridge.fast.native import ALGEBRA, Lattice, plain
+from l2hmc_bridge.fast.native import ALGEBRA, LINK, Lattice, plain
+from l2hmc_bridge.fast.scratch import SCRATCH
 from l2hmc_bridge.layout import check_links, volume
 
 
-def _enter(links: Tensor) -> tuple[Lattice, Tensor]:
+@contextlib.contextmanager
+def _blocks(links: Tensor) -> Iterator[tuple[Lattice, Tensor]]:
+    """The blocked layout of these extents, and the links in it for the length of the block."""
     check_links(links)
     lattice = native.lattice(tuple(links.shape[2:6]))
-    return lattice, blocked.links_in(lattice, links)
+    blocks = SCRATCH.take(lattice.field(links.shape[0], LINK))
+    yield lattice, blocked.links_in(lattice, links, out=blocks)
+    SCRATCH.give(blocks)
 
 
 def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
     """S = -(beta/3) [c0 sum Re tr P + c1 sum Re tr R], [Nb]."""
-    return blocked.action(*_enter(links), beta, c1)
+    with _blocks(links) as (lattice, blocks):
+        return blocked.action(lattice, blocks, beta, c1)
 
 
 def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
     """F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu]), like links."""
-    lattice, blocks = _enter(links)
-    return blocked.algebra_out(lattice, blocked.force(lattice, blocks, beta, c1))
+    with _blocks(links) as (lattice, blocks):
+        components = SCRATCH.take(lattice.field(links.shape[0], ALGEBRA))
+        blocked.force(lattice, blocks, beta, c1, out=components)
+        result = blocked.algebra_out(lattice, components)
+    SCRATCH.give(components)
+    return result
 
 
 def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) -> Tensor:
@@ -50,38 +63,38 @@ def kinetic(momenta: Tensor) -> Tensor:
 
 def plaquettes(links: Tensor) -> Tensor:
     """Site average of Re tr P / 3 of the planes tx, ty, tz, xy, xz, yz, [Nb,6]."""
-    lattice, blocks = _enter(links)
-    return lattice.sums("plaquettes", blocks, 6, blocks) / (3 * volume(links))
+    with _blocks(links) as (lattice, blocks):
+        return lattice.sums("plaquettes", blocks, 6, blocks) / (3 * volume(links))
 
 
 def staples(links: Tensor) -> Tensor:
     """A_mu: sum of the six staples that close U_mu to plaquettes; like links."""
-    lattice, blocks = _enter(links)
-    return blocked.links_out(lattice, blocked.staples(lattice, blocks))
+    with _blocks(links) as (lattice, blocks):
+        return blocked.links_out(lattice, blocked.staples(lattice, blocks))
 
 
 def rectangle_staples(links: Tensor) -> Tensor:
     """A^rect_mu: sum of the eighteen paths that close U_mu to rectangles; like links."""
-    lattice, blocks = _enter(links)
-    return blocked.links_out(lattice, blocked.staples(lattice, blocks, rectangle=True))
+    with _blocks(links) as (lattice, blocks):
+        return blocked.links_out(lattice, blocked.staples(lattice, blocks, rectangle=True))
 
 
 def clover(links: Tensor, traceless: bool = True) -> Tensor:
     """(temporal energy, spatial energy) per site and charge from the clover, [Nb,3]."""
-    lattice, blocks = _enter(links)
-    sums = lattice.sums("clover", blocks, 3, int(traceless), blocks)
+    with _blocks(links) as (lattice, blocks):
+        sums = lattice.sums("clover", blocks, 3, int(traceless), blocks)
     return sums / torch.tensor([volume(links), volume(links), 1], dtype=torch.float64)
 
 
 def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
     """`steps` steps of Luescher's third-order scheme of size `step`, in the blocked layout."""
-    lattice, blocks = _enter(links)
-    push = lattice.empty(links.shape[0], ALGEBRA)
-    for _ in range(steps):
-        blocked.force(lattice, blocks, 6.0, c1, out=push)
-        blocked.drift(lattice, push, blocks, -step / 4, out=blocks)
-        blocked.kick(lattice, push, blocks, 6.0, c1, -8 / 9, keep=-17 / 36, out=push)
-        blocked.drift(lattice, push, blocks, -step, out=blocks)
-        blocked.kick(lattice, push, blocks, 6.0, c1, -0.75, keep=-1.0, out=push)
-        blocked.drift(lattice, push, blocks, -step, out=blocks)
-    return blocked.links_out(lattice, blocks)
+    with _blocks(links) as (lattice, blocks):
+        push = lattice.empty(links.shape[0], ALGEBRA)
+        for _ in range(steps):
+            blocked.force(lattice, blocks, 6.0, c1, out=push)
+            blocked.drift(lattice, push, blocks, -step / 4, out=blocks)
+            blocked.kick(lattice, push, blocks, 6.0, c1, -8 / 9, keep=-17 / 36, out=push)
+            blocked.drift(lattice, push, blocks, -step, out=blocks)
+            blocked.kick(lattice, push, blocks, 6.0, c1, -0.75, keep=-1.0, out=push)
+            blocked.drift(lattice, push, blocks, -step, out=blocks)
+        return blocked.links_out(lattice, blocks)

@@ -98,9 +98,13 @@ class Lattice:
         self.blocks = library().lattice_blocks(self.handle)
         self.active = library().lattice_active(self.handle)
 
+    def field(self, chains: int, width: int) -> tuple[int, ...]:
+        """Shape of a blocked field."""
+        return (chains, self.blocks, 4, width, LANES)
+
     def empty(self, chains: int, width: int) -> Tensor:
         """An uninitialised field."""
-        return torch.empty(chains, self.blocks, 4, width, LANES, dtype=torch.float64)
+        return torch.empty(self.field(chains, width), dtype=torch.float64)
 
     def call(self, name: str, field: Tensor, *arguments) -> None:
         """Call kernel `name` for as many chains as `field` has."""

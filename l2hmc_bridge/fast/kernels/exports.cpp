@@ -3,6 +3,7 @@
 #include "exponential.hpp"
 #include "gauge.hpp"
 #include "layout.hpp"
+#include "learned.hpp"
 #include "threads.hpp"
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
@@ -114,16 +115,17 @@ EXPORT void algebra_from_blocks(Call* call, const vec* in, double* out) {
                });
 }
 
-// out = keep * in + push * F(links); in may be null.
+// out = keep * in + push * F(links), invariants as in the header; in and invariants may be null.
 EXPORT void force(Call* call, double beta, double c1, const vec* links, double keep, const vec* in,
-                  double push, vec* out) {
+                  double push, vec* out, vec* invariants) {
     const Coupling coupling = {beta, 1 - 8 * c1, c1};
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
                    const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
                    const long shift = call->algebra(chain);
                    force_blocks(fields, coupling, first, end, keep, in ? in + shift : nullptr,
-                                push, out + shift);
+                                push, out + shift,
+                                invariants ? invariants + shift / 4 : nullptr);
                });
 }
 
@@ -207,6 +209,48 @@ EXPORT void exp_multiply_pullback_blocks(Call* call, const vec* x, const vec* u,
                    for (long i = (base + first) * 4; i < (base + end) * 4; i++)
                        exponential_pullback(x + i * ALGEBRA, u + i * LINK, gradient + i * LINK,
                                             to_x + i * ALGEBRA, to_u + i * LINK);
+               });
+}
+
+// Covariant Laplacian of an algebra field; only < 0: all directions.
+EXPORT void laplacian(Call* call, int transverse, int only, const vec* links, const vec* field,
+                      vec* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const long shift = call->algebra(chain);
+                   laplacian_blocks(*call->lattice, links + call->links(chain), field + shift,
+                                    transverse != 0, only, first, end, out + shift);
+               });
+}
+
+// The gradient along the group of sum <gradient, laplacian(field)>.
+EXPORT void laplacian_pullback(Call* call, int transverse, int only, const vec* links,
+                               const vec* field, const vec* gradient, vec* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const long shift = call->algebra(chain);
+                   laplacian_pullback_blocks(*call->lattice, links + call->links(chain),
+                                             field + shift, gradient + shift, transverse != 0,
+                                             only, first, end, out + shift);
+               });
+}
+
+// Gamma+ or Gamma- with a network; out [chains] is the sum of the scalar s over links.
+EXPORT void learned_kick(Call* call, const Kick* kick, double* out) {
+    sums(*call, 1, out, [&](long chain, long first, long end, double* partial) {
+        partial[0] += kick_blocks(*call->lattice, *kick, chain * call->lattice->blocks * 4, first,
+                                  end);
+    });
+}
+
+// Lambda+ or Lambda- of one subset of links, in place.
+EXPORT void learned_drift(Call* call, const Drift* drift) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   Drift one = *drift;
+                   one.momenta += call->algebra(chain);
+                   one.links += call->links(chain);
+                   drift_blocks(*call->lattice, one, first, end);
                });
 }
 

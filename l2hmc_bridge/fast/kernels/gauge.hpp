@@ -11,11 +11,10 @@ struct Coupling {
     double beta, c0, c1;
 };
 
-// c0 (plaquette paths) + c1 (rectangle paths) of one link.
+// c0 (plaquette paths) + c1 (rectangle paths) of one link, from the plaquette paths in `sum`.
 template <bool DUAL>
-void weighted_paths(const Fields& fields, const Coupling& coupling, long block, int mu,
+void add_rectangles(const Fields& fields, const Coupling& coupling, long block, int mu,
                     Sum<DUAL>& sum) {
-    plaquette_paths<DUAL>(fields, block, mu, sum);
     if (coupling.c1 == 0) return;
     Sum<DUAL> rectangles;
     rectangle_paths<DUAL>(fields, block, mu, rectangles);
@@ -27,9 +26,11 @@ void weighted_paths(const Fields& fields, const Coupling& coupling, long block, 
     }
 }
 
-// out = keep * in + push * F, [blocks][4][8]; `in` may be null (then keep is not used).
+// out = keep * in + push * F, [blocks][4][8]; `in` may be null (then keep is not used). Where
+// `invariants` is not null, it becomes [blocks][4][2]: Re tr(U_mu A_mu) of the plaquette staples, <F,F>.
 inline void force_blocks(const Fields& fields, const Coupling& coupling, long first, long end,
-                         double keep, const vec* in, double push, vec* out) {
+                         double keep, const vec* in, double push, vec* out,
+                         vec* invariants) {
     const double scale = push * coupling.beta / 6;
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++) {
@@ -37,9 +38,17 @@ inline void force_blocks(const Fields& fields, const Coupling& coupling, long fi
             Sum<false> sum;
             Matrix loop;
             vec f[ALGEBRA];
-            weighted_paths<false>(fields, coupling, block, mu, sum);
+            plaquette_paths<false>(fields, block, mu, sum);
+            if (invariants)
+                invariants[2 * at] = real_trace_ad(fields.links + at * LINK, sum.value.v);
+            add_rectangles<false>(fields, coupling, block, mu, sum);
             mul_ad(loop.v, fields.links + at * LINK, sum.value.v);
             project(f, loop.v);
+            if (invariants) {
+                vec square = {};
+                for (int a = 0; a < ALGEBRA; a++) square += f[a] * f[a];
+                invariants[2 * at + 1] = square * (coupling.beta * coupling.beta / 36);
+            }
             for (int a = 0; a < ALGEBRA; a++)
                 out[at * ALGEBRA + a] =
                     in ? keep * in[at * ALGEBRA + a] + scale * f[a] : scale * f[a];
@@ -56,7 +65,8 @@ inline void pullback_blocks(const Fields& fields, const Coupling& coupling, long
             const long at = block * 4 + mu;
             Sum<true> sum;
             Matrix loop, change, v, f;
-            weighted_paths<true>(fields, coupling, block, mu, sum);
+            plaquette_paths<true>(fields, block, mu, sum);
+            add_rectangles<true>(fields, coupling, block, mu, sum);
             mul_ad(loop.v, fields.links + at * LINK, sum.value.v);
             mul_ad(change.v, fields.tangent + at * LINK, sum.value.v);
             add_mul_ad(change.v, fields.links + at * LINK, sum.change[0].v);

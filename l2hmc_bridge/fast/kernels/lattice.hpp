@@ -67,6 +67,17 @@ struct Lattice {
         return ((long)(c[0] * extent[1] + c[1]) * extent[2] + c[2]) * extent[3] + c[3];
     }
 
+    // (t + x + y + z) mod 2 of the site in (block, lane).
+    int parity(long b, int lane) const {
+        int sum = 0;
+        for (int mu = 3; mu >= 0; mu--) {
+            sum += b % sub[mu];
+            b /= sub[mu];
+            if (bit[mu] >= 0 && (lane >> bit[mu] & 1)) sum += sub[mu];
+        }
+        return sum & 1;
+    }
+
     long chunks() const { return (blocks + CHUNK - 1) / CHUNK; }
 
     double lane_sum(const vec& v) const {

@@ -1,0 +1,53 @@
+// exp, expm1 and tanh of eight numbers at a time, to about one unit in the last place.
+#pragma once
+#include "matrix.hpp"
+
+namespace {
+
+// 2^k for whole numbers |k| <= 1022 held in doubles.
+INLINE vec power_of_two(vec k) {
+    const vec shifted = k + (0x1.8p52 + 1023.0);  // the whole number sits in the low bits
+    return (vec)((lanes_index)shifted << 52);
+}
+
+// x = k log 2 + r with |r| <= 0.35, |x| cut at 700 (NaN stays NaN): 2^k and e^r - 1.
+struct Split {
+    vec scale, rest;
+};
+
+INLINE Split split_exponent(vec x) {
+    constexpr double LOG2E = 1.4426950408889634074, HIGH = 0x1.62e42fee00000p-1,
+                     LOW = 0x1.a39ef35793c76p-33;
+    x = x > 700.0 ? splat(700.0) : x;
+    x = x < -700.0 ? splat(-700.0) : x;
+    const vec k = (x * LOG2E + 0x1.8p52) - 0x1.8p52;
+    const vec r = (x - k * HIGH) - k * LOW;
+    vec sum = splat(1.0 / 87178291200.0);  // 1 / 14!
+    const double inverse[12] = {1.0 / 6227020800.0, 1.0 / 479001600.0, 1.0 / 39916800.0,
+                                1.0 / 3628800.0,    1.0 / 362880.0,    1.0 / 40320.0,
+                                1.0 / 5040.0,       1.0 / 720.0,       1.0 / 120.0,
+                                1.0 / 24.0,         1.0 / 6.0,         0.5};
+    for (int n = 0; n < 12; n++) sum = sum * r + inverse[n];
+    return {power_of_two(k), r + r * r * sum};
+}
+
+INLINE vec exp_lanes(vec x) {
+    const Split e = split_exponent(x);
+    return e.scale * e.rest + e.scale;
+}
+
+INLINE vec expm1_lanes(vec x) {
+    const Split e = split_exponent(x);
+    return e.scale * e.rest + (e.scale - 1.0);
+}
+
+// e / (e + 2) with e = expm1(2 |x|), signed.
+INLINE vec tanh_lanes(vec x) {
+    vec size = x < 0.0 ? -x : x;
+    size = size > 22.0 ? splat(22.0) : size;
+    const vec e = expm1_lanes(2.0 * size);
+    const vec t = e / (e + 2.0);
+    return x < 0.0 ? -t : t;
+}
+
+}  // namespace
