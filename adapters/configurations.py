@@ -1,43 +1,49 @@
-"""Which configuration files a stream or a list of paths holds, in order."""
+"""Which configurations a list of files, folders and streams holds, with chain and trajectory."""
 
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from l2hmc_bridge.errors import BridgeError, FormatError
+from l2hmc_bridge.errors import BridgeError
 
-from . import files
+from . import ensemble, files
 
 OWN_NAME = re.compile(r"cfg_(\d+)\.[^.]+")
 CHAIN = re.compile(r"chain_(\d+)")
 
 
 class Source(NamedTuple):
-    """One configuration file; chain and trajectory are None where the name does not say."""
+    """One configuration; `index` where its file holds several, trajectory as its name says."""
 
     path: Path
     chain: int
     trajectory: int | None
+    index: int | None = None
 
 
 def find(paths: Iterable[Path]) -> list[Source]:
-    """Files as they are; a folder stands for its configurations, by chain and trajectory.
+    """The configurations of files, patterns and folders, in order.
 
-    A stream's own names are cfg_<trajectory>.<suffix>, in chain_<c>/ for several chains; in any
-    other folder every file of a known format counts. Raises FormatError where nothing is found.
+    A stream's own are cfg_<trajectory>.<suffix>, in chain_<c>/ for several chains; of any other
+    folder every file of a known format counts. Raises FormatError where nothing is found.
     """
     sources = []
     for path in map(Path, paths):
-        if path.is_dir():
-            found = sorted(_in_stream(path), key=lambda s: (s.chain, s.trajectory))
-            found = found or sorted(_in_folder(path), key=_order)
-            if not found:
-                raise FormatError(f"{path}: expected a folder with configurations, found none")
-            sources.extend(found)
-        else:
-            sources.append(Source(path, 0, trajectory_of(path)))
+        own = sorted(_in_stream(path), key=lambda s: (s.chain, s.trajectory))
+        for file in [] if own else ensemble.expand(path):
+            own.extend(_in_file(file))
+        sources.extend(own)
     return sources
+
+
+def _in_file(path: Path) -> Iterator[Source]:
+    try:
+        count = files.count(path)
+    except BridgeError:
+        count = 1  # whoever reads it will say what is wrong with it
+    for index in range(count):
+        yield Source(path, 0, trajectory_of(path), index if count != 1 else None)
 
 
 def trajectory_of(path: Path) -> int | None:
@@ -58,6 +64,8 @@ def is_stream(path: Path) -> bool:
 
 
 def _in_stream(folder: Path) -> Iterator[Source]:
+    if not folder.is_dir():
+        return
     places = [(0, folder)]
     for place in folder.iterdir():
         match = CHAIN.fullmatch(place.name)
@@ -68,18 +76,3 @@ def _in_stream(folder: Path) -> Iterator[Source]:
             match = OWN_NAME.fullmatch(path.name)
             if match and path.is_file():
                 yield Source(path, chain, int(match.group(1)))
-
-
-def _in_folder(folder: Path) -> Iterator[Source]:
-    for path in folder.iterdir():
-        if not path.is_file() or path.name.startswith("."):
-            continue
-        try:
-            files.detect(path)
-        except BridgeError:
-            continue
-        yield Source(path, 0, trajectory_of(path))
-
-
-def _order(source: Source) -> tuple[int, str]:
-    return (-1 if source.trajectory is None else source.trajectory, source.path.name)

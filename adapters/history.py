@@ -1,0 +1,156 @@
+"""Time series of a stream, wherever they lie: a stream's folder, HDF5, CSV or JSON."""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from l2hmc_bridge.errors import FormatError
+from l2hmc_bridge.series import History, Series
+
+from .records import FLOWED, GROUP, flatten
+
+NOT_SERIES = ("trajectory", "chain", "index", "lattice", "path")
+
+
+def read_history(path: Path) -> History:
+    """Every series found at `path`. Raises FormatError where there is none."""
+    path = Path(path)
+    if path.is_dir():
+        if not (path / "history.h5").is_file():
+            raise FormatError(f"{path}: expected a stream with a history.h5, found none")
+        history = _read_h5(path / "history.h5", str(path))
+    elif not path.is_file():
+        raise FormatError(f"{path}: expected a stream, HDF5, CSV or JSON file, found none")
+    elif h5py.is_hdf5(path):
+        history = _read_h5(path, str(path))
+    elif path.suffix.lower() == ".json":
+        history = from_records(_json_rows(path), str(path))
+    else:
+        history = from_records(_csv_rows(path), str(path))
+    if not history.trajectories:
+        raise FormatError(f"{path}: expected series of numbers, found none")
+    return history
+
+
+def from_records(records: Iterable[Mapping[str, Any]], name: str) -> History:
+    """Records of `measure`, or rows of a table with optional columns chain and trajectory."""
+    rows = [flatten(dict(record)) for record in records]
+    chains = sorted({row.get("chain") or 0 for row in rows})
+    groups = [[row for row in rows if (row.get("chain") or 0) == chain] for chain in chains]
+    if all(row.get("trajectory") is not None for row in rows):
+        groups = [sorted(group, key=lambda row: row["trajectory"]) for group in groups]
+        spacing = _spacing([row["trajectory"] for row in groups[0]]) if groups else 1
+    else:
+        spacing = 1
+    series, flow = {}, {}
+    for column in dict.fromkeys(column for row in rows for column in row):
+        values = [[row.get(column) for row in group] for group in groups]
+        if not all(isinstance(v, int | float | None) for group in values for v in group):
+            continue
+        arrays = [np.array([np.nan if v is None else v for v in group], float) for group in values]
+        if column.startswith("flow_"):
+            time, kind = column[5:].split("_", 1)
+            flow.setdefault(kind, {})[float(time)] = np.concatenate(arrays)
+        elif column not in NOT_SERIES:
+            series[column] = Series(arrays, spacing)
+    times = sorted(flow.get("energy_density", {}))
+    tables = {kind: np.stack([flow[kind][t] for t in times], axis=1) for kind in flow}
+    if "topological_charge" in flow:
+        last = [table[-1] for table in _per_chain(tables["topological_charge"].T, groups)]
+        series["topological_charge_flowed"] = Series(last, spacing)
+    return History(name, series, np.array(times), tables)
+
+
+def _per_chain(table: NDArray, groups: list[list[Any]]) -> list[NDArray]:
+    edges = np.cumsum([len(group) for group in groups])[:-1]
+    return np.split(table, edges, axis=1)
+
+
+def _read_h5(path: Path, name: str) -> History:
+    try:
+        with h5py.File(path, "r") as file:
+            series = _h5_series(file)
+            times, flow = _h5_flow(file)
+            if isinstance(group := file.get(GROUP), h5py.Group):
+                measured = _h5_series(group)
+                own_times, own_flow = _h5_flow(group)
+                if own_flow:
+                    times, flow = own_times, own_flow
+                    charge = group["flow"]["topological_charge"][()]
+                    measured["topological_charge_flowed"] = Series(
+                        list(np.atleast_2d(charge[..., -1])),
+                        next(iter(measured.values())).spacing,
+                    )
+                series = {**measured, **series}  # the history has more rows than the group
+            attributes = {key: _plain(value) for key, value in file.attrs.items()}
+    except (OSError, KeyError, ValueError) as error:
+        raise FormatError(f"{path}: expected a history in HDF5, found {error}") from error
+    return History(name, series, times, flow, attributes)
+
+
+def _h5_series(group: h5py.Group) -> dict[str, Series]:
+    """Numeric datasets [n] or [chains, n]; the spacing comes from `trajectory`."""
+    spacing = 1
+    if isinstance(group.get("trajectory"), h5py.Dataset):
+        spacing = _spacing(np.atleast_2d(group["trajectory"][()])[0])
+    series = {}
+    for name, data in group.items():
+        numeric = isinstance(data, h5py.Dataset) and data.dtype.kind in "biuf"
+        if numeric and data.ndim in (1, 2) and data.size and name not in NOT_SERIES:
+            series[name] = Series(list(np.atleast_2d(data[()]).astype(float)), spacing)
+    return series
+
+
+def _h5_flow(group: h5py.Group) -> tuple[NDArray, dict[str, NDArray]]:
+    flow = group.get("flow")
+    if not isinstance(flow, h5py.Group):
+        return np.zeros(0), {}
+    times = flow["t"][()]
+    return times, {name: flow[name][()].reshape(-1, times.size) for name in FLOWED}
+
+
+def _spacing(trajectories: Iterable[float]) -> int:
+    steps = np.diff(np.asarray(list(trajectories), float))
+    return max(1, int(np.median(steps))) if steps.size else 1
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _json_rows(path: Path) -> list[dict[str, Any]]:
+    try:
+        rows = json.loads(path.read_text())
+    except (ValueError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: expected JSON, found {error}") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise FormatError(f"{path}: expected a list of records, found another JSON value")
+    return rows
+
+
+def _csv_rows(path: Path) -> list[dict[str, Any]]:
+    """Rows with numbers where a field is one; an empty field is None."""
+    try:
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: expected CSV with a header line, found {error}") from error
+    if any(None in row or None in row.values() for row in rows):
+        raise FormatError(f"{path}: expected as many fields in every line as in the header")
+    return [{name: _number(value) for name, value in row.items()} for row in rows]
+
+
+def _number(text: str) -> Any:
+    if text.strip() == "":
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return {"true": 1, "false": 0}.get(text.strip().lower(), text)

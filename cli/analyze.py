@@ -1,0 +1,123 @@
+"""`l2hmc-bridge analyze`: what a stream's numbers are worth."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Analyze a stream: errors and autocorrelations.")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path),
+                metavar="STREAM|H5|CSV|JSON...")
+@click.option("--cut", type=click.IntRange(0), help="Trajectories to drop [automatic].")
+@click.option("--json", "json_out", is_flag=False, flag_value="-", metavar="[OUT]",
+              help="Write JSON, to standard output or to OUT.")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.html",
+              help="Write one self-contained HTML page.")
+@click.option("--plots", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
+              help="Write the pictures into FOLDER.")
+@click.option("--picture-format", type=click.Choice(["png", "svg"]), default="png",
+              show_default=True)
+@click.option("--force", is_flag=True, help="Replace output that is already there.")
+def command(paths, cut, json_out, report, plots, picture_format, force):
+    """Means with Gamma-method errors, tau_int with its error, acceptance and topology.
+
+    tau_int is 1/2 + sum rho (pyerrors), in trajectories. What the samples cannot resolve is
+    called "not resolvable". Each path is a stream of its own.
+    """
+    import json
+
+    from l2hmc_bridge.adapters.atomic import refuse_existing
+    from l2hmc_bridge.adapters.history import read_history
+    from l2hmc_bridge.adapters.records import write_text
+    from l2hmc_bridge.analysis import analyse
+
+    for path in [report] * bool(report) + [Path(json_out)] * (json_out not in (None, "-")):
+        refuse_existing(path, force)
+    histories = [read_history(path) for path in paths]
+    results = [analyse(history, cut) for history in histories]
+    text = json.dumps([one.as_dict() for one in results], indent=1)
+    if json_out == "-":
+        click.echo(text)
+    else:
+        for result in results:
+            _show(result)
+        if json_out:
+            write_text(Path(json_out), text + "\n", force)
+    if plots:
+        _write_pictures(plots, histories, results, picture_format, force)
+    if report:
+        write_text(report, _page(histories, results, picture_format), force)
+
+
+def rows(result):
+    """Table rows of one analysis: observable, mean, tau_int, samples, note."""
+    from l2hmc_bridge.statistics import with_error
+
+    estimates = dict(result.observables)
+    samples = dict(result.samples)
+    if result.exp_minus_dh is not None:
+        estimates["<exp(-dH+log|J|)>"] = result.exp_minus_dh
+        samples["<exp(-dH+log|J|)>"] = samples["dH"]
+    if result.topology is not None:
+        count = samples[result.topology.which]
+        estimates["tunnelling rate"] = result.topology.tunnelling_rate
+        estimates["<Q^2>"] = result.topology.charge_squared
+        samples |= {"tunnelling rate": count, "<Q^2>": count}
+    for name, one in estimates.items():
+        tau = with_error(one.tau_int, one.tau_int_error) if one.resolved else ""
+        yield name, with_error(one.value, one.error), tau, samples[name], one.note
+
+
+def notes(result):
+    """Sentences about one analysis."""
+    yield (f"{result.chains} chain(s) of {result.trajectories} trajectories, "
+           f"the first {result.cut} dropped")
+    if result.not_finite:
+        yield f"{result.not_finite} entries of dH are not finite: counted as 0 in <exp>"
+    if result.topology is not None:
+        counts = ", ".join(f"{q}: {n}" for q, n in sorted(result.topology.histogram.items()))
+        yield f"nearest integers of {result.topology.which}: {counts}"
+    for name, number in result.effective.items():
+        yield f"effective samples, {name.replace('_per_', ' per ').replace('_', ' ')}: {number:.4g}"
+
+
+COLUMNS = ("observable", "mean", "tau_int [trajectories]", "samples", "note")
+
+
+def _show(result):
+    from rich.table import Table
+    from rich.text import Text
+
+    from .tables import wide_console
+
+    console = wide_console()
+    table = Table(*COLUMNS, title=Text(result.name), title_justify="left")
+    for row in rows(result):
+        table.add_row(*(Text(str(cell)) for cell in row))
+    console.print(table)
+    for note in notes(result):
+        console.print(Text(note))
+
+
+def _page(histories, results, kind):
+    from l2hmc_bridge import report
+    from l2hmc_bridge.plots import stream_figures
+
+    sections = []
+    for history, result in zip(histories, results, strict=True):
+        sections += [report.heading(result.name), *map(report.paragraph, notes(result)),
+                     report.table(COLUMNS, rows(result)),
+                     report.pictures(stream_figures(history, result), kind)]
+    return report.page("Stream analysis", sections)
+
+
+def _write_pictures(folder, histories, results, kind, force):
+    from l2hmc_bridge.adapters.atomic import replacing
+    from l2hmc_bridge.plots import render, stream_figures
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (history, result) in enumerate(zip(histories, results, strict=True)):
+        prefix = f"{number}_" if len(results) > 1 else ""
+        for name, figure in stream_figures(history, result).items():
+            with replacing(folder / f"{prefix}{name}.{kind}", force) as file:
+                file.write(render(figure, kind))

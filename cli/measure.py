@@ -1,0 +1,150 @@
+"""`l2hmc-bridge measure`: observables of configurations, on screen or machine-readable."""
+
+from pathlib import Path
+
+import click
+
+SCREEN = {"plaquette": "plaquette", "spatial": "plaquette_spatial",
+          "temporal": "plaquette_temporal", "link trace": "link_trace", "E": "energy_density",
+          "Q": "topological_charge", "Q (5 loops)": "topological_charge_5li"}
+
+
+@click.command(short_help="Measure observables on configurations.")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="FILE|STREAM...")
+@click.option("--flow-time", default=0.0, help="Flow up to this time; 0: no flow.")
+@click.option("--flow-step", default=0.02, show_default=True, help="Step of the flow.")
+@click.option("--flow-every", type=float, help="Measure at multiples of this time [about 0.1].")
+@click.option("--flow-kernel", type=click.Choice(["wilson", "symanzik", "zeuthen"]),
+              default="wilson", show_default=True)
+@click.option("--flow-tolerance", type=float, help="Adapt the step to this error per step.")
+@click.option("--convention", type=click.Choice(["traceless", "gpt"]), default="traceless",
+              show_default=True, help="gpt keeps the trace of the field strength, as GPT and Grid.")
+@click.option("--smear", type=click.Choice(["stout", "ape"]), help="Also measure after smearing.")
+@click.option("--smear-parameter", default=0.1, show_default=True, help="rho (stout), alpha (ape).")
+@click.option("--smear-steps", default=10, show_default=True, type=click.IntRange(1))
+@click.option("--wilson-loops", type=click.IntRange(0, 16), default=0, metavar="N",
+              help="Also W(R,T) up to N x N.")
+@click.option("--json", "json_out", is_flag=False, flag_value="-", metavar="[OUT]",
+              help="Write JSON, to standard output or to OUT.")
+@click.option("--csv", "csv_out", is_flag=False, flag_value="-", metavar="[OUT]",
+              help="Write CSV, to standard output or to OUT.")
+@click.option("--h5", type=click.Path(path_type=Path), metavar="OUT", help="Write HDF5 to OUT.")
+@click.option("--extend", is_flag=True, help="Add the values to each STREAM's history.h5.")
+@click.option("--force", is_flag=True, help="Replace an output file that is already there.")
+@click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+@click.option("--no-verify", is_flag=True, help="Measure files that fail their own checks too.")
+def command(paths, json_out, csv_out, h5, extend, force, jobs, no_verify, **options):
+    """Measure plaquettes, loops, energy density and topological charge of configurations.
+
+    A STREAM is a folder of configurations. Exit status 1 when a file could not be measured; the
+    others are still measured and written.
+    """
+    from l2hmc_bridge.adapters import configurations, records
+
+    paths, json_out = _rescue(paths, json_out, ".json")
+    paths, csv_out = _rescue(paths, csv_out, ".csv")
+    if not paths:
+        raise click.UsageError("expected at least one FILE or STREAM")
+    outputs = [Path(out) for out in (json_out, csv_out) if out and out != "-"] + [h5] * bool(h5)
+    _refuse_early(outputs, force)
+    plan = _plan(options)
+    sources = configurations.find(paths)
+    measured, errors = _measure(sources, plan, jobs, not no_verify)
+    for error in errors:
+        click.echo(f"l2hmc-bridge: {error}", err=True)
+    if json_out == "-":
+        click.echo(records.to_json(measured))
+    elif json_out:
+        records.write_text(Path(json_out), records.to_json(measured) + "\n", force)
+    if csv_out == "-":
+        click.echo(records.to_csv(measured), nl=False)
+    elif csv_out:
+        records.write_text(Path(csv_out), records.to_csv(measured), force)
+    if h5:
+        records.write_h5(h5, measured, force)
+    if extend and not errors:
+        _extend(paths, measured)
+    if "-" not in (json_out, csv_out):
+        _show(measured)
+    return int(bool(errors))
+
+
+def _rescue(paths, out, suffix):
+    """`--json FILE` with a configuration behind it means: to standard output, of FILE."""
+    if out and out != "-" and Path(out).suffix != suffix and (Path(out).exists() or not paths):
+        return (Path(out), *paths), "-"
+    return paths, out
+
+
+def _refuse_early(outputs, force):
+    """No hour of measuring for a file that may not be written."""
+    from l2hmc_bridge.adapters.atomic import refuse_existing
+
+    for path in outputs:
+        refuse_existing(path, force)
+
+
+def _plan(options):
+    from l2hmc_bridge.measurement import Plan
+
+    return Plan(
+        flow_time=options["flow_time"],
+        flow_step=options["flow_step"],
+        flow_every=options["flow_every"],
+        kernel=options["flow_kernel"],
+        tolerance=options["flow_tolerance"],
+        traceless=options["convention"] == "traceless",
+        smear=options["smear"],
+        smear_parameter=options["smear_parameter"],
+        smear_steps=options["smear_steps"],
+        wilson_loops=options["wilson_loops"],
+    )
+
+
+def _measure(sources, plan, jobs, verify):
+    """Records in the order of the sources, and errors, with a progress bar on standard error."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from l2hmc_bridge.adapters.measuring import measure_all
+
+    measured, errors = [], []
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("measure", total=len(sources))
+        for found, failed in measure_all(sources, plan, jobs, verify):
+            measured.extend(found)
+            errors.extend(failed)
+            progress.update(task, advance=len(found) + len(failed))
+    return measured, errors
+
+
+def _extend(paths, measured):
+    from l2hmc_bridge.adapters import records
+
+    for path in paths:
+        own = [r for r in measured if Path(r["path"]).is_relative_to(path)]
+        if path.is_dir() and own:
+            records.extend_history(path / "history.h5", own)
+
+
+def _show(measured):
+    from rich.table import Table
+    from rich.text import Text
+
+    from .tables import wide_console
+
+    table = Table("configuration", *SCREEN)
+    for record in measured:
+        numbers = [f"{record[name]:.8f}" for name in SCREEN.values()]
+        table.add_row(Text(Path(record["path"]).name), *numbers)
+    console = wide_console()
+    console.print(table)
+    if any(record["flow"] for record in measured):
+        flow = Table("configuration", "t", "plaquette", "E", "t^2 E", "Q")
+        for record in measured:
+            for point in record["flow"]:
+                t, energy = point["t"], point["energy_density"]
+                flow.add_row(Text(Path(record["path"]).name), f"{t:g}", f"{point['plaquette']:.8f}",
+                             f"{energy:.8f}", f"{t * t * energy:.6f}",
+                             f"{point['topological_charge']:.6f}")
+        console.print(flow)

@@ -1,0 +1,159 @@
+"""Pictures of streams (matplotlib figures; nothing is shown, nothing global is touched)."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l2hmc_bridge.analysis import Analysis, Topology
+from l2hmc_bridge.errors import StatisticsError
+from l2hmc_bridge.series import History, Series
+from l2hmc_bridge.statistics import autocorrelation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LARGEST_LAG = 200
+MOST_POINTS = 4000  # per line; a longer history is thinned, so that a report stays small
+MOST_CHAINS = 8
+
+
+def render(figure: "Figure", kind: str = "png") -> bytes:
+    """The figure as the bytes of a "png" or "svg" file; the same figure gives the same bytes."""
+    import matplotlib
+
+    buffer = io.BytesIO()
+    metadata = {"Software": None} if kind == "png" else {"Date": None}
+    with matplotlib.rc_context({"svg.hashsalt": "l2hmc-bridge"}):
+        figure.savefig(buffer, format=kind, dpi=100, metadata=metadata)
+    return buffer.getvalue()
+
+
+def stream_figures(history: History, analysis: Analysis) -> dict[str, "Figure"]:
+    """Every picture this stream allows: {name: figure}."""
+    figures = {}
+    names = [n for n in ("plaquette", "energy_density", "dH") if n in history.series]
+    charge = history.charge_name()
+    for name in names:
+        figures[f"history_{name}"] = history_figure(name, history.series[name], analysis.cut)
+    shown = {n: history.series[n] for n in (*names, charge) if n}
+    curves = autocorrelation_figure(shown, analysis.cut)
+    if curves is not None:
+        figures["autocorrelation"] = curves
+    bars = tau_figure(analysis)
+    if bars is not None:
+        figures["tau_int"] = bars
+    if charge and analysis.topology:
+        figures["charge"] = charge_figure(history.series[charge], analysis.topology, analysis.cut)
+    if len(history.flow_times) > 1:
+        figures["flow"] = flow_figure(history)
+    return figures
+
+
+def history_figure(name: str, series: Series, cut: int = 0) -> "Figure":
+    """Value against trajectory, a line per chain; the part before the cut is shaded."""
+    figure, (axes,) = _figure(1)
+    for chain in series.chains[:MOST_CHAINS]:
+        step = max(1, chain.size // MOST_POINTS)
+        axes.plot(np.arange(0, chain.size, step) * series.spacing, chain[::step], lw=0.7)
+    if cut:
+        axes.axvspan(0, cut, color="0.85")
+    axes.set(xlabel="trajectory", ylabel=name)
+    return figure
+
+
+def autocorrelation_figure(shown: Mapping[str, Series], cut: int = 0) -> "Figure | None":
+    """rho(t) with its error up to twice the window, for every series that allows it."""
+    figure, (axes,) = _figure(1)
+    drawn = False
+    for name, series in shown.items():
+        try:
+            rho, error, window = autocorrelation([c for c in series.after(cut) if c.size])
+        except StatisticsError:
+            continue
+        last = min(max(2 * window, 10), LARGEST_LAG, rho.size)
+        lags = np.arange(last) * series.spacing
+        axes.errorbar(lags, rho[:last], error[:last], lw=1, capsize=2, label=name)
+        drawn = True
+    axes.axhline(0, color="0.5", lw=0.5)
+    axes.set(xlabel="t [trajectories]", ylabel="rho(t)")
+    if drawn:
+        axes.legend()
+    return figure if drawn else None
+
+
+def tau_figure(analysis: Analysis) -> "Figure | None":
+    """tau_int (1/2 + sum rho) of every observable whose tau_int is resolved."""
+    found = {n: one for n, one in analysis.observables.items() if one.resolved}
+    if not found:
+        return None
+    figure, (axes,) = _figure(1, height=1.2 + 0.25 * len(found))
+    axes.barh(list(found), [one.tau_int for one in found.values()],
+              xerr=[one.tau_int_error for one in found.values()], color="C0", capsize=2)
+    axes.axvline(0.5, color="0.5", lw=0.7)
+    axes.invert_yaxis()
+    axes.set_xlabel("tau_int = 1/2 + sum rho [trajectories]")
+    return figure
+
+
+def charge_figure(series: Series, topology: Topology, cut: int = 0) -> "Figure":
+    """Charge against trajectory, and the histogram of its nearest integers."""
+    figure, (left, right) = _figure(2)
+    for chain in series.chains[:MOST_CHAINS]:
+        step = max(1, chain.size // MOST_POINTS)
+        left.plot(np.arange(0, chain.size, step) * series.spacing, chain[::step], lw=0.7)
+    if cut:
+        left.axvspan(0, cut, color="0.85")
+    left.set(xlabel="trajectory", ylabel=topology.which)
+    sectors = sorted(topology.histogram)
+    right.bar(sectors, [topology.histogram[q] for q in sectors], width=0.9)
+    right.set(xlabel="nearest integer of Q", ylabel="configurations")
+    return figure
+
+
+def flow_figure(history: History) -> "Figure":
+    """t^2 E(t) and Q(t) along the flow, every configuration a line, t^2 E = 0.3 marked."""
+    figure, (left, right) = _figure(2)
+    times = history.flow_times
+    left.plot(times, (times**2 * history.flow["energy_density"]).T, color="C0", lw=0.5)
+    left.axhline(0.3, color="0.5", lw=0.7)
+    left.set(xlabel="t", ylabel="t^2 E(t)")
+    right.plot(times, history.flow["topological_charge"].T, color="C1", lw=0.5)
+    right.set(xlabel="t", ylabel="Q(t)")
+    return figure
+
+
+def comparison_figure(histories: Sequence[History], name: str) -> "Figure":
+    """One observable of two streams side by side: history and normalised histogram."""
+    figure, (left, right) = _figure(2)
+    for colour, history in zip(("C0", "C1"), histories, strict=False):
+        series = history.series[name]
+        chain = series.chains[0]
+        step = max(1, chain.size // MOST_POINTS)
+        left.plot(np.arange(0, chain.size, step) * series.spacing, chain[::step], lw=0.7,
+                  color=colour, label=history.name)
+        values = np.concatenate(series.chains)
+        right.hist(values[np.isfinite(values)], bins=40, density=True, histtype="step",
+                   color=colour)
+    left.set(xlabel="trajectory", ylabel=name)
+    left.legend()
+    right.set_xlabel(name)
+    return figure
+
+
+def distance_figure(distance: NDArray) -> "Figure":
+    """|delta U_mu_nu|^2 between two streams against trajectory, logarithmic."""
+    figure, (axes,) = _figure(1)
+    axes.semilogy(np.arange(distance.size), np.maximum(distance, 1e-300), lw=0.7)
+    axes.set(xlabel="trajectory", ylabel="|delta U_mu_nu|^2")
+    return figure
+
+
+def _figure(columns: int, height: float = 3.2):
+    """A figure without pyplot, whose state would be everybody's."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.8 * columns + 1.6, height), layout="constrained")
+    return figure, np.atleast_1d(figure.subplots(1, columns))

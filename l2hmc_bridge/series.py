@@ -1,0 +1,52 @@
+"""Time series of a stream in memory: what analysis, validation and plots work on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Series:
+    """One observable: an array per chain, and the trajectories between two of its values."""
+
+    chains: list[NDArray]
+    spacing: int = 1
+
+    def after(self, trajectories: int) -> list[NDArray]:
+        """The chains without their first `trajectories` trajectories."""
+        return [chain[-(-trajectories // self.spacing):] for chain in self.chains]
+
+
+@dataclass(frozen=True)
+class History:
+    """All series of a stream; flow[name] is [configurations, times], at `flow_times` [times]."""
+
+    name: str
+    series: Mapping[str, Series]
+    flow_times: NDArray = field(default_factory=lambda: np.zeros(0))
+    flow: Mapping[str, NDArray] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def trajectories(self) -> int:
+        """Of the longest chain."""
+        return max((chain.size * one.spacing for one in self.series.values()
+                    for chain in one.chains), default=0)
+
+    def charge_name(self) -> str | None:
+        """The best topological charge there is: flowed, five-loop, clover."""
+        names = ("topological_charge_flowed", "topological_charge_5li", "topological_charge")
+        return next((name for name in names if name in self.series), None)
+
+    def effective_delta_h(self, cut: int = 0) -> list[NDArray] | None:
+        """dH - log|J| per chain (dH alone where there is no log_det), None without dH."""
+        if "dH" not in self.series:
+            return None
+        delta_h = self.series["dH"].after(cut)
+        if "log_det" not in self.series:
+            return delta_h
+        log_det = self.series["log_det"].after(cut)
+        return [one - other for one, other in zip(delta_h, log_det, strict=True)]
