@@ -69,7 +69,7 @@ def save(path: Path, kernel: L2HMC, provenance: Mapping[str, Any],
     )
     meta["hash"] = digest(tensors, meta)
     meta["gate"] = ""
-    _write(path, tensors, meta)
+    write_file(path, tensors, meta)
     return meta["hash"]
 
 
@@ -135,7 +135,7 @@ def write_gate(path: Path, report: Mapping[str, Any]) -> None:
     if report.get("hash") != meta["hash"]:
         raise BundleError(f"{path}: expected a report for {meta['hash']}, found another hash")
     meta["gate"] = _json({**report, "digest": _gate_digest(report)})
-    _write(path, tensors, meta)
+    write_file(path, tensors, meta)
 
 
 @torch.no_grad()
@@ -216,7 +216,8 @@ def _gate_digest(report: Mapping[str, Any]) -> str:
     return hashlib.sha256(_json(report).encode()).hexdigest()
 
 
-def _write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> None:
+def write_file(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> None:
+    """One safetensors file, written under a temporary name, synced and renamed."""
     data = safetensors.torch.save(dict(tensors), dict(meta))
     temporary = Path(f"{path}.tmp{os.getpid()}")
     try:

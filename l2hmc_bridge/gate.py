@@ -132,11 +132,13 @@ def symmetry(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> list[C
 def bookkeeping(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> list[Check]:
     """The carried action and force after accepts, rejects and a refresh of the action's noise."""
     state = kernel.init(links)
-    worst, rejected = 0.0, 0
+    worst, ratio, rejected = 0.0, 0.0, 0
     for factor in (1, 1, 3, 9, 1):  # the large steps are there to be rejected
         state, info = kernel.scaled(factor).step(state, generator)
         rejected += int((~info.accepted).sum())
         worst = max(worst, _stale(kernel.action, state))
+        wrong = (info.log_ratio - info.log_det + info.delta_h).abs().nan_to_num(0.0).max()
+        ratio = max(ratio, float(wrong))
     noisy = replace(kernel, action=_NoisyAction(kernel.action))
     state, _ = noisy.step(noisy.init(links), generator)
     state, _ = noisy.step(state, generator)
@@ -145,6 +147,7 @@ def bookkeeping(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> lis
     return [
         Check(f"state: action and force as recomputed ({rejected} rejects)", worst, 0, 1e-8,
               "recomputed"),
+        Check("state: log ratio = log|J| - dK - dS", ratio, 0, 1e-8, "recomputed"),
         Check("state: nothing cached survives a refresh", fresh, 0, 1e-8, "recomputed"),
     ]
 

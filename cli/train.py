@@ -1,0 +1,127 @@
+"""`l2hmc-bridge train`: train an update, write it as a bundle, gate it."""
+
+import click
+
+
+@click.command()
+@click.argument("config", type=click.Path(dir_okay=False))
+@click.option("--out", required=True, type=click.Path(dir_okay=False), help="The bundle to write.")
+@click.option("--in", "inputs", multiple=True, type=click.Path(dir_okay=False),
+              help="Configurations to start the chains from, all of the first stage's lattice.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint OUT.checkpoint.")
+@click.option("--force", is_flag=True, help="Overwrite OUT and its checkpoint.")
+@click.option("--gate/--no-gate", "gated", default=True, show_default=True,
+              help="Run the gate at the end and store its report.")
+@click.option("--gate-lattice", default="4,4,4,4", show_default=True, metavar="X,Y,Z,T")
+def command(config, out, inputs, resume, force, gated, gate_lattice):
+    """Train the update that CONFIG (TOML) describes, by backpropagation through whole proposals.
+
+    The bundle holds the configuration, seed, versions and the validation against its starting
+    point on chains that training never saw; where that is not beaten, the start is kept.
+    """
+    from pathlib import Path
+
+    from l2hmc_bridge import gate as gate_module
+    from l2hmc_bridge import bundle, training, training_config
+    from l2hmc_bridge.cli.options import parse_lattice
+    from l2hmc_bridge.cli.tables import check_table, spinner, wide_console
+
+    settings = training_config.read(config)
+    x, y, z, t = parse_lattice(gate_lattice)
+    out = Path(out)
+    checkpoint = Path(f"{out}.checkpoint")
+    _refuse_overwriting(out, checkpoint, resume, force)
+    trainer = (training.load_checkpoint(settings, checkpoint) if resume
+               else training.start(settings))
+    if not _run(trainer, checkpoint, _starting_links(settings, inputs)):
+        click.echo(f"stopped at iteration {trainer.iteration}; --resume goes on", err=True)
+        return
+    with spinner("validate against the starting point"):
+        outcome = training.finish(trainer, out, _provenance(inputs))
+    click.echo(f"{outcome['score']}: {outcome['gain']:.3f} x the start; kept: {outcome['kept']}")
+    if gated:
+        with spinner("gate") as say:
+            checks, report = gate_module.check_bundle(out, (t, x, y, z), progress=say)
+        wide_console().print(check_table(checks, f"{out}  hash {report['hash'][:12]}"))
+        bundle.write_gate(out, report)
+        if not report["passed"]:
+            click.get_current_context().exit(1)
+    checkpoint.unlink(missing_ok=True)
+    click.echo(f"wrote {out}")
+
+
+def _refuse_overwriting(out, checkpoint, resume, force) -> None:
+    from l2hmc_bridge.errors import StreamError
+
+    if force:
+        return
+    if out.exists():
+        raise StreamError(f"{out}: expected a new file, found one; pass --force to overwrite it")
+    if checkpoint.exists() and not resume:
+        raise StreamError(f"{checkpoint}: expected none, found a checkpoint; pass --resume to go "
+                          "on from it or --force to begin anew")
+
+
+def _run(trainer, checkpoint, links) -> bool:
+    """Train with a progress bar; SIGTERM and SIGINT save and stop."""
+    import signal
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from l2hmc_bridge import training
+
+    asked = []
+    old = {s: signal.signal(s, lambda *_: asked.append(True))
+           for s in (signal.SIGINT, signal.SIGTERM)}
+    columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+               TextColumn("{task.description}"))
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task("", total=trainer.iterations, completed=trainer.iteration)
+
+            def report(row):
+                text = (f"beta {row.beta:.2f} loss {row.loss:.3f} acceptance {row.acceptance:.2f} "
+                        f"rms dH {row.rms_log_ratio:.3f}")
+                bar.update(task, completed=row.iteration + 1, description=text)
+
+            return training.run(trainer, checkpoint, report, lambda: bool(asked), links)
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def _starting_links(settings, inputs):
+    """The given configurations, dealt out to the groups of chains; None without any."""
+    if not inputs:
+        return None
+    import torch
+
+    from l2hmc_bridge import su3
+    from l2hmc_bridge.adapters.files import read
+    from l2hmc_bridge.errors import ConfigError
+
+    x, y, z, t = settings.stages[0].lattice
+    fields = []
+    for path in inputs:
+        links = su3.project_group(read(path).links)
+        if tuple(links.shape[2:6]) != (t, x, y, z):
+            found = ",".join(str(links.shape[n]) for n in (3, 4, 5, 2))
+            raise ConfigError(f"{path}: expected the first stage's lattice {x},{y},{z},{t}, "
+                              f"found {found}")
+        fields.append(links)
+    chains = settings.stages[0].chains
+    return {
+        index: torch.cat([fields[(index + n) % len(fields)] for n in range(chains)])
+        for index in range(len(settings.betas))
+    }
+
+
+def _provenance(inputs) -> dict:
+    import platform
+    from datetime import UTC, datetime
+
+    import torch
+
+    return {"date": datetime.now(UTC).isoformat(timespec="seconds"), "torch": torch.__version__,
+            "python": platform.python_version(), "inputs": [str(path) for path in inputs]}

@@ -1,0 +1,313 @@
+"""Training by backpropagation through whole proposals; reproducible from one seed.
+
+Every random number comes from (seed, group of chains, iteration), so a run that was stopped goes on
+from its checkpoint exactly as if it had not been. The chains move by the exact step itself, so
+they stay in equilibrium whatever the weights are.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import architecture, bundle, fast, losses, markov, su3
+from l2hmc_bridge.actions import cold_start, gauge_action
+from l2hmc_bridge.errors import ConfigError, StreamError
+from l2hmc_bridge.hmc import HMC
+from l2hmc_bridge.l2hmc import L2HMC
+from l2hmc_bridge.training_config import Config, Stage
+
+PATIENCE = 20  # so many iterations in a row without a finite gradient end the run
+VALIDATION_SEED = 2**31  # added to the seed: chains that training never sees
+
+
+@dataclass
+class Progress:
+    """One line of the history."""
+
+    iteration: int
+    loss: float
+    acceptance: float
+    rms_log_ratio: float
+    gradient_norm: float
+    beta: float
+    seconds: float
+
+
+@dataclass
+class Trainer:
+    """A run: kernel, optimiser, one group of chains per beta, the history so far."""
+
+    config: Config
+    kernel: L2HMC
+    optimiser: torch.optim.Adam
+    chains: dict[int, Tensor] = field(default_factory=dict)  # beta index: links
+    iteration: int = 0
+    failures: int = 0
+    history: list[Progress] = field(default_factory=list)
+
+    @property
+    def iterations(self) -> int:
+        """Of all stages together."""
+        return sum(stage.iterations for stage in self.config.stages)
+
+    def stage(self) -> tuple[int, Stage, int]:
+        """(number, stage, iterations done before it) of the present iteration."""
+        before = 0
+        for number, stage in enumerate(self.config.stages):
+            if self.iteration < before + stage.iterations:
+                return number, stage, before
+            before += stage.iterations
+        raise ConfigError(f"iteration: expected less than {before}, found {self.iteration}")
+
+
+def start(config: Config) -> Trainer:
+    """A fresh run: the best known integrator, all networks zero."""
+    model = config.model
+    kernel = architecture.untrained(
+        gauge_action(config.action, config.betas[0]), model.integrator, model.step_size,
+        model.steps, model.composition, model.kick_network, model.drift_network, model.mixing,
+    )
+    _seed_first_layers(kernel, config.seed)
+    kernel.steps.length.requires_grad_(model.train_length)
+    for parameter in (kernel.steps.kicks, kernel.steps.drifts, kernel.steps.displacements):
+        parameter.requires_grad_(model.train_steps)
+    parameters = [p for m in architecture.modules(kernel).values() for p in m.parameters()
+                  if p.requires_grad]
+    if not parameters:
+        raise ConfigError("model: expected something to train, found train_steps = false, no nets")
+    return Trainer(config, kernel, torch.optim.Adam(parameters, lr=config.learning_rate))
+
+
+def iterate(trainer: Trainer, links: dict[int, Tensor] | None = None) -> Progress:
+    """One iteration: propose, differentiate, step the optimiser, accept or reject.
+
+    `links` are configurations to start from, by beta index, in place of a thermalisation.
+    Raises StreamError when PATIENCE iterations in a row had no finite gradient.
+    """
+    config = trainer.config
+    _, stage, before = trainer.stage()
+    if trainer.iteration == before:
+        trainer.chains = {}
+    clock = time.perf_counter()
+    index = trainer.iteration % len(config.betas)
+    if index not in trainer.chains:
+        trainer.chains[index] = (links or {}).get(index)
+        if trainer.chains[index] is None:
+            trainer.chains[index] = thermalised(config, stage, index, trainer.iteration)
+    for group in trainer.optimiser.param_groups:
+        group["lr"] = learning_rate(config, trainer.iteration, trainer.iterations)
+    beta = config.betas[index] * gamma(config, trainer.iteration)
+    kernel = replace(trainer.kernel, action=trainer.kernel.action.at(beta), scale=stage.step_scale)
+    generator = markov.trajectory_generator(config.seed, index, trainer.iteration)
+    with torch.no_grad():
+        state = kernel.init(trainer.chains[index])
+    trainer.optimiser.zero_grad()
+    proposal, info = markov.propose(kernel, state, generator)
+    loss = losses.mixture(config.loss)(state, proposal, info)
+    loss.backward()
+    norm = _optimise(trainer, loss)
+    with torch.no_grad():
+        uniform = markov.draw_uniform(len(state.links), generator)
+        new, _ = markov.metropolis(state, proposal, info.log_ratio, uniform)
+        trainer.chains[index] = new.links.detach()
+        row = Progress(
+            trainer.iteration, float(loss.detach()), float(losses.acceptance(info).mean()),
+            float(info.log_ratio.square().mean().sqrt()), norm, beta, time.perf_counter() - clock,
+        )
+    trainer.iteration += 1
+    trainer.history.append(row)
+    return row
+
+
+def learning_rate(config: Config, iteration: int, iterations: int) -> float:
+    """Constant, or a half cosine down to a twentieth."""
+    if config.schedule == "constant":
+        return config.learning_rate
+    return config.learning_rate * (0.05 + 0.475 * (1 + math.cos(math.pi * iteration / iterations)))
+
+
+def gamma(config: Config, iteration: int) -> float:
+    """Annealing factor of beta: linear through `annealing`, 1 from `annealing_iterations` on."""
+    points = config.annealing
+    if iteration >= config.annealing_iterations or len(points) == 1:
+        return points[-1]
+    place = iteration / config.annealing_iterations * (len(points) - 1)
+    left = int(place)
+    return points[left] + (place - left) * (points[left + 1] - points[left])
+
+
+@torch.no_grad()
+def thermalised(config: Config, stage: Stage, index: int, iteration: int,
+                seed: int | None = None) -> Tensor:
+    """Chains of one beta on a stage's lattice, from the unit field by HMC of unit length."""
+    x, y, z, t = stage.lattice
+    hmc = HMC(gauge_action(config.action, config.betas[index]), 1 / 8, 8, "omf2")
+    state = hmc.init(cold_start((t, x, y, z), stage.chains))
+    base = config.seed if seed is None else seed
+    for n in range(stage.thermalisation):
+        # Trajectory numbers from the far end: never those of training itself.
+        generator = markov.trajectory_generator(base, index, 2**22 - 1 - iteration * 1024 - n)
+        state, _ = hmc.step(state, generator)
+    return su3.project_group(state.links)
+
+
+@torch.no_grad()
+def md_time_per_force(kernel: L2HMC | HMC, links: Tensor, generator: torch.Generator,
+                      target: float = 0.8) -> tuple[float, float, float]:
+    """(MD time per force evaluation, acceptance, scale) with all steps scaled to `target`.
+
+    At equal acceptance and trajectory length tau_int is the same, so tau times cost goes as the
+    inverse of this number. Bisection over the scale with the same momenta each time.
+    """
+    state = kernel.init(links)
+    momenta = markov.draw_momenta(links, generator)
+
+    def acceptance_at(scale: float) -> tuple[float, int]:
+        one = kernel.scaled(scale)
+        end = one.trajectory(state, momenta, torch.Generator().manual_seed(1))
+        delta = one.action(end.links) - state.action + fast.kinetic(end.momenta)
+        ratio = end.log_det - delta + fast.kinetic(momenta)
+        # E min(1, e^r) for Gaussian r with <e^r> = 1 is erfc(sqrt(var / 8)): far less noise.
+        variance = float(ratio.square().mean())
+        good = math.isfinite(variance)
+        return (math.erfc(math.sqrt(variance / 8)) if good else 0.0), end.force_evaluations
+
+    low, high = 0.2, 3.0
+    for _ in range(12):
+        middle = math.sqrt(low * high)
+        value, forces = acceptance_at(middle)
+        low, high = (middle, high) if value > target else (low, middle)
+    return low * kernel.length / forces, acceptance_at(low)[0], low
+
+
+def validate(trainer: Trainer) -> dict[str, Any]:
+    """MD time per force at 80 % acceptance, trained against start, on chains not trained on."""
+    config = trainer.config
+    stage = replace(config.stages[-1], chains=config.validation_chains)
+    begun = start(config).kernel
+    rows = []
+    for index, beta in enumerate(config.betas):
+        links = thermalised(config, stage, index, 0, config.seed + VALIDATION_SEED)
+        action = trainer.kernel.action.at(beta)
+        scores = [
+            md_time_per_force(replace(kernel, action=action), links,
+                              markov.trajectory_generator(config.seed + VALIDATION_SEED, index, 0))
+            for kernel in (trainer.kernel, begun)
+        ]
+        rows.append({"beta": beta, "trained": scores[0][0], "start": scores[1][0]})
+    gain = math.exp(sum(math.log(r["trained"] / r["start"]) for r in rows) / len(rows))
+    return {"rows": rows, "gain": gain, "lattice_xyzt": list(stage.lattice),
+            "score": "MD time per force evaluation at 80 % acceptance"}
+
+
+def save_checkpoint(trainer: Trainer, path: Path) -> None:
+    """Everything `load_checkpoint` needs, one safetensors file, renamed into place."""
+    tensors = {f"weights.{k}": v for k, v in architecture.tensors(trainer.kernel).items()}
+    for index, links in trainer.chains.items():
+        tensors[f"chains.{index}"] = torch.view_as_real(links).contiguous()
+    for number, state in trainer.optimiser.state_dict()["state"].items():
+        for name, value in state.items():
+            tensors[f"adam.{number}.{name}"] = value
+    meta = {
+        "config": json.dumps(trainer.config.as_dict(), sort_keys=True),
+        "iteration": str(trainer.iteration),
+        "history": json.dumps([vars(row) for row in trainer.history]),
+    }
+    bundle.write_file(path, tensors, meta)
+
+
+def load_checkpoint(config: Config, path: Path) -> Trainer:
+    """The trainer as it was saved; StreamError unless it belongs to the same configuration."""
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            meta = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise StreamError(f"{path}: expected a training checkpoint, found: {error}") from error
+    if meta.get("config") != json.dumps(config.as_dict(), sort_keys=True):
+        raise StreamError(f"{path}: expected a checkpoint of this configuration, found another")
+    trainer = start(config)
+    architecture.load_tensors(trainer.kernel, _part(tensors, "weights."))
+    trainer.iteration = int(meta["iteration"])
+    trainer.history = [Progress(**row) for row in json.loads(meta["history"])]
+    trainer.chains = {int(k): torch.view_as_complex(v)
+                      for k, v in _part(tensors, "chains.").items()}
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in _part(tensors, "adam.").items():
+        number, key = name.split(".")
+        state.setdefault(int(number), {})[key] = value
+    groups = trainer.optimiser.state_dict()["param_groups"]
+    trainer.optimiser.load_state_dict({"state": state, "param_groups": groups})
+    return trainer
+
+
+def run(trainer: Trainer, checkpoint: Path, report: Callable[[Progress], None],
+        stopping: Callable[[], bool] = lambda: False,
+        links: dict[int, Tensor] | None = None) -> bool:
+    """Iterate to the end, saving checkpoints; False when `stopping` asked to stop before."""
+    while trainer.iteration < trainer.iterations:
+        if stopping():
+            save_checkpoint(trainer, checkpoint)
+            return False
+        report(iterate(trainer, links))
+        if trainer.iteration % trainer.config.checkpoint_every == 0:
+            save_checkpoint(trainer, checkpoint)
+    save_checkpoint(trainer, checkpoint)
+    return True
+
+
+def finish(trainer: Trainer, path: Path, provenance: dict[str, Any]) -> dict[str, Any]:
+    """Validate, keep the starting point where training did not beat it, write the bundle."""
+    outcome = validate(trainer)
+    kept = trainer.kernel
+    outcome["kept"] = "trained"
+    if not outcome["gain"] > 1:
+        kept, outcome["kept"] = start(trainer.config).kernel, "start"
+    config = trainer.config
+    provenance = {**provenance, "config": config.as_dict(), "validation": outcome,
+                  "iterations": trainer.iteration,
+                  "seconds": sum(row.seconds for row in trainer.history)}
+    bundle.save(path, kept, provenance, (min(config.betas), max(config.betas)))
+    return outcome
+
+
+def _optimise(trainer: Trainer, loss: Tensor) -> float:
+    """Clip and step; a gradient that is not finite is skipped and counted."""
+    parameters = [p for group in trainer.optimiser.param_groups for p in group["params"]]
+    norm = float(torch.nn.utils.clip_grad_norm_(parameters, trainer.config.clip))
+    if math.isfinite(norm) and math.isfinite(float(loss.detach())):
+        trainer.optimiser.step()
+        trainer.failures = 0
+        return norm
+    trainer.failures += 1
+    if trainer.failures >= PATIENCE:
+        raise StreamError(
+            f"training: expected finite gradients, found none in {PATIENCE} iterations; "
+            "lower learning_rate or step_size, the last checkpoint is kept"
+        )
+    return norm
+
+
+def _seed_first_layers(kernel: L2HMC, seed: int) -> None:
+    """First layers from the seed (uniform, +-1/sqrt(inputs)); last layers stay zero."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in (kernel.kick_network, kernel.drift_network):
+        if module is not None:
+            with torch.no_grad():
+                for parameter in module.first.parameters():
+                    bound = module.inputs**-0.5
+                    parameter.uniform_(-bound, bound, generator=generator)
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
