@@ -1,6 +1,8 @@
 """Arrays with named axes, in files or memory maps, to and from links, one time slice at a time."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +13,8 @@ from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.layout import DIRECTIONS, FILE_AXES, FILE_DIRECTIONS
 
 from . import blocks
-from .payload import links_array
+from .measure import measure
+from .payload import check_slices, links_array
 
 # PyQUDA's npy and HDF5 files: direction slowest. lyncs_io loads ILDG payloads in FILE_AXES.
 DIRECTION_FIRST = ("direction", "t", "z", "y", "x", "row", "column")
@@ -19,21 +22,59 @@ LAYOUTS = {"pyquda": DIRECTION_FIRST, "lyncs": FILE_AXES}
 SLICE_AXES = ("direction", "x", "y", "z", "row", "column")  # of links, at one t
 
 
-def layout_of(shape: Sequence[int], layout: str | None) -> tuple[str, tuple[int, int, int, int]]:
-    """(layout name, lattice X,Y,Z,T) of an array of this shape; FormatError where it is neither.
+def layouts_of(shape: Sequence[int], layout: str | None) -> list[str]:
+    """The layouts that an array of this shape can have, or `layout`; FormatError where none fits.
 
-    Where both fit (direction first and x = 4), PyQUDA's is taken unless `layout` says otherwise.
+    Both fit where the array has 4 at the place of either's direction axis.
     """
     if layout is not None and layout not in LAYOUTS:
         raise FormatError(f"layout: expected one of {', '.join(LAYOUTS)}, found {layout!r}")
-    for name, axes in LAYOUTS.items():
-        fits = len(shape) == 7 and tuple(shape[-2:]) == (3, 3) and (
-            shape[axes.index("direction")] == 4
-        )
-        if fits and layout in (None, name):
-            return name, tuple(int(shape[axes.index(axis)]) for axis in "xyzt")
-    raise FormatError(f"array: expected shape (4,T,Z,Y,X,3,3) or (T,Z,Y,X,4,3,3), found "
-                      f"{tuple(shape)}")
+    found = [
+        name for name, axes in LAYOUTS.items()
+        if layout in (None, name) and len(shape) == 7 and tuple(shape[-2:]) == (3, 3)
+        and shape[axes.index("direction")] == 4
+    ]
+    if not found:
+        raise FormatError(f"array: expected shape (4,T,Z,Y,X,3,3) or (T,Z,Y,X,4,3,3), found "
+                          f"{tuple(shape)}")
+    return found
+
+
+def lattice_of(shape: Sequence[int], layout: str) -> tuple[int, int, int, int]:
+    """(X,Y,Z,T) of an array in this layout."""
+    return tuple(int(shape[LAYOUTS[layout].index(axis)]) for axis in "xyzt")
+
+
+def array_links(
+    path: Path,
+    data: Any,
+    layouts: Sequence[str],
+    slices: tuple[int, int] | None,
+    meta: dict[str, Any],
+) -> Tensor:
+    """Links of an array (anything sliceable) in the one of `layouts` that fits; meta is told.
+
+    Where the shape leaves two, the larger plaquette decides: only one of them multiplies links
+    that belong together.
+    """
+    name = layouts[0]
+    if len(layouts) > 1:
+        sizes = {one: measure(_taken(path, data, one, None)).plaquette for one in layouts}
+        best = max(layouts, key=lambda one: sizes[one])
+        clear = sizes[best] > 0.05 and sizes[best] > 2 * min(map(abs, sizes.values()))
+        name = best if clear else name
+        reason = "the plaquette decided" if clear else "nothing decides between the two"
+        meta["warnings"].append(f"axes may be those of {' or '.join(layouts)}: {name}'s taken, "
+                                f"{reason} (--layout names it)")
+    meta["layout"], meta["lattice"] = name, lattice_of(data.shape, name)
+    return _taken(path, data, name, slices)
+
+
+def _taken(path: Path, data: Any, layout: str, slices: tuple[int, int] | None) -> Tensor:
+    axes, lattice = LAYOUTS[layout], lattice_of(data.shape, layout)
+    at = (slice(None),) * axes.index("t")
+    wanted = check_slices(path, slices, lattice[3])
+    return gather(lambda t: data[(*at, t)], axes, lattice, wanted)
 
 
 def gather(

@@ -15,7 +15,14 @@ from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.layout import FILE_DIRECTIONS
 
 from . import hdf5_safety, metadata
-from .arrays import DIRECTION_FIRST, LAYOUTS, gather, layout_of, scatter
+from .arrays import (
+    DIRECTION_FIRST,
+    array_links,
+    gather,
+    lattice_of,
+    layouts_of,
+    scatter,
+)
 from .atomic import temporary_path
 from .checksums import rotated_xor
 from .payload import check_lattice, check_slices, stored_links
@@ -150,14 +157,14 @@ def header_lyncs(
     data = find_array(path, file, key)
     if data.dtype.kind != "c" or data.dtype.itemsize not in (8, 16):
         raise FormatError(f"{path}: {data.name}: expected complex numbers, found {data.dtype}")
-    name, lattice = layout_of(data.shape, layout)
+    name = layouts_of(data.shape, layout)[0]
     return metadata.basic(
         path,
         format="hdf5",
-        dialect=f"lyncs ({name} axes)",
+        dialect="plain array",
         precision=4 * data.dtype.itemsize,
-        lattice=check_lattice(path, lattice),
-        header={"dataset": data.name, "layout": name},
+        lattice=check_lattice(path, lattice_of(data.shape, name)),
+        header={"dataset": data.name},
     )
 
 
@@ -169,10 +176,7 @@ def read_lyncs(
     meta = header_lyncs(path, file, key, layout)
     data = find_array(path, file, key)
     hdf5_safety.check_expansion(path, data, data.nbytes)
-    axes = LAYOUTS[meta["header"]["layout"]]
-    at = (slice(None),) * axes.index("t")
-    wanted = check_slices(path, slices, meta["lattice"][3])
-    links = gather(lambda t: data[(*at, t)], axes, meta["lattice"], wanted)
+    links = array_links(path, data, layouts_of(data.shape, layout), slices, meta)
     if verify:
         meta["checks"].append(check("payload_size", data.nbytes, data.nbytes))
         meta["checks"] += link_checks(links, meta["precision"], [], meta)

@@ -17,10 +17,10 @@ from l2hmc_bridge.configuration import Configuration
 from l2hmc_bridge.errors import BridgeError, FormatError
 
 from . import lime, metadata
-from .arrays import LAYOUTS, gather, layout_of, scatter
+from .arrays import LAYOUTS, array_links, lattice_of, layouts_of, scatter
 from .atomic import temporary_path
 from .format import Format
-from .payload import check_lattice, check_slices, stored_links
+from .payload import check_lattice, stored_links
 from .verify import check, link_checks, writable
 
 SAFE = {".npy": "Numpy", ".h5": "HDF5", ".hdf5": "HDF5", ".lime": "lime", ".ildg": "lime"}
@@ -53,20 +53,17 @@ def read(
     """Links and metadata of what lyncs_io loads as an array of the shape of links."""
     kind = _kind(path, trust)
     array = _load(path, kind)
-    name, lattice = layout_of(array.shape, layout or ("lyncs" if kind == "lime" else None))
-    axes = LAYOUTS[name]
-    at = (slice(None),) * axes.index("t")
-    wanted = check_slices(path, slices, lattice[3])
-    links = gather(lambda t: array[(*at, t)], axes, check_lattice(path, lattice), wanted)
+    layouts = layouts_of(array.shape, layout or ("lyncs" if kind == "lime" else None))
     meta = metadata.basic(
         path,
         format="lyncs",
         dialect=kind or "by suffix",
         precision=4 * array.dtype.itemsize,
-        lattice=lattice,
+        lattice=check_lattice(path, lattice_of(array.shape, layouts[0])),
         checks=[check("payload_size", array.nbytes, array.nbytes)],
         warnings=["read by lyncs_io, which verifies no checksum"],
     )
+    links = array_links(path, array, layouts, slices, meta)
     if verify:
         meta["checks"] += link_checks(links, meta["precision"], [], meta)
     return Configuration(links, meta)

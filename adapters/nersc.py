@@ -63,6 +63,8 @@ def write(
 ) -> None:
     """IEEE64BIG 3x3 (or 32 bits, or two rows), with plaquette and trace of the stored links."""
     links = stored_links(configuration.links, precision // 8, rows)
+    if rows == 2:  # a reader will rebuild the third row with det U = 1, whatever it was
+        writable(path, configuration.links, 64)
     measured = writable(path, links, precision)
     nt, nx, ny, nz = links.shape[2:6]
     payload = Payload(0, (nx, ny, nz, nt), precision // 8, True, rows)

@@ -140,11 +140,11 @@ def header_bytes(
         if meta.get(key) is not None:
             rows.append((key.upper(), str(meta[key])))
     rows += metadata.lasting(meta.get("info") or {}).items()
-    lines = [f"{key} = {_value(value)}"[:120] for key, value in rows]
+    lines = [f"{_value(key)} = {_value(value)}"[:120] for key, value in rows]
     return "\n".join([BEGIN.decode(), *lines, END.decode(), ""]).encode("ascii")
 
 
 def _value(text: str) -> str:
-    """ASCII, one line, no "=", so that every reader's split works."""
+    """ASCII, one line, no "=" and no END_HEADER, so that every reader's split works."""
     text = str(text).encode("ascii", "replace").decode("ascii")
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", text).replace("=", ":").strip() or "none"
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", text).replace("=", ":").replace("_HEADER", " HEADER").strip() or "none"

@@ -12,10 +12,10 @@ from l2hmc_bridge.configuration import Configuration
 from l2hmc_bridge.errors import FormatError
 
 from . import metadata
-from .arrays import LAYOUTS, gather, layout_of, scatter
+from .arrays import LAYOUTS, array_links, lattice_of, layouts_of, scatter
 from .atomic import replacing
 from .format import Format
-from .payload import check_lattice, check_slices, stored_links
+from .payload import check_lattice, stored_links
 from .verify import check, link_checks, writable
 
 MAGIC = b"\x93NUMPY"
@@ -39,14 +39,9 @@ def read(
 ) -> Configuration:
     """Links and metadata; layout "pyquda" or "lyncs" where the shape does not tell."""
     meta, offset, shape, dtype = _open(path, layout)
-    lattice, axes = meta["lattice"], LAYOUTS[meta["dialect"]]
     mapped = np.memmap(path, dtype, "r", offset, shape)
-    at = axes.index("t")
-
-    def slice_at(time_slice: int) -> np.ndarray:
-        return mapped[(slice(None),) * at + (time_slice,)]
-
-    links = gather(slice_at, axes, lattice, check_slices(path, slices, lattice[3]))
+    links = array_links(path, mapped, layouts_of(shape, layout), slices, meta)
+    meta["dialect"] = meta["layout"]
     if verify:
         meta["checks"] += link_checks(links, meta["precision"], [], meta)
     return Configuration(links, meta)
@@ -80,8 +75,8 @@ def _open(
     if dtype.str[1:] not in PRECISION or fortran_order:
         raise FormatError(f"{path}: array: expected complex64 or complex128 in C order, found "
                           f"{dtype.str}{' in Fortran order' if fortran_order else ''}")
-    name, lattice = layout_of(shape, layout)
-    check_lattice(path, lattice)
+    name = layouts_of(shape, layout)[0]
+    lattice = check_lattice(path, lattice_of(shape, name))
     expected, found = math.prod(shape) * dtype.itemsize, os.stat(path).st_size - offset
     if expected != found:
         raise FormatError(f"{path}: payload: expected {expected} bytes for shape {shape}, found "
