@@ -147,4 +147,5 @@ def header_bytes(
 def _value(text: str) -> str:
     """ASCII, one line, no "=" and no END_HEADER, so that every reader's split works."""
     text = str(text).encode("ascii", "replace").decode("ascii")
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", text).replace("=", ":").replace("_HEADER", " HEADER").strip() or "none"
+    text = re.sub(r"[\x00-\x1f\x7f]+", " ", text).replace("=", ":")
+    return text.replace("_HEADER", " HEADER").strip() or "none"
