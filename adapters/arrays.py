@@ -1,5 +1,6 @@
 """Arrays with named axes, in files or memory maps, to and from links, one time slice at a time."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def array_links(
     if len(layouts) > 1:
         sizes = {one: measure(_taken(path, data, one, None)).plaquette for one in layouts}
         best = max(layouts, key=lambda one: sizes[one])
-        clear = sizes[best] > 0.05 and sizes[best] > 2 * min(map(abs, sizes.values()))
+        noise = 3 / math.sqrt(6 * math.prod(meta["lattice"]))
+        clear = sizes[best] - min(sizes.values()) > noise
         name = best if clear else name
         reason = "the plaquette decided" if clear else "nothing decides between the two"
         meta["warnings"].append(f"axes may be those of {' or '.join(layouts)}: {name}'s taken, "

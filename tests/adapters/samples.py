@@ -61,9 +61,13 @@ def random_links(seed: int = 11, extents: tuple[int, ...] = EXTENTS) -> torch.Te
 
 
 def smooth_links(seed: int = 11, extents: tuple[int, ...] = EXTENTS) -> torch.Tensor:
-    """Links near the unit field: their plaquette is far from 0."""
+    """A field near the unit one in a random gauge: its plaquette is far from 0."""
     generator = torch.Generator().manual_seed(seed)
-    return su3.exp(0.3 * su3.random_algebra((1, 4, *extents), generator))
+    links = su3.exp(0.3 * su3.random_algebra((1, 4, *extents), generator))
+    gauge = su3.random_group((1, *extents), generator)
+    return torch.stack(
+        [gauge @ links[:, mu] @ gauge.roll(-1, mu + 1).mH for mu in range(4)], dim=1
+    )
 
 
 def configuration(seed: int = 11, extents: tuple[int, ...] = EXTENTS) -> Configuration:
