@@ -1,12 +1,14 @@
 """Hybrid Monte Carlo: the baseline every claim is held against."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from l2hmc_bridge import fast, markov
-from l2hmc_bridge.actions import Action
-from l2hmc_bridge.integrators import Schedule, schedule
+from l2hmc_bridge import fast, markov, su3
+from l2hmc_bridge.actions import Action, GaugeAction
+from l2hmc_bridge.integrators import Schedule, force_evaluations, schedule
 from l2hmc_bridge.markov import Generators, Info, State, Trajectory
 
 
@@ -56,6 +58,11 @@ class HMC:
 def integrate(action: Action, state: State, momenta: Tensor, plan: Schedule) -> Trajectory:
     """Kick, drift, kick, ...: one force per distinct field, the first one comes with `state`."""
     links, force = state.links, state.force
+    if type(action) is GaugeAction:
+        end = fast.trajectory(links, momenta, force, action.beta, action.c1, *plan)
+        if end is not None:
+            zero = momenta.new_zeros(len(links)).real
+            return Trajectory(*end[:2], zero, end[2], force_evaluations(plan))
     evaluations = 0
     for n, (kick, displacement) in enumerate(zip(plan.kicks, plan.displacements, strict=True)):
         if n > 0:
@@ -68,3 +75,23 @@ def integrate(action: Action, state: State, momenta: Tensor, plan: Schedule) -> 
             evaluations += 1
         momenta = momenta - kick * push
     return Trajectory(links, momenta, momenta.new_zeros(len(links)).real, force, evaluations)
+
+
+@torch.no_grad()
+def thermalise(
+    kernel: HMC, links: Tensor, trajectories: int, generator: Callable[[int], Generators]
+) -> Tensor:
+    """`trajectories` updates from any start, links projected at the end; for a start only.
+
+    The first half takes every finite proposal: far from equilibrium dH is large and positive for
+    any step size, and a cold start would be rejected for ever. The second half is exact.
+    """
+    state = kernel.init(links)
+    for n in range(trajectories):
+        if n < trajectories // 2:
+            proposal, info = markov.propose(kernel, state, generator(n))
+            finite = torch.where(info.log_ratio.isfinite(), 0.0, torch.nan)
+            state, _ = markov.metropolis(state, proposal, finite, torch.full_like(finite, 0.5))
+        else:
+            state, _ = kernel.step(state, generator(n))
+    return su3.project_group(state.links)

@@ -18,10 +18,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import architecture, bundle, fast, losses, markov, su3
+from l2hmc_bridge import architecture, bundle, fast, losses, markov
 from l2hmc_bridge.actions import cold_start, gauge_action
 from l2hmc_bridge.errors import ConfigError, StreamError
-from l2hmc_bridge.hmc import HMC
+from l2hmc_bridge.hmc import HMC, thermalise
 from l2hmc_bridge.l2hmc import L2HMC
 from l2hmc_bridge.training_config import Config, Stage
 
@@ -145,19 +145,16 @@ def gamma(config: Config, iteration: int) -> float:
     return points[left] + (place - left) * (points[left + 1] - points[left])
 
 
-@torch.no_grad()
 def thermalised(config: Config, stage: Stage, index: int, iteration: int,
                 seed: int | None = None) -> Tensor:
     """Chains of one beta on a stage's lattice, from the unit field by HMC of unit length."""
     x, y, z, t = stage.lattice
     hmc = HMC(gauge_action(config.action, config.betas[index]), 1 / 8, 8, "omf2")
-    state = hmc.init(cold_start((t, x, y, z), stage.chains))
     base = config.seed if seed is None else seed
-    for n in range(stage.thermalisation):
-        # Trajectory numbers from the far end: never those of training itself.
-        generator = markov.trajectory_generator(base, index, 2**22 - 1 - iteration * 1024 - n)
-        state, _ = hmc.step(state, generator)
-    return su3.project_group(state.links)
+    # Trajectory numbers from the far end: never those of training itself.
+    return thermalise(hmc, cold_start((t, x, y, z), stage.chains), stage.thermalisation,
+                      lambda n: markov.trajectory_generator(base, index,
+                                                            2**22 - 1 - iteration * 1024 - n))
 
 
 @torch.no_grad()
