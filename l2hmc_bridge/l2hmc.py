@@ -13,7 +13,7 @@ with (s, q, t) = KickNetwork(U, F) and (q, t) = DriftNetwork(frozen U_B, P), A r
 link subsets. There is no s_U on group elements: an elementwise factor has no meaning on SU(3).
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from l2hmc_bridge.actions import Action
 from l2hmc_bridge.errors import ConfigError, LayoutError
 from l2hmc_bridge.markov import Generators, Info, State, Trajectory
 from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing, Steps, parity
+from l2hmc_bridge.points import CompiledPoint, Point, coupling, serves
 from l2hmc_bridge.su3 import DIMENSION
 
 COMPOSITIONS = ("palindrome", "direction")
@@ -83,10 +84,12 @@ class L2HMC:
     def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
         """The proposal from (state, momenta), with log|J| and the force at its end."""
         if self.composition == "palindrome":
-            return self.palindrome(Point(self, state.links, state.force), momenta)
+            point = self.start(state.links, state.force)
+            end = self.palindrome(point, point.momenta_in(momenta))
+            return end._replace(momenta=point.momenta_out(end.momenta))
         plus = markov.draw_uniform(len(momenta), generator) < 0.5
         parts = [
-            (chosen, self.directed(Point(self, state.links[chosen], state.force[chosen]),
+            (chosen, self.directed(self.start(state.links[chosen], state.force[chosen]),
                                    momenta[chosen], sign))
             for chosen, sign in ((plus.nonzero()[:, 0], 1), ((~plus).nonzero()[:, 0], -1))
             if len(chosen)
@@ -96,53 +99,66 @@ class L2HMC:
                   for tensors in zip(*(part[:4] for _, part in parts), strict=True)]
         return Trajectory(*joined, parts[0][1].force_evaluations)
 
-    def palindrome(self, point: "Point", momenta: Tensor) -> Trajectory:
+    def palindrome(self, point: Point, momenta: Tensor) -> Trajectory:
         """Phi, flip, Phi^-1, and a last flip, which changes no energy (zero networks: HMC)."""
         point, momenta, log_det = self.forward(point, momenta)
         point, momenta, back = self.inverse(point, -momenta)
         return Trajectory(point.links, -momenta, log_det + back, point.force, point.evaluations)
 
-    def directed(self, point: "Point", momenta: Tensor, sign: int) -> Trajectory:
+    def directed(self, point: Point, momenta: Tensor, sign: int) -> Trajectory:
         """Phi for sign 1, Phi^-1 for sign -1."""
-        point, momenta, log_det = (self.forward if sign > 0 else self.inverse)(point, momenta)
+        phi = self.forward if sign > 0 else self.inverse
+        point, momenta, log_det = phi(point, point.momenta_in(momenta))
+        momenta = point.momenta_out(momenta)
         return Trajectory(point.links, momenta, log_det, point.force, point.evaluations)
 
-    def forward(self, point: "Point", momenta: Tensor) -> tuple["Point", Tensor, Tensor]:
+    def start(self, links: Tensor, force: Tensor) -> Point | CompiledPoint:
+        """The point a trajectory starts from: compiled where every part of this map is known."""
+        known = all(getattr(type(self), name) is getattr(L2HMC, name)
+                    for name in ("kick", "unkick", "push", "drift", "velocity"))
+        return CompiledPoint.enter(self, links) if known and serves(self, links) else Point(
+            self, links, force)
+
+    def forward(self, point: Point, momenta: Tensor) -> tuple[Point, Tensor, Tensor]:
         """Phi: (U, P) -> (U', P', log|J| [Nb])."""
         kicks, drifts, displacements = self.effective()
         momenta, log_det = self.kick(0, kicks[0], displacements[0], point, momenta)
         for k in range(1, len(kicks)):
-            point = point.moved(self.drift(k - 1, drifts[k - 1], point.links, momenta, 1))
+            point = self.advance(k - 1, drifts[k - 1], point, momenta, 1)
             momenta, change = self.kick(k, kicks[k], displacements[k], point, momenta)
             log_det = log_det + change
         return point, momenta, log_det
 
-    def inverse(self, point: "Point", momenta: Tensor) -> tuple["Point", Tensor, Tensor]:
+    def inverse(self, point: Point, momenta: Tensor) -> tuple[Point, Tensor, Tensor]:
         """Phi^-1: (U', P') -> (U, P, log|J^-1| [Nb])."""
         kicks, drifts, displacements = self.effective()
         log_det = 0.0
         for k in range(len(kicks) - 1, 0, -1):
             momenta, change = self.unkick(k, kicks[k], displacements[k], point, momenta)
             log_det = log_det + change
-            point = point.moved(self.drift(k - 1, drifts[k - 1], point.links, momenta, -1))
+            point = self.advance(k - 1, drifts[k - 1], point, momenta, -1)
         momenta, change = self.unkick(0, kicks[0], displacements[0], point, momenta)
         return point, momenta, log_det + change
 
-    def kick(self, k: int, h: Tensor, displacement: Tensor, point: "Point", momenta: Tensor):
+    def kick(self, k: int, h: Tensor, displacement: Tensor, point: Point, momenta: Tensor):
         """Gamma+ and its log|J| [Nb]."""
+        if isinstance(point, CompiledPoint):
+            return point.kick(k, h, displacement, momenta, inverse=False)
         push, s = self.push(k, h, displacement, point)
         if s is None:
             return momenta - h * push, momenta.new_zeros(len(momenta)).real
         return momenta * torch.exp(h * s)[..., None, None] - h * push, _log_det(h * s)
 
-    def unkick(self, k: int, h: Tensor, displacement: Tensor, point: "Point", momenta: Tensor):
+    def unkick(self, k: int, h: Tensor, displacement: Tensor, point: Point, momenta: Tensor):
         """Gamma-, the exact inverse of `kick`, and its log|J| [Nb]."""
+        if isinstance(point, CompiledPoint):
+            return point.kick(k, h, displacement, momenta, inverse=True)
         push, s = self.push(k, h, displacement, point)
         if s is None:
             return momenta + h * push, momenta.new_zeros(len(momenta)).real
         return (momenta + h * push) * torch.exp(-h * s)[..., None, None], _log_det(-h * s)
 
-    def push(self, k: int, h: Tensor, displacement: Tensor, point: "Point"):
+    def push(self, k: int, h: Tensor, displacement: Tensor, point: Point):
         """(M [F e^{2 h q} + t], s) of kick k; s is None without a kick network."""
         force, s = point.displaced(k, displacement), None
         if self.kick_network is not None:
@@ -152,15 +168,23 @@ class L2HMC:
             force = self.mixing(point.links, force)
         return force, s
 
+    def advance(self, k: int, e: Tensor, point: Point | CompiledPoint, momenta: Tensor,
+                sign: int) -> Point | CompiledPoint:
+        """The point after drift k (sign 1) or its inverse (sign -1)."""
+        if isinstance(point, CompiledPoint):
+            return point.drift(k, e, momenta, sign, self.subsets(k, sign))
+        return point.moved(self.drift(k, e, point.links, momenta, sign))
+
+    def subsets(self, k: int, sign: int) -> tuple[tuple[int, bool | None], ...]:
+        """(direction, parity or None for both) in the order they move, palindromic in pairs."""
+        order = SUBSETS if self.drift_network is not None else tuple((mu, None) for mu in range(4))
+        return order[::-1] if (k % 2 == 0) != (sign > 0) else order
+
     def drift(self, k: int, e: Tensor, links: Tensor, momenta: Tensor, sign: int) -> Tensor:
-        """Lambda+ (sign 1) or Lambda- (sign -1), subset after subset, palindromic in pairs."""
+        """Lambda+ (sign 1) or Lambda- (sign -1), subset after subset."""
         if self.drift_network is None and self.mixing is None:
             return fast.expm_multiply(momenta, links, sign * e)
-        subsets = SUBSETS if self.drift_network is not None else tuple((mu, None) for mu in
-                                                                       range(4))
-        if (k % 2 == 0) != (sign > 0):
-            subsets = subsets[::-1]
-        for mu, odd in subsets:
+        for mu, odd in self.subsets(k, sign):
             moved = fast.expm_multiply(self.velocity(k, e, links, momenta, mu)[:, None],
                                        links[:, mu, None], sign * e)[:, 0]
             if odd is not None:
@@ -175,7 +199,7 @@ class L2HMC:
         if self.mixing is not None:
             velocity = self.mixing.direction(links, velocity, mu)
         if self.drift_network is not None:
-            change = self.drift_network(k, e, links, momenta, mu, _beta(self.action))
+            change = self.drift_network(k, e, links, momenta, mu, coupling(self.action))
             velocity = velocity + change - momenta[:, mu]
         return velocity
 
@@ -183,44 +207,6 @@ class L2HMC:
         """Kicks, drifts and displacements times the powers of `scale` that keep the scheme."""
         kicks, drifts, displacements = self.steps.effective()
         return self.scale * kicks, self.scale * drifts, self.scale**2 * displacements
-
-
-@dataclass
-class Point:
-    """One field of a trajectory with what was computed on it: each force exactly once."""
-
-    kernel: L2HMC
-    links: Tensor
-    force: Tensor
-    evaluations: int = 0
-    _features: tuple | None = None
-    _displaced: dict = field(default_factory=dict)
-
-    def moved(self, links: Tensor) -> "Point":
-        """The next field, with its force."""
-        return Point(self.kernel, links, self.kernel.action.force(links), self.evaluations + 1)
-
-    def displaced(self, kick: int, displacement: Tensor) -> Tensor:
-        """F, or F(exp(-g F) U) where kick number `kick` has a displacement g."""
-        if not self.kernel.steps.displaced[kick]:
-            return self.force
-        if kick not in self._displaced:
-            field = fast.expm_multiply(self.force, self.links, -displacement)
-            self._displaced[kick] = self.kernel.action.force(field)
-            self.evaluations += 1
-        return self._displaced[kick]
-
-    def features(self) -> tuple:
-        """What the kick network sees of this field."""
-        if self._features is None:
-            self._features = self.kernel.kick_network.features(
-                self.links, self.force, _beta(self.kernel.action)
-            )
-        return self._features
-
-
-def _beta(action: Action) -> float:
-    return float(getattr(action, "beta", 0.0))
 
 
 def _log_det(exponent: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ forces the reference. Formulas, signs and shapes are those of `reference.py`.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 import torch
@@ -61,6 +61,11 @@ def backend(*tensors: Tensor | float) -> ModuleType:
     return BACKENDS["cpu" if compiled else "torch"]
 
 
+def compiled(*tensors: Tensor) -> bool:
+    """Whether the compiled kernels would serve a call with these arguments."""
+    return backend(*tensors) is cpu
+
+
 def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
     """S = -(beta/3) [c0 sum Re tr P + c1 sum Re tr R], c0 = 1 - 8 c1, [Nb]."""
     return backend(links).action(links, beta, c1)
@@ -104,3 +109,16 @@ def clover(links: Tensor, traceless: bool = True) -> Tensor:
 def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
     """`steps` steps of size `step` of Luescher's third-order scheme; c1 = 0: Wilson flow."""
     return backend(links).flow(links, step, steps, c1)
+
+
+def trajectory(links: Tensor, momenta: Tensor, force: Tensor, beta: float, c1: float,
+               kicks: Sequence[float], drifts: Sequence[float], displacements: Sequence[float]
+               ) -> tuple[Tensor, Tensor, Tensor] | None:
+    """(U', P', F(U')) of a whole sequence of kicks and drifts in the kernels' own layout.
+
+    None where the reference serves: the caller's loop over `force` and `expm_multiply` does it.
+    """
+    chosen = backend(links, momenta, force)
+    if chosen is reference:
+        return None
+    return chosen.trajectory(links, momenta, force, beta, c1, kicks, drifts, displacements)

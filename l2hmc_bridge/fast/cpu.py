@@ -4,7 +4,7 @@ Formulas and shapes as in `reference.py`; sums are the same bit for bit for any 
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -98,3 +98,33 @@ def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
             blocked.kick(lattice, push, blocks, 6.0, c1, -0.75, keep=-1.0, out=push)
             blocked.drift(lattice, push, blocks, -step, out=blocks)
         return blocked.links_out(lattice, blocks)
+
+
+def trajectory(links: Tensor, momenta: Tensor, force: Tensor, beta: float, c1: float,
+               kicks: Sequence[float], drifts: Sequence[float], displacements: Sequence[float]
+               ) -> tuple[Tensor, Tensor, Tensor]:
+    """(U', P', F(U')) after kick, drift, kick, ..., all between in the blocked layout.
+
+    P' = P - h F(exp(-g F) U) for a kick h with displacement g, U' = exp(e P) U for a drift e;
+    `force` is F at `links`. One kick more than drifts.
+    """
+    with _blocks(links) as (lattice, blocks):
+        p = blocked.algebra_in(lattice, momenta)
+        f = blocked.algebra_in(lattice, force)
+        moved = lattice.empty(links.shape[0], LINK) if any(displacements) else None
+        last = len(kicks) - 1
+        for n, (kick, displacement) in enumerate(zip(kicks, displacements, strict=True)):
+            if n > 0:
+                blocked.drift(lattice, p, blocks, drifts[n - 1], out=blocks)
+            if 0 < n < last and displacement == 0.0:
+                blocked.kick(lattice, p, blocks, beta, c1, kick, out=p)
+                continue
+            if n > 0:
+                blocked.force(lattice, blocks, beta, c1, out=f)
+            if displacement == 0.0:
+                p.sub_(f, alpha=float(kick))
+            else:
+                blocked.drift(lattice, f, blocks, -displacement, out=moved)
+                blocked.kick(lattice, p, moved, beta, c1, kick, out=p)
+        return (blocked.links_out(lattice, blocks), blocked.algebra_out(lattice, p),
+                blocked.algebra_out(lattice, f))
