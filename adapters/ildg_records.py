@@ -33,7 +33,9 @@ def checksum(sums: tuple[int, ...]) -> bytes:
 def front(payload: Payload, meta: Mapping[str, Any], measured: Measured, ildg: bool) -> bytes:
     """All records before the binary one, in QIO's order."""
     letter, bits = ("D", 64) if payload.word == 8 else ("F", 32)
-    date = time.strftime("%a %b %d %H:%M:%S %Y UTC", time.gmtime())
+    date = escape(
+        str(meta.get("date") or time.strftime("%a %b %d %H:%M:%S %Y UTC", time.gmtime()))
+    )
     dims = " ".join(map(str, payload.lattice))
     record = (
         f"{PROLOGUE}<scidacRecord><version>1.1</version><date>{date}</date>"

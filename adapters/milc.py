@@ -57,7 +57,8 @@ def write(path: Path, configuration: Configuration, force: bool = False) -> None
     writable(path, links, 32)
     nt, nx, ny, nz = links.shape[2:6]
     payload = Payload(96, (nx, ny, nz, nt), 4, False)
-    stamp = time.strftime("%a %b %d %H:%M:%S %Y", time.gmtime()).encode("ascii")
+    date = configuration.meta.get("date") or time.strftime("%a %b %d %H:%M:%S %Y", time.gmtime())
+    stamp = str(date).encode("ascii", "replace")[:64]
     with replacing(path, force) as file:
         sums = write_payload(file, links, payload, ("milc",))["milc"]
         file.seek(0)

@@ -116,7 +116,7 @@ def header_bytes(
     payload: Payload, meta: Mapping[str, Any], plaquette: float, link_trace: float, checksum: int
 ) -> bytes:
     """A header that Grid, GPT, PyQUDA, QDP++, MILC and SIMULATeQCD all accept."""
-    now = time.strftime("%a %b %d %H:%M:%S %Y UTC", time.gmtime())
+    now = meta.get("date") or time.strftime("%a %b %d %H:%M:%S %Y UTC", time.gmtime())
     rows = [
         ("HDR_VERSION", "1.0"),
         ("DATATYPE", "4D_SU3_GAUGE_3x3" if payload.rows == 3 else "4D_SU3_GAUGE"),
