@@ -1,0 +1,215 @@
+"""Where a stream begins: verified inputs or a cold or hot field, the kernel, the output format."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import bundle, models, stream, su3
+from l2hmc_bridge.actions import GaugeAction, cold_start, gauge_action, hot_start
+from l2hmc_bridge.adapters import files
+from l2hmc_bridge.adapters.metadata import CARRIED
+from l2hmc_bridge.errors import ActionError, BundleError, FormatError, LayoutError
+from l2hmc_bridge.hmc import HMC
+from l2hmc_bridge.integrators import integrator
+from l2hmc_bridge.markov import Kernel
+
+from .screen import say
+
+DEFECT_KEPT = 1e-12  # a start further from unitary than this is projected once
+FALLBACK = "ildg"  # the format written where the input's cannot be
+EVERY_SITES = 12**4  # up to here every configuration is kept by default, beyond it every tenth
+
+
+@dataclass
+class Start:
+    """The first fields of all chains, and what is known about them."""
+
+    links: Tensor  # [chains,4,Nt,Nx,Ny,Nz,3,3]
+    first: list[int]  # their trajectory numbers
+    meta: list[dict[str, Any]]  # carried into each chain's configurations
+    name: str  # of the first file, or of the kind of start
+    format: str | None = None
+    beta: float | None = None
+    plaquette: float | None = None  # of the first chain, as the reader measured it
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+def from_files(paths: Sequence[Path], chains: int | None) -> Start:
+    """Read and verify; one file serves all chains, several files are one chain each."""
+    if chains is not None and len(paths) not in (1, chains):
+        raise click.UsageError(f"--chains {chains}: expected one --in or {chains}, found "
+                               f"{len(paths)}")
+    read = [_read(path) for path in paths]
+    first = read[0]
+    for path, one in zip(paths, read, strict=True):
+        if one.links.shape != first.links.shape:
+            raise LayoutError(f"{path}: expected the lattice of {paths[0]}, "
+                              f"{_extents(first.links)}, found {_extents(one.links)}")
+        if one.meta.get("beta") != first.meta.get("beta"):
+            raise ActionError(f"{path}: expected beta {first.meta.get('beta')} as {paths[0]}, "
+                              f"found {one.meta.get('beta')} (--beta decides)")
+    projected = [_project(path, one.links) for path, one in zip(paths, read, strict=True)]
+    count = chains or len(paths)
+    order = [chain % len(paths) for chain in range(count)]
+    return Start(
+        links=torch.cat([projected[index][0] for index in order]),
+        first=[max(0, read[index].meta.get("trajectory") or 0) for index in order],
+        meta=[_carried(read[index].meta, projected[index][1]) for index in order],
+        name=str(paths[0]),
+        format=first.meta["format"],
+        beta=first.meta.get("beta"),
+        plaquette=first.meta.get("plaquette"),
+        record={
+            "start": [str(path) for path in paths],
+            "start_trajectory": [max(0, one.meta.get("trajectory") or 0) for one in read],
+            "start_unitarity_defect": [defect for _, defect in projected],
+            "start_projected": any(defect > DEFECT_KEPT for _, defect in projected),
+        },
+    )
+
+
+def from_nothing(
+    kind: str, lattice: tuple[int, int, int, int], chains: int, seed: int
+) -> Start:
+    """Cold (unit) or hot (Haar-random) links on X,Y,Z,T."""
+    x, y, z, t = lattice
+    if kind == "cold":
+        links = cold_start((t, x, y, z), chains)
+    else:
+        generators = stream.reserved(seed, chains, stream.START)
+        links = torch.cat([hot_start((t, x, y, z), one) for one in generators])
+    record = {"start": kind, "start_trajectory": 0, "start_projected": False}
+    return Start(links, [0] * chains, [{"date": "not recorded"}] * chains, kind, record=record)
+
+
+def kernel_for(
+    start: Start, kind: str, options: dict[str, Any]
+) -> tuple[Kernel, dict[str, Any], GaugeAction]:
+    """The kernel before tuning, its entry in the definition, and its action.
+
+    options: bundle, action, beta, integrator, step_size, steps, ungated, device.
+    """
+    beta = _beta(start, options["beta"])
+    if kind == "hmc":
+        action = gauge_action(options["action"] or "wilson", beta)
+        integrator(options["integrator"])  # a name that is none is said here
+        about = {"kind": kind, **{name: options[name]
+                                  for name in ("integrator", "step_size", "steps")}}
+        kernel = HMC(action, about["step_size"], about["steps"], about["integrator"])
+        return kernel, about, action
+    loaded = _bundle(options["bundle"] or models.default(), beta, options)
+    kernel = loaded.kernel
+    if options["action"]:
+        bundle.require_action(loaded, gauge_action(options["action"], beta))
+    low, high = loaded.meta["action"]["beta_range"]
+    if not low - 1e-9 <= beta <= high + 1e-9:
+        start.record.setdefault("warnings", []).append(
+            f"beta {beta:g} is outside {low:g} to {high:g}, where the bundle was trained: still "
+            "exact, perhaps not efficient"
+        )
+    return kernel, {"kind": kind, "bundle": loaded.path, "hash": loaded.hash}, kernel.action
+
+
+def check_fits(start: Start, kernel: Kernel) -> None:
+    """Raise LayoutError, naming the start, where the kernel cannot run on its lattice."""
+    try:
+        kernel.init(start.links[:1])
+    except LayoutError as error:
+        raise LayoutError(f"{start.name}: {error}") from error
+
+
+def output_format(start: Start, asked: str | None) -> tuple[str, str]:
+    """(name, suffix) of what is written: asked for, the input's, or ILDG where neither can be."""
+    if asked is not None:
+        form = files.by_name(asked)
+        if form.write is None:
+            raise FormatError(f"--format {asked}: expected a format that can be written, found a "
+                              "read-only one")
+        return form.name, form.suffixes[0]
+    form = files.FORMATS.get(start.format or FALLBACK)
+    if form is None or form.write is None:
+        say(f"{start.name}: format {start.format} is read-only: {FALLBACK} is written (--format)")
+        form = files.by_name(FALLBACK)
+    return form.name, form.suffixes[0]
+
+
+def writer(definition: stream.Definition) -> stream.Writer:
+    """What writes the configurations of a stream in its format."""
+
+    def write(path: Path, configuration: Any) -> None:
+        meta = dict(configuration.meta)
+        if meta.get("lfn"):  # the collection of the input's name, with this file's own
+            place = path.name if definition.chains == 1 else f"{path.parent.name}/{path.name}"
+            meta["lfn"] = f"{meta['lfn'].rpartition('/')[0]}/{place}"
+        files.write(path, configuration._replace(meta=meta), format=definition.format, force=True)
+
+    return write
+
+
+def save_every(start: Start) -> int:
+    """The default of --save-every for this lattice."""
+    return 1 if start.links[0, 0, ..., 0, 0].numel() <= EVERY_SITES else 10
+
+
+def _read(path: Path) -> Any:
+    if path.is_dir():
+        hint = " (--resume goes on with a stream)" if stream.checkpoint.exists(path) else ""
+        raise FormatError(f"{path}: expected a configuration file, found a folder{hint}")
+    if path.is_file() and files.count(path) != 1:
+        raise FormatError(f"{path}: expected one configuration, found {files.count(path)} "
+                          "(`l2hmc-bridge convert --index` takes one out)")
+    configuration = files.read(path)
+    for sentence in configuration.meta.get("warnings", []):
+        say(f"{path}: {sentence}")
+    return configuration
+
+
+def _project(path: Path, links: Tensor) -> tuple[Tensor, float]:
+    """The links, projected to SU(3) if need be, and the defect that they had."""
+    defect = max(float(measure(links).max())
+                 for measure in (su3.unitarity_defect, su3.determinant_defect))
+    if defect <= DEFECT_KEPT:
+        return links, defect
+    say(f"{path}: max|U U^+ - 1|, max|det U - 1| = {defect:.1e} exceeds {DEFECT_KEPT:g}: the links "
+        "are projected to SU(3) once, before tuning")
+    return su3.project_group(links), defect
+
+
+def _carried(meta: Any, defect: float) -> dict[str, Any]:
+    """What is kept of a file's metadata, as JSON returns it; no date, so that bits repeat."""
+    kept = {key: meta[key] for key in (*CARRIED, "info") if meta.get(key) is not None}
+    if defect > DEFECT_KEPT:
+        kept["reunitarized"] = f"start projected to SU(3), its defect was {defect:.1e}"
+    return {**json.loads(json.dumps(kept, default=str)), "date": "not recorded"}
+
+
+def _beta(start: Start, asked: float | None) -> float:
+    if asked is None and start.beta is None:
+        raise ActionError(f"{start.name}: expected beta in the file, found none (--beta states it)")
+    if asked is not None and start.beta is not None and abs(asked - start.beta) > 1e-9:
+        sentence = f"{start.name} says beta {start.beta:g}; --beta {asked:g} is used"
+        start.record.setdefault("warnings", []).append(sentence)
+    return float(asked if asked is not None else start.beta)
+
+
+def _bundle(path: Any, beta: float, options: dict[str, Any]) -> bundle.Bundle:
+    loaded = bundle.load(Path(path), beta, options["device"])
+    try:
+        bundle.require_gate(loaded)
+    except BundleError as error:
+        if not options["ungated"]:
+            raise
+        say(f"{error}: --ungated was given")
+    return loaded
+
+
+def _extents(links: Tensor) -> str:
+    nt, nx, ny, nz = links.shape[2:6]
+    return f"{nx},{ny},{nz},{nt}"
+
