@@ -11,11 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l2hmc_bridge.errors import FormatError
+from l2hmc_bridge.references import Reference, Value
 from l2hmc_bridge.series import History, Series
 
 from .records import FLOWED, GROUP, flatten
 
-NOT_SERIES = ("trajectory", "chain", "index", "lattice", "path")
+NOT_SERIES = ("trajectory", "chain", "index", "lattice", "path", "reunitarised")
+RECORDED = ("plaquette", "plaquette_spatial", "plaquette_temporal", "topological_charge")
+RECORDED_TOLERANCE = 1e-6  # a stream may write single-precision configurations
+NAMES = {"dH": "delta_h", "deltaH": "delta_h", "dh": "delta_h", "logdet": "log_det",
+         "acc": "accepted", "plaq": "plaquette", "Q": "topological_charge"}
 
 
 def read_history(path: Path) -> History:
@@ -38,6 +43,29 @@ def read_history(path: Path) -> History:
     return history
 
 
+def chains_and_length(history: History) -> tuple[int, int]:
+    """Number of chains, and of rows of the longest."""
+    chains = max(len(one.chains) for one in history.series.values())
+    return chains, max(chain.size for one in history.series.values() for chain in one.chains)
+
+
+def rows_by_trajectory(path: Path) -> dict[int, list[Reference]]:
+    """{chain: what the history says of each of its trajectories}, for plaquettes and charge."""
+    with h5py.File(path, "r") as file:
+        numbers = np.atleast_2d(file["trajectory"][()])
+        columns = {name: np.atleast_2d(file[name][()]) for name in RECORDED if name in file}
+    return {
+        chain: [
+            Reference("history.h5", trajectory=int(number), values={
+                name: Value(float(data[chain, row]), RECORDED_TOLERANCE)
+                for name, data in columns.items()
+            })
+            for row, number in enumerate(numbers[chain])
+        ]
+        for chain in range(len(numbers))
+    }
+
+
 def from_records(records: Iterable[Mapping[str, Any]], name: str) -> History:
     """Records of `measure`, or rows of a table with optional columns chain and trajectory."""
     rows = [flatten(dict(record)) for record in records]
@@ -58,7 +86,7 @@ def from_records(records: Iterable[Mapping[str, Any]], name: str) -> History:
             time, kind = column[5:].split("_", 1)
             flow.setdefault(kind, {})[float(time)] = np.concatenate(arrays)
         elif column not in NOT_SERIES:
-            series[column] = Series(arrays, spacing)
+            series[NAMES.get(column, column)] = Series(arrays, spacing)
     times = sorted(flow.get("energy_density", {}))
     tables = {kind: np.stack([flow[kind][t] for t in times], axis=1) for kind in flow}
     if "topological_charge" in flow:
@@ -95,15 +123,21 @@ def _read_h5(path: Path, name: str) -> History:
 
 
 def _h5_series(group: h5py.Group) -> dict[str, Series]:
-    """Numeric datasets [n] or [chains, n]; the spacing comes from `trajectory`."""
-    spacing = 1
+    """Numeric datasets [n] or [chains, n]; the spacing comes from `trajectory`.
+
+    Of several chains, what is [n] (one number for all of them) counts for each.
+    """
+    spacing, chains = 1, 1
     if isinstance(group.get("trajectory"), h5py.Dataset):
-        spacing = _spacing(np.atleast_2d(group["trajectory"][()])[0])
+        numbers = np.atleast_2d(group["trajectory"][()])
+        chains, spacing = numbers.shape[0], _spacing(numbers[0])
     series = {}
     for name, data in group.items():
         numeric = isinstance(data, h5py.Dataset) and data.dtype.kind in "biuf"
         if numeric and data.ndim in (1, 2) and data.size and name not in NOT_SERIES:
-            series[name] = Series(list(np.atleast_2d(data[()]).astype(float)), spacing)
+            values = np.atleast_2d(data[()]).astype(float)
+            values = np.repeat(values, chains, axis=0) if data.ndim == 1 else values
+            series[NAMES.get(name, name)] = Series(list(values), spacing)
     return series
 
 

@@ -81,15 +81,15 @@ def extend_history(path: Path, records: Sequence[dict[str, Any]]) -> None:
     """Put the records into group "measurements" of a stream's history.h5, [chains, n] each.
 
     The file is copied, extended and renamed; an older group is replaced. Raises FormatError where
-    the chains were not measured at the same trajectories.
+    the chains differ in length or a trajectory number is unknown.
     """
     chains = sorted({record["chain"] for record in records})
     rows = {chain: sorted((r for r in records if r["chain"] == chain),
                           key=lambda r: r["trajectory"]) for chain in chains}
-    numbers = {tuple(r["trajectory"] for r in rows[chain]) for chain in chains}
-    if len(numbers) != 1:
-        raise FormatError(f"{path}: expected all chains measured at the same trajectories, "
-                          f"found {len(numbers)} different lists")
+    lengths = {len(rows[chain]) for chain in chains}
+    if len(lengths) != 1 or any(record["trajectory"] is None for record in records):
+        raise FormatError(f"{path}: expected numbered configurations, as many in every chain, "
+                          f"found {', '.join(map(str, sorted(lengths)))} in {len(chains)} chains")
     content = path.read_bytes() if path.exists() else b""
     memory = io.BytesIO(content)
     with h5py.File(memory, "a" if content else "w") as file:

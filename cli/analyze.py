@@ -6,7 +6,7 @@ import click
 
 
 @click.command(short_help="Analyze a stream: errors and autocorrelations.")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path),
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path),
                 metavar="STREAM|H5|CSV|JSON...")
 @click.option("--cut", type=click.IntRange(0), help="Trajectories to drop [automatic].")
 @click.option("--json", "json_out", is_flag=False, flag_value="-", metavar="[OUT]",
@@ -26,27 +26,25 @@ def command(paths, cut, json_out, report, plots, picture_format, force):
     """
     import json
 
-    from l2hmc_bridge.adapters.atomic import refuse_existing
     from l2hmc_bridge.adapters.history import read_history
-    from l2hmc_bridge.adapters.records import write_text
     from l2hmc_bridge.analysis import analyse
 
-    for path in [report] * bool(report) + [Path(json_out)] * (json_out not in (None, "-")):
-        refuse_existing(path, force)
+    from .outputs import emit, refuse_early, settle
+
+    paths, json_out = settle(paths, json_out, ".json")
+    if not paths:
+        raise click.UsageError("expected at least one STREAM, H5, CSV or JSON file")
+    refuse_early([json_out, report], force)
     histories = [read_history(path) for path in paths]
     results = [analyse(history, cut) for history in histories]
-    text = json.dumps([one.as_dict() for one in results], indent=1)
-    if json_out == "-":
-        click.echo(text)
-    else:
-        for result in results:
-            _show(result)
-        if json_out:
-            write_text(Path(json_out), text + "\n", force)
+    emit(json_out, json.dumps([one.as_dict() for one in results], indent=1), force)
     if plots:
         _write_pictures(plots, histories, results, picture_format, force)
     if report:
-        write_text(report, _page(histories, results, picture_format), force)
+        emit(str(report), _page(histories, results, picture_format), force)
+    if json_out != "-":
+        for result in results:
+            _show(result)
 
 
 def rows(result):
@@ -57,7 +55,7 @@ def rows(result):
     samples = dict(result.samples)
     if result.exp_minus_dh is not None:
         estimates["<exp(-dH+log|J|)>"] = result.exp_minus_dh
-        samples["<exp(-dH+log|J|)>"] = samples["dH"]
+        samples["<exp(-dH+log|J|)>"] = samples["delta_h"]
     if result.topology is not None:
         count = samples[result.topology.which]
         estimates["tunnelling rate"] = result.topology.tunnelling_rate

@@ -41,25 +41,20 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, no_verify, **opti
     """
     from l2hmc_bridge.adapters import configurations, records
 
-    paths, json_out = _rescue(paths, json_out, ".json")
-    paths, csv_out = _rescue(paths, csv_out, ".csv")
+    from .outputs import emit, refuse_early, settle
+
+    paths, json_out = settle(paths, json_out, ".json")
+    paths, csv_out = settle(paths, csv_out, ".csv")
     if not paths:
         raise click.UsageError("expected at least one FILE or STREAM")
-    outputs = [Path(out) for out in (json_out, csv_out) if out and out != "-"] + [h5] * bool(h5)
-    _refuse_early(outputs, force)
+    refuse_early([json_out, csv_out, h5], force)
     plan = _plan(options)
     sources = configurations.find(paths)
     measured, errors = _measure(sources, plan, jobs, not no_verify)
     for error in errors:
         click.echo(f"l2hmc-bridge: {error}", err=True)
-    if json_out == "-":
-        click.echo(records.to_json(measured))
-    elif json_out:
-        records.write_text(Path(json_out), records.to_json(measured) + "\n", force)
-    if csv_out == "-":
-        click.echo(records.to_csv(measured), nl=False)
-    elif csv_out:
-        records.write_text(Path(csv_out), records.to_csv(measured), force)
+    emit(json_out, records.to_json(measured), force)
+    emit(csv_out, records.to_csv(measured), force)
     if h5:
         records.write_h5(h5, measured, force)
     if extend and not errors:
@@ -67,21 +62,6 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, no_verify, **opti
     if "-" not in (json_out, csv_out):
         _show(measured)
     return int(bool(errors))
-
-
-def _rescue(paths, out, suffix):
-    """`--json FILE` with a configuration behind it means: to standard output, of FILE."""
-    if out and out != "-" and Path(out).suffix != suffix and (Path(out).exists() or not paths):
-        return (Path(out), *paths), "-"
-    return paths, out
-
-
-def _refuse_early(outputs, force):
-    """No hour of measuring for a file that may not be written."""
-    from l2hmc_bridge.adapters.atomic import refuse_existing
-
-    for path in outputs:
-        refuse_existing(path, force)
 
 
 def _plan(options):

@@ -21,7 +21,8 @@ class Plan:
     """What to measure: the standard set, a flow up to `flow_time`, smearing, Wilson loops.
 
     traceless=False keeps the trace of the field strength, as GPT and Grid do. `flow_every` is the
-    distance of two points of the flow, by default the multiple of flow_step nearest to 0.1.
+    distance of two points of the flow, by default the multiple of flow_step nearest to 0.1;
+    `points` names the flow times instead.
     Raises ActionError for what cannot be done.
     """
 
@@ -35,6 +36,7 @@ class Plan:
     smear_parameter: float = 0.1
     smear_steps: int = 10
     wilson_loops: int = 0
+    points: tuple[float, ...] = ()
 
     def __post_init__(self):
         if not self.flow_time >= 0:
@@ -48,8 +50,8 @@ class Plan:
 
     def times(self) -> list[float]:
         """Flow times at which is measured: 0, every, 2 every, ..., flow_time; [] without flow."""
-        if self.flow_time == 0:
-            return []
+        if self.points or self.flow_time == 0:
+            return list(self.points)
         every = self.flow_every or self.flow_step * max(1, round(0.1 / self.flow_step))
         count = math.floor(self.flow_time / every + 1e-9)
         times = [round(k * every, 12) for k in range(count + 1)]

@@ -34,7 +34,7 @@ def render(figure: "Figure", kind: str = "png") -> bytes:
 def stream_figures(history: History, analysis: Analysis) -> dict[str, "Figure"]:
     """Every picture this stream allows: {name: figure}."""
     figures = {}
-    names = [n for n in ("plaquette", "energy_density", "dH") if n in history.series]
+    names = [n for n in ("plaquette", "energy_density", "delta_h") if n in history.series]
     charge = history.charge_name()
     for name in names:
         figures[f"history_{name}"] = history_figure(name, history.series[name], analysis.cut)

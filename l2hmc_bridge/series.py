@@ -43,9 +43,9 @@ class History:
 
     def effective_delta_h(self, cut: int = 0) -> list[NDArray] | None:
         """dH - log|J| per chain (dH alone where there is no log_det), None without dH."""
-        if "dH" not in self.series:
+        if "delta_h" not in self.series:
             return None
-        delta_h = self.series["dH"].after(cut)
+        delta_h = self.series["delta_h"].after(cut)
         if "log_det" not in self.series:
             return delta_h
         log_det = self.series["log_det"].after(cut)
