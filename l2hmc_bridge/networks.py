@@ -9,14 +9,15 @@ last layers start at zero: the untrained step is HMC.
 import torch
 from torch import Tensor, nn
 
-from l2hmc_bridge import loops, su3
+from l2hmc_bridge import fast, loops, su3
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.integrators import Schedule
 
 KICK_LOOPS = {
     # name: (links, force) -> algebra field like links, covariant like the force
-    "laplacian": lambda links, force: _full_laplacian(links, force),
-    "rectangle": lambda links, force: su3.project_algebra(links @ loops.rectangle_staples(links)),
+    "laplacian": fast.laplacian,
+    # TA(U A^rect): the force at beta = 6 is TA(U [(1 - 8 c1) A + c1 A^rect]).
+    "rectangle": lambda links, _: fast.force(links, 6.0, 1.0) + 7 * fast.force(links, 6.0),
 }
 
 
@@ -72,7 +73,7 @@ class KickNetwork(nn.Module):
 
     def features(self, links: Tensor, force: Tensor, beta: float) -> tuple[Tensor, list[Tensor]]:
         """(hidden activations [Nb,4,Nt,Nx,Ny,Nz,H], [V_l]) of one field, shared by its kicks."""
-        trace = su3.trace(links @ loops.staples(links)).real / 18
+        trace = fast.staple_trace(links) / 18
         square = su3.inner(force, force) / (8 * max(beta, 1e-3))
         inputs = torch.stack([trace, square, torch.full_like(trace, beta - 6)], dim=-1)
         directions = [KICK_LOOPS[name](links, force) for name in self.loops]
@@ -134,7 +135,7 @@ class MomentumMixing(nn.Module):
 
     def forward(self, links: Tensor, field: Tensor) -> Tensor:
         """M X for all four directions, like links."""
-        return torch.stack([self.direction(links, field[:, mu], mu) for mu in range(4)], dim=1)
+        return field + self.coefficient * fast.laplacian(links, field, transverse=True)
 
 
 def parity(links: Tensor) -> Tensor:
@@ -142,14 +143,3 @@ def parity(links: Tensor) -> Tensor:
     axes = [torch.arange(n, device=links.device) for n in links.shape[2:6]]
     t, x, y, z = torch.meshgrid(*axes, indexing="ij")
     return (t + x + y + z) % 2 == 1
-
-
-def _full_laplacian(links: Tensor, force: Tensor) -> Tensor:
-    """Covariant Laplacian of F_mu over all four directions, like links."""
-    total = -8 * force
-    for nu in range(4):
-        link = links[:, nu, None]
-        ahead = torch.roll(force, -1, dims=2 + nu)
-        behind = torch.roll(link.mH @ force @ link, 1, dims=2 + nu)
-        total = total + link @ ahead @ link.mH + behind
-    return total

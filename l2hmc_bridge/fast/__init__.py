@@ -1,9 +1,10 @@
 """The hot functions, and the one table that says who computes them.
 
 "torch" is the reference: any device and dtype, with autograd. "cpu" are the compiled kernels for
-complex128 fields in main memory; they serve where they can, the reference everywhere else. The
-choice is made anew in every call; `use("torch")`, or L2HMC_BRIDGE_FAST=off in the environment,
-forces the reference. Formulas, signs and shapes are those of `reference.py`.
+complex128 fields in main memory, with analytic gradients where these are asked for; they serve
+where they can, the reference everywhere else. The choice is made anew in every call;
+`use("torch")`, or L2HMC_BRIDGE_FAST=off in the environment, forces the reference. Formulas, signs
+and shapes are those of `reference.py`.
 """
 
 import contextlib
@@ -15,9 +16,9 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import ConfigError
-from l2hmc_bridge.fast import cpu, native, reference
+from l2hmc_bridge.fast import cpu, differentiable, native, reference
 
-BACKENDS = {"torch": reference, "cpu": cpu}
+BACKENDS = {"torch": reference, "cpu": cpu, "cpu with gradients": differentiable}
 CHOICES = ("auto", "torch")
 _choice = "torch" if os.environ.get("L2HMC_BRIDGE_FAST", "auto") in ("off", "torch") else "auto"
 
@@ -55,14 +56,16 @@ def backend(*tensors: Tensor | float) -> ModuleType:
         _choice == "auto"
         and all(one.device.type == "cpu" for one in given)
         and all(one.dtype in (torch.complex128, torch.float64) for one in given)
-        and not (torch.is_grad_enabled() and any(one.requires_grad for one in given))
         and native.library() is not None
     )
-    return BACKENDS["cpu" if compiled else "torch"]
+    if not compiled:
+        return BACKENDS["torch"]
+    gradients = torch.is_grad_enabled() and any(one.requires_grad for one in given)
+    return BACKENDS["cpu with gradients" if gradients else "cpu"]
 
 
 def compiled(*tensors: Tensor) -> bool:
-    """Whether the compiled kernels would serve a call with these arguments."""
+    """Whether the compiled kernels would serve a call with these arguments, without gradients."""
     return backend(*tensors) is cpu
 
 
@@ -101,6 +104,20 @@ def rectangle_staples(links: Tensor) -> Tensor:
     return backend(links).rectangle_staples(links)
 
 
+def staple_trace(links: Tensor) -> Tensor:
+    """Re tr(U_mu A_mu) of each link, 18 on the unit field, [Nb,4,Nt,Nx,Ny,Nz]."""
+    return backend(links).staple_trace(links)
+
+
+def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
+    """Covariant Laplacian of an algebra field over all four directions, like links.
+
+    Sum over nu of U_nu X(x+nu) U_nu^dagger + U_nu(x-nu)^dagger X(x-nu) U_nu(x-nu) - 2 X for each
+    X_mu; `transverse` leaves nu = mu out.
+    """
+    return backend(links, field).laplacian(links, field, transverse)
+
+
 def clover(links: Tensor, traceless: bool = True) -> Tensor:
     """(temporal energy, spatial energy) per site and charge from the clover G, [Nb,3]."""
     return backend(links).clover(links, traceless)
@@ -118,7 +135,6 @@ def trajectory(links: Tensor, momenta: Tensor, force: Tensor, beta: float, c1: f
 
     None where the reference serves: the caller's loop over `force` and `expm_multiply` does it.
     """
-    chosen = backend(links, momenta, force)
-    if chosen is reference:
+    if not compiled(links, momenta, force):
         return None
-    return chosen.trajectory(links, momenta, force, beta, c1, kicks, drifts, displacements)
+    return cpu.trajectory(links, momenta, force, beta, c1, kicks, drifts, displacements)

@@ -9,7 +9,7 @@ copies. Nothing here records gradients; `differentiable.py` does.
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.fast.native import ALGEBRA, LINK, Lattice, plain
+from l2hmc_bridge.fast.native import ALGEBRA, LANES, LINK, Lattice, plain
 from l2hmc_bridge.fast.scratch import SCRATCH
 
 
@@ -122,6 +122,36 @@ def laplacian(lattice: Lattice, links: Tensor, field: Tensor, transverse: bool =
     """
     out = lattice.empty(links.shape[0], ALGEBRA)
     lattice.call("laplacian", links, int(transverse), -1, links, field, out)
+    return out
+
+
+def laplacian_pullback(lattice: Lattice, links: Tensor, field: Tensor, gradient: Tensor,
+                       transverse: bool = False) -> Tensor:
+    """The gradient along the group of sum <gradient, laplacian(field)>."""
+    out = lattice.empty(links.shape[0], ALGEBRA)
+    lattice.call("laplacian_pullback", links, int(transverse), -1, links, field, gradient, out)
+    return out
+
+
+def staple_trace(lattice: Lattice, links: Tensor) -> Tensor:
+    """Re tr(U_mu A_mu) of each link, width 1."""
+    _, invariants = force_and_invariants(lattice, links, 1.0, 0.0)
+    return invariants[:, :, :, :1].contiguous()
+
+
+def staple_trace_pullback(lattice: Lattice, links: Tensor, weights: Tensor) -> Tensor:
+    """The gradient along the group of sum weights staple_trace."""
+    out = lattice.empty(links.shape[0], ALGEBRA)
+    lattice.call("trace_pullback", links, links, weights, out)
+    return out
+
+
+def clover_pullback(lattice: Lattice, links: Tensor, weights: Tensor, traceless: bool) -> Tensor:
+    """The gradient along the group of sum_k weights[:, k] (the three site sums of `clover`)."""
+    out = lattice.empty(links.shape[0], ALGEBRA)
+    room = SCRATCH.take((links.shape[0], lattice.blocks, 6, 9, LANES))
+    lattice.call("clover_pullback", links, int(traceless), links, plain(weights), room, out)
+    SCRATCH.give(room)
     return out
 
 

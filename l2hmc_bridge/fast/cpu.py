@@ -79,6 +79,21 @@ def rectangle_staples(links: Tensor) -> Tensor:
         return blocked.links_out(lattice, blocked.staples(lattice, blocks, rectangle=True))
 
 
+def staple_trace(links: Tensor) -> Tensor:
+    """Re tr(U_mu A_mu) of each link, [Nb,4,Nt,Nx,Ny,Nz]."""
+    with _blocks(links) as (lattice, blocks):
+        return blocked.scalars_out(lattice, blocked.staple_trace(lattice, blocks))
+
+
+def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
+    """Covariant Laplacian of an algebra field, like links."""
+    with _blocks(links) as (lattice, blocks):
+        components = blocked.algebra_in(lattice, field)
+        return blocked.algebra_out(
+            lattice, blocked.laplacian(lattice, blocks, components, transverse)
+        )
+
+
 def clover(links: Tensor, traceless: bool = True) -> Tensor:
     """(temporal energy, spatial energy) per site and charge from the clover, [Nb,3]."""
     with _blocks(links) as (lattice, blocks):

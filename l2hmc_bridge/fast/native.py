@@ -15,6 +15,7 @@ LEVELS = {  # what torch says of the processor -> builds to try, best first
     "DEFAULT": ("default",),
 }
 FOLDER = Path(__file__).parent
+INTERFACE = 1  # of kernels/exports.cpp
 LANES = 8  # sub-lattices side by side
 LINK, ALGEBRA = 18, 8  # doubles per matrix, components per algebra element
 
@@ -41,6 +42,8 @@ def library() -> ctypes.CDLL | None:
 
 
 def _declare(handle: ctypes.CDLL, level: str) -> ctypes.CDLL:
+    if handle.interface_version() != INTERFACE:
+        raise OSError(f"built from other sources (expected interface {INTERFACE}); build it again")
     handle.lattice_create.restype = _POINTER
     handle.lattice_create.argtypes = [_POINTER]
     handle.lattice_blocks.restype = _LONG

@@ -48,6 +48,29 @@ def rectangle_staples(links: Tensor) -> Tensor:
     return loops.rectangle_staples(links)
 
 
+def staple_trace(links: Tensor) -> Tensor:
+    """Re tr(U_mu A_mu) of each link, 18 on the unit field, [Nb,4,Nt,Nx,Ny,Nz]."""
+    return (links * loops.staples(links).transpose(-1, -2)).sum((-2, -1)).real
+
+
+def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
+    """Covariant Laplacian of an algebra field over the four directions, like links.
+
+    Sum over nu of U_nu X(x+nu) U_nu^dagger + U_nu(x-nu)^dagger X(x-nu) U_nu(x-nu) - 2 X for each
+    X_mu; `transverse` leaves nu = mu out, so that no link of direction mu enters.
+    """
+    if transverse:
+        return torch.stack(
+            [loops.transport_laplacian(links, field[:, mu], mu) for mu in range(4)], dim=1
+        )
+    total = -8 * field
+    for nu in range(4):
+        link = links[:, nu, None]
+        total = total + link @ torch.roll(field, -1, dims=2 + nu) @ link.mH
+        total = total + torch.roll(link.mH @ field @ link, 1, dims=2 + nu)
+    return total
+
+
 def clover(links: Tensor, traceless: bool = True) -> Tensor:
     """(temporal energy, spatial energy) per site and charge from the clover G, [Nb,3].
 

@@ -7,6 +7,8 @@ namespace {
 // G = (C - C^dagger) / 8 of one plane, C the four plaquettes at x turning from mu to nu: three
 // imaginary diagonal entries, then re, im of the entries 01, 02, 12.
 constexpr int ANTIHERMITIAN = 9;
+constexpr double FOUR_PI_SQUARED = 39.478417604357434475;
+constexpr int PLANE[6][2] = {{0, 1}, {0, 2}, {0, 3}, {1, 2}, {1, 3}, {2, 3}};
 
 inline void field_strength(const Fields& fields, long block, int mu, int nu, bool traceless,
                            vec* g) {
@@ -42,7 +44,6 @@ INLINE vec trace_product(const vec* a, const vec* b) {
 // (1/4 pi^2) tr(G_xy G_tz - G_xz G_ty + G_yz G_tx).
 inline void clover_blocks(const Fields& fields, bool traceless, long first, long end,
                           double* sums) {
-    constexpr double FOUR_PI_SQUARED = 39.478417604357434475;
     vec total[3] = {};
     for (long block = first; block < end; block++) {
         vec g[6][ANTIHERMITIAN];
@@ -56,6 +57,66 @@ inline void clover_blocks(const Fields& fields, bool traceless, long first, long
                      trace_product(g[5], g[0])) * (1 / FOUR_PI_SQUARED);
     }
     for (int k = 0; k < 3; k++) sums[k] += fields.lattice.lane_sum(total[k]);
+}
+
+// G of the six planes, [blocks][6][9].
+inline void strength_blocks(const Fields& fields, bool traceless, long first, long end, vec* out) {
+    for (long block = first; block < end; block++)
+        for (int plane = 0; plane < 6; plane++)
+            field_strength(fields, block, PLANE[plane][0], PLANE[plane][1], traceless,
+                           out + (block * 6 + plane) * ANTIHERMITIAN);
+}
+
+// H_plane = dL/dG_plane at a position, dL = sum tr(H dG), for L = energies and charge weighted with
+// `weights` (of the site sums of clover_blocks): -2 w G of the same plane and w/4 pi^2 of its dual.
+INLINE void slope(const vec* strengths, const double* weights, int32_t at, int plane, double sign,
+                  Matrix& h) {
+    const double dual = (plane == 1 || plane == 4 ? -1 : 1) / FOUR_PI_SQUARED;
+    const vec* own = strengths + ((long)(at >> 3) * 6 + plane) * ANTIHERMITIAN;
+    const vec* other = strengths + ((long)(at >> 3) * 6 + 5 - plane) * ANTIHERMITIAN;
+    vec g[ANTIHERMITIAN];
+    for (int i = 0; i < ANTIHERMITIAN; i++)
+        g[i] = swap_lanes(sign * (dual * weights[2] * other[i] - 2 * weights[plane / 3] * own[i]),
+                          at & 7);
+    const int upper[3] = {2, 4, 10}, lower[3] = {6, 12, 14};
+    for (int i = 0; i < 3; i++) h.v[8 * i] = vec{}, h.v[8 * i + 1] = g[i];
+    for (int k = 0; k < 3; k++) {
+        h.v[upper[k]] = g[3 + 2 * k];
+        h.v[upper[k] + 1] = h.v[lower[k] + 1] = g[4 + 2 * k];
+        h.v[lower[k]] = -g[3 + 2 * k];
+    }
+}
+
+// The gradient along the group of L, from G in `strengths`: in every plaquette through U_mu(x),
+// H is inserted at each of the four corners; dL = 1/4 sum Re tr(H dC).
+inline void clover_pullback_blocks(const Fields& fields, const vec* strengths,
+                                   const double* weights, long first, long end, vec* out) {
+    for (long block = first; block < end; block++)
+        for (int mu = 0; mu < 4; mu++) {
+            Matrix sum = {}, h, spare;
+            for (int nu = 0; nu < 8; nu++) {
+                const int low = mu < (nu & 3) ? mu : nu & 3, high = mu < (nu & 3) ? nu & 3 : mu;
+                if (low == high) continue;
+                int plane = 0;
+                while (PLANE[plane][0] != low || PLANE[plane][1] != high) plane++;
+                const double sign = (mu == low ? 1 : -1) * (nu & BACK ? -1 : 1);
+                Walk<false> walk(fields, (int32_t)(block * 8));
+                Matrix inserted = {};
+                for (const int direction : {mu, nu, opposite(mu), opposite(nu)}) {
+                    Walk<false> carry(fields, walk.at);
+                    carry.resume(inserted).go(direction);
+                    walk.go(direction);
+                    for (int i = 0; i < LINK; i++) inserted.v[i] = carry.value[i];
+                    slope(strengths, weights, walk.at, plane, sign, h);
+                    mul(spare.v, walk.value, h.v);
+                    for (int i = 0; i < LINK; i++) inserted.v[i] += spare.v[i];
+                }
+                for (int i = 0; i < LINK; i++) sum.v[i] += inserted.v[i];
+            }
+            vec* f = out + (block * 4 + mu) * ALGEBRA;
+            project(f, sum.v);
+            for (int a = 0; a < ALGEBRA; a++) f[a] *= -0.125;
+        }
 }
 
 }  // namespace

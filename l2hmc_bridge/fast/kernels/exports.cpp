@@ -72,6 +72,9 @@ void exponential_pullback(const vec* x, const vec* u, const vec* gradient, vec* 
 
 }  // namespace
 
+// Changes whenever an argument list does; native.py refuses any other number.
+EXPORT int interface_version() { return 1; }
+
 EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
 EXPORT long lattice_blocks(const Lattice* lattice) { return lattice->blocks; }
 EXPORT int lattice_active(const Lattice* lattice) { return lattice->active; }
@@ -142,6 +145,17 @@ EXPORT void force_pullback(Call* call, double beta, double c1, const vec* links,
                });
 }
 
+// The gradient along the group of sum w Re tr(U A) with weights [chains][blocks][4].
+EXPORT void trace_pullback(Call* call, const vec* links, const vec* weights, vec* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
+                   const long shift = call->algebra(chain);
+                   trace_pullback_blocks(fields, weights + shift / ALGEBRA, first, end,
+                                         out + shift);
+               });
+}
+
 EXPORT void staples(Call* call, int rectangle, const vec* links, vec* out) {
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
@@ -172,6 +186,24 @@ EXPORT void clover(Call* call, int traceless, const vec* links, double* out) {
         const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
         clover_blocks(fields, traceless != 0, first, end, partial);
     });
+}
+
+// The gradient along the group of sum_k weights[chain][k] clover[chain][k]; `strengths`
+// [chains][blocks][6][9] is room for G.
+EXPORT void clover_pullback(Call* call, int traceless, const vec* links, const double* weights,
+                            vec* strengths, vec* out) {
+    const long room = call->lattice->blocks * 6 * ANTIHERMITIAN;
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
+                   strength_blocks(fields, traceless != 0, first, end, strengths + chain * room);
+               });
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
+                   clover_pullback_blocks(fields, strengths + chain * room, weights + 3 * chain,
+                                          first, end, out + call->algebra(chain));
+               });
 }
 
 // Sum of a b over [blocks][4][width] of each chain, [chains].

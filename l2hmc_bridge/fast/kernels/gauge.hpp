@@ -11,6 +11,11 @@ struct Coupling {
     double beta, c0, c1;
 };
 
+// The scalar of direction mu at a position, [blocks][4].
+INLINE vec weight(const vec* weights, int32_t at, int mu) {
+    return swap_lanes(weights[(at >> 3) * 4 + mu], at & 7);
+}
+
 // c0 (plaquette paths) + c1 (rectangle paths) of one link, from the plaquette paths in `sum`.
 template <bool DUAL>
 void add_rectangles(const Fields& fields, const Coupling& coupling, long block, int mu,
@@ -79,6 +84,34 @@ inline void pullback_blocks(const Fields& fields, const Coupling& coupling, long
             project(components, change.v);
             for (int a = 0; a < ALGEBRA; a++)
                 out[at * ALGEBRA + a] = scale * (components[a] + 2.0 * bracket[a]);
+        }
+}
+
+// The gradient along the group of sum w_mu(x) Re tr(U_mu A_mu): every plaquette counts with the sum of
+// the weights of its four links. weights [blocks][4], out [blocks][4][8].
+inline void trace_pullback_blocks(const Fields& fields, const vec* weights, long first, long end,
+                                  vec* out) {
+    for (long block = first; block < end; block++)
+        for (int mu = 0; mu < 4; mu++) {
+            const int32_t here = (int32_t)(block * 8);
+            Matrix sum = {}, loop;
+            for (int nu = 0; nu < 8; nu++) {
+                if ((nu & 3) == mu) continue;
+                Walk<false> walk(fields, here);
+                vec total = weight(weights, here, mu);
+                for (const int direction : {nu, mu, opposite(nu)}) {
+                    const bool back = direction & BACK;
+                    if (back) total += weight(weights, step(fields.lattice, walk.at, direction),
+                                              direction & 3);
+                    else total += weight(weights, walk.at, direction);
+                    walk.go(direction);
+                }
+                for (int i = 0; i < LINK; i++) sum.v[i] += total * walk.value[i];
+            }
+            mul_ad(loop.v, fields.links + (block * 4 + mu) * LINK, sum.v);
+            vec* f = out + (block * 4 + mu) * ALGEBRA;
+            project(f, loop.v);
+            for (int a = 0; a < ALGEBRA; a++) f[a] *= -0.5;
         }
 }
 

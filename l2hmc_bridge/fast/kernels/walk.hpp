@@ -46,6 +46,13 @@ struct Walk {
 
     Walk(const Walk&) = delete;  // it points into itself
 
+    // Go on from a product that is there already.
+    Walk& resume(const Matrix& product) {
+        for (int i = 0; i < LINK; i++) value[i] = product.v[i];
+        empty = false;
+        return *this;
+    }
+
     // Move by one link without collecting it.
     void move(int direction) { at = step(fields.lattice, at, direction); }
 

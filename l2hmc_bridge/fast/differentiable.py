@@ -1,0 +1,163 @@
+"""The hot functions on the compiled kernels with analytic gradients, for training.
+
+Gradients of links are those along the group: G = 2 g U with g_b the derivative along
+exp(s T_b) U, and momenta get theirs within su(3). That is all that a chain of exp(P) U, forces and
+loops can see; components off the group, which torch's own autograd also returns, are left out.
+Each function may be differentiated once.
+"""
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from l2hmc_bridge.fast import blocked, cpu, native, reference
+from l2hmc_bridge.fast.native import Lattice, plain
+from l2hmc_bridge.fast.scratch import SCRATCH
+from l2hmc_bridge.layout import check_links, volume
+
+kinetic = reference.kinetic
+plaquettes = reference.plaquettes
+staples = reference.staples
+rectangle_staples = reference.rectangle_staples
+flow = reference.flow
+
+
+def _enter(links: Tensor) -> tuple[Lattice, Tensor]:
+    check_links(links)
+    lattice = native.lattice(tuple(links.shape[2:6]))
+    return lattice, blocked.links_in(lattice, links)
+
+
+def _leave(lattice: Lattice, along: Tensor, blocks: Tensor) -> Tensor:
+    """Torch's gradient 2 g U of links from the one along the group."""
+    moved = blocked.tangent(lattice, along, blocks, 2.0, out=SCRATCH.take(tuple(blocks.shape)))
+    result = blocked.links_out(lattice, moved)
+    SCRATCH.give(moved)
+    return result
+
+
+class _Action(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, links: Tensor, beta: float, c1: float) -> Tensor:
+        ctx.lattice, ctx.blocks = _enter(links)
+        ctx.couplings = beta, c1
+        return blocked.action(ctx.lattice, ctx.blocks, beta, c1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor):
+        force = blocked.force(ctx.lattice, ctx.blocks, *ctx.couplings)
+        force.mul_(gradient.view(-1, 1, 1, 1, 1))
+        return _leave(ctx.lattice, force, ctx.blocks), None, None
+
+
+class _Force(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, links: Tensor, beta: float, c1: float) -> Tensor:
+        ctx.lattice, ctx.blocks = _enter(links)
+        ctx.couplings = beta, c1
+        return blocked.algebra_out(ctx.lattice,
+                                   blocked.force(ctx.lattice, ctx.blocks, beta, c1))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor):
+        weights = blocked.algebra_in(ctx.lattice, gradient).mul_(0.5)
+        along = blocked.force_pullback(ctx.lattice, ctx.blocks, weights, *ctx.couplings)
+        return _leave(ctx.lattice, along, ctx.blocks), None, None
+
+
+class _Exponential(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, momenta: Tensor, links: Tensor) -> Tensor:
+        ctx.save_for_backward(momenta, links)
+        return cpu.expm_multiply(momenta, links)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor):
+        momenta, links = (plain(one) for one in ctx.saved_tensors)
+        to_momenta, to_links = torch.empty_like(momenta), torch.empty_like(links)
+        native.call("exp_multiply_pullback", native.long(links.numel() // 9), native.threads(),
+                    momenta, links, plain(gradient), to_momenta, to_links)
+        return to_momenta, to_links
+
+
+class _StapleTrace(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, links: Tensor) -> Tensor:
+        ctx.lattice, ctx.blocks = _enter(links)
+        return blocked.scalars_out(ctx.lattice, blocked.staple_trace(ctx.lattice, ctx.blocks))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor):
+        along = blocked.staple_trace_pullback(
+            ctx.lattice, ctx.blocks, blocked.scalars_in(ctx.lattice, gradient)
+        )
+        return _leave(ctx.lattice, along, ctx.blocks)
+
+
+class _Laplacian(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, links: Tensor, field: Tensor, transverse: bool) -> Tensor:
+        ctx.lattice, ctx.blocks = _enter(links)
+        ctx.field, ctx.transverse = blocked.algebra_in(ctx.lattice, field), transverse
+        return blocked.algebra_out(
+            ctx.lattice, blocked.laplacian(ctx.lattice, ctx.blocks, ctx.field, transverse)
+        )
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor):
+        weights = blocked.algebra_in(ctx.lattice, gradient)
+        to_field = blocked.laplacian(ctx.lattice, ctx.blocks, weights, ctx.transverse)
+        along = blocked.laplacian_pullback(ctx.lattice, ctx.blocks, ctx.field, weights.mul_(0.5),
+                                           ctx.transverse)
+        return (_leave(ctx.lattice, along, ctx.blocks),
+                blocked.algebra_out(ctx.lattice, to_field), None)
+
+
+class _Clover(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, links: Tensor, traceless: bool) -> Tensor:
+        ctx.lattice, ctx.blocks = _enter(links)
+        ctx.traceless = traceless
+        return ctx.lattice.sums("clover", ctx.blocks, 3, int(traceless), ctx.blocks)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor):
+        along = blocked.clover_pullback(ctx.lattice, ctx.blocks, gradient, ctx.traceless)
+        return _leave(ctx.lattice, along, ctx.blocks), None
+
+
+def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
+    """S = -(beta/3) [c0 sum Re tr P + c1 sum Re tr R], [Nb]."""
+    return _Action.apply(links, float(beta), float(c1))
+
+
+def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
+    """F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu]), like links."""
+    return _Force.apply(links, float(beta), float(c1))
+
+
+def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) -> Tensor:
+    """exp(step P) U for P in su(3), [..., 3, 3]."""
+    return _Exponential.apply(*torch.broadcast_tensors(step * momenta, links))
+
+
+def staple_trace(links: Tensor) -> Tensor:
+    """Re tr(U_mu A_mu) of each link, [Nb,4,Nt,Nx,Ny,Nz]."""
+    return _StapleTrace.apply(links)
+
+
+def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
+    """Covariant Laplacian of an algebra field, like links."""
+    return _Laplacian.apply(links, field, transverse)
+
+
+def clover(links: Tensor, traceless: bool = True) -> Tensor:
+    """(temporal energy, spatial energy) per site and charge from the clover, [Nb,3]."""
+    sites = volume(links)
+    return _Clover.apply(links, traceless) / torch.tensor([sites, sites, 1], dtype=torch.float64)
