@@ -132,14 +132,14 @@ def _links(path: Path, nt: int, space: tuple[int, ...], slices: tuple[int, int] 
     size = SITE_BYTES * math.prod(space)
     descriptor = os.open(path, os.O_RDONLY)
 
-    def move(position: int) -> None:
-        time_slice = (first + position) % nt
-        raw = blocks.read_at(descriptor, HEADER.size + time_slice * size, size)
-        _decode(raw.view("<c16").reshape(-1, 8, 3, 3), time_slice, nt, first, last, out)
+    def move(time_slice: int, buffer: NDArray[np.uint8]) -> None:
+        blocks.read_at(descriptor, HEADER.size + time_slice * size, buffer)
+        _decode(buffer.view("<c16").reshape(-1, 8, 3, 3), time_slice, nt, first, last, out)
 
     try:
         # Slice `last` holds the links from slice last - 1 upwards in time, at its odd sites.
-        blocks.in_threads(move, last - first + (last - first < nt))
+        needed = range(first, last + (last - first < nt))
+        blocks.in_threads(move, [time_slice % nt for time_slice in needed], size)
     finally:
         os.close(descriptor)
     return torch.from_numpy(out)[None]

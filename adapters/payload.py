@@ -1,11 +1,11 @@
 """The block of numbers inside a file: where it starts, how it is laid out, and its two ways.
 
 The natural layout of NERSC, ILDG, SciDAC and MILC, slowest first: t, z, y, x, direction (x,y,z,t),
-row, column, (re, im). Blocks of whole time slices are moved, so memory stays near one field.
+row, column, (re, im). It is moved in blocks, so memory stays near one field.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -42,12 +42,13 @@ class Payload:
         return 4 * self.rows * 3 * 2 * self.word
 
     @property
-    def slice_bytes(self) -> int:
-        return self.site_bytes * self.volume // self.lattice[3]
-
-    @property
     def size(self) -> int:
         return self.site_bytes * self.volume
+
+    def extent(self, block: blocks.Block) -> tuple[int, int]:
+        """(rank of the first site, size in bytes) of a block."""
+        nx, ny, nz, _ = self.lattice
+        return nx * ny * (block.z + nz * block.t), nx * ny * block.planes * self.site_bytes
 
 
 def check_lattice(path: Path, lattice: Sequence[int]) -> tuple[int, int, int, int]:
@@ -82,35 +83,39 @@ def read_payload(
     first, last = check_slices(path, slices, nt)
     out = np.empty((4, last - first, nx, ny, nz, 3, 3), np.complex128)
 
-    def move(position: int) -> list[tuple[int, ...]]:
-        raw = blocks.read_at(
-            descriptor, payload.offset + (first + position) * payload.slice_bytes,
-            payload.slice_bytes,
-        )
-        partial = checksums.block_sums(raw, (first + position), payload, sums)
-        blocks.decode(raw, payload, out[:, position])
-        return partial
+    def place(raw: NDArray[np.uint8], block: blocks.Block) -> None:
+        blocks.decode(raw, payload, block, out)
 
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        partials = blocks.in_threads(move, last - first)
-    finally:
-        os.close(descriptor)
-    return torch.from_numpy(out)[None], checksums.combine(sums, partials)
+    found = _pass_over(path, payload, sums, (first, last), place)
+    return torch.from_numpy(out)[None], found
 
 
 def sum_payload(path: Path, payload: Payload, sums: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """The named checksums alone."""
+    return _pass_over(path, payload, sums, (0, payload.lattice[3]), lambda _raw, _block: None)
 
-    def one(position: int) -> list[tuple[int, ...]]:
-        raw = blocks.read_at(
-            descriptor, payload.offset + position * payload.slice_bytes, payload.slice_bytes
-        )
-        return checksums.block_sums(raw, position, payload, sums)
 
+def _pass_over(
+    path: Path,
+    payload: Payload,
+    sums: Sequence[str],
+    slices: tuple[int, int],
+    place: Callable[[NDArray[np.uint8], blocks.Block], None],
+) -> dict[str, tuple[int, ...]]:
+    """Read block after block, sum it up, then hand it to `place`."""
+
+    def move(block: blocks.Block, buffer: NDArray[np.uint8]) -> list[tuple[int, ...]]:
+        site, size = payload.extent(block)
+        raw = buffer[:size]
+        blocks.read_at(descriptor, payload.offset + site * payload.site_bytes, raw)
+        partial = checksums.block_sums(raw, site, payload, sums)
+        place(raw, block)
+        return partial
+
+    parts = blocks.blocks_of(payload, *slices)
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        partials = blocks.in_threads(one, payload.lattice[3])
+        partials = blocks.in_threads(move, parts, max(payload.extent(one)[1] for one in parts))
     finally:
         os.close(descriptor)
     return checksums.combine(sums, partials)
@@ -124,13 +129,16 @@ def write_payload(
     file.flush()
     descriptor = file.fileno()
 
-    def move(position: int) -> list[tuple[int, ...]]:
-        raw = blocks.encode(array[:, position], payload)
-        partial = checksums.block_sums(raw, position, payload, sums)
-        blocks.write_at(descriptor, payload.offset + position * payload.slice_bytes, raw)
+    def move(block: blocks.Block, buffer: NDArray[np.uint8]) -> list[tuple[int, ...]]:
+        site, size = payload.extent(block)
+        raw = buffer[:size]
+        blocks.encode(array, payload, block, raw)
+        partial = checksums.block_sums(raw, site, payload, sums)
+        blocks.write_at(descriptor, payload.offset + site * payload.site_bytes, raw)
         return partial
 
-    partials = blocks.in_threads(move, payload.lattice[3])
+    parts = blocks.blocks_of(payload, 0, payload.lattice[3])
+    partials = blocks.in_threads(move, parts, max(payload.extent(one)[1] for one in parts))
     file.seek(payload.offset + payload.size)
     return checksums.combine(sums, partials)
 

@@ -91,7 +91,8 @@ def _byte_order(path: Path, payload: Payload, meta: dict[str, Any]) -> Payload:
     """Little endian if only so the first link is unitary, else big endian."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        first = blocks.read_at(descriptor, 0, 18 * payload.word)
+        first = np.empty(18 * payload.word, np.uint8)
+        blocks.read_at(descriptor, 0, first)
     finally:
         os.close(descriptor)
     for big in (True, False):
