@@ -71,11 +71,11 @@ def begin(options: dict[str, Any], stop: Stopper) -> None:
                 **provenance.describe(),
             },
         )
-        made = stream.create(folder, definition, kernel, start.links, options["trajectories"],
-                             sample_start.writer(definition))
-        if about["kind"] == "l2hmc":
-            shutil.copyfile(about["bundle"], folder / stream.BUNDLE)
-        _record(made, stop)
+        with stream.create(folder, definition, kernel, start.links, options["trajectories"],
+                           sample_start.writer(definition)) as made:
+            if about["kind"] == "l2hmc":
+                shutil.copyfile(about["bundle"], folder / stream.BUNDLE)
+            _record(made, stop)
 
 
 def go_on(folder: Path, options: dict[str, Any], stop: Stopper) -> None:
@@ -83,14 +83,14 @@ def go_on(folder: Path, options: dict[str, Any], stop: Stopper) -> None:
     definition = checkpoint.load(folder).definition
     _threads(options["threads"] or definition.threads)
     device = _device(options["device"] or definition.device)
-    made = stream.reopen(folder, sample_start.writer, device, options["trajectories"])
     here, there = fast.description(), definition.record.get("compute", "")
     if str(device) != definition.device or here.split(",")[0] != there.split(",")[0]:
         say(f"{folder}: it began on {definition.device} ({there}), it goes on on {device} ({here})"
             ": equally exact, but not bit for bit")
-    if made.count >= made.target:
-        say(f"{folder}: all of {made.target} trajectories are there already (-n asks for more)")
-    _record(made, stop)
+    with stream.reopen(folder, sample_start.writer, device, options["trajectories"]) as made:
+        if made.count >= made.target:
+            say(f"{folder}: all of {made.target} trajectories are there already (-n asks for more)")
+        _record(made, stop)
 
 
 def _record(made: Stream, stop: Stopper) -> None:
@@ -98,7 +98,7 @@ def _record(made: Stream, stop: Stopper) -> None:
     stop.restart()
     with bar("sample", made.target, made.count) as shown:
         why = made.advance(stop.why, lambda row: shown.step(trajectory_text(row)))
-    made.finish()
+    made.save_history()
     result = summary.summarise(made.definition, made.rows, made.target)
     summary.write(made.folder, result)
     console = Console()

@@ -101,6 +101,8 @@ def load(folder: Path, device: torch.device | None = None) -> Checkpoint:
     if found != meta.get("hash"):
         raise StreamError(f"{path}: expected hash {meta.get('hash')}, found {found}: "
                           "it was altered or damaged")
+    # Cloned: a tensor inside a file's memory may lie where complex numbers must not.
+    tensors = {name: one.clone() for name, one in tensors.items()}
     force = tensors.get("force")
     state = State(
         links=torch.view_as_complex(tensors["links"]).to(device),

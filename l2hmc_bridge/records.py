@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 
 from l2hmc_bridge.atomic import replacing
+from l2hmc_bridge.checkpoint import Definition
 from l2hmc_bridge.errors import StreamError
 
 # Column of a row: what history.h5 says of it. Each is one number per chain.
@@ -89,7 +90,7 @@ def encode(row: Row) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
-def history(path: Path, rows: Sequence[Row], attributes: Mapping[str, Any]) -> None:
+def history(path: Path, rows: Sequence[Row], definition: Definition) -> None:
     """Write history.h5: every column as a dataset [chains, trajectories]; attributes of the stream.
 
     The group `reversibility` holds trajectory and defect of each check. Groups that others put
@@ -107,10 +108,27 @@ def history(path: Path, rows: Sequence[Row], attributes: Mapping[str, Any]) -> N
             group = file.create_group("reversibility")
             group["trajectory"] = np.array([row["trajectory"] for row in checked]).T
             group["defect"] = np.array([row["reversibility"] for row in checked], dtype=float)
-        file.attrs.update(attributes)
+        file.attrs.update(attributes(definition))
         _carry_groups(path, file)
     with replacing(path, force=True) as file:
         file.write(buffer.getbuffer())
+
+
+def attributes(definition: Definition) -> dict[str, Any]:
+    """What history.h5 says of its stream: numbers and text."""
+    record = {key: value for key, value in definition.record.items()
+              if isinstance(value, str | int | float)}
+    return {
+        **record,
+        "seed": definition.seed,
+        "beta": definition.action["beta"],
+        "action": definition.action["name"],
+        "kernel": definition.kernel["kind"],
+        "bundle_hash": definition.kernel.get("hash") or "",
+        "factor": definition.factor,
+        "threads": definition.threads,
+        "device": definition.device,
+    }
 
 
 def series(rows: Sequence[Row], name: str) -> list[list[float]]:

@@ -1,9 +1,8 @@
 """A resumable production stream: configurations, log, history, and the state to go on from.
 
-    with lock.locked(folder):
-        stream = create(folder, definition, kernel, links, target, writer)
+    with lock.locked(folder), create(folder, definition, kernel, links, target, writer) as stream:
         stream.advance(stop=lambda: None, report=lambda row: None)
-        stream.finish()
+        stream.save_history()
 
 What happens at trajectory n depends on (seed, chain, number of n) and on the save points every
 `save_every` trajectories alone, never on where a run was stopped: `reopen` and `advance` give the
@@ -12,9 +11,9 @@ bits of a run that never was. The order at a save point: configurations, log, st
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,7 +82,8 @@ def create(
     definition = checkpoint.as_stored(definition)
     log = records.Log(folder / LOG)
     stream = Stream(folder, definition, kernel, kernel.init(links), target, writer, log, [])
-    stream.save_state()
+    with closing_on_error(log):
+        stream.save_state()
     return stream
 
 
@@ -106,8 +106,19 @@ def reopen(
     stream = Stream(folder, point.definition, kernel, point.state, target,
                     writer(point.definition), log, rows)
     if target != point.target:
-        stream.save_state()
+        with closing_on_error(log):
+            stream.save_state()
     return stream
+
+
+@contextmanager
+def closing_on_error(log: records.Log) -> Iterator[None]:
+    """Close the log where what follows its opening fails."""
+    try:
+        yield
+    except BaseException:
+        log.close()
+        raise
 
 
 class Stream:
@@ -211,12 +222,14 @@ class Stream:
 
     def save_history(self) -> None:
         """Rewrite history.h5 from the rows."""
-        records.history(self.folder / HISTORY, self.rows, attributes(self.definition))
+        records.history(self.folder / HISTORY, self.rows, self.definition)
         self._history_time = time.monotonic()
 
-    def finish(self) -> None:
-        """Write history.h5 and close the log."""
-        self.save_history()
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close the log; what was saved is saved, what was not is done again on `reopen`."""
         self.log.close()
 
 
@@ -230,20 +243,3 @@ def reversibility_defect(kernel: Kernel, state: State, generators: list) -> floa
     start = State(end.links, state.action, end.force)
     back = kernel.trajectory(start, -end.momenta, generators)
     return float((back.links - state.links).abs().max())
-
-
-def attributes(definition: Definition) -> dict[str, Any]:
-    """What history.h5 says of its stream: numbers and text."""
-    record = {key: value for key, value in definition.record.items()
-              if isinstance(value, str | int | float)}
-    return {
-        **record,
-        "seed": definition.seed,
-        "beta": definition.action["beta"],
-        "action": definition.action["name"],
-        "kernel": definition.kernel["kind"],
-        "bundle_hash": definition.kernel.get("hash") or "",
-        "factor": definition.factor,
-        "threads": definition.threads,
-        "device": definition.device,
-    }

@@ -236,7 +236,7 @@ def load_checkpoint(config: Config, path: Path) -> Trainer:
     architecture.load_tensors(trainer.kernel, _part(tensors, "weights."))
     trainer.iteration = int(meta["iteration"])
     trainer.history = [Progress(**row) for row in json.loads(meta["history"])]
-    trainer.chains = {int(k): torch.view_as_complex(v)
+    trainer.chains = {int(k): torch.view_as_complex(v.clone())
                       for k, v in _part(tensors, "chains.").items()}
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _part(tensors, "adam.").items():
