@@ -30,7 +30,7 @@ ON_RESUME = ("inputs", "out", "resume", "trajectories", "max_seconds", "threads"
 @click.option("--beta", type=float, help="Coupling, where the file does not state it.")
 @click.option("--integrator", default="force_gradient", show_default=True,
               help="HMC: leapfrog, omf2, omf4 or force_gradient.")
-@click.option("--step-size", type=click.FloatRange(0, min_open=True), default=0.25,
+@click.option("--step-size", type=click.FloatRange(0, 100, min_open=True), default=0.25,
               show_default=True, help="HMC: step size before tuning.")
 @click.option("--steps", type=click.IntRange(1), default=4, show_default=True,
               help="HMC: steps of a trajectory.")
