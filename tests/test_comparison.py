@@ -1,0 +1,132 @@
+"""Stream against stream: wrong ones are caught, right ones pass."""
+
+import numpy as np
+import pytest
+
+from l2hmc_bridge.analysis import analyse
+from l2hmc_bridge.check import all_passed
+from l2hmc_bridge.comparison import compare_streams, plaquette_distance, soundness
+from l2hmc_bridge.series import History, Series
+from l2hmc_bridge.statistics import estimate
+from tests.histories import replaced, synthetic
+
+
+def failed(first, second) -> list[str]:
+    return [check.name for check in compare_streams(first, second).checks if not check.passed]
+
+
+def test_right_streams_pass_fifty_times():
+    for seed in range(50):
+        result = compare_streams(synthetic(2 * seed), synthetic(2 * seed + 1))
+        assert all_passed(result.checks), [c for c in result.checks if not c.passed]
+        assert len(result.checks) >= 10
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_shifted_plaquette_is_caught(seed):
+    first, second = synthetic(2 * seed), synthetic(2 * seed + 1)
+    error = np.hypot(*(estimate(h.series["plaquette"].chains).error for h in (first, second)))
+    moved = replaced(second, "plaquette", lambda chain: chain + 8 * error)
+    assert "mean plaquette" in failed(first, moved)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_duplicated_configurations_are_caught(seed):
+    """A tenth of the rows copies its predecessor though the record says accepted."""
+    first, second = synthetic(2 * seed, name="sound"), synthetic(2 * seed + 1, name="copied")
+
+    def duplicate(chain):
+        rows = np.random.default_rng(seed).choice(np.arange(1, chain.size), chain.size // 10, False)
+        for row in sorted(rows):
+            chain[row] = chain[row - 1]
+        return chain
+
+    names = failed(first, replaced(second, "plaquette", duplicate))
+    assert "accepted but not new, copied" in names and "accepted but not new, sound" not in names
+
+
+def test_copies_of_distant_configurations_are_caught():
+    history = synthetic(3)
+    copied = replaced(history, "plaquette", lambda c: np.concatenate([c[:-5], c[100:105]]))
+    assert any(not check.passed for check in soundness(copied))
+
+
+def test_a_reject_that_moves_is_caught():
+    history = synthetic(4)
+    rng = np.random.default_rng(1)
+    moved = replaced(history, "plaquette", lambda chain: chain + 1e-4 * rng.normal(size=chain.size))
+    assert any("rejected but moved" in check.name and not check.passed
+               for check in soundness(moved))
+
+
+def test_few_printed_digits_prove_no_copy():
+    history = replaced(synthetic(4), "plaquette", lambda chain: np.round(chain, 4))
+    assert soundness(history) == []
+
+
+def test_a_wrong_accept_step_is_caught():
+    """Energies that do not have <exp(-dH)> = 1."""
+    second = replaced(synthetic(1), "delta_h", lambda chain: chain - 0.15)
+    assert any(name.startswith("<exp(-dH") for name in failed(synthetic(0), second))
+
+
+def test_a_charge_that_is_too_narrow_is_caught():
+    second = replaced(synthetic(1, 4000), "topological_charge", lambda chain: 0.3 * chain)
+    names = failed(synthetic(0, 4000), second)
+    assert "mean Q^2" in names and "KS test of topological_charge" in names
+
+
+def test_a_wrong_variance_is_caught():
+    second = replaced(synthetic(1), "plaquette", lambda c: c.mean() + 1.5 * (c - c.mean()))
+    assert "log variance ratio of plaquette" in failed(synthetic(0), second)
+
+
+def test_short_streams_are_not_proved_equal():
+    result = compare_streams(synthetic(0, 10), synthetic(1, 10))
+    assert not all_passed(result.checks) and result.unresolved
+    assert any("not resolvable" in reason for reason in result.unresolved)
+
+
+def test_the_bound_grows_with_the_number_of_rows():
+    """One error rate for the table: the same row alone would have a smaller bound."""
+    first, second = synthetic(0), synthetic(1)
+    only = [History(h.name, {"plaquette": h.series["plaquette"]}) for h in (first, second)]
+    alone, together = (
+        next(c for c in compare_streams(*pair).checks if c.name == "mean plaquette").tolerance
+        for pair in (only, (first, second))
+    )
+    assert alone < together < 2 * alone
+
+
+def test_plaquette_distance_is_the_mean_over_planes():
+    one = History("a", {"plaquette_spatial": Series([np.array([0.5, 0.6])]),
+                        "plaquette_temporal": Series([np.array([0.5, 0.6])])})
+    other = History("b", {"plaquette_spatial": Series([np.array([0.6, 0.6, 0.1])]),
+                          "plaquette_temporal": Series([np.array([0.5, 0.4, 0.1])])})
+    assert plaquette_distance(one, other) == pytest.approx([0.005, 0.02])
+
+
+def test_analysis_of_a_known_stream():
+    result = analyse(synthetic(7, 4000), cut=0)
+    plaquette = result.observables["plaquette"]
+    assert abs(plaquette.value - 0.59) < 4 * plaquette.error
+    accepted = result.observables["accepted"]
+    # Acceptance of dH ~ N(s^2/2, s^2): erfc(s / sqrt 8), hep-lat/0505020.
+    assert accepted.value == pytest.approx(0.8026, abs=4 * accepted.error)
+    assert abs(result.exp_minus_dh.value - 1) < 4 * result.exp_minus_dh.error
+    assert sum(result.topology.histogram.values()) == 8000
+    effective = result.effective["plaquette"]
+    assert effective == pytest.approx(8000 / (2 * plaquette.tau_int))
+    assert result.effective["plaquette_per_force_evaluation"] == pytest.approx(
+        effective / (8000 * 17)
+    )
+
+
+def test_spacing_is_counted_in_tau_and_cut():
+    chain = synthetic(1, 4000, 1).series["plaquette"].chains[0]
+    dense = analyse(History("a", {"plaquette": Series([chain])}), cut=100)
+    sparse = analyse(History("b", {"plaquette": Series([chain[9::10]], 10)}), cut=100)
+    assert sparse.samples["plaquette"] == 390 and dense.samples["plaquette"] == 3900
+    one, other = dense.observables["plaquette"], sparse.observables["plaquette"]
+    # Every tenth of an AR(1) series with tau = 3 is nearly independent: 1/2 sample of 10.
+    assert other.tau_int == pytest.approx(5, rel=0.3) and one.tau_int == pytest.approx(3.6, rel=0.3)
