@@ -97,9 +97,10 @@ def gather(
     out = np.empty((4, last - first, nx, ny, nz, 3, 3), np.complex128)
 
     def move(position: int, _buffer: NDArray) -> None:
-        part = slice_at(first + position).transpose(order)
-        for mu, direction in enumerate(directions):
-            out[mu, position] = part[direction]
+        with np.errstate(all="ignore"):  # a damaged file may hold any numbers
+            part = slice_at(first + position).transpose(order)
+            for mu, direction in enumerate(directions):
+                out[mu, position] = part[direction]
 
     blocks.in_threads(move, list(range(last - first)))
     return torch.from_numpy(out)[None]

@@ -104,10 +104,11 @@ def decode(
     stored = raw.view(number_type(payload)).reshape(block.planes, ny, nx, 4, payload.rows, 3)
     stored = stored.transpose(3, 2, 1, 0, 4, 5)
     part = out[:, block.position, :, :, block.z : block.z + block.planes]
-    for mu, direction in enumerate(FILE_ORDER):
-        part[mu, ..., : payload.rows, :] = stored[direction]
-    if payload.rows == 2:
-        part[..., 2, :] = np.cross(part[..., 0, :], part[..., 1, :]).conj()
+    with np.errstate(all="ignore"):  # a damaged file may hold any numbers; the checks find them
+        for mu, direction in enumerate(FILE_ORDER):
+            part[mu, ..., : payload.rows, :] = stored[direction]
+        if payload.rows == 2:
+            part[..., 2, :] = np.cross(part[..., 0, :], part[..., 1, :]).conj()
 
 
 def encode(

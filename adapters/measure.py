@@ -60,7 +60,9 @@ def _compiled(
 
     in_threads(one, list(range(shape[0])))
     volume = math.prod(shape)
-    planes = (sums.sum((0, 1)) / (3 * volume)).tolist()
-    trace, spoiled = found[:, 0].sum() / (12 * volume), 0 * found[:, 3].sum()
-    worst = np.sqrt(found[:, 1:3].max(0)) + spoiled
-    return planes, float(trace), float(worst[0]), float(worst[1])
+    with np.errstate(all="ignore"):  # a damaged file may hold any numbers
+        planes = (sums.sum((0, 1)) / (3 * volume)).tolist()
+        trace = float(found[:, 0].sum() / (12 * volume))
+        spoiled = float(0 * found[:, 3].sum())  # NaN where any link holds one
+    unitarity, determinant = (math.sqrt(found[:, at].max()) + spoiled for at in (1, 2))
+    return planes, trace, unitarity, determinant
