@@ -22,7 +22,7 @@ REPORTED = ("beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reuni
 @click.option("--format", "name", metavar="NAME", help="Format of OUT (default: by its suffix).")
 @click.option("--from", "source", metavar="NAME", help="Format of IN (default: by its bytes).")
 @click.option("--lattice", metavar="X,Y,Z,T", help="Extents of IN, where it does not state them.")
-@click.option("--index", type=int, help="Which configuration of an HDF5 ensemble.")
+@click.option("--index", type=int, help="Which of the configurations in IN, from 0 on.")
 @click.option("--layout", help="Axes of a plain array: pyquda or lyncs.")
 @click.option("--trust", is_flag=True, help="Let lyncs_io unpickle IN: this can run any code.")
 @click.option("--precision", type=click.Choice(["32", "64"]), help="Bits of a number in OUT.")
@@ -51,12 +51,14 @@ def command(
     from .options import parse_lattice
 
     reading = {"lattice": parse_lattice(lattice) if lattice else None, "layout": layout,
-               "trust": trust or None, "index": index}
+               "trust": trust or None}
     writing = {"precision": int(precision) if precision else None,
                "rows": int(rows) if rows else None, "lfn": lfn, "dialect": dialect,
                "compression": compression}
     given = {key: value for key, value in reading.items() if value is not None}
-    ensemble = open_ensemble(_selected(inputs, index), source, True, **given)
+    ensemble = open_ensemble(list(inputs), source, True, **given)
+    if index is not None:
+        ensemble = _selected(ensemble, index)
     job = Job(ensemble, output, name, writing, reunitarize, force)
     if job.is_ensemble and len(ensemble) > 1:
         job.into_one_file()
@@ -64,13 +66,10 @@ def command(
         job.one_by_one(jobs)
 
 
-def _selected(inputs: tuple[str, ...], index: int | None) -> Any:
-    """With an index the inputs are taken as they stand: one configuration each."""
-    if index is None:
-        return list(inputs)
-    if len(inputs) != 1:
-        raise click.UsageError("--index takes one input file")
-    return inputs[0]
+def _selected(ensemble: "Ensemble", index: int) -> "Ensemble":
+    if not 0 <= index < len(ensemble):
+        raise BridgeError(f"--index: expected 0 to {len(ensemble) - 1}, found {index}")
+    return ensemble[index : index + 1]
 
 
 class Job:
