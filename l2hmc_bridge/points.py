@@ -124,7 +124,7 @@ class CompiledPoint:
 
     def kick(self, k: int, h: Tensor, displacement: Tensor, momenta: Tensor, inverse: bool
              ) -> tuple[Tensor, Tensor]:
-        """Gamma+ or Gamma- with its log|J| [Nb]."""
+        """Gamma+ or Gamma- with its log|J| [Nb]; overwrites `momenta`."""
         force, net, loops = self._pushing(k, displacement), None, []
         if self.kernel.kick_network is not None:
             net = _kick_weights(self.kernel.kick_network, k, self.kernel.action.beta)
@@ -137,8 +137,9 @@ class CompiledPoint:
             force = torch.add(force, smooth, alpha=float(self.kernel.mixing.coefficient))
         if net is None:
             step = float(h) if inverse else -float(h)
-            return torch.add(momenta, force, alpha=step), momenta.new_zeros(len(momenta))
-        return learned.kick(self.lattice, net, h, self._force[1], force, loops, momenta, inverse)
+            return momenta.add_(force, alpha=step), momenta.new_zeros(len(momenta))
+        return learned.kick(self.lattice, net, h, self._force[1], force, loops, momenta, inverse,
+                            out=momenta)
 
     def _pushing(self, k: int, displacement: Tensor) -> Tensor:
         """F, or F(exp(-g F) U) where kick k has a displacement g."""

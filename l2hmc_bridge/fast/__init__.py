@@ -17,6 +17,11 @@ from torch import Tensor
 
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fast import cpu, differentiable, native, reference
+from l2hmc_bridge.fast.native import keep_memory
+
+__all__ = ["BACKENDS", "CHOICES", "action", "backend", "clover", "compiled", "description",
+           "expm_multiply", "flow", "force", "keep_memory", "kinetic", "laplacian", "plaquettes",
+           "rectangle_staples", "staple_trace", "staples", "trajectory", "use", "using"]
 
 BACKENDS = {"torch": reference, "cpu": cpu, "cpu with gradients": differentiable}
 CHOICES = ("auto", "torch")

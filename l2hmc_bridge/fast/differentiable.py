@@ -3,13 +3,16 @@
 Gradients of links are those along the group: G = 2 g U with g_b the derivative along
 exp(s T_b) U, and momenta get theirs within su(3). That is all that a chain of exp(P) U, forces and
 loops can see; components off the group, which torch's own autograd also returns, are left out.
-Each function may be differentiated once.
+Each function may be differentiated once; ActionError asks for the reference where twice is wanted.
 """
+
+import functools
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from l2hmc_bridge.errors import ActionError
 from l2hmc_bridge.fast import blocked, cpu, native, reference
 from l2hmc_bridge.fast.native import Lattice, plain
 from l2hmc_bridge.fast.scratch import SCRATCH
@@ -20,6 +23,19 @@ plaquettes = reference.plaquettes
 staples = reference.staples
 rectangle_staples = reference.rectangle_staples
 flow = reference.flow
+
+
+def _once(backward: Callable) -> Callable:
+    @functools.wraps(backward)
+    def checked(ctx, gradient: Tensor):
+        if torch.is_grad_enabled():  # what create_graph=True means here
+            raise ActionError(
+                "compiled kernels: second derivatives are not there; compute the first ones within "
+                "`with fast.using('torch')`"
+            )
+        return backward(ctx, gradient)
+
+    return checked
 
 
 def _enter(links: Tensor) -> tuple[Lattice, Tensor]:
@@ -44,7 +60,7 @@ class _Action(torch.autograd.Function):
         return blocked.action(ctx.lattice, ctx.blocks, beta, c1)
 
     @staticmethod
-    @once_differentiable
+    @_once
     def backward(ctx, gradient: Tensor):
         force = blocked.force(ctx.lattice, ctx.blocks, *ctx.couplings)
         force.mul_(gradient.view(-1, 1, 1, 1, 1))
@@ -60,7 +76,7 @@ class _Force(torch.autograd.Function):
                                    blocked.force(ctx.lattice, ctx.blocks, beta, c1))
 
     @staticmethod
-    @once_differentiable
+    @_once
     def backward(ctx, gradient: Tensor):
         weights = blocked.algebra_in(ctx.lattice, gradient).mul_(0.5)
         along = blocked.force_pullback(ctx.lattice, ctx.blocks, weights, *ctx.couplings)
@@ -74,7 +90,7 @@ class _Exponential(torch.autograd.Function):
         return cpu.expm_multiply(momenta, links)
 
     @staticmethod
-    @once_differentiable
+    @_once
     def backward(ctx, gradient: Tensor):
         momenta, links = (plain(one) for one in ctx.saved_tensors)
         to_momenta, to_links = torch.empty_like(momenta), torch.empty_like(links)
@@ -90,7 +106,7 @@ class _StapleTrace(torch.autograd.Function):
         return blocked.scalars_out(ctx.lattice, blocked.staple_trace(ctx.lattice, ctx.blocks))
 
     @staticmethod
-    @once_differentiable
+    @_once
     def backward(ctx, gradient: Tensor):
         along = blocked.staple_trace_pullback(
             ctx.lattice, ctx.blocks, blocked.scalars_in(ctx.lattice, gradient)
@@ -108,7 +124,7 @@ class _Laplacian(torch.autograd.Function):
         )
 
     @staticmethod
-    @once_differentiable
+    @_once
     def backward(ctx, gradient: Tensor):
         weights = blocked.algebra_in(ctx.lattice, gradient)
         to_field = blocked.laplacian(ctx.lattice, ctx.blocks, weights, ctx.transverse)
@@ -126,7 +142,7 @@ class _Clover(torch.autograd.Function):
         return ctx.lattice.sums("clover", ctx.blocks, 3, int(traceless), ctx.blocks)
 
     @staticmethod
-    @once_differentiable
+    @_once
     def backward(ctx, gradient: Tensor):
         along = blocked.clover_pullback(ctx.lattice, ctx.blocks, gradient, ctx.traceless)
         return _leave(ctx.lattice, along, ctx.blocks), None

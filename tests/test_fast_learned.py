@@ -1,0 +1,169 @@
+"""Trajectories that stay in the kernels' layout against the same trajectories in torch."""
+
+import pytest
+import torch
+
+from l2hmc_bridge import fast, su3
+from l2hmc_bridge.actions import GaugeAction
+from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.fast import blocked, learned, native
+from l2hmc_bridge.hmc import HMC
+from l2hmc_bridge.integrators import INTEGRATORS, schedule
+from l2hmc_bridge.l2hmc import L2HMC
+from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing, Steps
+from l2hmc_bridge.points import CompiledPoint
+
+pytestmark = pytest.mark.skipif(native.library() is None, reason="no compiled kernels here")
+
+LATTICES = ((2, 4, 6, 4), (6, 2, 4, 2), (4, 2, 2, 8))
+ODD = (3, 4, 5, 2)
+
+
+def fields(extents, generator, chains=2):
+    shape = (chains, 4, *extents)
+    return su3.random_group(shape, generator), su3.random_algebra(shape, generator)
+
+
+def learned_kernel(generator, kick=None, drift=False, mixing=False, **options):
+    """A kernel whose networks do something: every weight is random."""
+    steps = Steps(schedule(options.pop("integrator", "omf2"), 0.15, 2))
+    kernel = L2HMC(
+        GaugeAction(5.7, options.pop("c1", 0.0)),
+        steps,
+        None if kick is None else KickNetwork(len(steps.kicks), hidden=5, loops=kick),
+        DriftNetwork(len(steps.drifts), hidden=3) if drift else None,
+        MomentumMixing() if mixing else None,
+        **options,
+    )
+    with torch.no_grad():
+        for part in (kernel.kick_network, kernel.drift_network, kernel.mixing):
+            for p in part.parameters() if part is not None else ():
+                p.copy_(0.2 * torch.randn(p.shape, generator=generator, dtype=torch.float64))
+    return kernel
+
+
+KERNELS = {
+    "no networks": {},
+    "kick without loops": {"kick": ()},
+    "kick": {"kick": ("laplacian",)},
+    "kick, two loops": {"kick": ("laplacian", "rectangle"), "c1": -1 / 12},
+    "displaced": {"kick": ("laplacian",), "integrator": "force_gradient"},
+    "drift": {"drift": True},
+    "mixing": {"mixing": True},
+    "kick and mixing": {"kick": ("laplacian",), "mixing": True},
+    "everything": {"kick": ("laplacian",), "drift": True, "mixing": True, "c1": -0.331},
+    "direction": {"kick": ("laplacian",), "composition": "direction"},
+}
+
+
+def both(kernel, state, momenta):
+    """The trajectory on the kernels and in torch, from the same random numbers."""
+    ends = []
+    for choice in ("auto", "torch"):
+        with fast.using(choice):
+            seeds = [torch.Generator().manual_seed(s) for s in range(len(momenta))]
+            ends.append(kernel.trajectory(state, momenta, seeds))
+    return ends
+
+
+def assert_same(found, expected):
+    assert found.force_evaluations == expected.force_evaluations
+    for one, other in zip(found[:4], expected[:4], strict=True):
+        scale = 1 + float(other.abs().max())
+        assert float((one - other).abs().max()) < 1e-12 * scale
+
+
+@pytest.mark.parametrize("extents", LATTICES, ids=str)
+@pytest.mark.parametrize("name", KERNELS)
+@torch.no_grad()
+def test_learned_trajectories(name, extents, generator):
+    links, momenta = fields(extents, generator, chains=3)
+    kernel = learned_kernel(generator, **KERNELS[name])
+    state = kernel.init(links)
+    before = links.clone(), momenta.clone()
+    assert isinstance(kernel.start(links, state.force), CompiledPoint)
+    assert_same(*both(kernel, state, momenta))
+    assert torch.equal(links, before[0]) and torch.equal(momenta, before[1])
+
+
+@torch.no_grad()
+def test_learned_trajectories_with_odd_extents(generator):
+    links, momenta = fields(ODD, generator)
+    kernel = learned_kernel(generator, kick=("laplacian",), mixing=True)
+    assert_same(*both(kernel, kernel.init(links), momenta))
+
+
+@pytest.mark.parametrize("name", INTEGRATORS)
+@pytest.mark.parametrize("extents", (LATTICES[0], ODD), ids=str)
+def test_hmc_trajectories(name, extents, generator):
+    links, momenta = fields(extents, generator)
+    kernel = HMC(GaugeAction(5.7, -1 / 12), 0.1, 2, name)
+    state = kernel.init(links)
+    found, expected = both(kernel, state, momenta)
+    assert_same(found, expected)
+    assert float((found.force - kernel.action.force(found.links)).abs().max()) < 1e-13 * 5.7
+
+
+@torch.no_grad()
+def test_the_compiled_map_is_inverted_by_its_own_inverse(generator):
+    links, momenta = fields((4, 2, 4, 2), generator)
+    kernel = learned_kernel(generator, kick=("laplacian",), drift=True, mixing=True)
+    point = kernel.start(links, kernel.action.force(links))
+    there, moved, log_det = kernel.forward(point, point.momenta_in(momenta))
+    back, again, minus = kernel.inverse(there, moved)
+    assert float((back.links - links).abs().max()) < 1e-12
+    assert float((back.momenta_out(again) - momenta).abs().max()) < 1e-12
+    assert float((log_det + minus).abs().max()) < 1e-10 and float(log_det.abs().min()) > 1e-3
+
+
+def test_what_the_kernels_do_not_know_runs_in_torch(generator):
+    links, _ = fields((2, 2, 2, 2), generator)
+
+    class Other(L2HMC):
+        def push(self, *arguments):
+            return super().push(*arguments)
+
+    kernel = learned_kernel(generator, kick=("laplacian",))
+    force = kernel.action.force(links)
+    assert not isinstance(kernel.start(links, force), CompiledPoint)  # it may be trained
+    with torch.no_grad():
+        assert isinstance(kernel.start(links, force), CompiledPoint)
+        other = Other(kernel.action, kernel.steps, kernel.kick_network)
+        assert not isinstance(other.start(links, force), CompiledPoint)
+        with fast.using("torch"):
+            assert not isinstance(kernel.start(links, force), CompiledPoint)
+
+
+@pytest.mark.parametrize("extents", (*LATTICES, ODD, (3, 5, 1, 3)), ids=str)
+def test_layouts_are_inverse_to_each_other(extents, generator):
+    links, momenta = fields(extents, generator)
+    lattice = native.lattice(extents)
+    blocks = blocked.links_in(lattice, links)
+    assert torch.equal(blocked.links_out(lattice, blocks), links)
+    components = blocked.algebra_in(lattice, momenta)
+    assert float((blocked.algebra_out(lattice, components) - momenta).abs().max()) < 1e-15
+    numbers = su3.inner(momenta, momenta)
+    assert torch.equal(blocked.scalars_out(lattice, blocked.scalars_in(lattice, numbers)), numbers)
+    assert torch.allclose(blocked.kinetic(lattice, components), su3.kinetic(momenta), rtol=1e-14)
+
+
+def test_elementary_functions_of_the_networks(generator):
+    """out = tanh(x) and the growth e^{h^2 s}, against torch, over the whole range."""
+    lattice = native.lattice((4, 4, 2, 2))
+    inputs = torch.randn(lattice.field(1, 2), generator=generator, dtype=torch.float64)
+    inputs *= torch.logspace(-12, 2.5, lattice.blocks, dtype=torch.float64)[:, None, None, None]
+    one, zero = torch.ones(1, 1, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    net = learned.network(torch.tensor([[1.0, 0.0]]), zero[:1], torch.cat([one, 0 * one]), zero)
+    momenta = torch.ones(lattice.field(1, 8), dtype=torch.float64)
+    out, total = learned.kick(lattice, net, 1.0, inputs, 0 * momenta, [], momenta)
+    expected = torch.tanh(inputs[:, :, :, :1])
+    assert torch.allclose(out, torch.exp(expected).expand_as(out), rtol=4e-16 * 3, atol=0)
+    assert torch.allclose(total / 8, expected.sum((1, 2, 3, 4)), rtol=1e-13)
+    tiny = learned.kick(lattice, net, 1e-3, inputs, 0 * momenta, [], 0 * momenta + 1e300)[0]
+    assert torch.isfinite(tiny).all()
+
+
+def test_networks_beyond_the_kernels_are_refused():
+    weight = torch.zeros(9, 4)
+    with pytest.raises(ConfigError, match="at most 8"):
+        learned.network(torch.zeros(4, 2), torch.zeros(4), weight, torch.zeros(9))
