@@ -90,8 +90,8 @@ def _clover(along: Tensor, across: Tensor, mu: int, nu: int, m: int, n: int) -> 
     """Sum of the four loops at x, m steps of mu by n of nu, all turning from mu to nu."""
     far, top = shift(across, mu, m), shift(along, nu, n)
     left, right = along @ far, across @ top  # the two ways from x to x + m mu + n nu
-    corner = left @ right.mH
-    second = shift(far @ top.mH @ across.mH @ along, mu, -m)
-    third = shift(right.mH @ left, mu, -m)
-    fourth = shift(across.mH @ along @ far @ top.mH, nu, -n)
-    return corner + second + shift(third, nu, -n) + fourth
+    down, back = far @ top.mH, across.mH @ along  # the upper right and the lower left corner
+    second = shift(down @ back, mu, -m)
+    third = shift(shift(right.mH @ left, mu, -m), nu, -n)
+    fourth = shift(back @ down, nu, -n)
+    return left @ right.mH + second + third + fourth
