@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from l2hmc_bridge import checkpoint, fast, gate, lock, provenance, stream, su3, summary, tuning
+from l2hmc_bridge import checkpoint, gate, lock, provenance, stream, su3, summary, tuning
 from l2hmc_bridge.check import Check
 from l2hmc_bridge.checkpoint import Definition
 from l2hmc_bridge.errors import BundleError, ConfigError, StreamError
@@ -67,8 +67,7 @@ def begin(options: dict[str, Any], stop: Stopper) -> None:
                 "beta": action.beta,
                 "md_length": kernel.length,
                 "checks": [check.as_dict() for check in checks],
-                "command": options["command"],
-                **provenance.describe(),
+                "provenance": {"command": options["command"], **provenance.describe()},
             },
         )
         with stream.create(folder, definition, kernel, start.links, options["trajectories"],
@@ -83,14 +82,22 @@ def go_on(folder: Path, options: dict[str, Any], stop: Stopper) -> None:
     definition = checkpoint.load(folder).definition
     _threads(options["threads"] or definition.threads)
     device = _device(options["device"] or definition.device)
-    here, there = fast.description(), definition.record.get("compute", "")
-    if str(device) != definition.device or here.split(",")[0] != there.split(",")[0]:
-        say(f"{folder}: it began on {definition.device} ({there}), it goes on on {device} ({here})"
-            ": equally exact, but not bit for bit")
+    _compare(folder, definition, device)
     with stream.reopen(folder, sample_start.writer, device, options["trajectories"]) as made:
         if made.count >= made.target:
             say(f"{folder}: all of {made.target} trajectories are there already (-n asks for more)")
         _record(made, stop)
+
+
+def _compare(folder: Path, definition: Definition, device: torch.device) -> None:
+    """Say what keeps a continuation from being bit for bit what it would have been."""
+    began = {**definition.record["provenance"], "device": definition.device}
+    now = {**provenance.describe(), "device": str(device)}
+    for name in ("version", "git_revision", "torch", "compute", "device"):
+        one, other = (str(of.get(name)).split(",")[0] for of in (began, now))
+        if one != other:
+            say(f"{folder}: it began with {name} {one}, it goes on with {other}: as exact as "
+                "before, but perhaps not the same bits")
 
 
 def _record(made: Stream, stop: Stopper) -> None:

@@ -69,7 +69,7 @@ def summary_table(summary: Mapping[str, Any], title: str) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("", no_wrap=True)
     for name in ["all chains" if chains else "", *(f"chain {one['chain']}" for one in chains)]:
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, overflow="fold")
     for name, show in _ROWS.items():
         cells = [show(part) if name in _PER_CHAIN or part is summary else ""
                  for part in (summary, *chains)]

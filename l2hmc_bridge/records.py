@@ -116,8 +116,8 @@ def history(path: Path, rows: Sequence[Row], definition: Definition) -> None:
 
 def attributes(definition: Definition) -> dict[str, Any]:
     """What history.h5 says of its stream: numbers and text."""
-    record = {key: value for key, value in definition.record.items()
-              if isinstance(value, str | int | float)}
+    told = {**definition.record, **definition.record.get("provenance", {})}
+    record = {key: value for key, value in told.items() if isinstance(value, str | int | float)}
     return {
         **record,
         "seed": definition.seed,

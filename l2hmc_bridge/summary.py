@@ -10,7 +10,6 @@ from l2hmc_bridge import statistics
 from l2hmc_bridge.atomic import replacing
 from l2hmc_bridge.checkpoint import Definition
 from l2hmc_bridge.records import Row, series
-from l2hmc_bridge.statistics import Estimate
 
 NAME = "summary.json"
 REVERSIBILITY_BOUND = 1e-11
@@ -41,7 +40,7 @@ def summarise(definition: Definition, rows: Sequence[Row], target: int) -> dict[
             (row["reversibility"] for row in rows if row["reversibility"] is not None),
             default=None,
         ),
-        **{key: value for key, value in definition.record.items() if key != "command"},
+        **{key: value for key, value in definition.record.items() if key != "provenance"},
     }
     result["warnings"] = [*definition.record.get("warnings", []), *warnings(result)]
     if definition.chains > 1:
@@ -98,9 +97,9 @@ def shown(entry: Mapping[str, Any] | None) -> str:
     """An observable as a person reads it: value(error)."""
     if entry is None:
         return "-"
-    numbers = [math.nan if entry[name] is None else entry[name]
-               for name in ("value", "error", "tau_int", "tau_int_error")]
-    return str(Estimate(*numbers, entry.get("note", "")))
+    if entry["error"] is None:
+        return f"{entry['value']:.6g} ({statistics.NOT_RESOLVABLE})"
+    return statistics.with_error(entry["value"], entry["error"])
 
 
 def _finite(value: Any) -> Any:

@@ -118,7 +118,7 @@ def test_summary_of_a_short_stream_says_what_it_cannot_resolve(tmp_path):
     complete(begin(tmp_path / "s", define(), 3))
     found = json.loads((tmp_path / "s" / "summary.json").read_text())
     assert found["plaquette"]["error"] is None and "not resolvable" in found["plaquette"]["note"]
-    assert summary.shown(found["plaquette"]).endswith("too few)")
+    assert summary.shown(found["plaquette"]).endswith("(not resolvable)")
 
 
 def test_summary_warns(tmp_path):
