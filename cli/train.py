@@ -21,8 +21,8 @@ def command(config, out, inputs, resume, force, gated, gate_lattice):
     """
     from pathlib import Path
 
+    from l2hmc_bridge import bundle, training, training_checkpoint, training_config
     from l2hmc_bridge import gate as gate_module
-    from l2hmc_bridge import bundle, training, training_config
     from l2hmc_bridge.cli.options import parse_lattice
     from l2hmc_bridge.cli.tables import check_table, spinner, wide_console
 
@@ -31,7 +31,7 @@ def command(config, out, inputs, resume, force, gated, gate_lattice):
     out = Path(out)
     checkpoint = Path(f"{out}.checkpoint")
     _refuse_overwriting(out, checkpoint, resume, force)
-    trainer = (training.load_checkpoint(settings, checkpoint) if resume
+    trainer = (training_checkpoint.load(settings, checkpoint) if resume
                else training.start(settings))
     if not _run(trainer, checkpoint, _starting_links(settings, inputs)):
         click.echo(f"stopped at iteration {trainer.iteration}; --resume goes on", err=True)
@@ -67,9 +67,15 @@ def _run(trainer, checkpoint, links) -> bool:
     import signal
 
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    from l2hmc_bridge import training
+    from l2hmc_bridge import training, training_checkpoint
 
     asked = []
     old = {s: signal.signal(s, lambda *_: asked.append(True))
@@ -85,7 +91,8 @@ def _run(trainer, checkpoint, links) -> bool:
                         f"rms dH {row.rms_log_ratio:.3f}")
                 bar.update(task, completed=row.iteration + 1, description=text)
 
-            return training.run(trainer, checkpoint, report, lambda: bool(asked), links)
+            return training.run(trainer, checkpoint, training_checkpoint.save, report,
+                                lambda: bool(asked), links)
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)

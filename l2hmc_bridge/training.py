@@ -5,7 +5,6 @@ from its checkpoint exactly as if it had not been. The chains move by the exact 
 they stay in equilibrium whatever the weights are.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -13,13 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import architecture, bundle, fast, losses, markov
+from l2hmc_bridge import architecture, bundle, gauss_newton, losses, markov
 from l2hmc_bridge.actions import cold_start, gauge_action
+from l2hmc_bridge.efficiency import md_time_per_force
 from l2hmc_bridge.errors import ConfigError, StreamError
 from l2hmc_bridge.hmc import HMC, thermalise
 from l2hmc_bridge.l2hmc import L2HMC
@@ -52,6 +50,7 @@ class Trainer:
     chains: dict[int, Tensor] = field(default_factory=dict)  # beta index: links
     iteration: int = 0
     failures: int = 0
+    damping: float = gauss_newton.DAMPING
     history: list[Progress] = field(default_factory=list)
 
     @property
@@ -88,28 +87,33 @@ def start(config: Config) -> Trainer:
 
 
 def iterate(trainer: Trainer, links: dict[int, Tensor] | None = None) -> Progress:
-    """One iteration: propose, differentiate, step the optimiser, accept or reject.
+    """One iteration of the present stage's method.
 
     `links` are configurations to start from, by beta index, in place of a thermalisation.
     Raises StreamError when PATIENCE iterations in a row had no finite gradient.
     """
-    config = trainer.config
     _, stage, before = trainer.stage()
     if trainer.iteration == before:
-        trainer.chains = {}
+        trainer.chains, trainer.damping = {}, gauss_newton.DAMPING
     clock = time.perf_counter()
-    index = trainer.iteration % len(config.betas)
-    if index not in trainer.chains:
-        trainer.chains[index] = (links or {}).get(index)
-        if trainer.chains[index] is None:
-            trainer.chains[index] = thermalised(config, stage, index, trainer.iteration)
+    method = _gauss_newton if stage.method == "gauss_newton" else _backpropagate
+    row = method(trainer, stage, before, links or {})
+    row = replace(row, seconds=time.perf_counter() - clock)
+    trainer.iteration += 1
+    trainer.history.append(row)
+    return row
+
+
+def _backpropagate(trainer: Trainer, stage: Stage, before: int, links) -> Progress:
+    """Propose, differentiate, step the optimiser, accept or reject."""
+    config, index = trainer.config, trainer.iteration % len(trainer.config.betas)
     for group in trainer.optimiser.param_groups:
-        group["lr"] = learning_rate(config, trainer.iteration, trainer.iterations)
+        group["lr"] = learning_rate(config, trainer.iteration - before, stage.iterations)
     beta = config.betas[index] * gamma(config, trainer.iteration)
     kernel = replace(trainer.kernel, action=trainer.kernel.action.at(beta), scale=stage.step_scale)
     generator = markov.trajectory_generator(config.seed, index, trainer.iteration)
     with torch.no_grad():
-        state = kernel.init(trainer.chains[index])
+        state = kernel.init(_chains(trainer, stage, index, before, links))
     trainer.optimiser.zero_grad()
     proposal, info = markov.propose(kernel, state, generator)
     loss = losses.mixture(config.loss)(state, proposal, info)
@@ -119,13 +123,36 @@ def iterate(trainer: Trainer, links: dict[int, Tensor] | None = None) -> Progres
         uniform = markov.draw_uniform(len(state.links), generator)
         new, _ = markov.metropolis(state, proposal, info.log_ratio, uniform)
         trainer.chains[index] = new.links.detach()
-        row = Progress(
+        return Progress(
             trainer.iteration, float(loss.detach()), float(losses.acceptance(info).mean()),
-            float(info.log_ratio.square().mean().sqrt()), norm, beta, time.perf_counter() - clock,
+            float(info.log_ratio.square().mean().sqrt()), norm, beta, 0.0,
         )
-    trainer.iteration += 1
-    trainer.history.append(row)
-    return row
+
+
+def _gauss_newton(trainer: Trainer, stage: Stage, before: int, links) -> Progress:
+    """One Levenberg-Marquardt iteration on a sample that is fixed for the stage, all betas."""
+    config = trainer.config
+    samples = [
+        gauss_newton.draw(_chains(trainer, stage, index, before, links), beta,
+                          markov.trajectory_generator(config.seed, index, before))
+        for index, beta in enumerate(config.betas)
+    ]
+    kernel = replace(trainer.kernel, scale=stage.step_scale)
+    fit = gauss_newton.iterate(kernel, samples, trainer.damping)
+    trainer.damping = fit.damping
+    rms = math.sqrt(fit.loss)
+    return Progress(trainer.iteration, math.log(fit.loss), math.erfc(rms / math.sqrt(8)), rms,
+                    0.0, sum(config.betas) / len(config.betas), 0.0)
+
+
+def _chains(trainer: Trainer, stage: Stage, index: int, before: int, links) -> Tensor:
+    """The chains of one beta, thermalised (or taken from `links`) when a stage begins."""
+    if index not in trainer.chains:
+        given = links.get(index)
+        trainer.chains[index] = (
+            thermalised(trainer.config, stage, index, before) if given is None else given
+        )
+    return trainer.chains[index]
 
 
 def learning_rate(config: Config, iteration: int, iterations: int) -> float:
@@ -157,35 +184,6 @@ def thermalised(config: Config, stage: Stage, index: int, iteration: int,
                                                             2**22 - 1 - iteration * 1024 - n))
 
 
-@torch.no_grad()
-def md_time_per_force(kernel: L2HMC | HMC, links: Tensor, generator: torch.Generator,
-                      target: float = 0.8) -> tuple[float, float, float]:
-    """(MD time per force evaluation, acceptance, scale) with all steps scaled to `target`.
-
-    At equal acceptance and trajectory length tau_int is the same, so tau times cost goes as the
-    inverse of this number. Bisection over the scale with the same momenta each time.
-    """
-    state = kernel.init(links)
-    momenta = markov.draw_momenta(links, generator)
-
-    def acceptance_at(scale: float) -> tuple[float, int]:
-        one = kernel.scaled(scale)
-        end = one.trajectory(state, momenta, torch.Generator().manual_seed(1))
-        delta = one.action(end.links) - state.action + fast.kinetic(end.momenta)
-        ratio = end.log_det - delta + fast.kinetic(momenta)
-        # E min(1, e^r) for Gaussian r with <e^r> = 1 is erfc(sqrt(var / 8)): far less noise.
-        variance = float(ratio.square().mean())
-        good = math.isfinite(variance)
-        return (math.erfc(math.sqrt(variance / 8)) if good else 0.0), end.force_evaluations
-
-    low, high = 0.2, 3.0
-    for _ in range(12):
-        middle = math.sqrt(low * high)
-        value, forces = acceptance_at(middle)
-        low, high = (middle, high) if value > target else (low, middle)
-    return low * kernel.length / forces, acceptance_at(low)[0], low
-
-
 def validate(trainer: Trainer) -> dict[str, Any]:
     """MD time per force at 80 % acceptance, trained against start, on chains not trained on."""
     config = trainer.config
@@ -206,59 +204,21 @@ def validate(trainer: Trainer) -> dict[str, Any]:
             "score": "MD time per force evaluation at 80 % acceptance"}
 
 
-def save_checkpoint(trainer: Trainer, path: Path) -> None:
-    """Everything `load_checkpoint` needs, one safetensors file, renamed into place."""
-    tensors = {f"weights.{k}": v for k, v in architecture.tensors(trainer.kernel).items()}
-    for index, links in trainer.chains.items():
-        tensors[f"chains.{index}"] = torch.view_as_real(links).contiguous()
-    for number, state in trainer.optimiser.state_dict()["state"].items():
-        for name, value in state.items():
-            tensors[f"adam.{number}.{name}"] = value
-    meta = {
-        "config": json.dumps(trainer.config.as_dict(), sort_keys=True),
-        "iteration": str(trainer.iteration),
-        "history": json.dumps([vars(row) for row in trainer.history]),
-    }
-    bundle.write_file(path, tensors, meta)
-
-
-def load_checkpoint(config: Config, path: Path) -> Trainer:
-    """The trainer as it was saved; StreamError unless it belongs to the same configuration."""
-    try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            meta = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (OSError, safetensors.SafetensorError) as error:
-        raise StreamError(f"{path}: expected a training checkpoint, found: {error}") from error
-    if meta.get("config") != json.dumps(config.as_dict(), sort_keys=True):
-        raise StreamError(f"{path}: expected a checkpoint of this configuration, found another")
-    trainer = start(config)
-    architecture.load_tensors(trainer.kernel, _part(tensors, "weights."))
-    trainer.iteration = int(meta["iteration"])
-    trainer.history = [Progress(**row) for row in json.loads(meta["history"])]
-    trainer.chains = {int(k): torch.view_as_complex(v.clone())
-                      for k, v in _part(tensors, "chains.").items()}
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in _part(tensors, "adam.").items():
-        number, key = name.split(".")
-        state.setdefault(int(number), {})[key] = value
-    groups = trainer.optimiser.state_dict()["param_groups"]
-    trainer.optimiser.load_state_dict({"state": state, "param_groups": groups})
-    return trainer
-
-
-def run(trainer: Trainer, checkpoint: Path, report: Callable[[Progress], None],
-        stopping: Callable[[], bool] = lambda: False,
+def run(trainer: Trainer, checkpoint: Path, save: Callable[[Trainer, Path], None],
+        report: Callable[[Progress], None], stopping: Callable[[], bool] = lambda: False,
         links: dict[int, Tensor] | None = None) -> bool:
-    """Iterate to the end, saving checkpoints; False when `stopping` asked to stop before."""
+    """Iterate to the end, saving checkpoints by `save` (training_checkpoint.save).
+
+    False when `stopping` asked to stop before the end.
+    """
     while trainer.iteration < trainer.iterations:
         if stopping():
-            save_checkpoint(trainer, checkpoint)
+            save(trainer, checkpoint)
             return False
         report(iterate(trainer, links))
         if trainer.iteration % trainer.config.checkpoint_every == 0:
-            save_checkpoint(trainer, checkpoint)
-    save_checkpoint(trainer, checkpoint)
+            save(trainer, checkpoint)
+    save(trainer, checkpoint)
     return True
 
 
@@ -303,8 +263,4 @@ def _seed_first_layers(kernel: L2HMC, seed: int) -> None:
                 for parameter in module.first.parameters():
                     bound = module.inputs**-0.5
                     parameter.uniform_(-bound, bound, generator=generator)
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 

@@ -40,6 +40,7 @@ class Stage:
     chains: int = 8
     thermalisation: int = 60  # HMC trajectories of unit length from a cold start
     step_scale: float = 1.0  # all steps times this during the stage
+    method: str = "adam"  # or "gauss_newton": step sizes and mixing on the energy error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,6 +153,7 @@ def _check(config: Config) -> None:
     _require(config.learning_rate > 0 and config.clip > 0, "learning_rate, clip", "> 0",
              (config.learning_rate, config.clip))
     for stage in config.stages:
+        _one_of("stage.method", stage.method, ("adam", "gauss_newton"))
         good = len(stage.lattice) == 4 and all(
             isinstance(n, int) and n >= 2 and n % 2 == 0 for n in stage.lattice)
         _require(good, "stage.lattice", "four even extents X,Y,Z,T >= 2", stage.lattice)

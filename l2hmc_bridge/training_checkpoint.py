@@ -1,0 +1,59 @@
+"""Checkpoints of a training run: one safetensors file that a run goes on from."""
+
+import json
+from pathlib import Path
+
+import safetensors
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import architecture, bundle
+from l2hmc_bridge.errors import StreamError
+from l2hmc_bridge.training import Progress, Trainer, start
+from l2hmc_bridge.training_config import Config
+
+
+def save(trainer: Trainer, path: Path) -> None:
+    """Everything `load_checkpoint` needs, one safetensors file, renamed into place."""
+    tensors = {f"weights.{k}": v for k, v in architecture.tensors(trainer.kernel).items()}
+    for index, links in trainer.chains.items():
+        tensors[f"chains.{index}"] = torch.view_as_real(links).contiguous()
+    for number, state in trainer.optimiser.state_dict()["state"].items():
+        for name, value in state.items():
+            tensors[f"adam.{number}.{name}"] = value
+    meta = {
+        "config": json.dumps(trainer.config.as_dict(), sort_keys=True),
+        "iteration": str(trainer.iteration),
+        "damping": repr(trainer.damping),
+        "history": json.dumps([vars(row) for row in trainer.history]),
+    }
+    bundle.write_file(path, tensors, meta)
+
+
+def load(config: Config, path: Path) -> Trainer:
+    """The trainer as it was saved; StreamError unless it belongs to the same configuration."""
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            meta = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise StreamError(f"{path}: expected a training checkpoint, found: {error}") from error
+    if meta.get("config") != json.dumps(config.as_dict(), sort_keys=True):
+        raise StreamError(f"{path}: expected a checkpoint of this configuration, found another")
+    trainer = start(config)
+    architecture.load_tensors(trainer.kernel, _part(tensors, "weights."))
+    trainer.iteration, trainer.damping = int(meta["iteration"]), float(meta["damping"])
+    trainer.history = [Progress(**row) for row in json.loads(meta["history"])]
+    trainer.chains = {int(k): torch.view_as_complex(v.clone())
+                      for k, v in _part(tensors, "chains.").items()}
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in _part(tensors, "adam.").items():
+        number, key = name.split(".")
+        state.setdefault(int(number), {})[key] = value
+    groups = trainer.optimiser.state_dict()["param_groups"]
+    trainer.optimiser.load_state_dict({"state": state, "param_groups": groups})
+    return trainer
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
