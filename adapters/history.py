@@ -16,7 +16,8 @@ from l2hmc_bridge.series import History, Series
 
 from .records import FLOWED, GROUP, flatten
 
-NOT_SERIES = ("trajectory", "chain", "index", "lattice", "path", "reunitarised")
+NOT_SERIES = ("trajectory", "chain", "index", "lattice", "path", "reunitarised", "t0", "w0",
+              "unitarity_defect", "determinant_defect")
 RECORDED = ("plaquette", "plaquette_spatial", "plaquette_temporal", "topological_charge")
 RECORDED_TOLERANCE = 1e-6  # a stream may write single-precision configurations
 NAMES = {"dH": "delta_h", "deltaH": "delta_h", "dh": "delta_h", "logdet": "log_det",
@@ -84,42 +85,44 @@ def from_records(records: Iterable[Mapping[str, Any]], name: str) -> History:
         arrays = [np.array([np.nan if v is None else v for v in group], float) for group in values]
         if column.startswith("flow_"):
             time, kind = column[5:].split("_", 1)
-            flow.setdefault(kind, {})[float(time)] = np.concatenate(arrays)
+            flow.setdefault(kind, {})[float(time)] = arrays
         elif column not in NOT_SERIES:
             series[NAMES.get(column, column)] = Series(arrays, spacing)
     times = sorted(flow.get("energy_density", {}))
-    tables = {kind: np.stack([flow[kind][t] for t in times], axis=1) for kind in flow}
+    tables = {
+        kind: [np.stack([flow[kind][t][chain] for t in times], axis=1)
+               for chain in range(len(groups))]
+        for kind in flow
+    }
+    _add_flowed_charge(series, tables, spacing)
+    return History(name, series, np.array(times), tables, spacing)
+
+
+def _add_flowed_charge(
+    series: dict[str, Series], flow: dict[str, list[NDArray]], spacing: int
+) -> None:
     if "topological_charge" in flow:
-        last = [table[-1] for table in _per_chain(tables["topological_charge"].T, groups)]
+        last = [table[:, -1] for table in flow["topological_charge"]]
         series["topological_charge_flowed"] = Series(last, spacing)
-    return History(name, series, np.array(times), tables)
-
-
-def _per_chain(table: NDArray, groups: list[list[Any]]) -> list[NDArray]:
-    edges = np.cumsum([len(group) for group in groups])[:-1]
-    return np.split(table, edges, axis=1)
 
 
 def _read_h5(path: Path, name: str) -> History:
     try:
         with h5py.File(path, "r") as file:
-            series = _h5_series(file)
-            times, flow = _h5_flow(file)
+            series, (times, flow) = _h5_series(file), _h5_flow(file)
+            spacing = next(iter(series.values())).spacing if series else 1
             if isinstance(group := file.get(GROUP), h5py.Group):
-                measured = _h5_series(group)
-                own_times, own_flow = _h5_flow(group)
+                measured, (own_times, own_flow) = _h5_series(group), _h5_flow(group)
                 if own_flow:
                     times, flow = own_times, own_flow
-                    charge = group["flow"]["topological_charge"][()]
-                    measured["topological_charge_flowed"] = Series(
-                        list(np.atleast_2d(charge[..., -1])),
-                        next(iter(measured.values())).spacing,
-                    )
-                series = {**measured, **series}  # the history has more rows than the group
+                    spacing = next(iter(measured.values())).spacing
+                # Where both have a series, the history has more rows.
+                series |= {key: one for key, one in measured.items() if key not in series}
+            _add_flowed_charge(series, flow, spacing)
             attributes = {key: _plain(value) for key, value in file.attrs.items()}
     except (OSError, KeyError, ValueError) as error:
         raise FormatError(f"{path}: expected a history in HDF5, found {error}") from error
-    return History(name, series, times, flow, attributes)
+    return History(name, series, times, flow, spacing, attributes)
 
 
 def _h5_series(group: h5py.Group) -> dict[str, Series]:
@@ -141,12 +144,15 @@ def _h5_series(group: h5py.Group) -> dict[str, Series]:
     return series
 
 
-def _h5_flow(group: h5py.Group) -> tuple[NDArray, dict[str, NDArray]]:
+def _h5_flow(group: h5py.Group) -> tuple[NDArray, dict[str, list[NDArray]]]:
+    """Times, and per name a table [n, times] of each chain."""
     flow = group.get("flow")
     if not isinstance(flow, h5py.Group):
         return np.zeros(0), {}
     times = flow["t"][()]
-    return times, {name: flow[name][()].reshape(-1, times.size) for name in FLOWED}
+    tables = {name: flow[name][()] for name in FLOWED}
+    return times, {name: list(table if table.ndim == 3 else table[None])
+                   for name, table in tables.items()}
 
 
 def _spacing(trajectories: Iterable[float]) -> int:

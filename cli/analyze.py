@@ -61,9 +61,12 @@ def rows(result):
         estimates["tunnelling rate"] = result.topology.tunnelling_rate
         estimates["<Q^2>"] = result.topology.charge_squared
         samples |= {"tunnelling rate": count, "<Q^2>": count}
+    for name, one in result.scales.items():
+        estimates[name], samples[name] = one, "flow"
     for name, one in estimates.items():
         tau = with_error(one.tau_int, one.tau_int_error) if one.resolved else ""
-        yield name, with_error(one.value, one.error), tau, samples[name], one.note
+        yield name, with_error(one.value, one.error), tau, samples[name], (
+            "constant" if "constant series" in one.note else one.note)
 
 
 def notes(result):

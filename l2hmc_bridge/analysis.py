@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from l2hmc_bridge import scales
 from l2hmc_bridge.errors import StatisticsError
 from l2hmc_bridge.series import History, Series
 from l2hmc_bridge.statistics import Estimate, estimate, exp_minus_dh, thermalisation_cut
@@ -38,6 +39,7 @@ class Analysis:
     exp_minus_dh: Estimate | None
     not_finite: int  # entries of dH - log|J| that were NaN or infinite
     topology: Topology | None
+    scales: dict[str, Estimate]
     effective: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -53,6 +55,7 @@ class Analysis:
             "exp_minus_dh": _plain(self.exp_minus_dh),
             "not_finite": self.not_finite,
             "effective_samples": self.effective,
+            "scales": {name: one.as_dict() for name, one in self.scales.items()},
         }
         if self.topology is not None:
             result["topology"] = {
@@ -84,7 +87,7 @@ def analyse(history: History, cut: int | None = None) -> Analysis:
     weight, bad = exp_minus_dh(delta_h) if delta_h is not None else (None, 0)
     chains = max(len(series.chains) for series in history.series.values())
     result = Analysis(history.name, cut, history.trajectories, chains, observables, samples,
-                      weight, bad, topology(history, cut))
+                      weight, bad, topology(history, cut), flow_scales(history, cut))
     result.effective.update(_effective(result))
     return result
 
@@ -105,6 +108,8 @@ def automatic_cut(history: History) -> int:
 def safe_estimate(chains: Sequence[NDArray], spacing: int = 1) -> Estimate:
     """`estimate` with tau_int in trajectories; a series with NaN is not resolvable."""
     chains = [chain for chain in chains if chain.size]
+    if not chains:
+        return Estimate(*[float("nan")] * 4, "not resolvable: no samples")
     try:
         result = estimate(chains)
     except StatisticsError as error:
@@ -126,11 +131,29 @@ def topology(history: History, cut: int = 0) -> Topology | None:
     if not chains:
         return None
     sectors = [np.rint(chain).astype(int) for chain in chains]
-    changes = [(np.diff(sector) != 0) / series.spacing for sector in sectors if sector.size > 1]
+    changes = [(np.diff(sector) != 0) / series.spacing for sector in sectors]
     rate = safe_estimate(changes, series.spacing)
     squared = safe_estimate([chain**2 for chain in chains], series.spacing)
     counts = Counter(int(q) for sector in sectors for q in sector)
     return Topology(name, dict(counts), rate, squared)
+
+
+def flow_scales(history: History, cut: int = 0) -> dict[str, Estimate]:
+    """t0 and w0 of the mean <E(t)>, errors by linear propagation of each configuration's E(t)."""
+    if len(history.flow_times) < 4 or "energy_density" not in history.flow:
+        return {}
+    first = -(-cut // history.flow_spacing)
+    tables = [table[first:] for table in history.flow["energy_density"]]
+    tables = [table for table in tables if len(table)]
+    if not tables:
+        return {}
+    found = {}
+    for name, function in (("t0", scales.linear_t0), ("w0", scales.linear_w0)):
+        values = function(history.flow_times, np.concatenate(tables))
+        if np.isfinite(values).all():
+            edges = np.cumsum([len(table) for table in tables])[:-1]
+            found[name] = safe_estimate(np.split(values, edges), history.flow_spacing)
+    return found
 
 
 def _effective(result: Analysis) -> dict[str, float]:

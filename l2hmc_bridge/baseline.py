@@ -13,7 +13,7 @@ from l2hmc_bridge.hmc import HMC
 from l2hmc_bridge.series import History, Series
 from l2hmc_bridge.topology import topological_charge
 
-LENGTH, STEPS, INTEGRATOR = 1.0, 8, "omf2"
+LENGTH, STEPS, INTEGRATOR = 1.0, 4, "force_gradient"
 TUNING = 20  # trajectories, on a copy
 # Trajectory numbers for the randomness of the tuning: none that a recorded trajectory has.
 TUNING_NUMBERS = 2**21
@@ -29,8 +29,8 @@ def hmc_history(
 ) -> History:
     """A history of `trajectories` HMC trajectories of `links`, [chains,4,...].
 
-    Omelyan's second-order scheme (hep-lat/0110438), eight steps of MD time 1 in all, scaled once
-    for 80 % acceptance. `report(number)` is called after each trajectory.
+    Four steps of the Hessian-free force-gradient scheme over MD time 1 (as `sample --kernel hmc`),
+    scaled once for 80 % acceptance. `report(number)` is called after each trajectory.
     """
     kernel = HMC(action, LENGTH / STEPS, STEPS, INTEGRATOR)
     chains = range(links.shape[0])

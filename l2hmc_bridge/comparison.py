@@ -63,9 +63,10 @@ def compare_streams(
     checks = _decide(tests, error_rate)
     for history in histories:
         checks.extend(soundness(history))
-    if not any("plaquette" in test.name for test in tests):
-        checks.append(Check("plaquettes to compare", 0.0, 1.0, 0.0,
-                            "; ".join(unresolved) or "no series in common"))
+    if not any(test.name == "mean plaquette" for test in tests):
+        why = next((one for one in unresolved if one.startswith("mean plaquette:")),
+                   "mean plaquette: not in both streams")
+        checks.insert(0, Check("mean plaquette decided", 0.0, 1.0, 0.0, why))
     return Comparison(checks, unresolved, analyses, plaquette_distance(first, second))
 
 

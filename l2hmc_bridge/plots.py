@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LARGEST_LAG = 200
 MOST_POINTS = 4000  # per line; a longer history is thinned, so that a report stays small
 MOST_CHAINS = 8
+MOST_CURVES = 200
 
 
 def render(figure: "Figure", kind: str = "png") -> bytes:
@@ -117,10 +118,12 @@ def flow_figure(history: History) -> "Figure":
     """t^2 E(t) and Q(t) along the flow, every configuration a line, t^2 E = 0.3 marked."""
     figure, (left, right) = _figure(2)
     times = history.flow_times
-    left.plot(times, (times**2 * history.flow["energy_density"]).T, color="C0", lw=0.5)
+    energies, charges = (np.concatenate(history.flow[name])[:MOST_CURVES]
+                         for name in ("energy_density", "topological_charge"))
+    left.plot(times, (times**2 * energies).T, color="C0", lw=0.5)
     left.axhline(0.3, color="0.5", lw=0.7)
     left.set(xlabel="t", ylabel="t^2 E(t)")
-    right.plot(times, history.flow["topological_charge"].T, color="C1", lw=0.5)
+    right.plot(times, charges.T, color="C1", lw=0.5)
     right.set(xlabel="t", ylabel="Q(t)")
     return figure
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from l2hmc_bridge.statistics import MINIMUM_SAMPLES
+
 
 @dataclass(frozen=True)
 class Series:
@@ -22,12 +24,13 @@ class Series:
 
 @dataclass(frozen=True)
 class History:
-    """All series of a stream; flow[name] is [configurations, times], at `flow_times` [times]."""
+    """All series of a stream; flow[name] holds [n, times] per chain, at `flow_times` [times]."""
 
     name: str
     series: Mapping[str, Series]
     flow_times: NDArray = field(default_factory=lambda: np.zeros(0))
-    flow: Mapping[str, NDArray] = field(default_factory=dict)
+    flow: Mapping[str, list[NDArray]] = field(default_factory=dict)
+    flow_spacing: int = 1
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -37,9 +40,12 @@ class History:
                     for chain in one.chains), default=0)
 
     def charge_name(self) -> str | None:
-        """The best topological charge there is: flowed, five-loop, clover."""
+        """The best topological charge with enough samples: flowed, five-loop, clover."""
         names = ("topological_charge_flowed", "topological_charge_5li", "topological_charge")
-        return next((name for name in names if name in self.series), None)
+        counts = {name: sum(chain.size for chain in self.series[name].chains)
+                  for name in names if name in self.series}
+        enough = [name for name, count in counts.items() if count >= MINIMUM_SAMPLES]
+        return next(iter(enough or counts), None)
 
     def effective_delta_h(self, cut: int = 0) -> list[NDArray] | None:
         """dH - log|J| per chain (dH alone where there is no log_det), None without dH."""

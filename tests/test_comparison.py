@@ -122,6 +122,24 @@ def test_analysis_of_a_known_stream():
     )
 
 
+def test_flow_scales_have_errors():
+    rng, times = np.random.default_rng(2), np.linspace(0, 3, 31)
+    energies = [0.2 * (1 + 0.05 * rng.normal(size=(200, 1))) * times / np.maximum(times, 1e-9) ** 2
+                for _ in range(2)]
+    history = History("flowed", {"plaquette": Series([rng.normal(size=1000)] * 2)}, times,
+                      {"energy_density": energies}, flow_spacing=5)
+    found = analyse(history, cut=100).scales
+    assert abs(found["t0"].value - 1.5) < 4 * found["t0"].error
+    assert found["t0"].error == pytest.approx(1.5 * 0.05 / np.sqrt(360), rel=0.2)
+    assert abs(found["w0"].value - 1.5**0.5) < 4 * found["w0"].error
+
+
+def test_short_streams_say_that_the_plaquette_is_undecided():
+    checks = compare_streams(synthetic(0, 10), synthetic(1, 10)).checks
+    assert checks[0].name == "mean plaquette decided" and not checks[0].passed
+    assert "not resolvable" in checks[0].source
+
+
 def test_spacing_is_counted_in_tau_and_cut():
     chain = synthetic(1, 4000, 1).series["plaquette"].chains[0]
     dense = analyse(History("a", {"plaquette": Series([chain])}), cut=100)
