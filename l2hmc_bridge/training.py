@@ -79,11 +79,14 @@ def start(config: Config) -> Trainer:
     kernel.steps.length.requires_grad_(model.train_length)
     for parameter in (kernel.steps.kicks, kernel.steps.drifts, kernel.steps.displacements):
         parameter.requires_grad_(model.train_steps)
-    parameters = [p for m in architecture.modules(kernel).values() for p in m.parameters()
-                  if p.requires_grad]
-    if not parameters:
+    groups = [{"params": _trainable(parts), "of": name} for name, parts in (
+        ("steps", (kernel.steps, kernel.mixing)),
+        ("networks", (kernel.kick_network, kernel.drift_network)),
+    )]
+    if not any(group["params"] for group in groups):
         raise ConfigError("model: expected something to train, found train_steps = false, no nets")
-    return Trainer(config, kernel, torch.optim.Adam(parameters, lr=config.learning_rate))
+    groups = [group for group in groups if group["params"]]
+    return Trainer(config, kernel, torch.optim.Adam(groups, lr=config.learning_rate))
 
 
 def iterate(trainer: Trainer, links: dict[int, Tensor] | None = None) -> Progress:
@@ -108,7 +111,8 @@ def _backpropagate(trainer: Trainer, stage: Stage, before: int, links) -> Progre
     """Propose, differentiate, step the optimiser, accept or reject."""
     config, index = trainer.config, trainer.iteration % len(trainer.config.betas)
     for group in trainer.optimiser.param_groups:
-        group["lr"] = learning_rate(config, trainer.iteration - before, stage.iterations)
+        rate = learning_rate(config, trainer.iteration - before, stage.iterations)
+        group["lr"] = rate if stage.train in ("all", group["of"]) else 0.0
     beta = config.betas[index] * gamma(config, trainer.iteration)
     kernel = replace(trainer.kernel, action=trainer.kernel.action.at(beta), scale=stage.step_scale)
     generator = markov.trajectory_generator(config.seed, index, trainer.iteration)
@@ -252,6 +256,10 @@ def _optimise(trainer: Trainer, loss: Tensor) -> float:
             "lower learning_rate or step_size, the last checkpoint is kept"
         )
     return norm
+
+
+def _trainable(parts) -> list[torch.nn.Parameter]:
+    return [p for part in parts if part is not None for p in part.parameters() if p.requires_grad]
 
 
 def _seed_first_layers(kernel: L2HMC, seed: int) -> None:

@@ -41,6 +41,7 @@ class Stage:
     thermalisation: int = 60  # HMC trajectories of unit length from a cold start
     step_scale: float = 1.0  # all steps times this during the stage
     method: str = "adam"  # or "gauss_newton": step sizes and mixing on the energy error
+    train: str = "all"  # what adam moves: "all", "steps" (with the mixing) or "networks"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +155,7 @@ def _check(config: Config) -> None:
              (config.learning_rate, config.clip))
     for stage in config.stages:
         _one_of("stage.method", stage.method, ("adam", "gauss_newton"))
+        _one_of("stage.train", stage.train, ("all", "steps", "networks"))
         good = len(stage.lattice) == 4 and all(
             isinstance(n, int) and n >= 2 and n % 2 == 0 for n in stage.lattice)
         _require(good, "stage.lattice", "four even extents X,Y,Z,T >= 2", stage.lattice)
