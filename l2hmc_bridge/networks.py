@@ -9,7 +9,7 @@ last layers start at zero: the untrained step is HMC.
 import torch
 from torch import Tensor, nn
 
-from l2hmc_bridge import fast, loops, su3
+from l2hmc_bridge import fast, su3
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.integrators import Schedule
 
@@ -107,14 +107,13 @@ class DriftNetwork(nn.Module):
     def forward(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, mu: int,
                 beta: float) -> Tensor:
         """P e^{e q} + t for direction mu, [Nb,Nt,Nx,Ny,Nz,3,3]; valid on one parity at a time."""
-        staple = loops.staple_sum(links, mu)
-        trace = torch.view_as_real(staple).square().sum((-1, -2, -3)) / 36
+        trace = fast.staple_square(links, mu) / 36
         momentum = momenta[:, mu]
         square = su3.inner(momentum, momentum) / 8
         inputs = torch.stack([trace, square, torch.full_like(trace, beta - 6)], dim=-1)
         out = torch.tanh(self.first(inputs)) @ self.weight[drift].T + self.bias[drift]
         scale = torch.exp(step**2 * out[..., 0])[..., None, None]
-        transported = loops.transport_laplacian(links, momentum, mu)
+        transported = fast.transport_laplacian(links, momentum, mu)
         return momentum * scale + step**2 * out[..., 1, None, None] * transported
 
 
@@ -131,7 +130,7 @@ class MomentumMixing(nn.Module):
 
     def direction(self, links: Tensor, field: Tensor, mu: int) -> Tensor:
         """M_mu X for an algebra field X of direction mu, [Nb,Nt,Nx,Ny,Nz,3,3]."""
-        return field + self.coefficient * loops.transport_laplacian(links, field, mu)
+        return field + self.coefficient * fast.transport_laplacian(links, field, mu)
 
     def forward(self, links: Tensor, field: Tensor) -> Tensor:
         """M X for all four directions, like links."""

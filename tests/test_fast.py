@@ -41,6 +41,8 @@ FUNCTIONS = {
     "staple trace": lambda m, u, p: m.staple_trace(u),
     "laplacian": lambda m, u, p: m.laplacian(u, p),
     "transverse laplacian": lambda m, u, p: m.laplacian(u, p, transverse=True),
+    "one direction": lambda m, u, p: m.transport_laplacian(u, p[:, 2], 2),
+    "staple square": lambda m, u, p: m.staple_square(u, 1),
     "clover": lambda m, u, p: m.clover(u),
     "clover with trace": lambda m, u, p: m.clover(u, traceless=False),
     "flow": lambda m, u, p: m.flow(u, 0.05, 2),

@@ -47,6 +47,9 @@ CASES = {
                                            * su3.inner(w, w)).flatten(1).sum(1),
     "laplacian": lambda m, u, x, w, s: contract(m.laplacian(u, x), w),
     "transverse laplacian": lambda m, u, x, w, s: contract(m.laplacian(u, x, True), w),
+    "one direction": lambda m, u, x, w, s: contract(m.transport_laplacian(u, x[:, 1], 1), w[:, 1]),
+    "staple square": lambda m, u, x, w, s: (m.staple_square(u, 2) * su3.inner(w, w)[:, 0]
+                                            ).flatten(1).sum(1),
     "clover": lambda m, u, x, w, s: (m.clover(u) * s).sum(1),
     "clover with trace": lambda m, u, x, w, s: (m.clover(u, False) * s).sum(1),
 }

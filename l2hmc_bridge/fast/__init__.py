@@ -21,7 +21,8 @@ from l2hmc_bridge.fast.native import keep_memory
 
 __all__ = ["BACKENDS", "CHOICES", "action", "backend", "clover", "compiled", "description",
            "expm_multiply", "flow", "force", "keep_memory", "kinetic", "laplacian", "plaquettes",
-           "rectangle_staples", "staple_trace", "staples", "trajectory", "use", "using"]
+           "rectangle_staples", "staple_square", "staple_trace", "staples", "trajectory",
+           "transport_laplacian", "use", "using"]
 
 BACKENDS = {"torch": reference, "cpu": cpu, "cpu with gradients": differentiable}
 CHOICES = ("auto", "torch")
@@ -121,6 +122,16 @@ def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
     X_mu; `transverse` leaves nu = mu out.
     """
     return backend(links, field).laplacian(links, field, transverse)
+
+
+def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
+    """The transverse Laplacian of one direction: X_mu [Nb,Nt,Nx,Ny,Nz,3,3], no U_mu enters."""
+    return backend(links, field).transport_laplacian(links, field, mu)
+
+
+def staple_square(links: Tensor, mu: int) -> Tensor:
+    """tr(A_mu A_mu^dagger) of the plaquette staples, 108 on the unit field, [Nb,Nt,Nx,Ny,Nz]."""
+    return backend(links).staple_square(links, mu)
 
 
 def clover(links: Tensor, traceless: bool = True) -> Tensor:

@@ -27,17 +27,21 @@ def links_out(lattice: Lattice, blocks: Tensor) -> Tensor:
     return torch.view_as_complex(out)
 
 
-def algebra_in(lattice: Lattice, field: Tensor, out: Tensor | None = None) -> Tensor:
-    """Traceless anti-Hermitian part of [Nb,4,Nt,Nx,Ny,Nz,3,3] -> blocked components."""
-    out = lattice.empty(field.shape[0], ALGEBRA) if out is None else out
-    lattice.call("algebra_to_blocks", out, plain(field), out)
+def algebra_in(lattice: Lattice, field: Tensor, only: int = -1) -> Tensor:
+    """Traceless anti-Hermitian part of [Nb,4,Nt,Nx,Ny,Nz,3,3] -> blocked components.
+
+    With a direction `only`, of [Nb,Nt,Nx,Ny,Nz,3,3]; the other directions are not set.
+    """
+    out = lattice.empty(field.shape[0], ALGEBRA)
+    lattice.call("algebra_to_blocks", out, only, plain(field), out)
     return out
 
 
-def algebra_out(lattice: Lattice, blocks: Tensor) -> Tensor:
+def algebra_out(lattice: Lattice, blocks: Tensor, only: int = -1) -> Tensor:
     """Inverse of `algebra_in`."""
-    out = blocks.new_empty(*lattice.shape(blocks.shape[0]), 2)
-    lattice.call("algebra_from_blocks", blocks, blocks, out)
+    shape = lattice.shape(blocks.shape[0])
+    out = blocks.new_empty(*(shape if only < 0 else shape[:1] + shape[2:]), 2)
+    lattice.call("algebra_from_blocks", blocks, only, blocks, out)
     return torch.view_as_complex(out)
 
 
@@ -53,6 +57,17 @@ def scalars_out(lattice: Lattice, blocks: Tensor) -> Tensor:
     out = blocks.new_empty(lattice.shape(blocks.shape[0])[:-2])
     lattice.call("from_blocks", blocks, 1, blocks, out)
     return out
+
+
+def direction_out(lattice: Lattice, numbers: Tensor) -> Tensor:
+    """One number per site [Nb, blocks, 8] -> [Nb,Nt,Nx,Ny,Nz]."""
+    return scalars_out(lattice, numbers[:, :, None, None].expand(-1, -1, 4, 1, -1).contiguous()
+                       )[:, 0]
+
+
+def direction_in(lattice: Lattice, numbers: Tensor) -> Tensor:
+    """Inverse of `direction_out`."""
+    return scalars_in(lattice, numbers[:, None].expand(-1, 4, -1, -1, -1, -1))[:, :, 0, 0]
 
 
 def force(lattice: Lattice, links: Tensor, beta: float, c1: float, out: Tensor | None = None
@@ -107,29 +122,52 @@ def force_pullback(lattice: Lattice, links: Tensor, direction: Tensor, beta: flo
     return out
 
 
-def staples(lattice: Lattice, links: Tensor, rectangle: bool = False) -> Tensor:
-    """A_mu (or A^rect_mu): the matrices that close U_mu to loops, width 18."""
+def staples(lattice: Lattice, links: Tensor, rectangle: bool = False, only: int = -1) -> Tensor:
+    """A_mu (or A^rect_mu): the matrices that close U_mu to loops, width 18.
+
+    With a direction `only`, of that one; the others are not set.
+    """
     out = lattice.empty(links.shape[0], LINK)
-    lattice.call("staples", links, int(rectangle), links, out)
+    lattice.call("staples", links, int(rectangle), only, links, out)
     return out
 
 
-def laplacian(lattice: Lattice, links: Tensor, field: Tensor, transverse: bool = False
-              ) -> Tensor:
+def staple_square(lattice: Lattice, links: Tensor, mu: int) -> tuple[Tensor, Tensor]:
+    """(tr(A_mu A_mu^dagger) [Nb, blocks, 8], the staples it came from, others not set)."""
+    paths = staples(lattice, links, only=mu)
+    return paths[:, :, mu].square().sum(2), paths
+
+
+def staple_square_pullback(lattice: Lattice, links: Tensor, paths: Tensor, weights: Tensor,
+                           mu: int) -> Tensor:
+    """The gradient along the group of sum weights staple_square, weights [Nb, blocks, 8]."""
+    fixed = torch.zeros_like(links)
+    matrix = paths[:, :, mu].unflatten(2, (3, 3, 2)).transpose(2, 3)  # the path is A^dagger
+    sign = torch.tensor([1.0, -1.0], dtype=torch.float64)[:, None]
+    fixed[:, :, mu] = (weights[:, :, None, None, None] * matrix * sign).flatten(2, 4)
+    out = lattice.empty(links.shape[0], ALGEBRA)
+    lattice.call("path_pullback", links, links, fixed, out)
+    return out
+
+
+def laplacian(lattice: Lattice, links: Tensor, field: Tensor, transverse: bool = False,
+              only: int = -1) -> Tensor:
     """Covariant Laplacian of an algebra field over four directions, or the three besides its own.
+
+    With a direction `only`, of that one; the others are not set.
 
     Sum over nu of U_nu X(x+nu) U_nu^dagger + U_nu(x-nu)^dagger X(x-nu) U_nu(x-nu) - 2 X.
     """
     out = lattice.empty(links.shape[0], ALGEBRA)
-    lattice.call("laplacian", links, int(transverse), -1, links, field, out)
+    lattice.call("laplacian", links, int(transverse), only, links, field, out)
     return out
 
 
 def laplacian_pullback(lattice: Lattice, links: Tensor, field: Tensor, gradient: Tensor,
-                       transverse: bool = False) -> Tensor:
+                       transverse: bool = False, only: int = -1) -> Tensor:
     """The gradient along the group of sum <gradient, laplacian(field)>."""
     out = lattice.empty(links.shape[0], ALGEBRA)
-    lattice.call("laplacian_pullback", links, int(transverse), -1, links, field, gradient, out)
+    lattice.call("laplacian_pullback", links, int(transverse), only, links, field, gradient, out)
     return out
 
 

@@ -94,6 +94,21 @@ def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
         )
 
 
+def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
+    """The transverse Laplacian of one direction, X_mu [Nb,Nt,Nx,Ny,Nz,3,3]."""
+    with _blocks(links) as (lattice, blocks):
+        components = blocked.algebra_in(lattice, field, mu)
+        moved = blocked.laplacian(lattice, blocks, components, transverse=True, only=mu)
+        return blocked.algebra_out(lattice, moved, mu)
+
+
+def staple_square(links: Tensor, mu: int) -> Tensor:
+    """tr(A_mu A_mu^dagger) of the plaquette staples, [Nb,Nt,Nx,Ny,Nz]."""
+    with _blocks(links) as (lattice, blocks):
+        square, _ = blocked.staple_square(lattice, blocks, mu)
+        return blocked.direction_out(lattice, square)
+
+
 def clover(links: Tensor, traceless: bool = True) -> Tensor:
     """(temporal energy, spatial energy) per site and charge from the clover, [Nb,3]."""
     with _blocks(links) as (lattice, blocks):

@@ -44,9 +44,9 @@ def _enter(links: Tensor) -> tuple[Lattice, Tensor]:
     return lattice, blocked.links_in(lattice, links)
 
 
-def _leave(lattice: Lattice, along: Tensor, blocks: Tensor) -> Tensor:
+def _leave(lattice: Lattice, along: Tensor, blocks: Tensor, scale: float = 2.0) -> Tensor:
     """Torch's gradient 2 g U of links from the one along the group."""
-    moved = blocked.tangent(lattice, along, blocks, 2.0, out=SCRATCH.take(tuple(blocks.shape)))
+    moved = blocked.tangent(lattice, along, blocks, scale, out=SCRATCH.take(tuple(blocks.shape)))
     result = blocked.links_out(lattice, moved)
     SCRATCH.give(moved)
     return result
@@ -128,10 +128,47 @@ class _Laplacian(torch.autograd.Function):
     def backward(ctx, gradient: Tensor):
         weights = blocked.algebra_in(ctx.lattice, gradient)
         to_field = blocked.laplacian(ctx.lattice, ctx.blocks, weights, ctx.transverse)
-        along = blocked.laplacian_pullback(ctx.lattice, ctx.blocks, ctx.field, weights.mul_(0.5),
-                                           ctx.transverse)
-        return (_leave(ctx.lattice, along, ctx.blocks),
+        along = blocked.laplacian_pullback(ctx.lattice, ctx.blocks, ctx.field, weights,
+                                           ctx.transverse)  # of twice the weights
+        return (_leave(ctx.lattice, along, ctx.blocks, 1.0),
                 blocked.algebra_out(ctx.lattice, to_field), None)
+
+
+class _TransportLaplacian(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, links: Tensor, field: Tensor, mu: int) -> Tensor:
+        ctx.lattice, ctx.blocks = _enter(links)
+        ctx.field, ctx.mu = blocked.algebra_in(ctx.lattice, field, mu), mu
+        moved = blocked.laplacian(ctx.lattice, ctx.blocks, ctx.field, True, mu)
+        return blocked.algebra_out(ctx.lattice, moved, mu)
+
+    @staticmethod
+    @_once
+    def backward(ctx, gradient: Tensor):
+        weights = blocked.algebra_in(ctx.lattice, gradient, ctx.mu)
+        to_field = blocked.laplacian(ctx.lattice, ctx.blocks, weights, True, ctx.mu)
+        along = blocked.laplacian_pullback(ctx.lattice, ctx.blocks, ctx.field, weights, True,
+                                           ctx.mu)
+        return (_leave(ctx.lattice, along, ctx.blocks, 1.0),
+                blocked.algebra_out(ctx.lattice, to_field, ctx.mu), None)
+
+
+class _StapleSquare(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, links: Tensor, mu: int) -> Tensor:
+        ctx.lattice, ctx.blocks = _enter(links)
+        square, ctx.paths = blocked.staple_square(ctx.lattice, ctx.blocks, mu)
+        ctx.mu = mu
+        return blocked.direction_out(ctx.lattice, square)
+
+    @staticmethod
+    @_once
+    def backward(ctx, gradient: Tensor):
+        along = blocked.staple_square_pullback(
+            ctx.lattice, ctx.blocks, ctx.paths, blocked.direction_in(ctx.lattice, gradient),
+            ctx.mu,
+        )
+        return _leave(ctx.lattice, along, ctx.blocks), None
 
 
 class _Clover(torch.autograd.Function):
@@ -171,6 +208,16 @@ def staple_trace(links: Tensor) -> Tensor:
 def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
     """Covariant Laplacian of an algebra field, like links."""
     return _Laplacian.apply(links, field, transverse)
+
+
+def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
+    """The transverse Laplacian of one direction, X_mu [Nb,Nt,Nx,Ny,Nz,3,3]."""
+    return _TransportLaplacian.apply(links, field, mu)
+
+
+def staple_square(links: Tensor, mu: int) -> Tensor:
+    """tr(A_mu A_mu^dagger) of the plaquette staples, [Nb,Nt,Nx,Ny,Nz]."""
+    return _StapleSquare.apply(links, mu)
 
 
 def clover(links: Tensor, traceless: bool = True) -> Tensor:

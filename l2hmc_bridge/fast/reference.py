@@ -71,6 +71,16 @@ def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
     return total
 
 
+def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
+    """The transverse Laplacian of one direction, X_mu [Nb,Nt,Nx,Ny,Nz,3,3]."""
+    return loops.transport_laplacian(links, field, mu)
+
+
+def staple_square(links: Tensor, mu: int) -> Tensor:
+    """tr(A_mu A_mu^dagger) of the plaquette staples, 108 on the unit field, [Nb,Nt,Nx,Ny,Nz]."""
+    return torch.view_as_real(loops.staple_sum(links, mu)).square().sum((-1, -2, -3))
+
+
 def clover(links: Tensor, traceless: bool = True) -> Tensor:
     """(temporal energy, spatial energy) per site and charge from the clover G, [Nb,3].
 

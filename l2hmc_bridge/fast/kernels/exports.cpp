@@ -73,7 +73,7 @@ void exponential_pullback(const vec* x, const vec* u, const vec* gradient, vec* 
 }  // namespace
 
 // Changes whenever an argument list does; native.py refuses any other number.
-EXPORT int interface_version() { return 1; }
+EXPORT int interface_version() { return 2; }
 
 EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
 EXPORT long lattice_blocks(const Lattice* lattice) { return lattice->blocks; }
@@ -104,17 +104,17 @@ EXPORT void from_blocks(Call* call, int width, const double* in, double* out) {
                });
 }
 
-EXPORT void algebra_to_blocks(Call* call, const double* in, vec* out) {
+EXPORT void algebra_to_blocks(Call* call, int only, const double* in, vec* out) {
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
-                   algebra_to_blocks(*call->lattice, chain, first, end, in, out);
+                   algebra_to_blocks(*call->lattice, only, chain, first, end, in, out);
                });
 }
 
-EXPORT void algebra_from_blocks(Call* call, const vec* in, double* out) {
+EXPORT void algebra_from_blocks(Call* call, int only, const vec* in, double* out) {
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
-                   algebra_from_blocks(*call->lattice, chain, first, end, in, out);
+                   algebra_from_blocks(*call->lattice, only, chain, first, end, in, out);
                });
 }
 
@@ -156,11 +156,21 @@ EXPORT void trace_pullback(Call* call, const vec* links, const vec* weights, vec
                });
 }
 
-EXPORT void staples(Call* call, int rectangle, const vec* links, vec* out) {
+EXPORT void staples(Call* call, int rectangle, int only, const vec* links, vec* out) {
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
                    const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
-                   staple_blocks(fields, rectangle != 0, first, end, out + call->links(chain));
+                   staple_blocks(fields, rectangle != 0, only, first, end, out + call->links(chain));
+               });
+}
+
+// The gradient along the group of sum 2 Re tr(W^dagger S), W held fixed.
+EXPORT void path_pullback(Call* call, const vec* links, const vec* fixed, vec* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const Fields fields = {*call->lattice, links + call->links(chain),
+                                          fixed + call->links(chain)};
+                   path_pullback_blocks(fields, first, end, out + call->algebra(chain));
                });
 }
 

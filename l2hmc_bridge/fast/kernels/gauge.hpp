@@ -115,10 +115,28 @@ inline void trace_pullback_blocks(const Fields& fields, const vec* weights, long
         }
 }
 
-// out = A_mu, the closing staples (dagger of the paths): plaquette or rectangle ones.
-inline void staple_blocks(const Fields& fields, bool rectangle, long first, long end, vec* out) {
+// The gradient along the group of sum 2 Re tr(W_l^dagger S_l) over links l, S_l the plaquette paths
+// beside U_l and W = fields.tangent held fixed: every link through the paths it is part of.
+inline void path_pullback_blocks(const Fields& fields, long first, long end, vec* out) {
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++) {
+            const long at = block * 4 + mu;
+            Sum<true> sum;
+            Matrix loop;
+            plaquette_paths<true>(fields, block, mu, sum);
+            mul_ad(loop.v, fields.links + at * LINK, sum.change[0].v);
+            project(out + at * ALGEBRA, loop.v);
+            for (int a = 0; a < ALGEBRA; a++) out[at * ALGEBRA + a] *= -1.0;
+        }
+}
+
+// out = A_mu, the closing staples (dagger of the paths): plaquette or rectangle ones; of direction
+// `only` where that is not negative.
+inline void staple_blocks(const Fields& fields, bool rectangle, int only, long first, long end,
+                          vec* out) {
+    for (long block = first; block < end; block++)
+        for (int mu = 0; mu < 4; mu++) {
+            if (only >= 0 && mu != only) continue;
             Sum<false> sum;
             if (rectangle) rectangle_paths<false>(fields, block, mu, sum);
             else plaquette_paths<false>(fields, block, mu, sum);

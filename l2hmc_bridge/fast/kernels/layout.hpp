@@ -33,8 +33,9 @@ INLINE void visit_links(const Lattice& lattice, long chain, long first, long end
         }
 }
 
-// Torch matrices [chains][4][site][18] -> blocked components [chains][blocks][4][8].
-inline void algebra_to_blocks(const Lattice& lattice, long chain, long first, long end,
+// Torch matrices [chains][4][site][18] -> blocked components [chains][blocks][4][8]; with only >= 0
+// the torch field is [chains][1][site][18] and belongs to that direction, the others stay untouched.
+inline void algebra_to_blocks(const Lattice& lattice, int only, long chain, long first, long end,
                               const double* in, vec* out) {
     const long volume = sites(lattice);
     for (long block = first; block < end; block++) {
@@ -42,9 +43,11 @@ inline void algebra_to_blocks(const Lattice& lattice, long chain, long first, lo
         for (int lane = 0; lane < LANES; lane++)
             site[lane] = lattice.site(block, lane & (lattice.active - 1));
         for (int mu = 0; mu < 4; mu++) {
+            if (only >= 0 && mu != only) continue;
+            const long row = only < 0 ? chain * 4 + mu : chain;
             const double* source[LANES];
             for (int lane = 0; lane < LANES; lane++)
-                source[lane] = in + ((chain * 4 + mu) * volume + site[lane]) * LINK;
+                source[lane] = in + (row * volume + site[lane]) * LINK;
             Matrix m;
             gather(m.v, source);
             project(out + ((chain * lattice.blocks + block) * 4 + mu) * ALGEBRA, m.v);
@@ -53,7 +56,7 @@ inline void algebra_to_blocks(const Lattice& lattice, long chain, long first, lo
 }
 
 // The way back, times `scale`.
-inline void algebra_from_blocks(const Lattice& lattice, long chain, long first, long end,
+inline void algebra_from_blocks(const Lattice& lattice, int only, long chain, long first, long end,
                                 const vec* in, double* out) {
     const long volume = sites(lattice);
     for (long block = first; block < end; block++) {
@@ -61,9 +64,11 @@ inline void algebra_from_blocks(const Lattice& lattice, long chain, long first, 
         for (int lane = 0; lane < LANES; lane++)
             site[lane] = lattice.site(block, lane & (lattice.active - 1));
         for (int mu = 0; mu < 4; mu++) {
+            if (only >= 0 && mu != only) continue;
+            const long row = only < 0 ? chain * 4 + mu : chain;
             double* target[LANES];
             for (int lane = 0; lane < LANES; lane++)
-                target[lane] = out + ((chain * 4 + mu) * volume + site[lane]) * LINK;
+                target[lane] = out + (row * volume + site[lane]) * LINK;
             Matrix m;
             assemble(m.v, in + ((chain * lattice.blocks + block) * 4 + mu) * ALGEBRA);
             scatter(target, m.v, lattice.active);
