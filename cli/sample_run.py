@@ -60,7 +60,7 @@ def begin(options: dict[str, Any], stop: Stopper) -> None:
             check_reversibility=options["check_reversibility"],
             device=str(device),
             threads=torch.get_num_threads(),
-            meta=start.meta,
+            meta=[{**meta, "beta": action.beta} for meta in start.meta],
             record={
                 **start.record,
                 "lattice": list(_xyzt(start)),

@@ -190,7 +190,8 @@ def test_beta_and_format_of_the_command_line_win(start, tmp_path, capsys):
     assert hmc(start, tmp_path / "s", "-n", 1, "--beta", 5.9, "--format", "nersc") == 0
     assert "says beta 5.7; --beta 5.9 is used" in capsys.readouterr().err
     assert summary_of(tmp_path / "s")["beta"] == 5.9
-    assert files.detect(tmp_path / "s" / "cfg_13.nersc").name == "nersc"
+    written = tmp_path / "s" / "cfg_13.nersc"
+    assert files.detect(written).name == "nersc" and files.read(written).meta["beta"] == 5.9
 
 
 def test_seed_is_drawn_and_recorded(start, tmp_path):
