@@ -141,7 +141,9 @@ def _gauss_newton(trainer: Trainer, stage: Stage, before: int, links) -> Progres
                           markov.trajectory_generator(config.seed, index, before))
         for index, beta in enumerate(config.betas)
     ]
-    kernel = replace(trainer.kernel, scale=stage.step_scale)
+    whole = trainer.kernel
+    kernel = replace(whole, scale=stage.step_scale, kick_network=_unless_zero(whole.kick_network),
+                     drift_network=_unless_zero(whole.drift_network))
     fit = gauss_newton.iterate(kernel, samples, trainer.damping)
     trainer.damping = fit.damping
     rms = math.sqrt(fit.loss)
@@ -256,6 +258,12 @@ def _optimise(trainer: Trainer, loss: Tensor) -> float:
             "lower learning_rate or step_size, the last checkpoint is kept"
         )
     return norm
+
+
+def _unless_zero(network):
+    """None for a network whose last layer is still zero: the step is the same without it."""
+    untouched = network is None or not (network.weight.any() or network.bias.any())
+    return None if untouched else network
 
 
 def _trainable(parts) -> list[torch.nn.Parameter]:
