@@ -23,7 +23,6 @@ from .arrays import (
     layouts_of,
     scatter,
 )
-from .atomic import temporary_path
 from .checksums import rotated_xor
 from .payload import check_lattice, check_slices, stored_links
 from .verify import check, checksum_check, link_checks, writable
@@ -91,12 +90,10 @@ def write_pyquda(
     path: Path, configuration: Configuration, force: bool, precision: int = 64
 ) -> None:
     """PyQUDA's group, with its checksums."""
-    import h5py
-
     links = stored_links(configuration.links, precision // 8, 3)
     writable(path, links, precision)
     nt, nx, ny, nz = links.shape[2:6]
-    with temporary_path(path, force) as temporary, h5py.File(temporary, "w") as file:
+    with hdf5_safety.created(path, force) as file:
         group = file.create_group(GROUP)
         told = {"Annotation": "l2hmc-bridge", "Lattice": f"{nx} {ny} {nz} {nt}", "Color": "3"}
         group.attrs.update(told)

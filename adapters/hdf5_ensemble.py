@@ -23,7 +23,6 @@ from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.layout import AXES, DIRECTIONS
 
 from . import hdf5_safety, metadata
-from .atomic import temporary_path
 from .payload import check_lattice, check_slices, stored_links
 from .verify import check, link_checks, writable
 
@@ -96,16 +95,13 @@ def create(
 
     compression: None, "gzip" or "lzf" (lossless).
     """
-    import h5py
-
     if compression not in (None, "gzip", "lzf"):
         raise FormatError(f"compression: expected none, gzip or lzf, found {compression!r}")
-    with temporary_path(path, force) as temporary:
-        with h5py.File(temporary, "w") as file:
-            writer = Writer(file, path, precision, compression)
-            yield writer
-            if writer.links is None:
-                raise FormatError(f"{path}: expected at least one configuration, found none")
+    with hdf5_safety.created(path, force) as file:
+        writer = Writer(file, path, precision, compression)
+        yield writer
+        if writer.links is None:
+            raise FormatError(f"{path}: expected at least one configuration, found none")
 
 
 def is_ours(file: "h5py.File") -> bool:

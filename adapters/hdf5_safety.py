@@ -1,16 +1,60 @@
-"""What an HDF5 file from elsewhere must not do: point out of itself, or claim what it lacks."""
+"""HDF5 with care: files from elsewhere may not point out of themselves or claim what they lack,
+and a disk that fills up while one is written is an error, not the end of the process."""
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from l2hmc_bridge.atomic import temporary_path
 from l2hmc_bridge.errors import FormatError
 
 if TYPE_CHECKING:
     import h5py
 
 LARGEST_RATIO = 1100  # more than deflate can compress
+
+
+class _Output(io.FileIO):
+    """A file whose first failure is kept while HDF5 goes on as if all were well.
+
+    The library cannot close a file after a failed write without ending the process.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        done = 0
+        try:
+            while done < len(view) and self.failure is None:
+                done += super().write(view[done:])
+        except OSError as error:
+            self.failure = error
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size or 0
+
+
+@contextmanager
+def created(path: Path, force: bool) -> Iterator["h5py.File"]:
+    """A new HDF5 file that gets its name when it is whole. Raises BridgeError."""
+    import h5py
+
+    with temporary_path(path, force) as temporary, _Output(temporary, "x+b") as output:
+        try:
+            with h5py.File(output, "w") as file:
+                yield file
+        finally:
+            if output.failure is not None:
+                raise output.failure
+        output.flush()
 
 
 @contextmanager

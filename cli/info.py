@@ -39,13 +39,29 @@ def command(
     from .options import parse_lattice
 
     options = {"lattice": parse_lattice(lattice)} if lattice else {}
-    reports = [_report(path, name, header_only, options) for path in files]
+    reports = [report for path in files for report in _reports(path, name, header_only, options)]
     if as_json:
         click.echo(json.dumps([_plain(report) for report in reports], indent=1))
     else:
         for report in reports:
             _show(report, records)
     return int(any(report["status"] == "fail" for report in reports))
+
+
+def _reports(
+    path: Path, name: str | None, header_only: bool, options: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """One report for every configuration that the file holds."""
+    from l2hmc_bridge.adapters import files
+
+    try:
+        held = files.count(path, name)
+    except BridgeError:
+        held = 1  # the report says what is wrong
+    if held == 1:
+        return [_report(path, name, header_only, options)]
+    indices = ({**options, "index": index} for index in range(held))
+    return [_report(path, name, header_only, one) for one in indices]
 
 
 def _report(
@@ -95,7 +111,8 @@ def _show(report: Mapping[str, Any], records: bool) -> None:
         click.echo(f"l2hmc-bridge: {report['error']}", err=True)
         return
     lattice = "x".join(str(extent) for extent in report["lattice"].values())
-    heading = Text(f"{report['path']}: {report['format']} ({report['dialect']}), "
+    place = f"[{report['metadata']['index']}]" if "index" in report["metadata"] else ""
+    heading = Text(f"{report['path']}{place}: {report['format']} ({report['dialect']}), "
                    f"{lattice} (x,y,z,t), {report['precision']} bits: ")
     console.print(heading.append(report["status"], STYLE[report["status"]]))
     checks = Table("check", "value", "expected", "tolerance", "status")

@@ -1,5 +1,7 @@
 """The verb convert: one file, many, an ensemble and back; what is lost; what is refused."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -162,3 +164,26 @@ def test_wrong_targets(stream, capsys):
 def test_unknown_option_of_a_format(tmp_path, capsys):
     assert main(["convert", str(MILC), str(tmp_path / "a.milc"), "--rows", "2"]) == 1
     assert "format milc: expected options of none, found rows" in capsys.readouterr().err
+
+
+LIMITED = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+from l2hmc_bridge.cli import main
+import l2hmc_bridge.adapters.files
+resource.setrlimit(resource.RLIMIT_FSIZE, (300000, 300000))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("suffix", ["ildg", "nersc", "milc", "openqcd", "npy", "h5"])
+def test_a_write_that_the_system_refuses_leaves_the_old_file(tmp_path, suffix):
+    out = tmp_path / f"a.{suffix}"
+    out.write_bytes(b"precious")
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, "convert", str(MILC), str(out), "--force"],
+        cwd=ROOT, text=True, capture_output=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and f"{out}: could not be written" in done.stderr
+    assert out.read_bytes() == b"precious" and list(tmp_path.iterdir()) == [out]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from l2hmc_bridge.adapters import files
+from l2hmc_bridge.adapters import files, hdf5_ensemble
 from l2hmc_bridge.cli import main
 from tests.adapters import samples
 
@@ -115,6 +115,20 @@ def test_one_bad_file_does_not_hide_the_others(written, tmp_path, capsys):
     assert main(["info", str(tmp_path / "none"), str(written)]) == 1
     told = capsys.readouterr()
     assert str(written) in told.out and str(tmp_path / "none") in told.err
+
+
+def test_every_configuration_of_an_ensemble(tmp_path, capsys):
+    path = tmp_path / "e.h5"
+    with hdf5_ensemble.create(path) as writer:
+        for number in range(3):
+            meta = dict(samples.META, trajectory=number)
+            writer.append(samples.configuration(number)._replace(meta=meta))
+    assert main(["info", "--json", str(path)]) == 0
+    reports = json.loads(capsys.readouterr().out)
+    assert [one["metadata"]["trajectory"] for one in reports] == [0, 1, 2]
+    assert [one["metadata"]["index"] for one in reports] == [0, 1, 2]
+    assert main(["info", str(path)]) == 0
+    assert f"{path}[2]: hdf5 (l2hmc-bridge)" in capsys.readouterr().out
 
 
 def test_wrong_usage(capsys, written):
