@@ -8,10 +8,10 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from l2hmc_bridge.atomic import replacing
 from l2hmc_bridge.configuration import Configuration
 
 from . import ildg_header, ildg_records, lime, metadata
-from .atomic import replacing
 from .checksums import posix_cksum
 from .format import Format
 from .lime_fields import Lime, open_lime

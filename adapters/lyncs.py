@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from l2hmc_bridge.atomic import temporary_path
 from l2hmc_bridge.configuration import Configuration
 from l2hmc_bridge.errors import BridgeError, FormatError
 
 from . import lime, metadata
 from .arrays import LAYOUTS, array_links, lattice_of, layouts_of, scatter
-from .atomic import temporary_path
 from .format import Format
 from .payload import check_lattice, stored_links
 from .verify import check, link_checks, writable

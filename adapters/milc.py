@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from l2hmc_bridge.atomic import replacing
 from l2hmc_bridge.configuration import Configuration
 from l2hmc_bridge.errors import FormatError
 
 from . import metadata
-from .atomic import replacing
 from .format import Format
 from .payload import Payload, check_lattice, read_payload, stored_links, write_payload
 from .verify import check, checksum_check, link_checks, writable

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from l2hmc_bridge.atomic import replacing
 from l2hmc_bridge.configuration import Configuration
 from l2hmc_bridge.errors import FormatError
 
 from . import metadata
-from .atomic import replacing
 from .format import Format
 from .nersc_header import BEGIN, UNKNOWN, Header, header_bytes, layout_of, read_header
 from .payload import Payload, read_payload, stored_links, sum_payload, write_payload

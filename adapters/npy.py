@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy_format
 
+from l2hmc_bridge.atomic import replacing
 from l2hmc_bridge.configuration import Configuration
 from l2hmc_bridge.errors import FormatError
 
 from . import metadata
 from .arrays import LAYOUTS, array_links, lattice_of, layouts_of, scatter
-from .atomic import replacing
 from .format import Format
 from .payload import check_lattice, stored_links
 from .verify import check, link_checks, writable

@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from l2hmc_bridge.atomic import replacing
 from l2hmc_bridge.configuration import Configuration
 from l2hmc_bridge.errors import FormatError
 
 from . import blocks, metadata
-from .atomic import replacing
 from .format import Format
 from .measure import measure
 from .payload import check_lattice, check_slices, links_array

@@ -11,9 +11,8 @@ import h5py
 import numpy as np
 
 from l2hmc_bridge import __version__
+from l2hmc_bridge.atomic import replacing
 from l2hmc_bridge.errors import FormatError
-
-from .atomic import replacing
 
 FLOWED = ("plaquette", "energy_density", "topological_charge")
 GROUP = "measurements"  # in history.h5; what a resumed stream rebuilds does not touch it

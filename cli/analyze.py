@@ -113,7 +113,7 @@ def _page(histories, results, kind):
 
 
 def _write_pictures(folder, histories, results, kind, force):
-    from l2hmc_bridge.adapters.atomic import replacing
+    from l2hmc_bridge.atomic import replacing
     from l2hmc_bridge.plots import render, stream_figures
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ def settle(
 
 def refuse_early(outputs: Sequence[str | Path | None], force: bool) -> None:
     """No hour of work for a file that may not be written. Raises BridgeError."""
-    from l2hmc_bridge.adapters.atomic import refuse_existing
+    from l2hmc_bridge.atomic import refuse_existing
 
     for path in outputs:
         if path is not None and path != STANDARD_OUTPUT:
