@@ -59,6 +59,15 @@ def test_a_reject_that_moves_is_caught():
                for check in soundness(moved))
 
 
+def test_copies_are_caught_in_every_tenth_trajectory_too():
+    history = synthetic(3, 500)
+    sparse = {n: Series([c[::10] for c in one.chains], 10) for n, one in history.series.items()}
+    thinned = History("sparse", sparse)
+    assert [check.passed for check in soundness(thinned)] == [True]
+    copied = replaced(thinned, "plaquette", lambda c: np.concatenate([c[:40], c[:10]]))
+    assert [check.passed for check in soundness(copied)] == [False]
+
+
 def test_few_printed_digits_prove_no_copy():
     history = replaced(synthetic(4), "plaquette", lambda chain: np.round(chain, 4))
     assert soundness(history) == []

@@ -15,7 +15,8 @@ from tests.conftest import reference_file
 from tests.continuum import plane_wave
 from tests.fields import gauge_transform, rough_links
 
-GPT_FILES = ["milc_l4x6x8x10_b6.0.ildg", "lat.sample.l4448", "lat.sample.inst", "weak_field.lime"]
+GPT_FILES = ["milc_l4x6x8x10_b6.0.ildg", "lat.sample.l4448", "lat.sample.inst", "weak_field.lime",
+             "lat.sample.l4444.ildg", "lat.sample.l8888", "glu_lat.400.nersc"]
 
 
 def manifest() -> dict:

@@ -6,7 +6,10 @@ import h5py
 import pytest
 
 from l2hmc_bridge import observables as obs
+from l2hmc_bridge import su3
+from l2hmc_bridge.actions import GaugeAction
 from l2hmc_bridge.adapters import files
+from l2hmc_bridge.baseline import hmc_history
 from l2hmc_bridge.cli import main
 from l2hmc_bridge.configuration import Configuration
 from tests.adapters.test_logs import MILC
@@ -192,6 +195,22 @@ def test_history_against_its_configurations(configurations, capsys):
         file["plaquette"][0, 2] += 1e-3
     status, content, _ = run(capsys, folder)
     assert status == 1 and failed(content)[0]["name"] == "cfg_3.ildg: plaquette"
+
+
+def test_hmc_baseline_runs_here(configurations, tmp_path, capsys):
+    """The stream is an HMC stream of its own, on the baseline's action: the table passes."""
+    path = list(configurations)[-1]
+    links = su3.project_group(configurations[path])
+    history = hmc_history(links, GaugeAction(1.5), 400, seed=9)
+    write_h5(path.parent / "history.h5", history)
+    with h5py.File(path.parent / "history.h5", "a") as file:
+        file.attrs["beta"], file.attrs["action"] = 1.5, "wilson"
+    status, content, _ = run(capsys, path.parent, "--against", "hmc", "-n", "400", "--cut", "20")
+    assert status == 0, failed(content)
+    assert "HMC" in content["streams"][1]["path"]
+    assert content["streams"][1]["trajectories"] == 400
+    names = [check["name"] for check in content["checks"]]
+    assert "mean plaquette" in names and "KS test of topological_charge" in names
 
 
 def test_hmc_baseline_needs_a_coupling(configurations, capsys):
