@@ -1,1 +1,25 @@
 """The bundles that ship; `default()` names the one that `sample` takes when none is given."""
+
+from pathlib import Path
+
+from l2hmc_bridge.errors import BundleError
+
+DEFAULT = "wilson"
+
+
+def names() -> list[str]:
+    """Names of the shipped bundles."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.safetensors"))
+
+
+def path(name: str) -> Path:
+    """Where the shipped bundle `name` lies; BundleError names the choices."""
+    found = Path(__file__).parent / f"{name}.safetensors"
+    if not found.exists():
+        raise BundleError(f"{name}: expected one of the shipped bundles {names()}, found none")
+    return found
+
+
+def default() -> Path:
+    """The bundle for the Wilson action, SU(3), beta 5.6-6.2."""
+    return path(DEFAULT)
