@@ -1,7 +1,6 @@
 """The phases of `sample`: begin (thermalise, tune, quick gate), record, go on, sum up."""
 
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from rich.console import Console
 
 from l2hmc_bridge import checkpoint, gate, lock, provenance, stream, su3, summary, tuning
+from l2hmc_bridge.atomic import replacing
 from l2hmc_bridge.check import Check
 from l2hmc_bridge.checkpoint import Definition
 from l2hmc_bridge.errors import BundleError, ConfigError, StreamError
@@ -73,7 +73,8 @@ def begin(options: dict[str, Any], stop: Stopper) -> None:
         with stream.create(folder, definition, kernel, start.links, options["trajectories"],
                            sample_start.writer(definition)) as made:
             if about["kind"] == "l2hmc":
-                shutil.copyfile(about["bundle"], folder / stream.BUNDLE)
+                with replacing(folder / stream.BUNDLE, force=True) as file:
+                    file.write(Path(about["bundle"]).read_bytes())
             _record(made, stop)
 
 

@@ -137,12 +137,13 @@ def series(rows: Sequence[Row], name: str) -> list[list[float]]:
 
 
 def _carry_groups(path: Path, target: h5py.File) -> None:
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return
-    with h5py.File(path, "r") as old:
-        for name in old:
-            if isinstance(old[name], h5py.Group) and name not in target and name != "reversibility":
-                old.copy(name, target)
+    try:
+        with h5py.File(path, "r") as old:
+            for name in set(old) - set(target) - {"reversibility"}:
+                if isinstance(old[name], h5py.Group):
+                    old.copy(name, target)
+    except (OSError, RuntimeError, KeyError):
+        return  # none yet, or damaged: our own columns come from the log
 
 
 def _typed(name: str, data: np.ndarray) -> np.ndarray:

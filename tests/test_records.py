@@ -144,3 +144,12 @@ def test_nan_in_a_stream_is_kept_and_survives_a_restart(tmp_path):
         assert not bool(file["accepted"][()].any())
         assert np.isnan(file["delta_h"][()]).all() and file["delta_h"].shape == (1, 3)
         assert np.isfinite(file["plaquette"][()]).all()
+
+
+def test_a_damaged_history_is_made_anew(tmp_path):
+    complete(begin(tmp_path / "s", define(), 3))
+    path = tmp_path / "s" / "history.h5"
+    path.write_bytes(path.read_bytes()[:600])
+    resume(tmp_path / "s", more=1)
+    with h5py.File(path) as file:
+        assert file["plaquette"].shape == (1, 4)
