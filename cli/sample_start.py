@@ -127,16 +127,21 @@ def check_fits(start: Start, kernel: Kernel) -> None:
 def output_format(start: Start, asked: str | None) -> tuple[str, str]:
     """(name, suffix) of what is written: asked for, the input's, or ILDG where neither can be."""
     if asked is not None:
+        if not _writable(files.by_name(asked)):
+            names = ", ".join(name for name, form in files.FORMATS.items() if _writable(form))
+            raise FormatError(f"--format: expected one of {names}, found {asked}, which no "
+                              "configuration can be written in here")
         form = files.by_name(asked)
-        if form.write is None:
-            raise FormatError(f"--format {asked}: expected a format that can be written, found a "
-                              "read-only one")
-        return form.name, form.suffixes[0]
-    form = files.FORMATS.get(start.format or FALLBACK)
-    if form is None or form.write is None:
-        say(f"{start.name}: format {start.format} is read-only: {FALLBACK} is written (--format)")
+    else:
+        form = files.FORMATS.get(start.format or FALLBACK)
+    if form is None or not _writable(form):
+        say(f"{start.name}: format {start.format} is not written here: {FALLBACK} is (--format)")
         form = files.by_name(FALLBACK)
     return form.name, form.suffixes[0]
+
+
+def _writable(form: files.Format) -> bool:
+    return form.write is not None and bool(form.suffixes)
 
 
 def writer(definition: stream.Definition) -> stream.Writer:

@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from l2hmc_bridge.actions import gauge_action
+from l2hmc_bridge.actions import cold_start, gauge_action
+from l2hmc_bridge.cli import sample_start
 from tests.cli.test_sample import contents, differences, hmc, make_bundle, sample, write_start
 
 
@@ -180,7 +181,8 @@ def test_resume_of_what_is_no_stream(tmp_path, capsys):
 def test_values_that_no_table_has(tmp_path, capsys):
     start = write_start(tmp_path / "start.ildg")
     for words, found in ((("--integrator", "euler"), "omf4"), (("--action", "other"), "wilson"),
-                         (("--format", "jpeg"), "nersc"), (("--device", "cuda:99"), "--device"),
+                         (("--format", "jpeg"), "nersc"),
+                         (("--format", "raw"), "nersc"), (("--device", "cuda:99"), "--device"),
                          (("--beta", -1), "beta")):
         refused(capsys, tmp_path, hmc(start, tmp_path / "out", "-n", 1, *words), found)
 
@@ -206,3 +208,12 @@ def test_wrong_usage(words, capsys, tmp_path, monkeypatch):
     out, err = capsys.readouterr()
     assert out == "" and "Error:" in err and "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["raw", "lyncs", None])
+def test_an_input_format_that_is_not_written_becomes_ildg(name, capsys):
+    start = sample_start.Start(cold_start((2, 2, 2, 2)), [0], [{}], "x.bin", format=name)
+    assert sample_start.output_format(start, None) == ("ildg", "ildg")
+    assert ("x.bin: format" in capsys.readouterr().err) == (name is not None)
+    start.format = "nersc"
+    assert sample_start.output_format(start, None) == ("nersc", "nersc")
