@@ -13,6 +13,7 @@ from torch import Tensor
 from l2hmc_bridge import fast
 from l2hmc_bridge.actions import Action, GaugeAction
 from l2hmc_bridge.fast import blocked, learned, native
+from l2hmc_bridge.fast.scratch import SCRATCH
 from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing
 
 PARTS = (("kick_network", KickNetwork), ("drift_network", DriftNetwork),
@@ -108,16 +109,22 @@ class CompiledPoint:
 
     @cached_property
     def _force(self) -> tuple[Tensor, Tensor]:
-        action = self.kernel.action
-        return blocked.force_and_invariants(self.lattice, self.blocks, action.beta, action.c1)
+        """The force, and what the kick network sees (not set without one)."""
+        action, chains = self.kernel.action, len(self.blocks)
+        out = SCRATCH.take(self.lattice.field(chains, native.ALGEBRA))
+        seen = SCRATCH.take(self.lattice.field(chains, 2))
+        if self.kernel.kick_network is None:
+            return blocked.force(self.lattice, self.blocks, action.beta, action.c1, out=out), seen
+        return blocked.force_and_invariants(self.lattice, self.blocks, action.beta, action.c1,
+                                            out=out, invariants=seen)
 
     @cached_property
-    def _loops(self) -> list[Tensor]:
-        return [self._loop(name) for name in self.kernel.kick_network.loops]
+    def _loops(self) -> tuple[Tensor | None, ...]:
+        """V_l of the kick network; the Laplacian of the force is made where it is used."""
+        return tuple(None if name == "laplacian" else self._rectangle()
+                     for name in self.kernel.kick_network.loops)
 
-    def _loop(self, name: str) -> Tensor:
-        if name == "laplacian":
-            return blocked.laplacian(self.lattice, self.blocks, self._force[0])
+    def _rectangle(self) -> Tensor:
         # TA(U A^rect): the force at beta = 6 is TA(U [(1 - 8 c1) A + c1 A^rect]).
         both = blocked.force(self.lattice, self.blocks, 6.0, 1.0)
         return both.add_(blocked.force(self.lattice, self.blocks, 6.0, 0.0), alpha=7.0)
@@ -125,21 +132,28 @@ class CompiledPoint:
     def kick(self, k: int, h: Tensor, displacement: Tensor, momenta: Tensor, inverse: bool
              ) -> tuple[Tensor, Tensor]:
         """Gamma+ or Gamma- with its log|J| [Nb]; overwrites `momenta`."""
-        force, net, loops = self._pushing(k, displacement), None, []
-        if self.kernel.kick_network is not None:
-            net = _kick_weights(self.kernel.kick_network, k, self.kernel.action.beta)
-            loops = self._loops
-        if self.kernel.mixing is not None:
+        network, mixing, action = self.kernel.kick_network, self.kernel.mixing, self.kernel.action
+        net = None if network is None else _kick_weights(network, k, action.beta)
+        if self._passing(k):
+            push = learned.Push(self.blocks, net, beta=action.beta, c1=action.c1)
+        else:
+            force, seen = self._force
+            loops = () if net is None else self._loops
+            push = learned.Push(self.blocks, net, self._pushing(k, displacement), seen, force,
+                                loops)
+        if mixing is not None:
             if net is not None:
-                force, _ = learned.kick(self.lattice, net, h, self._force[1], force, loops, None)
-                net, loops = _scale_only(net), []
-            smooth = blocked.laplacian(self.lattice, self.blocks, force, transverse=True)
-            force = torch.add(force, smooth, alpha=float(self.kernel.mixing.coefficient))
-        if net is None:
-            step = float(h) if inverse else -float(h)
-            return momenta.add_(force, alpha=step), momenta.new_zeros(len(momenta))
-        return learned.kick(self.lattice, net, h, self._force[1], force, loops, momenta, inverse,
-                            out=momenta)
+                whole, _ = learned.kick(self.lattice, push, h, None)
+                push = push._replace(net=_scale_only(net), force=whole, loops=())
+            push = push._replace(mixing=float(mixing.coefficient))
+        return learned.kick(self.lattice, push, h, momenta, inverse, out=momenta)
+
+    def _passing(self, k: int) -> bool:
+        """Whether nothing but this kick, between two drifts, needs the force of this point."""
+        kernel = self.kernel
+        local = kernel.mixing is None and not (kernel.kick_network and kernel.kick_network.loops)
+        return (local and not kernel.steps.displaced[k] and "_force" not in self.__dict__
+                and 0 < k < len(kernel.steps.kicks) - 1)
 
     def _pushing(self, k: int, displacement: Tensor) -> Tensor:
         """F, or F(exp(-g F) U) where kick k has a displacement g."""
@@ -162,6 +176,7 @@ class CompiledPoint:
             share = float(mixing.coefficient) if mixing is not None else 0.0
             for mu, odd in subsets:
                 learned.drift(self.lattice, net, mu, odd, e, sign, share, momenta, self.blocks)
+        SCRATCH.give(*self.__dict__.pop("_force", ()))
         return CompiledPoint(self.kernel, self.lattice, self.blocks, self.evaluations + 1)
 
 

@@ -87,11 +87,12 @@ def kick(lattice: Lattice, momenta: Tensor, links: Tensor, beta: float, c1: floa
     return out
 
 
-def force_and_invariants(lattice: Lattice, links: Tensor, beta: float, c1: float
+def force_and_invariants(lattice: Lattice, links: Tensor, beta: float, c1: float,
+                         out: Tensor | None = None, invariants: Tensor | None = None
                          ) -> tuple[Tensor, Tensor]:
     """(F, width 2: Re tr(U_mu A_mu) with the plaquette staples A and <F, F> of each link)."""
-    out = lattice.empty(links.shape[0], ALGEBRA)
-    invariants = lattice.empty(links.shape[0], 2)
+    out = lattice.empty(links.shape[0], ALGEBRA) if out is None else out
+    invariants = lattice.empty(links.shape[0], 2) if invariants is None else invariants
     lattice.call("force", links, float(beta), float(c1), links, 0.0, None, 1.0, out, invariants)
     return out, invariants
 

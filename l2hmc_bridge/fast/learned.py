@@ -32,9 +32,10 @@ class _Network(ctypes.Structure):
 
 
 class _Kick(ctypes.Structure):
-    _fields_ = [("net", _Network), ("h", _DOUBLE), ("inverse", _INT), ("invariants", _POINTER),
-                ("force", _POINTER), ("loops", _POINTER * MOST_OUTPUTS), ("momenta", _POINTER),
-                ("out", _POINTER)]
+    _fields_ = [("net", _Network), ("h", _DOUBLE), ("inverse", _INT), ("beta", _DOUBLE),
+                ("c1", _DOUBLE), ("mixing", _DOUBLE), ("links", _POINTER), ("force", _POINTER),
+                ("invariants", _POINTER), ("base", _POINTER),
+                ("loops", _POINTER * MOST_OUTPUTS), ("momenta", _POINTER), ("out", _POINTER)]
 
 
 class _Drift(ctypes.Structure):
@@ -52,20 +53,38 @@ def network(first: Tensor, offset: Tensor, weight: Tensor, bias: Tensor) -> Netw
     return Network(*(plain(one).to(torch.float64) for one in (first, offset, weight, bias)))
 
 
-def kick(lattice: Lattice, net: Network, h: float, invariants: Tensor, force: Tensor,
-         loops: list[Tensor], momenta: Tensor | None, inverse: bool = False,
-         out: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """(P e^{h^2 s} - h push, log|J| [Nb]), push = F e^{2 h^2 q} + h^2 sum_l c_l V_l.
+class Push(NamedTuple):
+    """What a kick pushes with at `links`: F e^{2 h^2 q} + h^2 sum_l c_l V_l + mixing Lap F.
 
-    (s, q, c_0, ...) is the network of `invariants` (width = inputs); log|J| = 8 h^2 sum s.
-    `inverse`: e^{-h^2 s} (P + h push) and minus that; without `momenta`: the push alone.
+    (s, q, c_0, ...) is the network of the invariants Re tr(U A) and <F, F> of each link; a V_l that
+    is None is the covariant Laplacian of `base`; Lap is the transverse one. Without `force` it is
+    computed on the way for the action (beta, c1) and never stored; no V_l is None then, mixing 0.
     """
-    out = lattice.empty(force.shape[0], ALGEBRA) if out is None else out
-    pointers = (_POINTER * MOST_OUTPUTS)(*(one.data_ptr() for one in loops))
-    task = _Kick(_structure(net), float(h), int(inverse), invariants.data_ptr(),
-                 force.data_ptr(), pointers, None if momenta is None else momenta.data_ptr(),
-                 out.data_ptr())
-    sums = lattice.sums("learned_kick", force, 1, ctypes.byref(task))[:, 0]
+
+    links: Tensor
+    net: Network | None = None
+    force: Tensor | None = None
+    invariants: Tensor | None = None
+    base: Tensor | None = None
+    loops: tuple[Tensor | None, ...] = ()
+    mixing: float = 0.0
+    beta: float = 0.0
+    c1: float = 0.0
+
+
+def kick(lattice: Lattice, push: Push, h: float, momenta: Tensor | None, inverse: bool = False,
+         out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """(P e^{h^2 s} - h push, log|J| = 8 h^2 sum s [Nb]); `inverse`: e^{-h^2 s} (P + h push).
+
+    Without `momenta` the push alone. `out` may be `momenta`.
+    """
+    out = lattice.empty(push.links.shape[0], ALGEBRA) if out is None else out
+    net = _structure(push.net) if push.net else _Network()
+    loops = (_POINTER * MOST_OUTPUTS)(*(_address(one) for one in push.loops))
+    task = _Kick(net, float(h), int(inverse), push.beta, push.c1, float(push.mixing),
+                 *(_address(one) for one in (push.links, push.force, push.invariants, push.base)),
+                 loops, _address(momenta), _address(out))
+    sums = lattice.sums("learned_kick", push.links, 1, ctypes.byref(task))[:, 0]
     return out, (-8 if inverse else 8) * float(h) ** 2 * sums
 
 
@@ -84,3 +103,7 @@ def drift(lattice: Lattice, net: Network | None, mu: int, odd: bool | None, e: f
 def _structure(net: Network) -> _Network:
     return _Network(net.first.shape[1], net.first.shape[0], net.weight.shape[0],
                     *(one.data_ptr() for one in net))
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()

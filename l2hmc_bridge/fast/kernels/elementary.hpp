@@ -41,13 +41,24 @@ INLINE vec expm1_lanes(vec x) {
     return e.scale * e.rest + (e.scale - 1.0);
 }
 
-// e / (e + 2) with e = expm1(2 |x|), signed.
-INLINE vec tanh_lanes(vec x) {
-    vec size = x < 0.0 ? -x : x;
-    size = size > 22.0 ? splat(22.0) : size;
-    const vec e = expm1_lanes(2.0 * size);
-    const vec t = e / (e + 2.0);
-    return x < 0.0 ? -t : t;
+constexpr int TANH_GROUP = 4;
+
+// x -> tanh x = e / (e + 2) with e = expm1(2 |x|), signed, for four vectors: one division serves all.
+INLINE void tanh_group(vec* x) {
+    vec e[TANH_GROUP], d[TANH_GROUP];
+#pragma GCC unroll 4
+    for (int i = 0; i < TANH_GROUP; i++) {
+        vec size = x[i] < 0.0 ? -x[i] : x[i];
+        size = size > 22.0 ? splat(22.0) : size;
+        e[i] = expm1_lanes(2.0 * size);
+        d[i] = e[i] + 2.0;
+    }
+    const vec first = d[0] * d[1], second = d[2] * d[3], inverse = 1.0 / (first * second);
+    const vec left = inverse * second, right = inverse * first;
+    const vec quotient[TANH_GROUP] = {e[0] * (left * d[1]), e[1] * (left * d[0]),
+                                      e[2] * (right * d[3]), e[3] * (right * d[2])};
+#pragma GCC unroll 4
+    for (int i = 0; i < TANH_GROUP; i++) x[i] = x[i] < 0.0 ? -quotient[i] : quotient[i];
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "gauge.hpp"
 #include "layout.hpp"
 #include "learned.hpp"
+#include "peak.hpp"
 #include "threads.hpp"
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
@@ -73,7 +74,7 @@ void exponential_pullback(const vec* x, const vec* u, const vec* gradient, vec* 
 }  // namespace
 
 // Changes whenever an argument list does; native.py refuses any other number.
-EXPORT int interface_version() { return 2; }
+EXPORT int interface_version() { return 4; }
 
 EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
 EXPORT long lattice_blocks(const Lattice* lattice) { return lattice->blocks; }
@@ -277,11 +278,12 @@ EXPORT void laplacian_pullback(Call* call, int transverse, int only, const vec* 
                });
 }
 
-// Gamma+ or Gamma- with a network; out [chains] is the sum of the scalar s over links.
+// Gamma+ or Gamma-; out [chains] is the sum of the scalar s over links.
 EXPORT void learned_kick(Call* call, const Kick* kick, double* out) {
     sums(*call, 1, out, [&](long chain, long first, long end, double* partial) {
-        partial[0] += kick_blocks(*call->lattice, *kick, chain * call->lattice->blocks * 4, first,
-                                  end);
+        Kick one = *kick;
+        one.move_to(call->links(chain), call->algebra(chain));
+        partial[0] += kick_blocks(*call->lattice, one, first, end);
     });
 }
 
@@ -343,6 +345,20 @@ EXPORT void exp_multiply_pullback(long matrices, int threads, const double* x, c
         assemble(a.v, slope);
         save(to_x, a.v, first, count);
         save(to_u, c.v, first, count);
+    });
+}
+
+// Multiply-adds on every thread, 768 flop per loop each.
+EXPORT void peak_arithmetic(int threads, long loops, double* out) {
+    parallel(threads, threads, [&](long task) { out[task] = multiply_add_loop(loops); });
+}
+
+// out = in, `length` numbers.
+EXPORT void peak_copy(int threads, long length, const double* in, double* out) {
+    constexpr long PIECE = 1 << 16;
+    parallel((length + PIECE - 1) / PIECE, threads, [&](long task) {
+        const long first = task * PIECE;
+        std::copy(in + first, in + (length < first + PIECE ? length : first + PIECE), out + first);
     });
 }
 

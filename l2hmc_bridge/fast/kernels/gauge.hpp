@@ -31,32 +31,37 @@ void add_rectangles(const Fields& fields, const Coupling& coupling, long block, 
     }
 }
 
+// F of one link, and its invariants: Re tr(U_mu A_mu) of the plaquette staples and <F, F>.
+__attribute__((noinline)) void force_link(const Fields& fields, const Coupling& coupling, long block, int mu, vec* f,
+                       vec* invariants) {
+    const vec* u = fields.links + (block * 4 + mu) * LINK;
+    Sum<false> sum;
+    Matrix loop;
+    plaquette_paths<false>(fields, block, mu, sum);
+    invariants[0] = real_trace_ad(u, sum.value.v);
+    add_rectangles<false>(fields, coupling, block, mu, sum);
+    mul_ad(loop.v, u, sum.value.v);
+    project(f, loop.v);
+    invariants[1] = vec{};
+    for (int a = 0; a < ALGEBRA; a++) {
+        f[a] *= coupling.beta / 6;
+        invariants[1] += f[a] * f[a];
+    }
+}
+
 // out = keep * in + push * F, [blocks][4][8]; `in` may be null (then keep is not used). Where
-// `invariants` is not null, it becomes [blocks][4][2]: Re tr(U_mu A_mu) of the plaquette staples, <F,F>.
+// `invariants` is not null, it becomes [blocks][4][2].
 inline void force_blocks(const Fields& fields, const Coupling& coupling, long first, long end,
-                         double keep, const vec* in, double push, vec* out,
-                         vec* invariants) {
-    const double scale = push * coupling.beta / 6;
+                         double keep, const vec* in, double push, vec* out, vec* invariants) {
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++) {
             const long at = block * 4 + mu;
-            Sum<false> sum;
-            Matrix loop;
-            vec f[ALGEBRA];
-            plaquette_paths<false>(fields, block, mu, sum);
-            if (invariants)
-                invariants[2 * at] = real_trace_ad(fields.links + at * LINK, sum.value.v);
-            add_rectangles<false>(fields, coupling, block, mu, sum);
-            mul_ad(loop.v, fields.links + at * LINK, sum.value.v);
-            project(f, loop.v);
-            if (invariants) {
-                vec square = {};
-                for (int a = 0; a < ALGEBRA; a++) square += f[a] * f[a];
-                invariants[2 * at + 1] = square * (coupling.beta * coupling.beta / 36);
-            }
+            vec f[ALGEBRA], seen[2];
+            force_link(fields, coupling, block, mu, f, seen);
+            if (invariants) invariants[2 * at] = seen[0], invariants[2 * at + 1] = seen[1];
             for (int a = 0; a < ALGEBRA; a++)
                 out[at * ALGEBRA + a] =
-                    in ? keep * in[at * ALGEBRA + a] + scale * f[a] : scale * f[a];
+                    in ? keep * in[at * ALGEBRA + a] + push * f[a] : push * f[a];
         }
 }
 

@@ -21,6 +21,7 @@ struct Lattice {
     int active;           // lanes that hold different sites
     long blocks;          // sites of a sub-lattice
     std::vector<int32_t> next;  // [blocks][8]: block * 8 + lane mask; +t +x +y +z -t -x -y -z
+    std::vector<long> place;    // [blocks][8], see site()
 
     explicit Lattice(const int* n) {
         int bits = 0;
@@ -39,6 +40,9 @@ struct Lattice {
             blocks *= sub[mu];
         }
         connect();
+        place.resize(blocks * LANES);
+        for (long b = 0; b < blocks; b++)
+            for (int lane = 0; lane < LANES; lane++) place[b * LANES + lane] = locate(b, lane);
     }
 
     void connect() {
@@ -57,7 +61,9 @@ struct Lattice {
     }
 
     // Index of the site in (block, lane) within [Nt, Nx, Ny, Nz].
-    long site(long b, int lane) const {
+    long site(long b, int lane) const { return place[b * LANES + lane]; }
+
+    long locate(long b, int lane) const {
         int c[4];
         for (int mu = 3; mu >= 0; mu--) {
             c[mu] = b % sub[mu];

@@ -3,6 +3,7 @@
 #pragma once
 #include "elementary.hpp"
 #include "exponential.hpp"
+#include "gauge.hpp"
 #include "transport.hpp"
 
 namespace {
@@ -16,59 +17,98 @@ struct Network {
 
     static inline void apply(const Network& net, const vec* in, vec* out) {
         for (int j = 0; j < net.outputs; j++) out[j] = splat(net.bias[j]);
-        for (int h = 0; h < net.hidden; h++) {
-            vec x = splat(net.offset[h]);
-            for (int i = 0; i < net.inputs; i++) x += net.first[h * net.inputs + i] * in[i];
-            const vec y = tanh_lanes(x);
-            for (int j = 0; j < net.outputs; j++) out[j] += net.weight[j * net.hidden + h] * y;
+        for (int start = 0; start < net.hidden; start += TANH_GROUP) {
+            const int count = net.hidden - start < TANH_GROUP ? net.hidden - start : TANH_GROUP;
+            vec y[TANH_GROUP] = {};
+            for (int h = 0; h < count; h++) {
+                y[h] = splat(net.offset[start + h]);
+                for (int i = 0; i < net.inputs; i++)
+                    y[h] += net.first[(start + h) * net.inputs + i] * in[i];
+            }
+            tanh_group(y);
+            for (int j = 0; j < net.outputs; j++)
+                for (int h = 0; h < count; h++)
+                    out[j] += net.weight[j * net.hidden + start + h] * y[h];
         }
     }
 };
 
-// push = F e^{2 h^2 q} + h^2 sum_l c_l V_l from scalars (s, q, c_0, c_1, ...) of one link.
-INLINE void push_link(const Network& net, double h, const vec* scalars, const vec* force,
-                      const vec* const* loops, vec* push) {
-    const vec grow = exp_lanes(2 * h * h * scalars[1]);
-    for (int a = 0; a < ALGEBRA; a++) {
-        push[a] = force[a] * grow;
-        for (int l = 0; l + 2 < net.outputs; l++) push[a] += h * h * scalars[2 + l] * loops[l][a];
+// One kick. Pointers are to the first block of a chain.
+struct Kick {
+    Network net;            // outputs s, q, c_0, c_1, ...; outputs 0: none, s = q = 0
+    double h;               // step; the inverse map is the same with `inverse` set
+    int inverse;
+    double beta, c1;        // of the action, used where `force` is null
+    double mixing;          // coefficient of the transverse Laplacian of `force` in the push
+    const vec *links;       // [blocks][4][18]
+    const vec *force;       // [blocks][4][8]; null: computed here, with the invariants
+    const vec *invariants;  // [blocks][4][2]
+    const vec *base;        // the force whose Laplacian is V_l where loops[l] is null
+    const vec *loops[MOST_OUTPUTS];  // V_l, [blocks][4][8]
+    const vec *momenta;     // null: out is the push alone
+    vec *out;
+
+    void move_to(long links_shift, long shift) {
+        const vec** fields[] = {&force, &base, &momenta};
+        for (const vec** field : fields)
+            if (*field) *field += shift;
+        for (int l = 0; l + 2 < net.outputs; l++)
+            if (loops[l]) loops[l] += shift;
+        if (invariants) invariants += shift / 4;
+        links += links_shift;
+        out += shift;
+    }
+};
+
+// push = F e^{2 h^2 q} + h^2 sum_l c_l V_l + mixing Lap F of one link; scalars are the network's.
+INLINE void push_link(const Lattice& lattice, const Kick& kick, long block, int mu,
+                      const vec* force, const vec* scalars, vec* push) {
+    const double square = kick.h * kick.h;
+    const long at = (block * 4 + mu) * ALGEBRA;
+    const vec grow = kick.net.outputs > 0 ? exp_lanes(2 * square * scalars[1]) : splat(1);
+    for (int a = 0; a < ALGEBRA; a++) push[a] = force[a] * grow;
+    for (int l = 0; l + 2 < kick.net.outputs; l++) {
+        vec smooth[ALGEBRA];
+        const vec* loop = kick.loops[l] ? kick.loops[l] + at : smooth;
+        if (!kick.loops[l]) laplacian(lattice, kick.links, kick.base, false, block, mu, smooth);
+        for (int a = 0; a < ALGEBRA; a++) push[a] += square * scalars[2 + l] * loop[a];
+    }
+    if (kick.mixing != 0) {
+        vec smooth[ALGEBRA];
+        laplacian(lattice, kick.links, kick.force, true, block, mu, smooth);
+        for (int a = 0; a < ALGEBRA; a++) push[a] += kick.mixing * smooth[a];
     }
 }
 
-// One kick of a whole chain.
-struct Kick {
-    Network net;
-    double h;                // step; the inverse is the same with `inverse` set
-    int inverse;
-    const vec *invariants;   // [blocks][4][inputs]
-    const vec *force;        // [blocks][4][8]
-    const vec *loops[MOST_OUTPUTS];
-    const vec *momenta;      // null: out is the push alone
-    vec *out;
-};
-
 // out = P e^{h^2 s} - h push, or its inverse e^{-h^2 s} (P + h push); returns the sum of s.
-inline double kick_blocks(const Lattice& lattice, const Kick& kick, long shift, long first,
-                          long end) {
+inline double kick_blocks(const Lattice& lattice, const Kick& kick, long first, long end) {
+    const Fields fields = {lattice, kick.links, nullptr};
+    const Coupling coupling = {kick.beta, 1 - 8 * kick.c1, kick.c1};
     vec total = {};
     const double h = kick.h;
-    for (long i = shift + first * 4; i < shift + end * 4; i++) {
-        vec scalars[MOST_OUTPUTS], push[ALGEBRA];
-        const vec* loops[MOST_OUTPUTS];
-        for (int l = 0; l + 2 < kick.net.outputs; l++) loops[l] = kick.loops[l] + i * ALGEBRA;
-        Network::apply(kick.net, kick.invariants + i * kick.net.inputs, scalars);
-        push_link(kick.net, h, scalars, kick.force + i * ALGEBRA, loops, push);
-        total += scalars[0];
-        vec* out = kick.out + i * ALGEBRA;
-        if (!kick.momenta) {
-            for (int a = 0; a < ALGEBRA; a++) out[a] = push[a];
-            continue;
+    for (long block = first; block < end; block++)
+        for (int mu = 0; mu < 4; mu++) {
+            const long at = block * 4 + mu;
+            vec scalars[MOST_OUTPUTS] = {}, push[ALGEBRA], fresh[ALGEBRA], seen[2];
+            if (!kick.force) force_link(fields, coupling, block, mu, fresh, seen);
+            if (kick.net.outputs > 0) {
+                Network::apply(kick.net, kick.force ? kick.invariants + at * 2 : seen, scalars);
+                total += scalars[0];
+            }
+            push_link(lattice, kick, block, mu, kick.force ? kick.force + at * ALGEBRA : fresh,
+                      scalars, push);
+            vec* out = kick.out + at * ALGEBRA;
+            if (!kick.momenta) {
+                for (int a = 0; a < ALGEBRA; a++) out[a] = push[a];
+                continue;
+            }
+            const vec* p = kick.momenta + at * ALGEBRA;
+            const vec grow = kick.net.outputs > 0
+                                 ? exp_lanes((kick.inverse ? -h * h : h * h) * scalars[0])
+                                 : splat(1);
+            for (int a = 0; a < ALGEBRA; a++)
+                out[a] = kick.inverse ? grow * (p[a] + h * push[a]) : p[a] * grow - h * push[a];
         }
-        const vec* p = kick.momenta + i * ALGEBRA;
-        const vec grow = exp_lanes((kick.inverse ? -h * h : h * h) * scalars[0]);
-        for (int a = 0; a < ALGEBRA; a++)
-            out[a] = kick.inverse ? grow * (p[a] + h * push[a]) : p[a] * grow - h * push[a];
-    }
     return lattice.lane_sum(total);
 }
 

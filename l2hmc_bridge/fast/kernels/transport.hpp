@@ -13,13 +13,37 @@ INLINE const vec* element(const vec* field, int32_t at, int mu, vec* room) {
     return room;
 }
 
+// t = U X, or U^dagger X where DAGGER, of an algebra element: its diagonal has no real part.
+template <bool DAGGER>
+INLINE void multiply_algebra(vec* t, const vec* u, const vec* x) {
+    const vec eighth = x[7] * (0.5 / ROOT3), third = x[2] * 0.5;
+    const vec d[3] = {eighth + third, eighth - third, -2.0 * eighth};
+    const vec a01 = x[1] * 0.5, b01 = x[0] * 0.5, a02 = x[4] * 0.5, b02 = x[3] * 0.5,
+              a12 = x[6] * 0.5, b12 = x[5] * 0.5;  // X_01 = a + i b, X_10 = -a + i b
+#pragma GCC unroll 3
+    for (int i = 0; i < 3; i++) {
+        vec re[3], im[3];
+        for (int k = 0; k < 3; k++) {
+            const int p = 2 * (DAGGER ? 3 * k + i : 3 * i + k);
+            re[k] = u[p];
+            im[k] = DAGGER ? -u[p + 1] : u[p + 1];
+        }
+        vec* to = t + 6 * i;
+        to[0] = -im[0] * d[0] - re[1] * a01 - im[1] * b01 - re[2] * a02 - im[2] * b02;
+        to[1] = re[0] * d[0] + re[1] * b01 - im[1] * a01 + re[2] * b02 - im[2] * a02;
+        to[2] = -im[1] * d[1] + re[0] * a01 - im[0] * b01 - re[2] * a12 - im[2] * b12;
+        to[3] = re[1] * d[1] + re[0] * b01 + im[0] * a01 + re[2] * b12 - im[2] * a12;
+        to[4] = -im[2] * d[2] + re[0] * a02 - im[0] * b02 + re[1] * a12 - im[1] * b12;
+        to[5] = re[2] * d[2] + re[0] * b02 + im[0] * a02 + re[1] * b12 + im[1] * a12;
+    }
+}
+
 // f += components of U X U^dagger, or of U^dagger X U where DAGGER: anti-Hermitian, so only the
 // upper triangle of the last product is needed.
 template <bool DAGGER>
 __attribute__((noinline)) void add_conjugate(vec* f, const vec* u, const vec* x) {
-    Matrix m, t;
-    assemble(m.v, x);
-    (DAGGER ? mul_da : mul)(t.v, u, m.v);
+    Matrix t;
+    multiply_algebra<DAGGER>(t.v, u, x);
     vec diagonal[3];
     const int at[3] = {0, 3, 5};
     int pair = 0;
@@ -60,7 +84,7 @@ INLINE void add_commutator(vec* f, const vec* a, const vec* b) {
 
 // Y = sum over nu of U_nu X(x+nu) U_nu^dagger + U_nu(x-nu)^dagger X(x-nu) U_nu(x-nu) - 2 X for one
 // link; nu runs over all directions, or with `transverse` over those other than mu.
-INLINE void laplacian(const Lattice& lattice, const vec* links, const vec* field, bool transverse,
+__attribute__((noinline)) void laplacian(const Lattice& lattice, const vec* links, const vec* field, bool transverse,
                       long block, int mu, vec* out) {
     const int32_t here = (int32_t)(block * 8);
     const vec* own = field + (block * 4 + mu) * ALGEBRA;

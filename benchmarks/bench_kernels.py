@@ -1,0 +1,154 @@
+"""The compiled kernels against torch: one table per question, and a JSON file with all of it.
+
+    python benchmarks/bench_kernels.py [--lattices 8,16] [--threads 1,2] [--json FILE] [--quick]
+
+Every time is the best of several calls in this one run, with what it is compared to in the same
+run: `torch`, the formulas of fast/reference.py, and `autograd`, the force as the gradient of the
+action through torch.autograd. Fields go from and to the torch layout unless a row says "blocked".
+Flop are counted with 198 per product of complex 3x3 matrices, bytes as every field once.
+"""
+
+import argparse
+import json
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from kernel_cases import CASES, Case, Fields, networks, training, trajectories
+
+from l2hmc_bridge import fast
+from l2hmc_bridge.fast import native
+
+QUICK_SECONDS = 0.3
+
+
+def best(function: Callable, budget: float = 1.0, least: int = 3) -> float:
+    """Fastest call in seconds: at least `least` calls, more until `budget` is spent."""
+    function()
+    times, start = [], time.perf_counter()
+    while len(times) < least or (time.perf_counter() - start < budget and len(times) < 200):
+        begin = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - begin)
+    return min(times)
+
+
+def machine() -> dict:
+    """What this ran on."""
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        lines = Path("/proc/cpuinfo").read_text().split("\n")
+        names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+        model = names[0] if names else model
+    return {"processor": model, "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2),
+            "build": native.library().level, "torch": torch.__version__}
+
+
+def peaks(threads: int) -> dict:
+    """GFLOP/s of a multiply-add loop and GB/s of a copy beyond the caches (read and written)."""
+    loops, length = 2_000_000, 1 << 25
+    out = torch.zeros(64, dtype=torch.float64)
+    source, target = torch.ones(2, length, dtype=torch.float64)
+    arithmetic = best(lambda: native.call("peak_arithmetic", threads, native.long(loops), out))
+    copied = best(lambda: native.call("peak_copy", threads, native.long(length), source, target))
+    return {"gflops": 768e-9 * loops * threads / arithmetic, "gbytes": 16e-9 * length / copied}
+
+
+def rows(cases: list[Case], fields: Fields, threads: int, peak: dict, compare: bool,
+         budget: float) -> list[dict]:
+    """One row for every case on these fields."""
+    torch.set_num_threads(threads)
+    sites = fields.chains * fields.volume
+    result = []
+    for case in cases:
+        seconds = best(lambda case=case: case.run(fields), budget)
+        row = {"function": case.name, "lattice": fields.extent, "chains": fields.chains,
+               "threads": threads, "us_per_site": 1e6 * seconds / sites,
+               "gflops": 1e-9 * case.flop * sites / seconds,
+               "gbytes": 1e-9 * case.bytes * sites / seconds}
+        row["of_peak"] = max(row["gflops"] / peak["gflops"], row["gbytes"] / peak["gbytes"])
+        if compare:
+            for name, other in (("torch", case.torch), ("autograd", case.autograd)):
+                if other is not None:
+                    with fast.using("torch"):
+                        slow = best(lambda other=other: other(fields), 0.0, 2)
+                    row[f"{name}_us"] = 1e6 * slow / sites
+                    row[f"{name}_ratio"] = slow / seconds
+        result.append(row)
+    return result
+
+
+def show(title: str, table: list[dict]) -> None:
+    """Print the rows with one column per key."""
+    print(f"\n{title}")
+    keys = list(dict.fromkeys(key for row in table for key in row))
+    texts = [[_text(row.get(key)) for key in keys] for row in table]
+    widths = [max(len(key), *(len(row[i]) for row in texts)) for i, key in enumerate(keys)]
+    print("  ".join(key.ljust(width) for key, width in zip(keys, widths, strict=True)))
+    for row in texts:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)))
+
+
+def _text(value) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def exponents(force: Case, budget: float) -> list[dict]:
+    """Cost of the force ~ volume^a at one chain and ~ chains^b on 8^4, from end to end."""
+    torch.set_num_threads(1)
+
+    def seconds(fields: Fields) -> float:
+        return best(lambda: force.run(fields), budget)
+
+    a = math.log(seconds(Fields(20, 1)) / seconds(Fields(8, 1))) / math.log((20 / 8) ** 4)
+    b = math.log(seconds(Fields(8, 16)) / seconds(Fields(8, 1))) / math.log(16)
+    return [{"against": "volume 8^4 .. 20^4", "exponent": a},
+            {"against": "chains 1 .. 16 on 8^4", "exponent": b}]
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--lattices", default="8,16")
+    parser.add_argument("--threads", default=f"1,{os.cpu_count()}")
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/kernels.json"))
+    parser.add_argument("--quick", action="store_true", help="8^4, one thread, short")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    lattices = [8] if options.quick else [int(n) for n in options.lattices.split(",")]
+    counts = [1] if options.quick else sorted({int(n) for n in options.threads.split(",")})
+    budget = QUICK_SECONDS if options.quick else 1.0
+    fast.keep_memory()
+    report = {"machine": machine(), "peaks": {str(n): peaks(n) for n in counts}}
+    show("machine", [report["machine"]])
+    show("measured peaks", [{"threads": n, **report["peaks"][str(n)]} for n in counts])
+    report["functions"] = []
+    for extent in lattices:
+        for threads in counts:
+            for chains in (1,) if options.quick or extent > 16 else (1, 8):
+                compare = extent <= 16 and (chains == 1 or extent <= 8) and threads == 1
+                table = rows(CASES, Fields(extent, chains), threads,
+                             report["peaks"][str(threads)], compare, budget)
+                show(f"functions, {extent}^4, {chains} chains, {threads} threads", table)
+                report["functions"] += table
+    for name, table in (("trajectories", trajectories), ("networks", networks),
+                        ("training", training)):
+        report[name] = [row for extent in lattices if extent <= 16
+                        for row in table(extent, best, budget)]
+        show(name, report[name])
+    report["exponents"] = exponents(CASES[0], budget)
+    show("cost", report["exponents"])
+    options.json.write_text(json.dumps(report, indent=1) + "\n")
+    print(f"\nwritten to {options.json}")
+
+
+if __name__ == "__main__":
+    main()
