@@ -30,5 +30,8 @@ test: $(VENV)/.tested  ## The whole suite, as CI runs it
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
 
+bench: $(VENV)/.installed  ## Times of kernels, trajectories and training; see benchmarks/README.md
+	$(BIN)/python benchmarks/bench_kernels.py
+
 clean:
 	rm -rf $(VENV) build demo-stream *.egg-info
