@@ -8,7 +8,6 @@ report of gate.py for that hash with a digest of its own.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import __version__, architecture, fast, layout, su3
+from l2hmc_bridge import __version__, architecture, atomic, fast, layout, su3
 from l2hmc_bridge.actions import GaugeAction
 from l2hmc_bridge.errors import BridgeError, BundleError
 from l2hmc_bridge.l2hmc import L2HMC, Point
@@ -218,16 +217,8 @@ def _gate_digest(report: Mapping[str, Any]) -> str:
 
 def write_file(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> None:
     """One safetensors file, written under a temporary name, synced and renamed."""
-    data = safetensors.torch.save(dict(tensors), dict(meta))
-    temporary = Path(f"{path}.tmp{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic.replacing(Path(path), force=True) as file:
+        file.write(safetensors.torch.save(dict(tensors), dict(meta)))
 
 
 def _effective(kernel: L2HMC) -> L2HMC:

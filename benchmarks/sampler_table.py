@@ -1,0 +1,85 @@
+"""The tables of l2hmc_bridge/models/README.md from the JSON of bench_sampler.py.
+
+    python benchmarks/sampler_table.py sampler.json
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from l2hmc_bridge.statistics import with_error
+
+
+def name(row: dict) -> str:
+    """HMC with integrator and steps, or the bundle with its factor."""
+    setting = row["setting"]
+    if setting["kind"] == "hmc":
+        return f"HMC {setting['integrator']}, {setting['steps']} steps"
+    return f"bundle `{setting['name']}`, steps x {setting['scale']:.3f}"
+
+
+def number(value: float | None, error: float | None) -> str:
+    """Value with its error in brackets; "not resolved" where there is none."""
+    if value is None or error is None or value != value or error != error:
+        return "not resolved"
+    return with_error(value, error)
+
+
+def long_table(rows: list[dict]) -> list[str]:
+    """One line per long run."""
+    lines = [
+        "| kernel | MD length | acceptance | forces | trajectories | `<exp(-dH)>` | "
+        "tau(E, t=1) | tau(E, t=2) | tau(plaquette) | tau(E, t=2) x forces | "
+        "tau(E, t=2) x seconds | jump^2(E, t=1) per force | ms per trajectory |",
+        "|---" * 13 + "|",
+    ]
+    for row in rows:
+        taus = [number(row[key]["tau_trajectories"], row[key]["tau_trajectories_error"])
+                for key in ("e1", "e2", "plaquette")]
+        e2, weight = row["e2"], row["exp_minus_dh"]
+        relative = e2["tau_trajectories_error"] or float("nan")
+        per = [number(e2["tau_trajectories"] * cost, relative * cost)
+               for cost in (row["forces"], row["seconds_per_trajectory"])]
+        jump = row["e1"]
+        spread = jump["squared_jump_error"] / jump["squared_jump"] * jump["jump_per_force"]
+        lines.append(" | ".join([
+            f"| {name(row)}", f"{row['length']:.2f}", f"{row['acceptance']:.3f}",
+            str(row["forces"]), str(row["trajectories"]),
+            number(weight["value"], weight["error"]), *taus, *per,
+            number(1e7 * jump["jump_per_force"], 1e7 * spread) + "e-7",
+            f"{1e3 * row['seconds_per_trajectory']:.1f} |",
+        ]))
+    return lines
+
+
+def scan_table(rows: list[dict]) -> list[str]:
+    """One line per integrator and length: the best steps of the scan."""
+    lines = ["| integrator | length 0.5 | 1 | 2 | 4 |", "|---|---|---|---|---|"]
+    for integrator in dict.fromkeys(row["setting"]["integrator"] for row in rows):
+        cells = []
+        for length in sorted({row["setting"]["length"] for row in rows}):
+            best = max((row for row in rows if row["setting"]["integrator"] == integrator
+                        and row["setting"]["length"] == length),
+                       key=lambda row: row["e1"]["jump_per_force"])
+            jump = best["e1"]
+            spread = jump["squared_jump_error"] / jump["squared_jump"] * jump["jump_per_force"]
+            cells.append(f"{best['setting']['steps']} steps, {best['acceptance']:.2f}: "
+                         + number(1e7 * jump["jump_per_force"], 1e7 * spread))
+        lines.append(f"| {integrator} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def main() -> None:
+    """Print the markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("report", type=Path)
+    report = json.loads(parser.parse_args().report.read_text())
+    for beta in dict.fromkeys(row["beta"] for row in report["scan"]):
+        print(f"\n### beta {beta}, 8^4\n")
+        print("\n".join(long_table([r for r in report["long"] if r["beta"] == beta])))
+        print("\nScan: steps, acceptance: jump^2(E, t=1) per force, in 1e-7\n")
+        print("\n".join(scan_table([r for r in report["scan"] if r["beta"] == beta])))
+
+
+if __name__ == "__main__":
+    main()
