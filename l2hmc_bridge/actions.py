@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import fast, layout, su3
+from l2hmc_bridge import fast, layout, su3, u1
 from l2hmc_bridge.errors import ActionError
 
 # The rectangle coefficient c1 of the plaquette + rectangle actions; c0 = 1 - 8 c1.
@@ -40,8 +40,7 @@ class GaugeAction:
     group: str = "su3"
 
     def __post_init__(self):
-        if not 0 <= self.beta < float("inf"):
-            raise ActionError(f"beta: expected a finite number >= 0, found {self.beta}")
+        _check_coupling(self.beta)
 
     def __call__(self, links: Tensor) -> Tensor:
         """S of each configuration, float64 [Nb]."""
@@ -62,6 +61,33 @@ class GaugeAction:
             if abs(c1 - self.c1) < 1e-15:
                 return name
         return f"c1={self.c1!r}"
+
+
+@dataclass(frozen=True)
+class U1Action:
+    """S = -beta sum_P cos x_P of angles [Nb, 2, Nt, Nx], two dimensions (see u1.py); no constant.
+
+    Raises ActionError for a beta that is not a finite number >= 0.
+    """
+
+    beta: float
+    group: str = "u1"
+
+    def __post_init__(self):
+        _check_coupling(self.beta)
+
+    def __call__(self, angles: Tensor) -> Tensor:
+        """S of each configuration, float64 [Nb]; LayoutError for another shape."""
+        u1.check_angles(angles)
+        return -self.beta * torch.cos(u1.plaquette_angles(angles)).sum((1, 2))
+
+    def force(self, angles: Tensor) -> Tensor:
+        """dS/dx_mu = beta sum_P sin x_P dx_P/dx_mu, like angles."""
+        return self.beta * u1.curl(torch.sin(u1.plaquette_angles(angles)))
+
+    def at(self, beta: float) -> "U1Action":
+        """The same action at another coupling."""
+        return replace(self, beta=float(beta))
 
 
 def gauge_action(name: str, beta: float) -> GaugeAction:
@@ -90,3 +116,8 @@ def normalised_change(before: Tensor, after: Tensor) -> Tensor:
     """Mean squared link change (1/4V) sum |U' - U|^2 (Frobenius), [Nb]."""
     difference = torch.view_as_real(after - before).square().flatten(1).sum(1)
     return difference / (4 * layout.volume(before))
+
+
+def _check_coupling(beta: float) -> None:
+    if not 0 <= beta < float("inf"):
+        raise ActionError(f"beta: expected a finite number >= 0, found {beta}")
