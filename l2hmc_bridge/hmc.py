@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import fast, markov, su3
+from l2hmc_bridge import fast, markov
 from l2hmc_bridge.actions import Action, GaugeAction
+from l2hmc_bridge.groups import group_of
 from l2hmc_bridge.integrators import Schedule, force_evaluations, schedule
 from l2hmc_bridge.markov import Generators, Info, State, Trajectory
 
@@ -16,7 +17,7 @@ from l2hmc_bridge.markov import Generators, Info, State, Trajectory
 class HMC:
     """HMC with `steps` steps of size `step_size` of one of integrators.INTEGRATORS.
 
-    Kick P' = P - h F, drift U' = exp(h P) U; exact for any step size.
+    Kick P' = P - h F, drift U' = exp(h P) U (U(1): x' = x + h v); exact for any step size.
     """
 
     action: Action
@@ -63,15 +64,15 @@ def integrate(action: Action, state: State, momenta: Tensor, plan: Schedule) -> 
         if end is not None:
             zero = momenta.new_zeros(len(links)).real
             return Trajectory(*end[:2], zero, end[2], force_evaluations(plan))
-    evaluations = 0
+    drift, evaluations = group_of(action).drift, 0
     for n, (kick, displacement) in enumerate(zip(plan.kicks, plan.displacements, strict=True)):
         if n > 0:
-            links = fast.expm_multiply(momenta, links, plan.drifts[n - 1])
+            links = drift(momenta, links, plan.drifts[n - 1])
             force = action.force(links)
             evaluations += 1
         push = force
         if displacement != 0.0:
-            push = action.force(fast.expm_multiply(force, links, -displacement))
+            push = action.force(drift(force, links, -displacement))
             evaluations += 1
         momenta = momenta - kick * push
     return Trajectory(links, momenta, momenta.new_zeros(len(links)).real, force, evaluations)
@@ -94,4 +95,4 @@ def thermalise(
             state, _ = markov.metropolis(state, proposal, finite, torch.full_like(finite, 0.5))
         else:
             state, _ = kernel.step(state, generator(n))
-    return su3.project_group(state.links)
+    return group_of(kernel.action).project(state.links)

@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import fast, su3
 from l2hmc_bridge.actions import Action
+from l2hmc_bridge.groups import GROUPS, Group, group_of
 
 Generators = torch.Generator | Sequence[torch.Generator]  # one for all chains, or one per chain
 
@@ -16,7 +16,7 @@ Generators = torch.Generator | Sequence[torch.Generator]  # one for all chains, 
 class State(NamedTuple):
     """What the next step needs."""
 
-    links: Tensor  # [Nb,4,Nt,Nx,Ny,Nz,3,3]
+    links: Tensor  # [Nb,4,Nt,Nx,Ny,Nz,3,3], or what the group of the action has instead
     action: Tensor  # [Nb], never computed twice for one field
     force: Tensor | None  # like links, at these links
 
@@ -70,11 +70,16 @@ def trajectory_generator(seed: int, chain: int, trajectory: int) -> torch.Genera
     return torch.Generator().manual_seed(word ^ (word >> 16))
 
 
-def draw_momenta(links: Tensor, generator: Generators) -> Tensor:
-    """P = sum_a p_a T_a, p_a ~ N(0,1), like links; drawn on the generator's device, then moved."""
+def draw_momenta(
+    links: Tensor, generator: Generators, group: Group = GROUPS["su3"]
+) -> Tensor:
+    """Momenta like links, every component ~ N(0,1): on SU(3) P = sum_a p_a T_a, on U(1) v.
+
+    Drawn on the generator's device, then moved.
+    """
     if isinstance(generator, torch.Generator):
-        return su3.random_algebra(links.shape[:-2], generator).to(links)
-    parts = [su3.random_algebra(links.shape[1:-2], one) for one in generator]
+        return group.draw(links.shape, generator).to(links)
+    parts = [group.draw(links.shape[1:], one) for one in generator]
     return torch.stack(parts).to(links)
 
 
@@ -110,10 +115,11 @@ def propose(kernel, state: State, generator: Generators) -> tuple[State, Info]:
 
     `state` must be `refreshed` where the action has noise of its own.
     """
-    momenta = draw_momenta(state.links, generator)
+    group = group_of(kernel.action)
+    momenta = draw_momenta(state.links, generator, group)
     end = kernel.trajectory(state, momenta, generator)
     action = kernel.action(end.links)
-    delta_kinetic = fast.kinetic(end.momenta) - fast.kinetic(momenta)
+    delta_kinetic = group.kinetic(end.momenta) - group.kinetic(momenta)
     delta_action = action - state.action
     info = Info(
         accepted=torch.zeros_like(end.log_det, dtype=torch.bool),

@@ -1,0 +1,40 @@
+"""What a kernel must know of the group its fields live in: one table, chosen by `action.group`."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import fast, su3, u1
+from l2hmc_bridge.errors import ActionError
+
+
+class Group(NamedTuple):
+    """Momenta, their energy, and the moves of one group."""
+
+    name: str
+    draw: Callable[[tuple[int, ...], torch.Generator], Tensor]  # links.shape -> momenta, N(0, 1)
+    kinetic: Callable[[Tensor], Tensor]  # momenta -> [Nb]
+    drift: Callable[..., Tensor]  # (momenta, links, step) -> links moved along the momenta
+    project: Callable[[Tensor], Tensor]  # links -> the nearest ones in the group
+
+
+def _draw_su3(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return su3.random_algebra(shape[:-2], generator)
+
+
+GROUPS = {
+    one.name: one
+    for one in (
+        Group("su3", _draw_su3, fast.kinetic, fast.expm_multiply, su3.project_group),
+        Group("u1", u1.random_momenta, u1.kinetic, u1.free_drift, u1.wrap),
+    )
+}
+
+
+def group_of(action) -> Group:
+    """The table entry of `action.group`; ActionError names the choices."""
+    if action.group not in GROUPS:
+        raise ActionError(f"group: expected one of {', '.join(GROUPS)}, found {action.group!r}")
+    return GROUPS[action.group]
