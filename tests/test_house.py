@@ -15,10 +15,10 @@ CORE = ROOT / "l2hmc_bridge"
 LAYERS = (
     ("errors", "atomic"),
     ("layout", "check"),
-    ("configuration", "su3", "u1"),
+    ("configuration", "su3", "u1", "u1_exact"),
     ("loops",),
     ("fast",),
-    ("actions", "integrators"),
+    ("actions", "groups", "integrators"),
     ("flow", "topology"),
     ("observables", "scales", "measurement"),
     ("markov",),
