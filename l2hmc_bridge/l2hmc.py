@@ -116,8 +116,8 @@ class L2HMC:
         """The point a trajectory starts from: compiled where every part of this map is known."""
         known = all(getattr(type(self), name) is getattr(L2HMC, name)
                     for name in ("kick", "unkick", "push", "drift", "velocity"))
-        return CompiledPoint.enter(self, links) if known and serves(self, links) else Point(
-            self, links, force)
+        kind = CompiledPoint.enter if known and serves(self, links) else Point
+        return kind(self, links, force)
 
     def forward(self, point: Point, momenta: Tensor) -> tuple[Point, Tensor, Tensor]:
         """Phi: (U, P) -> (U', P', log|J| [Nb])."""

@@ -84,10 +84,18 @@ class CompiledPoint:
     _displaced: dict = field(default_factory=dict)
 
     @classmethod
-    def enter(cls, kernel, links: Tensor) -> "CompiledPoint":
-        """The point at torch links."""
+    def enter(cls, kernel, links: Tensor, force: Tensor) -> "CompiledPoint":
+        """The point at torch links with the force that is known there."""
         lattice = native.lattice(tuple(links.shape[2:6]))
-        return cls(kernel, lattice, blocked.links_in(lattice, links))
+        point = cls(kernel, lattice, blocked.links_in(lattice, links))
+        # The loop traces of this field are the kick network's own work, not a force anew.
+        traces = SCRATCH.take(lattice.field(len(links), 2))
+        if kernel.kick_network is not None:
+            spare, _ = point._force
+            traces = point.__dict__.pop("_force")[1]
+            SCRATCH.give(spare)
+        point.__dict__["_force"] = (blocked.algebra_in(lattice, force), traces)
+        return point
 
     def momenta_in(self, momenta: Tensor) -> Tensor:
         """Torch momenta -> the layout of this point."""
