@@ -88,7 +88,7 @@ class KickNetwork(nn.Module):
 
 
 class DriftNetwork(nn.Module):
-    """UNet: (q, t) of the active links from the frozen ones and P, for U' = exp(e[P e^{e q} + t]) U.
+    """UNet: (q, t) of the active links from frozen ones and P; U' = exp(e [P e^{e q} + t]) U.
 
     The active links are one of the eight subsets direction x parity. Inputs per link, from frozen
     links only: tr(A A^dagger)/36, <P,P>/8, beta - 6; q = e q^ and t = e^2 c Lap_mu P, the

@@ -31,7 +31,9 @@ def test_exp_agrees_with_matrix_exponential(generator, scale):
 
 
 @pytest.mark.parametrize("phase", [0.0, 1e-8, 1e-3, 1.0, 2.9])
-@pytest.mark.parametrize("diagonal", [(1, 1, -2), (-1, -1, 2), (1, -1, 0), (1, 1 + 1e-9, -2 - 1e-9)])
+@pytest.mark.parametrize(
+    "diagonal", [(1, 1, -2), (-1, -1, 2), (1, -1, 0), (1, 1 + 1e-9, -2 - 1e-9)]
+)
 def test_exp_at_degenerate_eigenvalues(phase, diagonal):
     angles = phase * torch.tensor(diagonal, dtype=torch.float64)
     algebra = torch.diag(1j * angles)[None]
