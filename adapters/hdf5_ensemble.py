@@ -3,7 +3,8 @@
 Root attributes: format, version, axes, directions, lattice_xyzt, creator. Datasets, first axis the
 configuration: links [N,4,Nt,Nx,Ny,Nz,3,3] (complex, chunked per configuration), crc32 (zlib's, of
 the little-endian bytes of links[n]), trajectory (-1 unknown), beta (NaN unknown), plaquette,
-link_trace, meta (JSON: what the source file said).
+link_trace. Group meta: for each n a scalar text of JSON, what the source file said.
+Nothing is of variable length, so that all of it is under HDF5's own checksums.
 """
 
 import json
@@ -65,20 +66,19 @@ class Writer:
         for (name, _), value in zip(COLUMNS, values, strict=True):
             self.file[name].resize(index + 1, axis=0)
             self.file[name][index] = value
-        self.file["meta"].resize(index + 1, axis=0)
-        self.file["meta"][index] = _kept(meta)
+        self.file["meta"][str(index)] = np.bytes_(_kept(meta).encode("ascii"))
 
     def _create(self, shape: tuple[int, ...]) -> "h5py.Dataset":
-        import h5py
-
         _, nt, nx, ny, nz, _, _ = shape
         dtype = np.dtype(f"<c{self.precision // 4}")
         self.file.attrs.update(
-            format=NAME, version=VERSION, axes=",".join(AXES), directions=",".join(DIRECTIONS),
-            lattice_xyzt=np.array([nx, ny, nz, nt]), creator=f"l2hmc-bridge {__version__}",
+            format=np.bytes_(NAME), version=VERSION, axes=np.bytes_(",".join(AXES)),
+            directions=np.bytes_(",".join(DIRECTIONS)), lattice_xyzt=np.array([nx, ny, nz, nt]),
+            creator=np.bytes_(f"l2hmc-bridge {__version__}"),
         )
         slices = max(1, min(nt, LARGEST_CHUNK * nt // (math.prod(shape) * dtype.itemsize)))
-        for name, kind in (*COLUMNS, ("meta", h5py.string_dtype())):
+        self.file.create_group("meta")
+        for name, kind in COLUMNS:
             self.file.create_dataset(name, (0,), kind, maxshape=(None,), chunks=(256,))
         return self.file.create_dataset(
             "links", (0, *shape), dtype, maxshape=(None, *shape),
@@ -105,7 +105,7 @@ def create(
 
 
 def is_ours(file: "h5py.File") -> bool:
-    return file.attrs.get("format") == NAME
+    return hdf5_safety.attribute(file, "format") == NAME
 
 
 def count(path: Path, file: "h5py.File") -> int:
@@ -118,11 +118,11 @@ def count(path: Path, file: "h5py.File") -> int:
     if len(shape) != 8 or shape[1] != 4 or shape[-2:] != (3, 3) or links.dtype.kind != "c":
         raise FormatError(f"{path}: links: expected complex [N,4,Nt,Nx,Ny,Nz,3,3], found "
                           f"{links.dtype} {shape}")
-    told = (str(file.attrs.get("axes")), str(file.attrs.get("directions")))
+    told = tuple(hdf5_safety.attribute(file, name) for name in ("axes", "directions"))
     if told != (",".join(AXES), ",".join(DIRECTIONS)):
         raise FormatError(f"{path}: expected axes {','.join(AXES)} and directions "
                           f"{','.join(DIRECTIONS)}, found {told}")
-    for name, _ in (*COLUMNS, ("meta", None)):
+    for name, _ in COLUMNS:
         if hdf5_safety.dataset(path, file, name).shape != shape[:1]:
             raise FormatError(f"{path}: {name}: expected {shape[0]} entries")
     return shape[0]
@@ -195,11 +195,15 @@ def _kept(meta: Mapping[str, Any]) -> str:
 
 
 def _stored_meta(path: Path, file: "h5py.File", index: int) -> dict[str, Any]:
-    raw = file["meta"][index]
+    import h5py
+
+    if not isinstance(file.get("meta", getlink=True), h5py.HardLink):
+        raise FormatError(f"{path}: expected the group meta in the file itself")
+    text = hdf5_safety.dataset(path, file["meta"], str(index))
     try:
-        if not isinstance(raw, bytes) or len(raw) > 2 * LARGEST_META:
+        if text.shape != () or text.dtype.kind != "S" or text.dtype.itemsize > 2 * LARGEST_META:
             raise ValueError("no short text")
-        kept = json.loads(raw)
+        kept = json.loads(text[()])
         if not isinstance(kept, dict) or not isinstance(kept.get("info", {}), dict):
             raise ValueError("no JSON object")
     except (ValueError, RecursionError) as error:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from .payload import check_lattice, stored_links
 from .verify import check, link_checks, writable
 
 MAGIC = b"\x93NUMPY"
+# What numpy's own parser of the header lets out.
+ODD_HEADER = (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError, UserWarning,
+              RecursionError, MemoryError)
 PRECISION = {"c8": 32, "c16": 64}
 
 
@@ -102,7 +106,7 @@ def _array_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype, int]:
                 (2, 0): npy_format.read_array_header_2_0,
             }[version]
             shape, fortran_order, dtype = reader(file)
-        except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        except ODD_HEADER as error:
             told = " ".join(str(error).split())[:200]
             raise FormatError(f"{path}: expected a .npy header of version 1.0 or 2.0: {told}"
                               ) from error
