@@ -21,7 +21,13 @@ def command(config, out, inputs, resume, force, gated, gate_lattice):
     """
     from pathlib import Path
 
-    from l2hmc_bridge import bundle, training, training_checkpoint, training_config
+    from l2hmc_bridge import (
+        bundle,
+        training,
+        training_checkpoint,
+        training_config,
+        training_outcome,
+    )
     from l2hmc_bridge import gate as gate_module
     from l2hmc_bridge.cli.options import parse_lattice
     from l2hmc_bridge.cli.tables import check_table, spinner, wide_console
@@ -37,7 +43,7 @@ def command(config, out, inputs, resume, force, gated, gate_lattice):
         click.echo(f"stopped at iteration {trainer.iteration}; --resume goes on", err=True)
         return
     with spinner("validate against the starting point"):
-        outcome = training.finish(trainer, out, _provenance(inputs))
+        outcome = training_outcome.finish(trainer, out, _provenance(inputs))
     click.echo(f"{outcome['score']}: {outcome['gain']:.3f} x the start; kept: {outcome['kept']}")
     if gated:
         with spinner("gate") as say:

@@ -10,21 +10,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import architecture, bundle, gauss_newton, losses, markov
+from l2hmc_bridge import architecture, bundle, gauss_newton, losses, markov, models
 from l2hmc_bridge.actions import cold_start, gauge_action
-from l2hmc_bridge.efficiency import md_time_per_force
 from l2hmc_bridge.errors import ConfigError, StreamError
 from l2hmc_bridge.hmc import HMC, thermalise
 from l2hmc_bridge.l2hmc import L2HMC
-from l2hmc_bridge.training_config import Config, Stage
+from l2hmc_bridge.training_config import Config, Stage, gamma, learning_rate
 
 PATIENCE = 20  # so many iterations in a row without a finite gradient end the run
-VALIDATION_SEED = 2**31  # added to the seed: chains that training never sees
 
 
 @dataclass
@@ -76,6 +73,8 @@ def start(config: Config) -> Trainer:
         model.steps, model.composition, model.kick_network, model.drift_network, model.mixing,
     )
     _seed_first_layers(kernel, config.seed)
+    if model.start_from:
+        _take_steps(kernel, model.start_from)
     kernel.steps.length.requires_grad_(model.train_length)
     for parameter in (kernel.steps.kicks, kernel.steps.drifts, kernel.steps.displacements):
         parameter.requires_grad_(model.train_steps)
@@ -161,23 +160,6 @@ def _chains(trainer: Trainer, stage: Stage, index: int, before: int, links) -> T
     return trainer.chains[index]
 
 
-def learning_rate(config: Config, iteration: int, iterations: int) -> float:
-    """Constant, or a half cosine down to a twentieth."""
-    if config.schedule == "constant":
-        return config.learning_rate
-    return config.learning_rate * (0.05 + 0.475 * (1 + math.cos(math.pi * iteration / iterations)))
-
-
-def gamma(config: Config, iteration: int) -> float:
-    """Annealing factor of beta: linear through `annealing`, 1 from `annealing_iterations` on."""
-    points = config.annealing
-    if iteration >= config.annealing_iterations or len(points) == 1:
-        return points[-1]
-    place = iteration / config.annealing_iterations * (len(points) - 1)
-    left = int(place)
-    return points[left] + (place - left) * (points[left + 1] - points[left])
-
-
 def thermalised(config: Config, stage: Stage, index: int, iteration: int,
                 seed: int | None = None) -> Tensor:
     """Chains of one beta on a stage's lattice, from the unit field by HMC of unit length."""
@@ -188,26 +170,6 @@ def thermalised(config: Config, stage: Stage, index: int, iteration: int,
     return thermalise(hmc, cold_start((t, x, y, z), stage.chains), stage.thermalisation,
                       lambda n: markov.trajectory_generator(base, index,
                                                             2**22 - 1 - iteration * 1024 - n))
-
-
-def validate(trainer: Trainer) -> dict[str, Any]:
-    """MD time per force at 80 % acceptance, trained against start, on chains not trained on."""
-    config = trainer.config
-    stage = replace(config.stages[-1], chains=config.validation_chains)
-    begun = start(config).kernel
-    rows = []
-    for index, beta in enumerate(config.betas):
-        links = thermalised(config, stage, index, 0, config.seed + VALIDATION_SEED)
-        action = trainer.kernel.action.at(beta)
-        scores = [
-            md_time_per_force(replace(kernel, action=action), links,
-                              markov.trajectory_generator(config.seed + VALIDATION_SEED, index, 0))
-            for kernel in (trainer.kernel, begun)
-        ]
-        rows.append({"beta": beta, "trained": scores[0][0], "start": scores[1][0]})
-    gain = math.exp(sum(math.log(r["trained"] / r["start"]) for r in rows) / len(rows))
-    return {"rows": rows, "gain": gain, "lattice_xyzt": list(stage.lattice),
-            "score": "MD time per force evaluation at 80 % acceptance"}
 
 
 def run(trainer: Trainer, checkpoint: Path, save: Callable[[Trainer, Path], None],
@@ -228,21 +190,6 @@ def run(trainer: Trainer, checkpoint: Path, save: Callable[[Trainer, Path], None
     return True
 
 
-def finish(trainer: Trainer, path: Path, provenance: dict[str, Any]) -> dict[str, Any]:
-    """Validate, keep the starting point where training did not beat it, write the bundle."""
-    outcome = validate(trainer)
-    kept = trainer.kernel
-    outcome["kept"] = "trained"
-    if not outcome["gain"] > 1:
-        kept, outcome["kept"] = start(trainer.config).kernel, "start"
-    config = trainer.config
-    provenance = {**provenance, "config": config.as_dict(), "validation": outcome,
-                  "iterations": trainer.iteration,
-                  "seconds": sum(row.seconds for row in trainer.history)}
-    bundle.save(path, kept, provenance, (min(config.betas), max(config.betas)))
-    return outcome
-
-
 def _optimise(trainer: Trainer, loss: Tensor) -> float:
     """Clip and step; a gradient that is not finite is skipped and counted."""
     parameters = [p for group in trainer.optimiser.param_groups for p in group["params"]]
@@ -258,6 +205,14 @@ def _optimise(trainer: Trainer, loss: Tensor) -> float:
             "lower learning_rate or step_size, the last checkpoint is kept"
         )
     return norm
+
+
+def _take_steps(kernel: L2HMC, name: str) -> None:
+    """The step sizes of a bundle in place of the integrator's; ConfigError where they differ."""
+    path = models.path(name) if name in models.names() else Path(name)
+    given = architecture.tensors(bundle.load(path).kernel)
+    steps = {k: v for k, v in given.items() if k.startswith("steps.")}
+    architecture.load_tensors(kernel, {**architecture.tensors(kernel), **steps})
 
 
 def _unless_zero(network):

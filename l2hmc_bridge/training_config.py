@@ -4,6 +4,7 @@ Unknown keys, wrong types and impossible values are refused before anything runs
 """
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ class Model:
     kick_network: dict | None = None  # {hidden, loops}
     drift_network: dict | None = None  # {hidden}
     mixing: bool = False
+    start_from: str = ""  # a shipped bundle's name, or a path: its step sizes are the start
     train_steps: bool = True
     train_length: bool = False  # False: the MD time of a trajectory is fixed
 
@@ -95,6 +97,23 @@ def parse(table: Mapping[str, Any]) -> Config:
     config = _make(Config, {**table, "model": model, "stages": stages}, "")
     _check(config)
     return config
+
+
+def learning_rate(config: Config, iteration: int, iterations: int) -> float:
+    """Constant, or a half cosine down to a twentieth."""
+    if config.schedule == "constant":
+        return config.learning_rate
+    return config.learning_rate * (0.05 + 0.475 * (1 + math.cos(math.pi * iteration / iterations)))
+
+
+def gamma(config: Config, iteration: int) -> float:
+    """Annealing factor of beta: linear through `annealing`, 1 from `annealing_iterations` on."""
+    points = config.annealing
+    if iteration >= config.annealing_iterations or len(points) == 1:
+        return points[-1]
+    place = iteration / config.annealing_iterations * (len(points) - 1)
+    left = int(place)
+    return points[left] + (place - left) * (points[left + 1] - points[left])
 
 
 def _make(kind, table: Mapping[str, Any], where: str):

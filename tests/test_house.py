@@ -13,7 +13,7 @@ CORE = ROOT / "l2hmc_bridge"
 
 # Each layer may import from itself and from those before it.
 LAYERS = (
-    ("errors", "atomic"),
+    ("errors", "atomic", "models"),
     ("layout", "check"),
     ("configuration", "su3", "u1", "u1_exact"),
     ("loops",),
@@ -29,8 +29,7 @@ LAYERS = (
     ("gate",),
     ("efficiency", "gauss_newton"),
     ("training",),
-    ("training_checkpoint",),
-    ("models",),
+    ("training_checkpoint", "training_outcome"),
     ("series", "references"),
     ("analysis", "validation"),
     ("comparison", "plots"),

@@ -20,6 +20,7 @@ from l2hmc_bridge import (
     training,
     training_checkpoint,
     training_config,
+    training_outcome,
 )
 from l2hmc_bridge.actions import gauge_action
 from l2hmc_bridge.cli import main
@@ -164,7 +165,7 @@ def test_the_starting_point_is_kept_when_training_does_not_beat_it(tmp_path):
     trainer = training.start(config())
     with torch.no_grad():
         trainer.kernel.steps.kicks[0] *= 4
-    outcome = training.finish(trainer, tmp_path / "one.safetensors", {})
+    outcome = training_outcome.finish(trainer, tmp_path / "one.safetensors", {})
     assert outcome["kept"] == "start" and outcome["gain"] < 1
     loaded = bundle.load(tmp_path / "one.safetensors")
     begun = training.start(config()).kernel
@@ -183,9 +184,9 @@ def test_no_finite_gradient_stops_with_a_sentence():
 
 def test_annealing_and_learning_rate():
     settings = config(annealing=[0.5, 0.8, 1.0], annealing_iterations=10)
-    assert [training.gamma(settings, n) for n in (0, 5, 10, 99)] == [0.5, 0.8, 1.0, 1.0]
-    assert training.learning_rate(settings, 0, 100) == pytest.approx(1e-3)
-    assert training.learning_rate(settings, 100, 100) == pytest.approx(5e-5)
+    assert [training_config.gamma(settings, n) for n in (0, 5, 10, 99)] == [0.5, 0.8, 1.0, 1.0]
+    assert training_config.learning_rate(settings, 0, 100) == pytest.approx(1e-3)
+    assert training_config.learning_rate(settings, 100, 100) == pytest.approx(5e-5)
 
 
 @pytest.mark.parametrize(
