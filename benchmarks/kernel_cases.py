@@ -158,7 +158,7 @@ def networks(extent: int, best: Callable, budget: float) -> list[dict]:
     state = hmc.init(links)
     kernels = {"HMC": hmc, **{name: kernel(*parts) for name, parts in NETWORKS.items()}}
     times = {name: [] for name in kernels}
-    for _ in range(max(3, int(8 * budget))):  # in turns: the machine is the same for all
+    for _ in range(max(3, int(12 * budget))):  # in turns: the machine is the same for all
         for name, one in kernels.items():
             times[name].append(best(lambda one=one: one.step(state, generator), 0.0, 1))
     base = min(times["HMC"])
@@ -187,6 +187,7 @@ def training(extent: int, best: Callable, budget: float) -> list[dict]:
             loss = (energy + fast.clover(end.links)[:, 2] ** 2).sum()
             torch.autograd.grad(loss, trained, allow_unused=True)
 
+        step()
         ours = best(step, budget, 2)
         with fast.using("torch"):
             slow = best(step, 0.0, 1)

@@ -1,0 +1,78 @@
+// Exponential, tangent, Laplacian, learned kicks and drifts of blocked fields.
+#pragma once
+#include "calls.hpp"
+
+// out = exp(step X) U with blocked components and links.
+EXPORT void exp_multiply_blocks(Call* call, double step, const vec* x, const vec* u, vec* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const long base = chain * call->lattice->blocks;
+                   for (long i = (base + first) * 4; i < (base + end) * 4; i++) {
+                       Matrix e, result;
+                       vec scaled[ALGEBRA];
+                       for (int a = 0; a < ALGEBRA; a++) scaled[a] = step * x[i * ALGEBRA + a];
+                       exponential(e.v, scaled);
+                       mul(result.v, e.v, u + i * LINK);
+                       for (int k = 0; k < LINK; k++) out[i * LINK + k] = result.v[k];
+                   }
+               });
+}
+
+// Covariant Laplacian of an algebra field; only < 0: all directions.
+EXPORT void laplacian(Call* call, int transverse, int only, const vec* links, const vec* field,
+                      vec* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const long shift = call->algebra(chain);
+                   laplacian_blocks(*call->lattice, links + call->links(chain), field + shift,
+                                    transverse != 0, only, first, end, out + shift);
+               });
+}
+
+// The gradient along the group of sum <gradient, laplacian(field)>.
+EXPORT void laplacian_pullback(Call* call, int transverse, int only, const vec* links,
+                               const vec* field, const vec* gradient, vec* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const long shift = call->algebra(chain);
+                   laplacian_pullback_blocks(*call->lattice, links + call->links(chain),
+                                             field + shift, gradient + shift, transverse != 0,
+                                             only, first, end, out + shift);
+               });
+}
+
+// Gamma+ or Gamma-; out [chains] is the sum of the scalar s over links.
+EXPORT void learned_kick(Call* call, const Kick* kick, double* out) {
+    sums(*call, 1, out, [&](long chain, long first, long end, double* partial) {
+        Kick one = *kick;
+        one.move_to(call->links(chain), call->algebra(chain));
+        partial[0] += kick_blocks(*call->lattice, one, first, end);
+    });
+}
+
+// Lambda+ or Lambda- of one subset of links, in place.
+EXPORT void learned_drift(Call* call, const Drift* drift) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   Drift one = *drift;
+                   one.momenta += call->algebra(chain);
+                   one.links += call->links(chain);
+                   drift_blocks(*call->lattice, one, first, end);
+               });
+}
+
+// out = scale X U, the tangent field of an algebra field.
+EXPORT void algebra_multiply_blocks(Call* call, double scale, const vec* x, const vec* u,
+                                    vec* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const long base = chain * call->lattice->blocks;
+                   for (long i = (base + first) * 4; i < (base + end) * 4; i++) {
+                       Matrix m;
+                       vec scaled[ALGEBRA];
+                       for (int a = 0; a < ALGEBRA; a++) scaled[a] = scale * x[i * ALGEBRA + a];
+                       assemble(m.v, scaled);
+                       mul(out + i * LINK, m.v, u + i * LINK);
+                   }
+               });
+}
