@@ -63,8 +63,9 @@ def _figures(first, second, result):
     from l2hmc_bridge import plots
 
     figures = {}
-    for name in dict.fromkeys(("plaquette", first.charge_name())):
-        if name and all(name in one.series for one in (first, second)):
+    both = first.comparable(second)
+    for name in dict.fromkeys(("plaquette", first.charge_name(both))):
+        if name in both:
             figures[f"comparison_{name}"] = plots.comparison_figure((first, second), name)
     if result.distance.size:
         figures["plaquette_distance"] = plots.distance_figure(result.distance)

@@ -1,7 +1,7 @@
 """A stream's numbers: means, errors, tau_int of every series, acceptance, topology."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,9 +67,12 @@ class Analysis:
         return result
 
 
-def analyse(history: History, cut: int | None = None) -> Analysis:
+def analyse(
+    history: History, cut: int | None = None, among: Collection[str] | None = None
+) -> Analysis:
     """Everything about one stream; `cut` trajectories are dropped, by default MSER's choice.
 
+    `among` restricts which charge serves for the topology (see History.charge_name).
     Raises StatisticsError where the cut leaves nothing.
     """
     if cut is None:
@@ -87,7 +90,7 @@ def analyse(history: History, cut: int | None = None) -> Analysis:
     weight, bad = exp_minus_dh(delta_h) if delta_h is not None else (None, 0)
     chains = max(len(series.chains) for series in history.series.values())
     result = Analysis(history.name, cut, history.trajectories, chains, observables, samples,
-                      weight, bad, topology(history, cut), flow_scales(history, cut))
+                      weight, bad, topology(history, cut, among), flow_scales(history, cut))
     result.effective.update(_effective(result))
     return result
 
@@ -120,9 +123,11 @@ def safe_estimate(chains: Sequence[NDArray], spacing: int = 1) -> Estimate:
     )
 
 
-def topology(history: History, cut: int = 0) -> Topology | None:
+def topology(
+    history: History, cut: int = 0, among: Collection[str] | None = None
+) -> Topology | None:
     """Histogram of the nearest integers of the charge, tunnelling rate and <Q^2>."""
-    name = history.charge_name()
+    name = history.charge_name(among)
     if name is None:
         return None
     series: Series = history.series[name]
@@ -133,6 +138,9 @@ def topology(history: History, cut: int = 0) -> Topology | None:
     sectors = [np.rint(chain).astype(int) for chain in chains]
     changes = [(np.diff(sector) != 0) / series.spacing for sector in sectors]
     rate = safe_estimate(changes, series.spacing)
+    if not any(change.any() for change in changes):
+        count = sum(change.size for change in changes) * series.spacing
+        rate = rate._replace(note=f"not resolvable: no change in {count} trajectories")
     squared = safe_estimate([chain**2 for chain in chains], series.spacing)
     counts = Counter(int(q) for sector in sectors for q in sector)
     return Topology(name, dict(counts), rate, squared)

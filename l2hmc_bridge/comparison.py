@@ -54,13 +54,14 @@ def compare_streams(
     first: History, second: History, cut: int | None = None, error_rate: float = ERROR_RATE
 ) -> Comparison:
     """All rows for two streams of the same ensemble; `cut` trajectories are dropped in both."""
-    analyses = (analyse(first, cut), analyse(second, cut))
+    both = first.comparable(second)
+    analyses = (analyse(first, cut, both), analyse(second, cut, both))
     histories = (first, second)
     tests, unresolved = [], []
-    _means(analyses, tests, unresolved)
+    _means(analyses, both, tests, unresolved)
     _variances(histories, analyses, tests, unresolved)
     _exactness(histories, analyses, tests, unresolved)
-    _charges(histories, analyses, tests, unresolved)
+    _charges(histories, analyses, both, tests, unresolved)
     checks = _decide(tests, error_rate)
     for history in histories:
         checks.extend(soundness(history))
@@ -98,8 +99,9 @@ def _joint(name: str, one: Estimate, other: Estimate, source: str) -> Test:
     return Test(name, one.value, other.value, math.sqrt(total), nu, source)
 
 
-def _means(analyses, tests: list[Test], unresolved: list[str]) -> None:
-    names = [name for name in (*MEANS, *PLANES) if all(name in a.observables for a in analyses)]
+def _means(analyses, both: set[str], tests: list[Test], unresolved: list[str]) -> None:
+    names = [name for name in (*MEANS, *PLANES)
+             if name in both and all(name in a.observables for a in analyses)]
     for name in names:
         one, other = (a.observables[name] for a in analyses)
         _add(f"mean {name}", one, other, "difference of means", tests, unresolved)
@@ -147,9 +149,9 @@ def _exactness(histories, analyses, tests: list[Test], unresolved: list[str]) ->
             unresolved.append(f"<exp(-dH + log|J|)> of {history.name}: {one.note}")
 
 
-def _charges(histories, analyses, tests: list[Test], unresolved: list[str]) -> None:
+def _charges(histories, analyses, both, tests: list[Test], unresolved: list[str]) -> None:
     """Kolmogorov-Smirnov test of the charge on samples 2 tau_int apart."""
-    names = [history.charge_name() for history in histories]
+    names = [history.charge_name(both) for history in histories]
     if names[0] is None or names[0] != names[1]:
         return
     thinned = [thin(h, a, names[0]) for h, a in zip(histories, analyses, strict=True)]
@@ -210,6 +212,8 @@ def plaquette_distance(first: History, second: History) -> NDArray:
     groups = (PLANES, ("plaquette_spatial", "plaquette_temporal"), ("plaquette",))
     for names in groups:
         if all(name in history.series for history in (first, second) for name in names):
+            if first.series[names[0]].spacing != second.series[names[0]].spacing:
+                break  # rows of the same number are not the same trajectory
             parts = [(_chain_mean(first, name), _chain_mean(second, name)) for name in names]
             length = min(min(one.size, other.size) for one, other in parts)
             return np.mean([(a[:length] - b[:length]) ** 2 for a, b in parts], axis=0)

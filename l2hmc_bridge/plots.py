@@ -13,9 +13,9 @@ from l2hmc_bridge.series import History, Series
 from l2hmc_bridge.statistics import autocorrelation
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LARGEST_LAG = 200
 MOST_POINTS = 4000  # per line; a longer history is thinned, so that a report stays small
 MOST_CHAINS = 8
 MOST_CURVES = 200
@@ -56,11 +56,7 @@ def stream_figures(history: History, analysis: Analysis) -> dict[str, "Figure"]:
 def history_figure(name: str, series: Series, cut: int = 0) -> "Figure":
     """Value against trajectory, a line per chain; the part before the cut is shaded."""
     figure, (axes,) = _figure(1)
-    for chain in series.chains[:MOST_CHAINS]:
-        step = max(1, chain.size // MOST_POINTS)
-        axes.plot(np.arange(0, chain.size, step) * series.spacing, chain[::step], lw=0.7)
-    if cut:
-        axes.axvspan(0, cut, color="0.85")
+    _lines(axes, series, cut)
     axes.set(xlabel="trajectory", ylabel=name)
     return figure
 
@@ -74,7 +70,7 @@ def autocorrelation_figure(shown: Mapping[str, Series], cut: int = 0) -> "Figure
             rho, error, window = autocorrelation([c for c in series.after(cut) if c.size])
         except StatisticsError:
             continue
-        last = min(max(2 * window, 10), LARGEST_LAG, rho.size)
+        last = min(max(2 * window, 10), rho.size)
         lags = np.arange(last) * series.spacing
         axes.errorbar(lags, rho[:last], error[:last], lw=1, capsize=2, label=name)
         drawn = True
@@ -102,15 +98,13 @@ def tau_figure(analysis: Analysis) -> "Figure | None":
 def charge_figure(series: Series, topology: Topology, cut: int = 0) -> "Figure":
     """Charge against trajectory, and the histogram of its nearest integers."""
     figure, (left, right) = _figure(2)
-    for chain in series.chains[:MOST_CHAINS]:
-        step = max(1, chain.size // MOST_POINTS)
-        left.plot(np.arange(0, chain.size, step) * series.spacing, chain[::step], lw=0.7)
-    if cut:
-        left.axvspan(0, cut, color="0.85")
+    _lines(left, series, cut)
     left.set(xlabel="trajectory", ylabel=topology.which)
     sectors = sorted(topology.histogram)
     right.bar(sectors, [topology.histogram[q] for q in sectors], width=0.9)
-    right.set(xlabel="nearest integer of Q", ylabel="configurations")
+    edge = max(1, *map(abs, sectors)) + 0.6
+    right.set(xlabel="nearest integer of Q", ylabel="configurations", xlim=(-edge, edge))
+    right.xaxis.get_major_locator().set_params(integer=True)
     return figure
 
 
@@ -122,9 +116,9 @@ def flow_figure(history: History) -> "Figure":
                          for name in ("energy_density", "topological_charge"))
     left.plot(times, (times**2 * energies).T, color="C0", lw=0.5)
     left.axhline(0.3, color="0.5", lw=0.7)
-    left.set(xlabel="t", ylabel="t^2 E(t)")
+    left.set(xlabel="flow time t [a^2]", ylabel="t^2 E(t)")
     right.plot(times, charges.T, color="C1", lw=0.5)
-    right.set(xlabel="t", ylabel="Q(t)")
+    right.set(xlabel="flow time t [a^2]", ylabel="Q(t)")
     return figure
 
 
@@ -134,9 +128,7 @@ def comparison_figure(histories: Sequence[History], name: str) -> "Figure":
     for colour, history in zip(("C0", "C1"), histories, strict=False):
         series = history.series[name]
         chain = series.chains[0]
-        step = max(1, chain.size // MOST_POINTS)
-        left.plot(np.arange(0, chain.size, step) * series.spacing, chain[::step], lw=0.7,
-                  color=colour, label=history.name)
+        _line(left, chain, series.spacing, color=colour, label=history.name)
         values = np.concatenate(series.chains)
         right.hist(values[np.isfinite(values)], bins=40, density=True, histtype="step",
                    color=colour)
@@ -149,9 +141,21 @@ def comparison_figure(histories: Sequence[History], name: str) -> "Figure":
 def distance_figure(distance: NDArray) -> "Figure":
     """|delta U_mu_nu|^2 between two streams against trajectory, logarithmic."""
     figure, (axes,) = _figure(1)
-    axes.semilogy(np.arange(distance.size), np.maximum(distance, 1e-300), lw=0.7)
+    axes.semilogy(np.arange(1, distance.size + 1), np.maximum(distance, 1e-300), lw=0.7)
     axes.set(xlabel="trajectory", ylabel="|delta U_mu_nu|^2")
     return figure
+
+
+def _lines(axes: "Axes", series: Series, cut: int) -> None:
+    for chain in series.chains[:MOST_CHAINS]:
+        _line(axes, chain, series.spacing)
+    if cut:
+        axes.axvspan(0, cut, color="0.85")
+
+
+def _line(axes: "Axes", chain: NDArray, spacing: int, **style: str) -> None:
+    step = max(1, chain.size // MOST_POINTS)
+    axes.plot(np.arange(1, chain.size + 1, step) * spacing, chain[::step], lw=0.7, **style)
 
 
 def _figure(columns: int, height: float = 3.2):

@@ -1,6 +1,6 @@
 """Time series of a stream in memory: what analysis, validation and plots work on."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,13 +39,24 @@ class History:
         return max((chain.size * one.spacing for one in self.series.values()
                     for chain in one.chains), default=0)
 
-    def charge_name(self) -> str | None:
-        """The best topological charge with enough samples: flowed, five-loop, clover."""
+    def charge_name(self, among: Collection[str] | None = None) -> str | None:
+        """The best topological charge with enough samples: flowed, five-loop, clover.
+
+        Only names in `among` count where it is given.
+        """
         names = ("topological_charge_flowed", "topological_charge_5li", "topological_charge")
         counts = {name: sum(chain.size for chain in self.series[name].chains)
-                  for name in names if name in self.series}
+                  for name in names if name in self.series and (among is None or name in among)}
         enough = [name for name, count in counts.items() if count >= MINIMUM_SAMPLES]
         return next(iter(enough or counts), None)
+
+    def comparable(self, other: "History") -> set[str]:
+        """Series of both that mean the same; flowed ones only at the same flow time."""
+        both = set(self.series) & set(other.series)
+        ends = [one.flow_times[-1:] for one in (self, other)]
+        if ends[0].size != ends[1].size or not np.allclose(*ends, rtol=0, atol=1e-9):
+            both.discard("topological_charge_flowed")
+        return both
 
     def effective_delta_h(self, cut: int = 0) -> list[NDArray] | None:
         """dH - log|J| per chain (dH alone where there is no log_det), None without dH."""

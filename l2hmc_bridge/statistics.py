@@ -18,6 +18,7 @@ NOT_RESOLVABLE = "not resolvable"
 MINIMUM_SAMPLES = 20  # of all chains together
 MINIMUM_LENGTH = 5  # of each chain
 MINIMUM_EFFECTIVE = 12.0  # N / (2 tau_int)
+LARGEST_LAG = 200  # of the autocorrelation function
 _CHAIN_P_VALUE = 1e-5  # below it the means of the chains contradict their errors
 
 
@@ -112,9 +113,10 @@ def estimate(series: ArrayLike | Sequence[ArrayLike]) -> Estimate:
 
 
 def autocorrelation(series: ArrayLike | Sequence[ArrayLike]) -> tuple[NDArray, NDArray, int]:
-    """(rho(t), its error (zero beyond the window), the window) up to half the longest chain.
+    """(rho(t), its error, the window) for t = 0 ... 200, at most half the longest chain.
 
-    Raises StatisticsError where no autocorrelation function can be formed.
+    Var rho(t) = (1/N) sum_{k>0}^{t+100} [rho(k+t) + rho(k-t) - 2 rho(k) rho(t)]^2
+    (hep-lat/0409106, eq. E.11). Raises StatisticsError where no function can be formed.
     """
     chains = as_chains(series)
     total = sum(chain.size for chain in chains)
@@ -124,9 +126,17 @@ def autocorrelation(series: ArrayLike | Sequence[ArrayLike]) -> tuple[NDArray, N
         raise StatisticsError(f"autocorrelation: {NOT_RESOLVABLE} from {total} samples")
     observable = _gamma_method(chains, value)
     window = int(observable.e_windowsize["chain"])
-    rho = observable.e_rho["chain"]
-    error = np.asarray(observable.e_drho["chain"])
-    return rho, error, window
+    rho = np.asarray(observable.e_rho["chain"])
+    count = min(rho.size, LARGEST_LAG + 1)
+    padded = np.concatenate([rho, np.zeros(2 * LARGEST_LAG + 100)])  # beyond: not known, small
+    errors = [_rho_error(padded, lag, total) for lag in range(count)]
+    return rho[:count], np.array(errors), window
+
+
+def _rho_error(rho: NDArray, lag: int, total: int) -> float:
+    steps = np.arange(1, lag + 101)
+    terms = rho[steps + lag] + rho[np.abs(steps - lag)] - 2 * rho[lag] * rho[steps]
+    return math.sqrt(float((terms**2).sum()) / total) if lag else 0.0
 
 
 def exp_minus_dh(delta_h: ArrayLike | Sequence[ArrayLike]) -> tuple[Estimate, int]:

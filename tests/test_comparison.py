@@ -157,3 +157,36 @@ def test_spacing_is_counted_in_tau_and_cut():
     one, other = dense.observables["plaquette"], sparse.observables["plaquette"]
     # Every tenth of an AR(1) series with tau = 3 is nearly independent: 1/2 sample of 10.
     assert other.tau_int == pytest.approx(5, rel=0.3) and one.tau_int == pytest.approx(3.6, rel=0.3)
+
+
+def test_charges_are_compared_in_the_definition_that_both_streams_have():
+    first, second = synthetic(1), synthetic(2)
+    series = dict(first.series)
+    series["topological_charge_flowed"] = Series([1e-3 * chain for chain in
+                                                  first.series["topological_charge"].chains])
+    times = np.array([0.0, 1.0])
+    flowed = History("flowed", series, times)
+    assert flowed.charge_name() == "topological_charge_flowed"
+    result = compare_streams(flowed, second)
+    assert {one.topology.which for one in result.analyses} == {"topological_charge"}
+    assert any(check.name == "KS test of topological_charge" for check in result.checks)
+    assert all_passed(result.checks)
+    # Flowed to another time, it is another observable; to the same time, it is compared.
+    for end, name in ((2.0, "topological_charge"), (1.0, "topological_charge_flowed")):
+        other = History("other", series | {"accepted": first.series["accepted"]},
+                        np.array([0.0, end]))
+        which = {one.topology.which for one in compare_streams(flowed, other).analyses}
+        assert which == {name}
+
+
+def test_a_frozen_charge_has_no_false_tunnelling_rate():
+    history = replaced(synthetic(3), "topological_charge", lambda chain: 2.0 + 0.0 * chain)
+    rate = analyse(history, cut=0).topology.tunnelling_rate
+    assert rate.value == 0 and not rate.resolved
+    assert rate.note == "not resolvable: no change in 2998 trajectories"
+
+
+def test_plaquette_distance_needs_the_same_spacing():
+    one = History("a", {"plaquette": Series([np.array([0.5, 0.6])])})
+    other = History("b", {"plaquette": Series([np.array([0.5, 0.6])], 10)})
+    assert plaquette_distance(one, other).size == 0 and plaquette_distance(one, one).size == 2

@@ -143,3 +143,12 @@ def test_thermalisation_cut_finds_the_transient():
 )
 def test_bracket_notation(value, error, text):
     assert with_error(value, error) == text
+
+
+@pytest.mark.parametrize("length, lags", [(3000, [2, 5, 10, 30, 200]), (300, [2, 5, 60, 140])])
+def test_errors_of_the_autocorrelation_function_cover_it(length, lags):
+    pulls = []
+    for seed in range(80):
+        rho, error, _ = autocorrelation(ar1(seed, length, 2.0))
+        pulls.append((rho[lags] - 0.6 ** np.array(lags)) / error[lags])  # rho(1) = 0.6 at tau 2
+    assert np.allclose(np.sqrt(np.mean(np.square(pulls), axis=0)), 1.0, atol=0.4)
