@@ -8,6 +8,7 @@ from typing import NamedTuple
 from l2hmc_bridge.errors import BridgeError
 
 from . import ensemble, files
+from .metadata import trajectory_of
 
 OWN_NAME = re.compile(r"cfg_(\d+)\.[^.]+")
 CHAIN = re.compile(r"chain_(\d+)")
@@ -43,24 +44,7 @@ def _in_file(path: Path) -> Iterator[Source]:
     except BridgeError:
         count = 1  # whoever reads it will say what is wrong with it
     for index in range(count):
-        yield Source(path, 0, trajectory_of(path), index if count != 1 else None)
-
-
-def trajectory_of(path: Path) -> int | None:
-    """The number a production code put into the name: the last one, cfg_12.ildg, ckpoint_lat.12.
-
-    Lattice sizes and couplings also stand in names: only a number after the last "_", "." or "n"
-    of the stem, or a purely numeric suffix, counts.
-    """
-    if path.suffix[1:].isdigit():
-        return int(path.suffix[1:])
-    match = re.search(r"(?:^|[_.n-])(\d+)$", path.stem)
-    return int(match.group(1)) if match and "." not in path.stem[-4:] else None
-
-
-def is_stream(path: Path) -> bool:
-    """Whether a folder holds a stream of ours."""
-    return path.is_dir() and ((path / "history.h5").exists() or any(_in_stream(path)))
+        yield Source(path, 0, trajectory_of(path.name), index if count != 1 else None)
 
 
 def _in_stream(folder: Path) -> Iterator[Source]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from l2hmc_bridge.series import History, Series
 from .records import FLOWED, GROUP, flatten
 
 NOT_SERIES = ("trajectory", "chain", "index", "lattice", "path", "reunitarised", "t0", "w0",
-              "unitarity_defect", "determinant_defect")
+              "flow_step", "unitarity_defect", "determinant_defect")
 RECORDED = ("plaquette", "plaquette_spatial", "plaquette_temporal", "topological_charge")
+FLOW_COLUMN = re.compile(rf"flow_([\d.]+(?:e[-+]?\d+)?)_({'|'.join(FLOWED)})")
 RECORDED_TOLERANCE = 1e-6  # a stream may write single-precision configurations
 NAMES = {"dH": "delta_h", "deltaH": "delta_h", "dh": "delta_h", "logdet": "log_det",
          "acc": "accepted", "plaq": "plaquette", "Q": "topological_charge"}
@@ -29,7 +31,8 @@ def read_history(path: Path) -> History:
     path = Path(path)
     if path.is_dir():
         if not (path / "history.h5").is_file():
-            raise FormatError(f"{path}: expected a stream with a history.h5, found none")
+            raise FormatError(f"{path}: expected a stream with a history.h5, found none; "
+                              "configurations go through `measure` first")
         history = _read_h5(path / "history.h5", str(path))
     elif not path.is_file():
         raise FormatError(f"{path}: expected a stream, HDF5, CSV or JSON file, found none")
@@ -37,6 +40,9 @@ def read_history(path: Path) -> History:
         history = _read_h5(path, str(path))
     elif path.suffix.lower() == ".json":
         history = from_records(_json_rows(path), str(path))
+    elif b"\0" in path.read_bytes():
+        raise FormatError(f"{path}: expected a stream, HDF5, CSV or JSON file, found binary data; "
+                          "configurations go through `measure` first")
     else:
         history = from_records(_csv_rows(path), str(path))
     if not history.trajectories:
@@ -69,33 +75,51 @@ def rows_by_trajectory(path: Path) -> dict[int, list[Reference]]:
 
 def from_records(records: Iterable[Mapping[str, Any]], name: str) -> History:
     """Records of `measure`, or rows of a table with optional columns chain and trajectory."""
-    rows = [flatten(dict(record)) for record in records]
-    chains = sorted({row.get("chain") or 0 for row in rows})
+    try:
+        rows = [flatten(dict(record)) for record in records]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FormatError(f"{name}: expected records as `measure` writes them, found one with "
+                          f"{error!r}") from error
+    chains = sorted({row.get("chain") or 0 for row in rows}, key=lambda c: (isinstance(c, str), c))
     groups = [[row for row in rows if (row.get("chain") or 0) == chain] for chain in chains]
-    if all(row.get("trajectory") is not None for row in rows):
-        groups = [sorted(group, key=lambda row: row["trajectory"]) for group in groups]
-        spacing = _spacing([row["trajectory"] for row in groups[0]]) if groups else 1
-    else:
-        spacing = 1
+    groups, spacing = _in_order(groups, name)
     series, flow = {}, {}
     for column in dict.fromkeys(column for row in rows for column in row):
         values = [[row.get(column) for row in group] for group in groups]
         if not all(isinstance(v, int | float | None) for group in values for v in group):
             continue
         arrays = [np.array([np.nan if v is None else v for v in group], float) for group in values]
-        if column.startswith("flow_"):
-            time, kind = column[5:].split("_", 1)
+        if match := FLOW_COLUMN.fullmatch(column):
+            time, kind = match.groups()
             flow.setdefault(kind, {})[float(time)] = arrays
         elif column not in NOT_SERIES:
             series[NAMES.get(column, column)] = Series(arrays, spacing)
-    times = sorted(flow.get("energy_density", {}))
+    times = sorted(set.intersection(*(set(flow.get(kind, ())) for kind in FLOWED)))
     tables = {
         kind: [np.stack([flow[kind][t][chain] for t in times], axis=1)
                for chain in range(len(groups))]
-        for kind in flow
+        for kind in (FLOWED if times else ())
     }
     _add_flowed_charge(series, tables, spacing)
     return History(name, series, np.array(times), tables, spacing)
+
+
+def _in_order(
+    groups: list[list[dict[str, Any]]], name: str
+) -> tuple[list[list[dict[str, Any]]], int]:
+    """Rows by trajectory number, where all have one, and the spacing of these numbers."""
+    numbers = [[row.get("trajectory") for row in group] for group in groups]
+    if not numbers or any(number is None for chain in numbers for number in chain):
+        return groups, 1
+    if not all(isinstance(number, int | float) for chain in numbers for number in chain):
+        raise FormatError(f"{name}: expected trajectory numbers, found text")
+    for chain in map(sorted, numbers):
+        for one, following in zip(chain, chain[1:], strict=False):
+            if one == following:
+                raise FormatError(f"{name}: expected one row per trajectory and chain, found "
+                                  f"trajectory {one} twice: measure streams one by one")
+    groups = [sorted(group, key=lambda row: row["trajectory"]) for group in groups]
+    return groups, _spacing([row["trajectory"] for row in groups[0]])
 
 
 def _add_flowed_charge(
@@ -128,10 +152,13 @@ def _read_h5(path: Path, name: str) -> History:
 def _h5_series(group: h5py.Group) -> dict[str, Series]:
     """Numeric datasets [n] or [chains, n]; the spacing comes from `trajectory`.
 
-    Of several chains, what is [n] (one number for all of them) counts for each.
+    Of several chains, what is [n] (one number for all of them) counts for each; where all is [n],
+    `chain` [n] tells the chains apart.
     """
-    spacing, chains = 1, 1
-    if isinstance(group.get("trajectory"), h5py.Dataset):
+    spacing, chains, rows = 1, 1, _h5_rows(group)
+    if rows is not None:
+        spacing = _spacing(group["trajectory"][()][rows[0]])
+    elif isinstance(group.get("trajectory"), h5py.Dataset):
         numbers = np.atleast_2d(group["trajectory"][()])
         chains, spacing = numbers.shape[0], _spacing(numbers[0])
     series = {}
@@ -140,8 +167,25 @@ def _h5_series(group: h5py.Group) -> dict[str, Series]:
         if numeric and data.ndim in (1, 2) and data.size and name not in NOT_SERIES:
             values = np.atleast_2d(data[()]).astype(float)
             values = np.repeat(values, chains, axis=0) if data.ndim == 1 else values
-            series[NAMES.get(name, name)] = Series(list(values), spacing)
+            parts = list(values) if rows is None else [values[0, part] for part in rows]
+            series[NAMES.get(name, name)] = Series(parts, spacing)
     return series
+
+
+def _h5_rows(group: h5py.Group) -> list[NDArray] | None:
+    """Row numbers of each chain by trajectory, where `chain` and `trajectory` are both [n]."""
+    labels, numbers = group.get("chain"), group.get("trajectory")
+    if not all(isinstance(one, h5py.Dataset) for one in (labels, numbers)):
+        return None
+    labels, numbers = labels[()], numbers[()]
+    if numbers.ndim != 1 or labels.shape != numbers.shape:
+        return None
+    rows = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    rows = [part[np.argsort(numbers[part], kind="stable")] for part in rows]
+    for part in rows:
+        if (np.diff(numbers[part]) == 0).any():
+            raise ValueError("one trajectory twice in a chain: measure streams one by one")
+    return rows
 
 
 def _h5_flow(group: h5py.Group) -> tuple[NDArray, dict[str, list[NDArray]]]:
@@ -151,13 +195,15 @@ def _h5_flow(group: h5py.Group) -> tuple[NDArray, dict[str, list[NDArray]]]:
         return np.zeros(0), {}
     times = flow["t"][()]
     tables = {name: flow[name][()] for name in FLOWED}
+    if (rows := _h5_rows(group)) is not None:
+        return times, {name: [table[part] for part in rows] for name, table in tables.items()}
     return times, {name: list(table if table.ndim == 3 else table[None])
                    for name, table in tables.items()}
 
 
 def _spacing(trajectories: Iterable[float]) -> int:
     steps = np.diff(np.asarray(list(trajectories), float))
-    return max(1, int(np.median(steps))) if steps.size else 1
+    return max(1, int(np.median(steps))) if steps.size and np.isfinite(steps).all() else 1
 
 
 def _plain(value: Any) -> Any:

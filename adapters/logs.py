@@ -2,11 +2,14 @@
 
 import csv
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from l2hmc_bridge.errors import FormatError
+from l2hmc_bridge.flow import KERNELS
+from l2hmc_bridge.observables import CONVENTIONS
 from l2hmc_bridge.references import RELATIVE, Reference, Value
 
 from . import logs_chroma, logs_gpt, logs_milc, logs_openqcd
@@ -26,6 +29,9 @@ PARSERS: dict[str, tuple[Callable[[str], bool], Callable[[str], list[Reference]]
     "gpt": (logs_gpt.recognise, logs_gpt.parse),
     "milc": (logs_milc.recognise, logs_milc.parse),
 }
+NOT_VALUES = ("path", "file", "trajectory", "chain", "index", "lattice", "lattice_xyzt",
+              "convention", "flow_step", "flow_kernel")
+NOT_FINITE = ("nan", "inf", "infinity")
 LARGEST = 1 << 28
 
 
@@ -84,18 +90,29 @@ def _from_json(text: str) -> list[Reference]:
         content = [content]
     if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
         raise FormatError("expected a list of records or a table of them by file name")
-    return [_from_record(record) for record in content]
+    return [_checked(record) for record in content]
 
 
 def _from_csv(text: str) -> list[Reference]:
     rows = list(csv.DictReader(text.splitlines()))
     if any(None in row or None in row.values() for row in rows):
         raise FormatError("expected as many fields in every line as in the header")
-    return [_from_record(row) for row in rows]
+    return [_checked(row) for row in rows]
+
+
+def _checked(record: Mapping[str, Any]) -> Reference:
+    try:
+        return _from_record(record)
+    except (KeyError, TypeError, ValueError) as error:
+        label = record.get("path") or record.get("file") or record.get("trajectory")
+        raise FormatError(f"record of {label}: expected trajectory and extents as numbers and flow "
+                          f"points with t, found {error!r}") from error
 
 
 def _from_record(record: Mapping[str, Any]) -> Reference:
     result = Reference("table", record.get("path") or record.get("file") or None)
+    if result.path and record.get("index") not in (None, ""):
+        result.path = f"{result.path}[{record['index']}]"
     if record.get("trajectory") not in (None, ""):
         result.trajectory = int(record["trajectory"])
     extents = record.get("lattice", record.get("lattice_xyzt"))
@@ -103,8 +120,14 @@ def _from_record(record: Mapping[str, Any]) -> Reference:
         extents = extents.replace(",", "x").split("x")
     if extents:
         result.lattice = tuple(int(extent) for extent in extents)
+    if record.get("convention") in CONVENTIONS:
+        result.traceless = record["convention"] == CONVENTIONS[0]
+    if record.get("flow_step"):
+        result.flow_step = parse_number(str(record["flow_step"]))
+    if record.get("flow_kernel") in KERNELS:
+        result.flow_kernel = record["flow_kernel"]
     for name, entry in record.items():
-        if name in ("path", "file", "trajectory", "chain", "index", "lattice", "lattice_xyzt"):
+        if name in NOT_VALUES:
             continue
         if name == "flow" and isinstance(entry, list):
             _add_flow(result, entry)
@@ -146,6 +169,8 @@ def _put(values: dict[str, Value], name: str, entry: Any) -> None:
     text = entry if isinstance(entry, str) else repr(entry)
     number = parse_number(text)
     if number is None:
+        if text.strip().lower().lstrip("+-") in NOT_FINITE:
+            values[name] = Value(math.nan, 0.0)  # no number of ours agrees with it
         return
     tolerance = RELATIVE * max(abs(number), 1e-3)
     if len(text.split("e")[0].strip("-+0.").replace(".", "")) < 15:

@@ -1,6 +1,7 @@
 """Measure many files: in batches of one lattice, in one process or several."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import groupby
@@ -16,6 +17,7 @@ from . import files
 from .configurations import Source
 
 SITES_PER_BATCH = 1 << 15  # 16^4 goes alone, 8^4 eight at once
+BYTES_PER_GROUP = 1 << 26
 
 
 def measure_all(
@@ -25,8 +27,7 @@ def measure_all(
 
     A record is measurement.records' with path, chain, trajectory, index, lattice (X,Y,Z,T).
     """
-    size = max(1, math.ceil(len(sources) / (4 * jobs))) if jobs > 1 else 16
-    groups = [sources[n : n + min(size, 16)] for n in range(0, len(sources), min(size, 16))]
+    groups = _groups(sources, jobs)
     if jobs == 1 or len(groups) < 2:
         yield from (measure_group(group, plan, verify) for group in groups)
         return
@@ -34,6 +35,22 @@ def measure_all(
         work = [pool.submit(measure_group, group, plan, verify) for group in groups]
         for one in work:
             yield one.result()
+
+
+def _groups(sources: Sequence[Source], jobs: int) -> list[list[Source]]:
+    """Runs of at most 16 sources and about BYTES_PER_GROUP: what is in memory at a time."""
+    most = min(16, max(1, math.ceil(len(sources) / (4 * jobs)))) if jobs > 1 else 16
+    shares = Counter(source.path for source in sources)
+    groups: list[list[Source]] = []
+    room = 0
+    for source in sources:
+        held = source.path.stat().st_size // shares[source.path] if source.path.is_file() else 0
+        if not groups or len(groups[-1]) == most or held > room:
+            groups.append([])
+            room = BYTES_PER_GROUP
+        groups[-1].append(source)
+        room -= held
+    return groups
 
 
 def measure_group(

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,22 @@ from l2hmc_bridge import __version__
 from l2hmc_bridge.atomic import replacing
 from l2hmc_bridge.errors import FormatError
 
+STATED = ("convention", "flow_kernel", "flow_step")  # how all records were measured
 FLOWED = ("plaquette", "energy_density", "topological_charge")
 GROUP = "measurements"  # in history.h5; what a resumed stream rebuilds does not touch it
 
 
 def to_json(records: Sequence[dict[str, Any]]) -> str:
-    """A list of records; NaN never occurs in them."""
-    return json.dumps(list(records), indent=1, allow_nan=False)
+    """A list of records; what is not finite becomes null."""
+    return json.dumps(_finite(list(records)), indent=1, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def to_csv(records: Sequence[dict[str, Any]]) -> str:
@@ -66,10 +76,12 @@ def write_text(path: Path, text: str, force: bool) -> None:
 
 
 def write_h5(path: Path, records: Sequence[dict[str, Any]], force: bool) -> None:
-    """Datasets [n] in the order of the records; flow/t [m] and flow/<name> [n,m]."""
+    """Datasets [n] in the order of the records, `chain` among them; flow/t [m], flow/<name> [n,m].
+    """
     memory = io.BytesIO()
     with h5py.File(memory, "w") as file:
         _fill(file, records)
+        file.create_dataset("chain", data=[record["chain"] for record in records])
         file.create_dataset("path", data=[record["path"] for record in records],
                             dtype=h5py.string_dtype())
     with replacing(path, force) as file:
@@ -115,6 +127,10 @@ def _reshape(group: h5py.Group, shape: tuple[int, int]) -> None:
 
 def _fill(group: h5py.Group, records: Sequence[dict[str, Any]]) -> None:
     group.attrs["l2hmc_bridge_version"] = __version__
+    for name in STATED:
+        values = {record[name] for record in records if name in record}
+        if len(values) == 1:
+            group.attrs[name] = values.pop()
     rows = [flatten(record) for record in records]
     for name in dict.fromkeys(name for row in rows for name in row):
         if name.startswith("flow_") or name in ("path", "chain", "lattice"):

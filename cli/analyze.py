@@ -92,7 +92,9 @@ def _show(result):
     from .tables import wide_console
 
     console = wide_console()
-    table = Table(*COLUMNS, title=Text(result.name), title_justify="left")
+    table = Table(title=Text(result.name), title_justify="left")
+    for column in COLUMNS:
+        table.add_column(Text(column))  # brackets are not markup
     for row in rows(result):
         table.add_row(*(Text(str(cell)) for cell in row))
     console.print(table)

@@ -47,6 +47,8 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, no_verify, **opti
     paths, csv_out = settle(paths, csv_out, ".csv")
     if not paths:
         raise click.UsageError("expected at least one FILE or STREAM")
+    if extend and not any(path.is_dir() for path in paths):
+        raise click.UsageError("--extend needs a STREAM, found files")
     refuse_early([json_out, csv_out, h5], force)
     plan = _plan(options)
     sources = configurations.find(paths)
@@ -59,7 +61,9 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, no_verify, **opti
         records.write_h5(h5, measured, force)
     if extend and not errors:
         _extend(paths, measured)
-    if "-" not in (json_out, csv_out):
+    elif extend:
+        click.echo("l2hmc-bridge: no history was extended: a configuration is missing", err=True)
+    if measured and "-" not in (json_out, csv_out):
         _show(measured)
     return int(bool(errors))
 
@@ -113,18 +117,37 @@ def _show(measured):
 
     from .tables import wide_console
 
-    table = Table("configuration", *SCREEN)
-    for record in measured:
-        numbers = [f"{record[name]:.8f}" for name in SCREEN.values()]
-        table.add_row(Text(Path(record["path"]).name), *numbers)
     console = wide_console()
-    console.print(table)
-    if any(record["flow"] for record in measured):
-        flow = Table("configuration", "t", "plaquette", "E", "t^2 E", "Q")
-        for record in measured:
-            for point in record["flow"]:
-                t, energy = point["t"], point["energy_density"]
-                flow.add_row(Text(Path(record["path"]).name), f"{t:g}", f"{point['plaquette']:.8f}",
-                             f"{energy:.8f}", f"{t * t * energy:.6f}",
-                             f"{point['topological_charge']:.6f}")
-        console.print(flow)
+    for columns, rows in _tables(measured):
+        table = Table(*columns)
+        for name, *cells in rows:
+            table.add_row(Text(name), *cells)
+        if table.row_count:
+            console.print(table)
+
+
+def _tables(measured):
+    """(columns, rows): the configurations; flow, scales, smeared values, loops where measured."""
+    from l2hmc_bridge.validation import label
+
+    named = [(label(record), record) for record in measured]
+    yield ("configuration", *SCREEN), (
+        [name, *(f"{record[key]:.8f}" for key in SCREEN.values())] for name, record in named)
+    yield ("configuration", "t", "plaquette", "E", "t^2 E", "Q"), (
+        [name, *_point(point)] for name, record in named for point in record["flow"])
+    yield ("configuration", "t0 / a^2", "w0 / a"), (
+        [name, *(f"{record[key]:.6f}" if record[key] else "not reached" for key in ("t0", "w0"))]
+        for name, record in named if record["flow"])
+    yield ("configuration, smeared", "plaquette", "E", "Q"), (
+        [name, *(f"{number:.8f}" for number in record["smeared"].values())]
+        for name, record in named if "smeared" in record)
+    largest = len(measured[0].get("wilson_loops", ()))
+    yield ("configuration, W(R,T)", "R", *(f"T = {t}" for t in range(1, largest + 1))), (
+        [name, str(r), *(f"{number:.8f}" for number in line)]
+        for name, record in named for r, line in enumerate(record.get("wilson_loops", ()), 1))
+
+
+def _point(point):
+    t, energy = point["t"], point["energy_density"]
+    return (f"{t:g}", f"{point['plaquette']:.8f}", f"{energy:.8f}", f"{t * t * energy:.6f}",
+            f"{point['topological_charge']:.6f}")

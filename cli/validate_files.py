@@ -29,17 +29,19 @@ def _against_themselves(paths, options):
     """Our values against those stored in each file, and in the history of a stream."""
     from l2hmc_bridge.adapters import configurations, files
     from l2hmc_bridge.errors import BridgeError
+    from l2hmc_bridge.validation import label
 
     checks, notes = [], []
     for source in configurations.find(paths):
         named = {} if source.index is None else {"index": source.index}
+        name = label({"path": source.path, **named})
         try:
             meta = files.inspect(source.path, **named).meta
         except BridgeError as error:
-            checks.append(Check(f"{source.path.name}: readable", 0.0, 1.0, 0.0, str(error)))
+            checks.append(Check(f"{name}: readable", 0.0, 1.0, 0.0, str(error)))
             continue
-        checks.extend(_stored(source.path.name, meta))
-        notes.extend(f"{source.path.name}: {sentence}" for sentence in meta["warnings"])
+        checks.extend(_stored(name, meta))
+        notes.extend(f"{name}: {sentence}" for sentence in meta["warnings"])
     for path in paths:
         if (path / "history.h5").is_file():
             checks.extend(_against_history(path, options))

@@ -92,7 +92,7 @@ def integrate(
     step, V' the embedded second-order result (arXiv:1301.4388, appendix D); `step` is then the
     first one tried. Raises ActionError for an unknown kernel, bad times or a bad step.
     """
-    _check(times, step, kernel, tolerance)
+    check(times, step, kernel, tolerance)
     now = 0.0
     size = torch.full((links.shape[0],), step, dtype=torch.float64, device=links.device)
     for time in times:
@@ -115,16 +115,17 @@ def _fixed(links: Tensor, step: float, count: int, kernel: str) -> Tensor:
     return fast.flow(links, step, count, SYMANZIK if kernel == "symanzik" else 0.0)
 
 
-def _check(times: Sequence[float], step: float, kernel: str, tolerance: float | None) -> None:
+def check(times: Sequence[float], step: float, kernel: str, tolerance: float | None) -> None:
+    """Raises ActionError for what `integrate` cannot do."""
     if kernel not in KERNELS:
         raise ActionError(f"flow kernel: expected one of {', '.join(KERNELS)}, found {kernel!r}")
-    if any(b < a for a, b in zip([0.0, *times], times, strict=False)):
+    if not all(a <= b < math.inf for a, b in zip([0.0, *times], times, strict=False)):
         raise ActionError(f"flow times: expected increasing and not negative, found {times}")
     if not 0 < step <= LARGEST_STEP[kernel]:
         raise ActionError(
             f"flow step: expected 0 < step <= {LARGEST_STEP[kernel]} for {kernel}, found {step}"
         )
-    if tolerance is not None and not tolerance > 0:
+    if tolerance is not None and not 0 < tolerance < math.inf:
         raise ActionError(f"flow tolerance: expected a positive number, found {tolerance}")
 
 

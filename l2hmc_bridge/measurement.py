@@ -39,10 +39,13 @@ class Plan:
     points: tuple[float, ...] = ()
 
     def __post_init__(self):
-        if not self.flow_time >= 0:
+        if not 0 <= self.flow_time < math.inf:
             raise ActionError(f"flow time: expected a number >= 0, found {self.flow_time}")
-        if self.flow_every is not None and not self.flow_every > 0:
+        if self.flow_every is not None and not 0 < self.flow_every < math.inf:
             raise ActionError(f"flow interval: expected a number > 0, found {self.flow_every}")
+        flow.check(self.points, self.flow_step, self.kernel, self.tolerance)
+        if not math.isfinite(self.smear_parameter):
+            raise ActionError(f"smearing: expected a number, found {self.smear_parameter}")
         if self.smear is not None and self.smear not in SMEARINGS:
             raise ActionError(
                 f"smearing: expected one of {', '.join(SMEARINGS)}, found {self.smear!r}"
@@ -66,13 +69,15 @@ def records(links: Tensor, plan: Plan) -> list[dict[str, Any]]:
     topological_charge, topological_charge_5li, energy_density (clover), energy_density_plaquette,
     polyakov_loop (time direction, [re, im]), polyakov_loops (per direction), unitarity_defect,
     determinant_defect, flow (list of {t, plaquette, energy_density, topological_charge}), t0 and
-    w0 where the flow reaches them; smeared and wilson_loops where the plan asks for them.
+    w0 where the flow reaches them; smeared and wilson_loops where the plan asks for them;
+    convention ("traceless" or "gpt"), and flow_kernel and flow_step of a flow.
     """
     values = observables.measure(links, plan.traceless)
     values["rectangle"] = observables.rectangle(links)
     values["unitarity_defect"] = su3.unitarity_defect(links)
     values["determinant_defect"] = su3.determinant_defect(links)
-    result = [_record(values, row) for row in range(links.shape[0])]
+    convention = observables.CONVENTIONS[0 if plan.traceless else 1]
+    result = [{**_record(values, row), "convention": convention} for row in range(links.shape[0])]
     _add_flow(result, links, plan)
     if plan.smear is not None:
         smeared = SMEARINGS[plan.smear](links, plan.smear_parameter, plan.smear_steps)
@@ -107,6 +112,7 @@ def _add_flow(result: list[dict[str, Any]], links: Tensor, plan: Plan) -> None:
             point = {name: float(values[name][row]) for name in FLOWED}
             record["flow"].append({"t": time, **point})
     for record in result:
+        record["flow_kernel"], record["flow_step"] = plan.kernel, plan.flow_step
         energies = np.array([point["energy_density"] for point in record["flow"]])
         for name, function in (("t0", scales.t0), ("w0", scales.w0)):
             value = float(function(times, energies)) if len(times) > 3 else math.nan

@@ -1,11 +1,13 @@
 """What another code or a table says of one configuration, in our names and normalisation."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 RELATIVE = 1e-11  # of a number given in full precision
-NOT_COMPARED = ("trajectory", "chain", "index", "unitarity_defect", "determinant_defect")
+NOT_COMPARED = ("trajectory", "chain", "index", "flow_step", "unitarity_defect",
+                "determinant_defect")
 
 
 class Value(NamedTuple):
@@ -41,8 +43,15 @@ class Reference:
     def label(self) -> str:
         """Name for a table: the file, the trajectory, or the source."""
         if self.path is not None:
-            return self.path.rsplit("/", 1)[-1]
+            return short_path(self.path)
         return f"trajectory {self.trajectory}" if self.trajectory is not None else self.source
+
+
+def short_path(path: str) -> str:
+    """The name of a file, with its folder where that names a chain: chain_1/cfg_20.ildg."""
+    parts = path.split("/")
+    chained = len(parts) > 1 and re.fullmatch(r"chain_\d+", parts[-2]) is not None
+    return "/".join(parts[-2:] if chained else parts[-1:])
 
 
 def numbers_of(record: Mapping) -> dict[str, float]:

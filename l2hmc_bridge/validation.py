@@ -3,11 +3,12 @@
 A difference that is only another convention is named as such and never passes for physics.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from l2hmc_bridge.check import Check
-from l2hmc_bridge.references import Reference, Value, numbers_of
+from l2hmc_bridge.references import Reference, Value, numbers_of, short_path
 
 LOOPS = ("plaquette", "plaquette_spatial", "plaquette_temporal", "rectangle", "link_trace")
 CLOVER = ("topological_charge", "topological_charge_5li", "energy_density")
@@ -39,21 +40,27 @@ def match(
 ) -> tuple[list[tuple[Record, Reference]], list[str], list[str]]:
     """(pairs, labels of records left over, labels of references left over).
 
-    By file name, else by trajectory number; where neither fits any, by order if both sides have
-    the same number of configurations.
+    By file name, with the folder of the chain where both have one, else by trajectory number;
+    what fits several does not count. Where nothing fits, by order if both sides have the same
+    number of configurations.
     """
-    by_name = {one.path.rsplit("/", 1)[-1]: one for one in references if one.path}
-    by_number = {one.trajectory: one for one in references if one.trajectory is not None}
+    by_label = {one.label: one for one in references if one.path}
+    by_name = _unique((_name(key), one) for key, one in by_label.items())
+    by_number = _unique((one.trajectory, one) for one in references if one.trajectory is not None)
+    names = Counter(_name(label(record)) for record in records)
+    numbers = Counter(record.get("trajectory") for record in records)
     pairs, lonely = [], []
     for record in records:
-        found = by_name.get(label(record))
-        if found is None and record.get("trajectory") is not None:
-            found = by_number.get(record["trajectory"])
+        found = by_label.get(label(record))
+        if found is None and names[_name(label(record))] == 1:
+            found = by_name.get(_name(label(record)))
+        if found is None and numbers[record.get("trajectory")] == 1:
+            found = by_number.get(record.get("trajectory"))
         if found is None:
             lonely.append(label(record))
         else:
             pairs.append((record, found))
-    anonymous = not by_name and not by_number
+    anonymous = not any(one.path or one.trajectory is not None for one in references)
     if not pairs and len(records) == len(references) and (anonymous or len(records) == 1):
         return list(zip(records, references, strict=True)), [], []
     used = {id(reference) for _, reference in pairs}
@@ -64,9 +71,20 @@ def match(
 
 
 def label(record: Record) -> str:
-    """The file's name, with the index of the configuration where it holds several."""
-    name = str(record["path"]).rsplit("/", 1)[-1]
+    """The file's name, with the folder of its chain and the index in its file where it has one."""
+    name = short_path(str(record["path"]))
     return f"{name}[{record['index']}]" if "index" in record else name
+
+
+def _name(text: str) -> str:
+    return text.rsplit("/", 1)[-1]
+
+
+def _unique(pairs: Iterable[tuple[Any, Reference]]) -> dict[Any, Reference]:
+    """What occurs under one key only."""
+    pairs = list(pairs)
+    counts = Counter(key for key, _ in pairs)
+    return {key: one for key, one in pairs if counts[key] == 1}
 
 
 def _compare_one(record: Record, reference: Reference, tolerance: float) -> list[Check]:

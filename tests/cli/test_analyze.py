@@ -6,8 +6,11 @@ import re
 import numpy as np
 import pytest
 
+from l2hmc_bridge import plots
+from l2hmc_bridge.adapters import records
+from l2hmc_bridge.analysis import topology
 from l2hmc_bridge.cli import main
-from tests.histories import synthetic, write_h5
+from tests.histories import replaced, synthetic, write_h5
 
 
 @pytest.fixture
@@ -88,6 +91,9 @@ def test_pictures_are_reproducible(stream, tmp_path, capsys):
         ("a.csv", "plaquette,q\n1,2,3\n", "fields"),
         ("a.csv", "name\nfoo\n", "numbers"),
         ("a.json", "{", "JSON"),
+        ("a.json", '[{"plaquette": 0.5, "flow": [{"plaquette": 1}]}]', "records"),
+        ("a.json", '[{"plaquette": 0.5, "trajectory": "one"}]', "trajectory"),
+        ("a.ildg", "\0\0binary", "measure"),
     ],
 )
 def test_bad_input(tmp_path, capsys, name, content, word):
@@ -114,3 +120,55 @@ def test_nan_is_not_resolvable_and_counted(tmp_path, capsys):
     assert status == 0 and result["not_finite"] == 1
     assert result["observables"]["delta_h"]["error"] is None
     assert result["exp_minus_dh"]["error"] > 0
+
+
+def chains_of_records(tmp_path, numbers=range(1, 41)):
+    """Records of two chains, in the order of the files."""
+    rng = np.random.default_rng(4)
+    return [{"path": f"chain_{chain}/cfg_{n}.ildg", "chain": chain, "trajectory": n,
+             "plaquette": float(rng.normal()), "lattice": [2, 2, 2, 2], "flow": []}
+            for chain in range(2) for n in numbers]
+
+
+def test_chains_survive_every_kind_of_table(tmp_path, capsys):
+    rows = chains_of_records(tmp_path)
+    records.write_text(tmp_path / "a.json", records.to_json(rows), False)
+    records.write_text(tmp_path / "a.csv", records.to_csv(rows), False)
+    records.write_h5(tmp_path / "a.h5", rows, False)
+    paths = [tmp_path / name for name in ("a.json", "a.csv", "a.h5")]
+    _, out, _ = run(capsys, *paths, "--json", "--cut", "0")
+    found = json.loads(out)
+    assert [(one["chains"], one["trajectories"]) for one in found] == [(2, 40)] * 3
+    assert found[0]["observables"] == found[1]["observables"] == found[2]["observables"]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.csv", "a.h5"])
+def test_two_streams_in_one_table_are_refused(tmp_path, capsys, name):
+    rows = [{**row, "chain": 0} for row in chains_of_records(tmp_path)]
+    if name == "a.h5":
+        records.write_h5(tmp_path / name, rows, False)
+    else:
+        text = records.to_json(rows) if name == "a.json" else records.to_csv(rows)
+        records.write_text(tmp_path / name, text, False)
+    status, _, err = run(capsys, tmp_path / name)
+    assert status == 1 and "twice" in err and "one by one" in err
+
+
+def test_unnumbered_configurations_can_be_analyzed(tmp_path, capsys):
+    rows = [{**row, "chain": 0, "trajectory": None} for row in chains_of_records(tmp_path)]
+    records.write_h5(tmp_path / "a.h5", rows, False)
+    status, out, _ = run(capsys, tmp_path / "a.h5", "--json", "--cut", "0")
+    assert status == 0 and json.loads(out)[0]["trajectories"] == 80
+
+
+def test_the_unit_of_tau_is_on_the_screen(stream, capsys):
+    assert "tau_int [trajectories]" in run(capsys, stream)[1]
+
+
+def test_the_histogram_of_a_frozen_charge_has_whole_numbers():
+    history = replaced(synthetic(3), "topological_charge", lambda chain: 0.1 + 0.0 * chain)
+    _, right = plots.charge_figure(history.series["topological_charge"],
+                                   topology(history)).axes
+    low, high = right.get_xlim()
+    ticks = [tick for tick in right.get_xticks() if low <= tick <= high]
+    assert low < -1 and high > 1 and all(tick == round(tick) for tick in ticks)

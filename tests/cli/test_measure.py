@@ -11,7 +11,7 @@ import torch
 
 from l2hmc_bridge import flow
 from l2hmc_bridge import observables as obs
-from l2hmc_bridge.adapters import files
+from l2hmc_bridge.adapters import configurations, files, measuring
 from l2hmc_bridge.cli import main
 from l2hmc_bridge.configuration import Configuration
 from tests.conftest import reference_file
@@ -147,6 +147,12 @@ def test_a_bad_file_is_named_and_the_others_are_measured(stream, capsys):
         ([], 2, "FILE"),
         (["FILE", "--flow-time", "-1"], 1, "flow time"),
         (["FILE", "--flow-time", "1", "--flow-step", "0.5"], 1, "flow step"),
+        (["FILE", "--flow-time", "1", "--flow-step", "-1"], 1, "flow step"),
+        (["FILE", "--flow-time", "inf"], 1, "flow time"),
+        (["FILE", "--flow-time", "1", "--flow-every", "inf"], 1, "flow interval"),
+        (["FILE", "--flow-time", "1", "--flow-tolerance", "nan"], 1, "flow tolerance"),
+        (["FILE", "--smear", "stout", "--smear-parameter", "nan"], 1, "smearing"),
+        (["FILE", "--extend"], 2, "STREAM"),
     ],
 )
 def test_bad_input(stream, tmp_path, monkeypatch, capsys, arguments, status, word):
@@ -167,3 +173,45 @@ def test_real_files_of_one_configuration_agree(capsys):
             records[0]["topological_charge"], abs=1e-14
         )
     assert torch.tensor([r["lattice"] for r in records]).unique(dim=0).tolist() == [[4, 6, 8, 10]]
+
+
+def test_screen_shows_everything_that_was_measured(stream, capsys):
+    folder, fields = stream
+    status, out, _ = run(capsys, folder, "--flow-time", "0.3", "--smear", "stout",
+                         "--wilson-loops", "2")
+    assert status == 0
+    for word in ("chain_1/cfg_8.ildg", "t0 / a^2", "smeared", "W(R,T)", "T = 2"):
+        assert word in out, word
+    links = fields[1, 8]
+    assert f"{float(obs.wilson_loop(links, 2, 1)):.8f}" in out
+    smeared = obs.measure_flowed(flow.stout(links, 0.1, 10))
+    assert f"{float(smeared['energy_density']):.8f}" in out
+
+
+def test_records_say_how_they_were_measured(stream, tmp_path, capsys):
+    folder, _ = stream
+    arguments = ["--convention", "gpt", "--flow-time", "0.1", "--flow-kernel", "zeuthen"]
+    _, out, _ = run(capsys, folder, *arguments, "--json", "--h5", tmp_path / "o.h5")
+    for record in json.loads(out):
+        assert (record["convention"], record["flow_kernel"], record["flow_step"]) == (
+            "gpt", "zeuthen", 0.02)
+    with h5py.File(tmp_path / "o.h5") as file:
+        assert file.attrs["convention"] == "gpt" and file.attrs["flow_kernel"] == "zeuthen"
+    assert json.loads(run(capsys, folder, "--json")[1])[0]["convention"] == "traceless"
+
+
+def test_what_is_not_finite_is_null_in_json(stream, capsys):
+    folder, _ = stream
+    status, out, _ = run(capsys, folder, "--smear", "stout", "--smear-parameter", "1e200", "--json")
+    values = [value for record in json.loads(out) for value in record["smeared"].values()]
+    assert status == 0 and None in values and "NaN" not in out
+
+
+def test_large_files_are_read_one_at_a_time(stream, monkeypatch):
+    folder, _ = stream
+    sources = configurations.find([folder])
+    assert [len(group) for group in measuring._groups(sources, 1)] == [6]
+    monkeypatch.setattr(measuring, "BYTES_PER_GROUP", 2 * sources[0].path.stat().st_size)
+    assert [len(group) for group in measuring._groups(sources, 1)] == [2, 2, 2]
+    monkeypatch.setattr(measuring, "BYTES_PER_GROUP", 1)
+    assert [len(group) for group in measuring._groups(sources, 1)] == [1] * 6

@@ -229,9 +229,57 @@ def test_hmc_baseline_needs_a_coupling(configurations, capsys):
         (["a", "b", "--against", "c"], 2, "one STREAM"),
         (["absent.ildg"], 1, ""),
         (["CFG", "--reference", "absent.json"], 1, "found none"),
+        (["CFG", "--reference", "a", "--tolerance", "-1"], 2, "--tolerance"),
+        (["CFG", "--against", "a", "--error-rate", "7"], 2, "--error-rate"),
     ],
 )
 def test_bad_usage(configurations, capsys, arguments, status, word):
     path = str(next(iter(configurations)))
     found, _, err = run(capsys, *[path if a == "CFG" else a for a in arguments])
     assert found == status and word in err
+
+
+def test_chains_are_told_apart_in_a_table(tmp_path, generator, capsys):
+    for chain in range(2):
+        (tmp_path / "stream" / f"chain_{chain}").mkdir(parents=True)
+        for number in (1, 2):
+            files.write(tmp_path / "stream" / f"chain_{chain}" / f"cfg_{number}.ildg",
+                        Configuration(rough_links(generator, LATTICE), {}))
+    for suffix in ("json", "csv"):
+        path = tmp_path / f"table.{suffix}"
+        assert main(["measure", str(tmp_path / "stream"), f"--{suffix}", str(path)]) == 0
+        capsys.readouterr()
+        status, content, _ = run(capsys, tmp_path / "stream", "--reference", path)
+        assert status == 0 and len(content["checks"]) > 80
+        one = tmp_path / "stream" / "chain_1"
+        assert run(capsys, one, "--reference", path, "--partial")[0] == 0
+        assert run(capsys, one, "--reference", path)[0] == 1
+
+
+def test_a_table_states_its_convention_and_its_flow(configurations, tmp_path, capsys):
+    path = tmp_path / "gpt.json"
+    arguments = ["--convention", "gpt", "--flow-time", "0.2", "--flow-step", "0.05",
+                 "--flow-kernel", "symanzik", "--json", str(path)]
+    assert main(["measure", *map(str, configurations), *arguments]) == 0
+    capsys.readouterr()
+    assert run(capsys, *configurations, "--reference", path)[0] == 0
+    status, content, _ = run(capsys, *configurations, "--reference", path,
+                             "--convention", "traceless")
+    assert status == 1 and {"topological_charge" in one["name"] or "energy" in one["name"]
+                            for one in failed(content)} == {True}
+
+
+def test_a_nan_in_a_table_fails(configurations, tmp_path, capsys):
+    for number in (float("nan"), "nan", "-inf"):
+        path = table(tmp_path, configurations, lambda n, row, x=number: {**row, "plaquette": x})
+        status, content, _ = run(capsys, *configurations, "--reference", path)
+        assert status == 1
+        assert {one["name"].split(": ")[1] for one in failed(content)} == {"plaquette"}
+
+
+@pytest.mark.parametrize("change", [{"trajectory": "abc"}, {"lattice": "4x4xa"}, {"lattice": 4},
+                                    {"flow": [{"plaquette": 1.0}]}])
+def test_a_malformed_table_is_named(configurations, tmp_path, capsys, change):
+    path = table(tmp_path, configurations, lambda n, row: {**row, **change})
+    status, _, err = run(capsys, *configurations, "--reference", path)
+    assert status == 1 and "table.json" in err and "cfg_1.ildg" in err and "Traceback" not in err
