@@ -1,6 +1,7 @@
 """Pictures of streams (matplotlib figures; nothing is shown, nothing global is touched)."""
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def stream_figures(history: History, analysis: Analysis) -> dict[str, "Figure"]:
     """Every picture this stream allows: {name: figure}."""
     figures = {}
     names = [n for n in ("plaquette", "energy_density", "delta_h") if n in history.series]
-    charge = history.charge_name()
+    charge = analysis.topology.which if analysis.topology else None
     for name in names:
         figures[f"history_{name}"] = history_figure(name, history.series[name], analysis.cut)
     shown = {n: history.series[n] for n in (*names, charge) if n}
@@ -46,7 +47,7 @@ def stream_figures(history: History, analysis: Analysis) -> dict[str, "Figure"]:
     bars = tau_figure(analysis)
     if bars is not None:
         figures["tau_int"] = bars
-    if charge and analysis.topology:
+    if charge:
         figures["charge"] = charge_figure(history.series[charge], analysis.topology, analysis.cut)
     if len(history.flow_times) > 1:
         figures["flow"] = flow_figure(history)
@@ -125,16 +126,18 @@ def flow_figure(history: History) -> "Figure":
 def comparison_figure(histories: Sequence[History], name: str) -> "Figure":
     """One observable of two streams side by side: history and normalised histogram."""
     figure, (left, right) = _figure(2)
-    for colour, history in zip(("C0", "C1"), histories, strict=False):
+    values = [np.concatenate(history.series[name].chains) for history in histories]
+    values = [sample[np.isfinite(sample)] for sample in values]
+    count = min(40, max(5, math.isqrt(min(sample.size for sample in values))))
+    bins = np.histogram_bin_edges(np.concatenate(values), bins=count)
+    for colour, history, sample in zip(("C0", "C1"), histories, values, strict=False):
         series = history.series[name]
         chain = series.chains[0]
         _line(left, chain, series.spacing, color=colour, label=history.name)
-        values = np.concatenate(series.chains)
-        right.hist(values[np.isfinite(values)], bins=40, density=True, histtype="step",
-                   color=colour)
+        right.hist(sample, bins=bins, density=True, histtype="step", color=colour)
     left.set(xlabel="trajectory", ylabel=name)
     left.legend()
-    right.set_xlabel(name)
+    right.set(xlabel=name, ylabel="density")
     return figure
 
 

@@ -6,6 +6,7 @@ import pytest
 from l2hmc_bridge.analysis import analyse
 from l2hmc_bridge.check import all_passed
 from l2hmc_bridge.comparison import compare_streams, plaquette_distance, soundness
+from l2hmc_bridge.plots import stream_figures
 from l2hmc_bridge.series import History, Series
 from l2hmc_bridge.statistics import estimate
 from tests.histories import replaced, synthetic
@@ -190,3 +191,14 @@ def test_plaquette_distance_needs_the_same_spacing():
     one = History("a", {"plaquette": Series([np.array([0.5, 0.6])])})
     other = History("b", {"plaquette": Series([np.array([0.5, 0.6])], 10)})
     assert plaquette_distance(one, other).size == 0 and plaquette_distance(one, one).size == 2
+
+
+def test_the_picture_of_the_charge_shows_the_series_of_its_label():
+    first = synthetic(1)
+    charge = first.series["topological_charge"]
+    series = first.series | {"topological_charge_5li": Series([5 + c for c in charge.chains])}
+    history = History("a", series)
+    result = analyse(history, cut=0, among={"topological_charge"})
+    left, _ = stream_figures(history, result)["charge"].axes
+    assert left.get_ylabel() == "topological_charge"
+    assert left.lines[0].get_ydata()[:5] == pytest.approx(charge.chains[0][:5])
