@@ -30,8 +30,8 @@ LATTICE = (8, 8, 8, 8)
 CHAINS = 4
 LENGTHS = (0.5, 1.0, 2.0, 4.0)
 TARGETS = (0.65, 0.8, 0.9)
-FLOW_STEP = 0.125
-MEASURE_EVERY = 2.0  # MD time between flowed measurements
+FLOW_STEP = 0.15
+MEASURE_EVERY = 2.5  # MD time between flowed measurements
 
 
 def starting_links(beta: float, seed: int) -> torch.Tensor:
