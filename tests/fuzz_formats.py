@@ -8,6 +8,7 @@ out of a reader, a broken checksum was accepted, memory grew, or a process died.
 
 import argparse
 import importlib.util
+import inspect
 import random
 import resource
 import signal
@@ -135,6 +136,11 @@ def guided(seconds: int, folder: Path) -> None:
         except BridgeError:
             pass
 
+    for name, module in list(sys.modules.items()):
+        if name.startswith("l2hmc_bridge.adapters."):
+            for function in vars(module).values():
+                if inspect.isfunction(function) and function.__module__ == name:
+                    atheris.instrument_func(function)
     atheris.Setup(["fuzz", f"-max_total_time={seconds}", "-rss_limit_mb=4096", "-max_len=20000",
                    "-print_final_stats=1", str(corpus)], one)
     atheris.Fuzz()
