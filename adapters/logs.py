@@ -59,7 +59,7 @@ def read_references(
 
 
 def _parse(path: Path, raw: bytes, lattice: tuple[int, ...] | None) -> list[Reference]:
-    if path.name.endswith(".dat"):
+    if path.name.endswith(".ms.dat") or path.suffix == ".dat" and b"\0" in raw[:20]:
         return logs_openqcd.parse(raw, lattice)
     try:
         text = raw.decode()

@@ -125,6 +125,8 @@ def test_analysis_of_a_known_stream():
     assert accepted.value == pytest.approx(0.8026, abs=4 * accepted.error)
     assert abs(result.exp_minus_dh.value - 1) < 4 * result.exp_minus_dh.error
     assert sum(result.topology.histogram.values()) == 8000
+    # A wide normal charge is uniform between integers: rms distance 1/sqrt(12).
+    assert result.topology.distance == pytest.approx(12**-0.5, abs=0.01)
     effective = result.effective["plaquette"]
     assert effective == pytest.approx(8000 / (2 * plaquette.tau_int))
     assert result.effective["plaquette_per_force_evaluation"] == pytest.approx(

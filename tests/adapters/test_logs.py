@@ -184,3 +184,9 @@ def test_bad_tables_and_logs(tmp_path, name, content, word):
 def test_missing_file(tmp_path):
     with pytest.raises(FormatError, match="found none"):
         read_references(tmp_path / "absent.json")
+
+
+def test_a_table_may_be_called_dat(tmp_path):
+    (tmp_path / "values.dat").write_text("path,plaquette\ncfg_1.ildg,0.5962355196\n")
+    (one,) = read_references(tmp_path / "values.dat")
+    assert one.label == "cfg_1.ildg" and one.values["plaquette"].number == 0.5962355196
