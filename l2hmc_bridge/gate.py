@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge import (
-    architecture,
     bundle,
     hmc,
     laws,
     layout,
     loops,
     markov,
+    probes,
     statistics,
     su3,
 )
@@ -107,7 +107,7 @@ def jacobian(kernel: L2HMC, generator: torch.Generator) -> list[Check]:
     checks = [Check("log|J| of Phi, as trained",
                     laws.jacobian_defect(laws.forward_map(kernel), links, momenta), 0, 1e-6,
                     source)]
-    rough = roughened(kernel, generator)
+    rough = probes.roughened(kernel, generator)
     if rough.kick_network is not None:
         defect = laws.jacobian_defect(laws.forward_map(rough), links, momenta)
         checks.append(Check("log|J| of Phi, random networks", defect, 0, 1e-6, source))
@@ -139,7 +139,7 @@ def bookkeeping(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> lis
         worst = max(worst, _stale(kernel.action, state))
         wrong = (info.log_ratio - info.log_det + info.delta_h).abs().nan_to_num(0.0).max()
         ratio = max(ratio, float(wrong))
-    noisy = replace(kernel, action=_NoisyAction(kernel.action))
+    noisy = replace(kernel, action=probes.NoisyAction(kernel.action))
     state, _ = noisy.step(noisy.init(links), generator)
     state, _ = noisy.step(state, generator)
     # The action carried must be the one of the noise now in force, never of an earlier one.
@@ -188,34 +188,6 @@ def thermalised(kernel: L2HMC, lattice: tuple[int, int, int, int], generator: to
     """Eight chains from the unit field, updated by HMC alone."""
     return hmc.thermalise(reference_hmc(kernel), cold_start(lattice, CHAINS), trajectories,
                           lambda n: generator)
-
-
-def roughened(kernel: L2HMC, generator: torch.Generator, size: float = 0.3) -> L2HMC:
-    """A copy with random weights in every network, so that s, q and t are far from zero."""
-    rough = architecture.build(architecture.describe(kernel), kernel.action)
-    values = architecture.tensors(kernel)
-    for name, value in values.items():
-        if not name.startswith("steps.") and value.ndim:
-            values[name] = size * torch.randn(value.shape, generator=generator, dtype=value.dtype)
-    architecture.load_tensors(rough, values)
-    return replace(kernel, **architecture.modules(rough))
-
-
-class _NoisyAction:
-    """The action times a factor that every refresh redraws: a stand-in for pseudofermions."""
-
-    def __init__(self, inner):
-        self.inner, self.factor, self.group = inner, 1.0, inner.group
-        self.beta = getattr(inner, "beta", 0.0)
-
-    def refresh(self, links: Tensor, generator) -> None:
-        self.factor = 0.9 + 0.2 * float(markov.draw_uniform(1, generator))
-
-    def __call__(self, links: Tensor) -> Tensor:
-        return self.factor * self.inner(links)
-
-    def force(self, links: Tensor) -> Tensor:
-        return self.factor * self.inner.force(links)
 
 
 def _chain(kernel, links: Tensor, trajectories: int, generator) -> tuple[Tensor, Tensor, int]:

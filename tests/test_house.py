@@ -26,6 +26,7 @@ LAYERS = (
     ("l2hmc", "points"),
     ("architecture", "laws", "losses", "training_config"),
     ("bundle", "statistics"),
+    ("probes",),
     ("gate",),
     ("efficiency", "gauss_newton"),
     ("training",),
