@@ -192,9 +192,9 @@ def thermalised(kernel: L2HMC, lattice: tuple[int, int, int, int], generator: to
 
 def _chain(kernel, links: Tensor, trajectories: int, generator) -> tuple[Tensor, Tensor, int]:
     """(plaquettes, exp(-dH + log|J|), lost): [trajectories, Nb] each, a NaN weight counts 0."""
-    state = kernel.init(links)
     plaquettes, weights = [], []
-    for state, info in markov.run(kernel, state, trajectories, generator):
+    start = kernel.init(links)
+    for state, info in markov.run(kernel, start, trajectories, generator):
         plaquettes.append(loops.plaquettes(state.links).mean(1))
         weights.append(info.log_ratio.exp())
     weights = torch.stack(weights)
