@@ -10,6 +10,7 @@ from l2hmc_bridge.layout import check_links
 
 from . import hdf5, ildg, lyncs, milc, nersc, npy, openqcd, raw
 from .format import Format
+from .metadata import printable
 from .verify import judge
 
 # Sure magics first; what is known only by its size comes last.
@@ -138,9 +139,11 @@ def _guarded(path: Path, function: Any, **options: Any) -> Any:
                               f"{'a folder' if path.is_dir() else 'none'}")
         return function(path, **options)
     except BridgeError as error:
-        if str(error).startswith(str(path)):
+        told = printable(str(error))
+        if str(error) == told and told.startswith(str(path)):
             raise
-        raise type(error)(f"{path}: {error}") from error
+        start = "" if told.startswith(str(path)) else f"{path}: "
+        raise type(error)(start + told) from error
     except OSError as error:
         raise FormatError(f"{path}: could not be read: {error.strerror or error}") from error
 

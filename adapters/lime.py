@@ -12,6 +12,8 @@ from pathlib import Path
 
 from l2hmc_bridge.errors import FormatError
 
+from . import metadata
+
 MAGIC = 0x456789AB
 HEADER = struct.Struct(">IHBBQ128s")
 BEGIN, END = 0x80, 0x40
@@ -74,7 +76,7 @@ def _header(path: Path, raw: bytes, position: int) -> tuple[str, int, int]:
     if version != 1:
         raise FormatError(f"{path}: expected LIME version 1 at byte {position}, found {version}")
     name = kind.split(b"\0", 1)[0]
-    return name.decode("ascii", "backslashreplace"), flags, length
+    return metadata.printable(name.decode("ascii", "backslashreplace")), flags, length
 
 
 def text_of(path: Path, record: Record) -> bytes:

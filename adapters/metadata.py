@@ -100,6 +100,13 @@ def fixed(value: float, digits: int = 13) -> str:
     return f"{value:.{decimals}f}"
 
 
+def printable(text: str) -> str:
+    """One line without control characters, which a file may hold and a terminal would obey."""
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )
+
+
 def basic(path: Path, **known: Any) -> dict[str, Any]:
     """The keys that every configuration's metadata has, for a format that knows little else."""
     return {

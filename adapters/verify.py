@@ -15,6 +15,7 @@ from torch import Tensor
 from l2hmc_bridge.errors import VerificationError
 
 from .measure import Measured, measure
+from .metadata import printable
 
 GROUP_BOUND = 2e-5  # max|U U^dagger - 1| and max|det U - 1| beyond this are never SU(3)
 GROUP_WARN = {32: 5e-6, 64: 1e-9}  # beyond this the links are worse than the file's precision
@@ -141,4 +142,4 @@ def describe(item: Mapping[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+    return f"{value:.12g}" if isinstance(value, float) else printable(str(value))

@@ -122,7 +122,7 @@ def _show(report: Mapping[str, Any], records: bool) -> None:
         checks.add_row(*map(Text, cells), Text(item["status"], STYLE[item["status"]]))
     console.print(checks)
     for sentence in report["warnings"]:
-        console.print(Text(f"warning: {sentence}", "yellow"))
+        console.print(Text(_cell(f"warning: {sentence}"), "yellow"))
     meta = report["metadata"]
     about = Table("metadata", "value")
     for key in SHOWN:
@@ -130,7 +130,7 @@ def _show(report: Mapping[str, Any], records: bool) -> None:
             about.add_row(key, Text(_cell(meta[key])))
     for key, value in meta.get("info", {}).items():
         if key.lower() not in SHOWN:
-            about.add_row(Text(key), Text(_cell(value)))
+            about.add_row(Text(_cell(key)), Text(_cell(value)))
     console.print(about)
     if records and "records" in meta:
         console.print(_record_table(meta["records"]))
@@ -144,11 +144,13 @@ def _record_table(records: list[Mapping[str, Any]]) -> Any:
     for record in records:
         flags = "B" * record["begin"] + "E" * record["end"]
         cells = (record["message"], flags, record["offset"], record["length"], record["type"])
-        table.add_row(*(Text(str(cell)) for cell in cells))
+        table.add_row(*(Text(_cell(cell)) for cell in cells))
     return table
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:.10g}" if isinstance(value, float) else str(value)[:200]
+    from l2hmc_bridge.adapters.metadata import printable
+
+    return f"{value:.10g}" if isinstance(value, float) else printable(str(value)[:200])

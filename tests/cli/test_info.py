@@ -145,7 +145,12 @@ def test_markup_in_a_file_is_text(tmp_path, capsys):
     files.write(path, samples.configuration()._replace(meta=meta))
     assert main(["info", str(path)]) == 0
     told = capsys.readouterr().out
-    assert "[red]bold[/red]" in told and "\x1b[31m" not in told
+    assert "[red]bold[/red]" in told
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"ENSEMBLE_LABEL = [red]", b"ENSEMBLE_LABEL = \x1b[31m\7"))
+    assert main(["info", str(path)]) == 0
+    told = capsys.readouterr().out
+    assert "\\x1b[31m\\x07" in told and "\x1b" not in told and "\7" not in told
 
 
 def test_help_and_version_start_without_torch(tmp_path):
