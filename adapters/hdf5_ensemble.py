@@ -118,6 +118,7 @@ def count(path: Path, file: "h5py.File") -> int:
     if len(shape) != 8 or shape[1] != 4 or shape[-2:] != (3, 3) or links.dtype.kind != "c":
         raise FormatError(f"{path}: links: expected complex [N,4,Nt,Nx,Ny,Nz,3,3], found "
                           f"{links.dtype} {shape}")
+    hdf5_safety.check_expansion(path, links, links.nbytes)
     told = tuple(hdf5_safety.attribute(file, name) for name in ("axes", "directions"))
     if told != (",".join(AXES), ",".join(DIRECTIONS)):
         raise FormatError(f"{path}: expected axes {','.join(AXES)} and directions "
@@ -158,7 +159,6 @@ def read(
     meta = header(path, file, index)
     index, links = meta["index"], file["links"]
     first, last = check_slices(path, slices, links.shape[2])
-    hdf5_safety.check_expansion(path, links, links.nbytes)
     stored = links[index] if slices is None else links[index, :, first:last]
     if verify and slices is None:
         found, expected = zlib.crc32(np.ascontiguousarray(stored)), int(file["crc32"][index])

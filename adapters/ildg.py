@@ -107,7 +107,8 @@ def _verify_checksums(
     path: Path, opened: Lime, payload: Payload, found: tuple[int, ...], meta: dict[str, Any]
 ) -> None:
     stored = ildg_header.stored_checksum(opened)
-    posix = metadata.integer((opened.text("bqcd-cksum") or "x").split()[0])
+    told = (opened.text("bqcd-cksum") or "").split()
+    posix = metadata.integer(told[0]) if told else None
     if posix is not None:
         value = posix_cksum(path, payload.offset, payload.size)
         meta["checks"].append(check("posix_cksum", value, posix))

@@ -8,13 +8,14 @@ from typing import Any
 
 # Keys of Configuration.meta that a writer carries as far as its format can hold them.
 CARRIED = ("beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reunitarized")
-PARAMETER = re.compile(r"^[ \t]*([A-Za-z][\w.^\-]*(?: nr)?)[ \t]*=[ \t]*([^\n]*?)[ \t,]*$", re.M)
+KEY = re.compile(r"[A-Za-z][\w.^\-]*(?: nr)?")
+LONGEST = 4096  # of a parameter line; also keeps every pattern below quick
 # What describes one configuration rather than its ensemble does not survive a conversion.
 PERISHABLE = re.compile(
     r"plaq|linktr|link_trace|checksum|time|date|magic|trajectory|^n[xyzt]$", re.I
 )
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$")
-IMPROVED = re.compile(r"iwasaki|symanzik|luscher|lw_|dbw2|rg_|rect|1x2|tree", re.I)
+IMPROVED = re.compile(r"iwasaki|symanzik|luscher|lw_|dbw2|rg_|rectang|1x2|tree", re.I)
 SUFFIXES = re.compile(
     r"\.(ildg|lime|scidac|nersc|milc|openqcd|cern|npy|npz|h5|hdf5|cfg|dat|bin|lat)$", re.I
 )
@@ -25,10 +26,12 @@ def parameters(text: str) -> dict[str, str]:
     """`key = value` lines of free text; the first of a repeated key counts."""
     found: dict[str, str] = {}
     for line in text.splitlines()[:10000]:
+        if len(line) > LONGEST:
+            continue
         for part in re.split(r", (?=\w+ = )", line):
-            match = PARAMETER.match(part)
-            if match:
-                found.setdefault(match.group(1), match.group(2).strip().strip('"'))
+            key, separator, value = part.partition("=")
+            if separator and KEY.fullmatch(key.strip()):
+                found.setdefault(key.strip(), value.strip(" \t,").strip('"'))
     return found
 
 
@@ -44,7 +47,7 @@ def beta_of(info: Mapping[str, str], tags: Mapping[str, list[str]] | None = None
         return None
     stated = [info[key] for key in ("beta", "BETA", "Beta", "gauge.beta11") if key in info]
     stated += [text for key in ("beta", "Beta") for text in tags.get(key, [])]
-    values = {float(text) for text in stated if NUMBER.match(text)}
+    values = {float(text) for text in stated if len(text) < 40 and NUMBER.match(text)}
     values = {value for value in values if math.isfinite(value)}
     return values.pop() if len(values) == 1 else None
 
@@ -57,7 +60,7 @@ def trajectory_of(*names: str | None) -> int | None:
     for name in names:
         if not name:
             continue
-        stem = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+        stem = name[-256:].replace("\\", "/").rstrip("/").rpartition("/")[2]
         stem = SUFFIXES.sub("", SUFFIXES.sub("", stem))
         digits = re.search(r"[0-9]{1,12}$", stem)
         if digits and _counts(stem[: digits.start()]):
