@@ -17,6 +17,7 @@ import math
 import platform
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from l2hmc_bridge import bundle, fast, flow, loops, markov, observables, statist
 from l2hmc_bridge.actions import cold_start, gauge_action
 from l2hmc_bridge.hmc import HMC, thermalise
 from l2hmc_bridge.integrators import INTEGRATORS
+from l2hmc_bridge.networks import MomentumMixing
 
 LATTICE = (8, 8, 8, 8)
 CHAINS = 4
@@ -49,7 +51,12 @@ def kernel_of(setting: dict, beta: float):
         steps = setting["steps"]
         return HMC(gauge_action("wilson", beta), setting["length"] / steps, steps,
                    setting["integrator"])
-    return bundle.load(setting["path"], beta).kernel.scaled(setting["scale"])
+    kernel = bundle.load(setting["path"], beta).kernel
+    if setting["mixing"]:
+        mixing = MomentumMixing()
+        torch.nn.init.constant_(mixing.coefficient, setting["mixing"])
+        kernel = replace(kernel, mixing=mixing)
+    return kernel.scaled(setting["scale"])
 
 
 @torch.no_grad()
@@ -137,20 +144,23 @@ def candidates(beta: float, links: torch.Tensor, start: str) -> list[dict]:
     return found
 
 
-def tuned(path: str, beta: float, links: torch.Tensor, target: float) -> float:
-    """The factor on a bundle's steps for a predicted acceptance."""
-    kernel, low, high = bundle.load(path, beta).kernel, 0.3, 2.5
+def tuned(setting: dict, beta: float, links: torch.Tensor) -> dict:
+    """The setting of a bundle with its steps scaled to the predicted acceptance."""
+    low, high = 0.3, 2.5
     for _ in range(10):
         middle = math.sqrt(low * high)
-        good = predicted_acceptance(kernel.scaled(middle), links) >= target
+        kernel = kernel_of(dict(setting, scale=middle), beta)
+        good = predicted_acceptance(kernel, links) >= BUNDLE_TARGET
         low, high = (middle, high) if good else (low, middle)
-    return low
+    return dict(setting, scale=low)
 
 
 def main() -> None:
     """Scan, long runs, one JSON file; the tables are printed by sampler_table.py."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bundle", action="append", default=[], metavar="NAME=PATH")
+    parser.add_argument("--mixing", type=float, nargs="*", default=[],
+                        help="momentum mixing of these strengths added to every bundle")
     parser.add_argument("--betas", type=float, nargs="+", default=[6.0, 5.8])
     parser.add_argument("--seconds", type=float, default=150, help="of each long run")
     parser.add_argument("--scan-seconds", type=float, default=12, help="of each scanned setting")
@@ -178,9 +188,10 @@ def main() -> None:
                 long.append((dict(best["setting"], start=start), beta, options.seconds, 31))
             for named in options.bundle:
                 name, path = named.split("=", 1)
-                setting = {"kind": "bundle", "name": name, "path": path, "start": start,
-                           "scale": tuned(path, beta, links, BUNDLE_TARGET)}
-                long.append((setting, beta, options.seconds, 31))
+                for share in (0.0, *options.mixing):
+                    setting = {"kind": "bundle", "name": name, "path": path, "start": start,
+                               "mixing": share}
+                    long.append((tuned(setting, beta, links), beta, options.seconds, 31))
             for row in pool.map(run, long):
                 report["long"].append(row)
                 print(json.dumps(row), flush=True)

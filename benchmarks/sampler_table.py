@@ -15,7 +15,8 @@ def name(row: dict) -> str:
     setting = row["setting"]
     if setting["kind"] == "hmc":
         return f"HMC {setting['integrator']}, {setting['steps']} steps"
-    return f"bundle `{setting['name']}`, steps x {setting['scale']:.3f}"
+    mixing = f", mixing {setting['mixing']:g}" if setting["mixing"] else ""
+    return f"bundle `{setting['name']}`{mixing}, steps x {setting['scale']:.3f}"
 
 
 def number(value: float | None, error: float | None) -> str:
