@@ -17,8 +17,8 @@ PACKAGES = ("pyquda-utils==0.10.54.post0", "pyquda==0.10.54")
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for package in PACKAGES:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:",
-                   "--dest", str(folder), package]
+        command = [sys.executable, "-m", "pip", "download", "--no-deps",
+                   "--no-binary", "pyquda,pyquda-utils", "--dest", str(folder), package]
         subprocess.run(command, check=True)
     for archive in folder.glob("*.tar.gz"):
         with tarfile.open(archive) as packed:
