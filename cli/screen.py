@@ -105,8 +105,10 @@ _ROWS = {
     "force evaluations per trajectory": _number("force_evaluations_per_trajectory", ".4g"),
     "seconds per trajectory": _number("seconds_per_trajectory", ".3g"),
     "seed": lambda part: str(part["seed"]),
+    "kernel": lambda part: part["kernel"].get("nature") or (
+        f"HMC, {part['kernel'].get('integrator', 'trained')}"),
     "bundle": lambda part: (f"{part['bundle']} {part['bundle_hash'][:12]}" if part["bundle"]
-                            else part["kernel"]["kind"]),
+                            else "none"),
 }
 _PER_CHAIN = ("acceptance", "<exp(-dH + log|J|)>", "plaquette",
               "tau_int of the plaquette (1/2 + sum rho)", "topological charge (clover)",

@@ -82,6 +82,16 @@ def modules(kernel: L2HMC) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if part is not None}
 
 
+def nature(kernel: L2HMC) -> str:
+    """"tuned integrator" where no network or mixing has any effect, else what has."""
+    networks = {"kick network": kernel.kick_network, "drift network": kernel.drift_network}
+    alive = [name for name, network in networks.items()
+             if network is not None and bool(network.weight.any() or network.bias.any())]
+    if kernel.mixing is not None and float(kernel.mixing.coefficient.detach()) != 0:
+        alive.append("momentum mixing")
+    return "trained steps, " + ", ".join(alive) if alive else "tuned integrator"
+
+
 def tensors(kernel: L2HMC) -> dict[str, Any]:
     """All weights as `part.name` tensors, detached clones."""
     return {

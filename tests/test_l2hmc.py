@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from l2hmc_bridge import laws, su3
+from l2hmc_bridge import architecture, laws, su3
 from l2hmc_bridge.actions import gauge_action
 from l2hmc_bridge.errors import ConfigError, LayoutError
 from l2hmc_bridge.hmc import HMC
@@ -211,3 +211,10 @@ def test_odd_lattices_and_unknown_compositions_are_refused(generator):
         make_kernel("kick", composition="both")
     with pytest.raises(ConfigError, match="loops"):
         KickNetwork(2, 4, ("hexagon",))
+
+
+def test_a_kernel_without_live_networks_is_called_a_tuned_integrator(generator):
+    for kind in KINDS:
+        assert architecture.nature(make_kernel(kind)) == "tuned integrator"
+    assert architecture.nature(make_kernel("all", generator)) == (
+        "trained steps, kick network, drift network, momentum mixing")
