@@ -1,6 +1,20 @@
-"""Options that several verbs share, parsed in one place."""
+"""What several verbs share: options parsed in one place, and how those that compute begin."""
+
+from typing import Any
 
 import click
+
+
+class Computing(click.Command):
+    """A verb that computes: where it has the process to itself, freed fields stay with it."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the verb; `context.obj` is true where the process is this command line's own."""
+        if context.obj:
+            from l2hmc_bridge import fast
+
+            fast.keep_memory()
+        return super().invoke(context)
 
 
 def parse_lattice(text: str) -> tuple[int, int, int, int]:

@@ -2,12 +2,15 @@
 
 import click
 
+from l2hmc_bridge.cli.options import Computing, parse_lattice
 
-@click.command()
+
+@click.command(cls=Computing)
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.option("--out", required=True, type=click.Path(dir_okay=False), help="The bundle to write.")
 @click.option("--in", "inputs", multiple=True, type=click.Path(dir_okay=False),
-              help="Configurations to start the chains from, all of the first stage's lattice.")
+              help="Configurations to start the chains from, of the first stage's lattice; each "
+              "beta takes those that state it, or all where none does.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint OUT.checkpoint.")
 @click.option("--force", is_flag=True, help="Overwrite OUT and its checkpoint.")
 @click.option("--gate/--no-gate", "gated", default=True, show_default=True,
@@ -29,7 +32,6 @@ def command(config, out, inputs, resume, force, gated, gate_lattice):
         training_outcome,
     )
     from l2hmc_bridge import gate as gate_module
-    from l2hmc_bridge.cli.options import parse_lattice
     from l2hmc_bridge.cli.tables import check_table, spinner, wide_console
 
     settings = training_config.read(config)
@@ -37,9 +39,10 @@ def command(config, out, inputs, resume, force, gated, gate_lattice):
     out = Path(out)
     checkpoint = Path(f"{out}.checkpoint")
     _refuse_overwriting(out, checkpoint, resume, force)
+    links = _starting_links(settings, inputs)
     trainer = (training_checkpoint.load(settings, checkpoint) if resume
                else training.start(settings))
-    if not _run(trainer, checkpoint, _starting_links(settings, inputs)):
+    if not _run(trainer, checkpoint, links):
         click.echo(f"stopped at iteration {trainer.iteration}; --resume goes on", err=True)
         return
     with spinner("validate against the starting point"):
@@ -59,6 +62,11 @@ def command(config, out, inputs, resume, force, gated, gate_lattice):
 def _refuse_overwriting(out, checkpoint, resume, force) -> None:
     from l2hmc_bridge.errors import StreamError
 
+    if not out.parent.is_dir():
+        raise StreamError(f"{out}: expected the folder {out.parent} to exist, found none (--out)")
+    if resume and not checkpoint.exists():
+        raise StreamError(f"{checkpoint}: expected a checkpoint to go on from, found none "
+                          "(without --resume a run begins)")
     if force:
         return
     if out.exists():
@@ -105,7 +113,10 @@ def _run(trainer, checkpoint, links) -> bool:
 
 
 def _starting_links(settings, inputs):
-    """The given configurations, dealt out to the groups of chains; None without any."""
+    """The given configurations, dealt out to the groups of chains; None without any.
+
+    A file that states its beta starts the chains of that beta, where there are such.
+    """
     if not inputs:
         return None
     import torch
@@ -117,17 +128,22 @@ def _starting_links(settings, inputs):
     x, y, z, t = settings.stages[0].lattice
     fields = []
     for path in inputs:
-        links = su3.project_group(read(path).links)
+        configuration = read(path)
+        links = su3.project_group(configuration.links)
         if tuple(links.shape[2:6]) != (t, x, y, z):
             found = ",".join(str(links.shape[n]) for n in (3, 4, 5, 2))
             raise ConfigError(f"{path}: expected the first stage's lattice {x},{y},{z},{t}, "
                               f"found {found}")
-        fields.append(links)
-    chains = settings.stages[0].chains
-    return {
-        index: torch.cat([fields[(index + n) % len(fields)] for n in range(chains)])
-        for index in range(len(settings.betas))
-    }
+        fields.append((configuration.meta.get("beta"), links))
+    found, chains = {}, settings.stages[0].chains
+    for index, beta in enumerate(settings.betas):
+        fitting = [links for stated, links in fields if stated == beta]
+        if not fitting:
+            click.echo(f"l2hmc-bridge: no --in states beta {beta:g}: its chains start from all",
+                       err=True)
+            fitting = [links for _, links in fields]
+        found[index] = torch.cat([fitting[(index + n) % len(fitting)] for n in range(chains)])
+    return found
 
 
 def _provenance(inputs) -> dict:

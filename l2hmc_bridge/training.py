@@ -91,7 +91,8 @@ def start(config: Config) -> Trainer:
 def iterate(trainer: Trainer, links: dict[int, Tensor] | None = None) -> Progress:
     """One iteration of the present stage's method.
 
-    `links` are configurations to start from, by beta index, in place of a thermalisation.
+    `links` are configurations to start from, by beta index, in place of a thermalisation, in
+    every stage on their lattice.
     Raises StreamError when PATIENCE iterations in a row had no finite gradient.
     """
     _, stage, before = trainer.stage()
@@ -153,10 +154,11 @@ def _gauss_newton(trainer: Trainer, stage: Stage, before: int, links) -> Progres
 def _chains(trainer: Trainer, stage: Stage, index: int, before: int, links) -> Tensor:
     """The chains of one beta, thermalised (or taken from `links`) when a stage begins."""
     if index not in trainer.chains:
-        given = links.get(index)
-        trainer.chains[index] = (
-            thermalised(trainer.config, stage, index, before) if given is None else given
-        )
+        given, (x, y, z, t) = links.get(index), stage.lattice
+        if given is None or tuple(given.shape[2:6]) != (t, x, y, z):
+            trainer.chains[index] = thermalised(trainer.config, stage, index, before)
+        else:
+            trainer.chains[index] = given[torch.arange(stage.chains) % len(given)]
     return trainer.chains[index]
 
 

@@ -141,18 +141,22 @@ def _convert(value: Any, field: dataclasses.Field, name: str) -> Any:
     wanted = str(field.type) if not isinstance(field.type, type) else field.type.__name__
     right = {
         "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
-        "float": lambda v: isinstance(v, int | float) and not isinstance(v, bool),
+        "float": _number,
         "str": lambda v: isinstance(v, str),
         "bool": lambda v: isinstance(v, bool),
         "dict": lambda v: isinstance(v, dict),
-        "tuple": lambda v: isinstance(v, list | tuple)
-        and all(isinstance(one, int | float) and not isinstance(one, bool) for one in v),
+        "tuple": lambda v: isinstance(v, list | tuple) and all(map(_number, v)),
     }[wanted.split("[")[0].split(" ")[0]]
     if not right(value):
         raise ConfigError(f"{name}: expected {wanted}, found {value!r}")
     if wanted.startswith("tuple"):
         return tuple(value)
     return float(value) if wanted == "float" else value
+
+
+def _number(value: Any) -> bool:
+    """A finite number; TOML has nan and inf."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _check(config: Config) -> None:
@@ -172,6 +176,10 @@ def _check(config: Config) -> None:
              config.annealing)
     _require(config.learning_rate > 0 and config.clip > 0, "learning_rate, clip", "> 0",
              (config.learning_rate, config.clip))
+    _require(0 <= config.seed < 2**63, "seed", "0 to 2^63 - 1", config.seed)
+    for name in ("checkpoint_every", "validation_chains"):
+        _require(getattr(config, name) > 0, name, "> 0", getattr(config, name))
+    _require(all(map(_number, config.loss.values())), "loss", "a number for each", config.loss)
     for stage in config.stages:
         _one_of("stage.method", stage.method, ("adam", "gauss_newton"))
         _one_of("stage.train", stage.train, ("all", "steps", "networks"))

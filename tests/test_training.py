@@ -25,6 +25,7 @@ from l2hmc_bridge import (
 from l2hmc_bridge.actions import gauge_action
 from l2hmc_bridge.cli import main
 from l2hmc_bridge.errors import ConfigError, StreamError
+from tests.cli.test_sample import write_start
 from tests.fields import rough_links
 from tests.test_l2hmc import make_kernel, randomise
 
@@ -206,6 +207,11 @@ def test_annealing_and_learning_rate():
         ({"stage": [{"lattice": [4, 4, 4]}]}, "four even extents"),
         ({"stage": [{"method": "newton"}]}, "stage.method"),
         ({"stage": []}, "at least one"),
+        ({"checkpoint_every": 0}, "checkpoint_every: expected > 0"),
+        ({"validation_chains": 0}, "validation_chains: expected > 0"),
+        ({"seed": -1}, "seed: expected 0 to"),
+        ({"learning_rate": float("inf")}, "learning_rate: expected float"),
+        ({"loss": {"energy_error": "much"}}, "loss: expected a number"),
     ],
 )
 def test_configurations_that_cannot_work_are_refused(change, message):
@@ -242,6 +248,35 @@ def test_command_starts_from_configurations(tmp_path, capsys, data):
     file = next(p for p in sorted(data.glob("*")) if p.suffix in (".ildg", ".nersc", ".milc"))
     assert main(["train", str(path), "--out", str(out), "--in", str(file), "--no-gate"]) == 1
     assert "first stage's lattice 2,2,2,4" in capsys.readouterr().err
+    fitting = str(write_start(tmp_path / "start.ildg", lattice=(4, 2, 2, 2), beta=6.0))
+    assert main(["train", str(path), "--out", str(out), "--in", fitting, "--no-gate"]) == 0
+    found = capsys.readouterr()
+    assert "no --in states beta 5.8" in found.err and "beta 6:" not in found.err
+    assert f"wrote {out}" in found.out
+
+
+def test_given_configurations_serve_the_stages_on_their_lattice_alone(generator):
+    stages = [{"lattice": [2, 2, 2, 4], "iterations": 1, "chains": 2, "thermalisation": 0},
+              {"lattice": [2, 2, 2, 4], "iterations": 1, "chains": 3, "thermalisation": 0},
+              {"lattice": [2, 4, 2, 2], "iterations": 1, "chains": 2, "thermalisation": 0}]
+    trainer = training.start(config(stage=stages, betas=[5.8]))
+    given = {0: rough_links(generator, (4, 2, 2, 2), chains=2)}
+    found = []
+    for _ in stages:
+        training.iterate(trainer, given)
+        found.append(tuple(trainer.chains[0].shape[:6]))
+    assert found == [(2, 4, 4, 2, 2, 2), (3, 4, 4, 2, 2, 2), (2, 4, 2, 2, 4, 2)]
+
+
+def test_command_refuses_what_it_could_not_write_before_it_works(tmp_path, capsys):
+    path = tmp_path / "c.toml"
+    path.write_text(TOML.format(iterations=1))
+    for words, found in ((("--out", tmp_path / "no" / "b"), "expected the folder"),
+                         (("--out", tmp_path / "b", "--resume"), "expected a checkpoint")):
+        assert main(["train", str(path), *map(str, words)]) == 1
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 1 and found in lines[0]
+    assert os.listdir(tmp_path) == ["c.toml"]
 
 
 def test_sigterm_saves_and_resume_finishes(tmp_path):
