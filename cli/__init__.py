@@ -24,6 +24,9 @@ VERBS = {
     "validate": "Compare our numbers with those of established codes.",
 }
 
+# How torch says that a field does not fit.
+TOO_LARGE = ("allocate memory", "out of memory", "overflow")
+
 
 class Verbs(click.Group):
     """A group that imports a verb's module when that verb is asked for, and not before."""
@@ -54,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
         try:
-            status = group.main(arguments, prog_name="l2hmc-bridge", standalone_mode=False)
+            status = group.main(arguments, prog_name="l2hmc-bridge", standalone_mode=False,
+                                obj=argv is None)
         except click.ClickException as error:
             error.show()
             return error.exit_code
@@ -65,6 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
         except (BridgeError, OSError, MemoryError) as error:
             return _complain(_one_line(error))
+        except RuntimeError as error:
+            if not any(sign in str(error) for sign in TOO_LARGE):
+                raise
+            return _complain("expected fields that fit into memory (a smaller lattice, fewer "
+                             f"chains), found: {_first_line(error)}")
     return status if isinstance(status, int) else 0
 
 
@@ -78,6 +87,11 @@ def _one_line(error: BaseException) -> str:
         name = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
         return f"{name}{error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _first_line(error: BaseException) -> str:
+    """Without the place in torch's own source."""
+    return str(error).split("\n")[0].rpartition("] ")[2]
 
 
 def _silence_output() -> None:

@@ -2,10 +2,10 @@
 
 import click
 
-from l2hmc_bridge.cli.options import parse_lattice
+from l2hmc_bridge.cli.options import Computing, parse_lattice
 
 
-@click.command()
+@click.command(cls=Computing)
 @click.argument("path", type=click.Path(dir_okay=False))
 @click.option("--lattice", default="4,4,4,4", show_default=True, metavar="X,Y,Z,T",
               help="Lattice of the statistical rows.")

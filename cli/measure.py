@@ -4,12 +4,14 @@ from pathlib import Path
 
 import click
 
+from .options import Computing
+
 SCREEN = {"plaquette": "plaquette", "spatial": "plaquette_spatial",
           "temporal": "plaquette_temporal", "link trace": "link_trace", "E": "energy_density",
           "Q": "topological_charge", "Q (5 loops)": "topological_charge_5li"}
 
 
-@click.command(short_help="Measure observables on configurations.")
+@click.command(cls=Computing, short_help="Measure observables on configurations.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="FILE|STREAM...")
 @click.option("--flow-time", default=0.0, help="Flow up to this time; 0: no flow.")
 @click.option("--flow-step", default=0.02, show_default=True, help="Step of the flow.")

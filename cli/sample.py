@@ -7,12 +7,14 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from .options import Computing
+
 KERNELS = ("l2hmc", "hmc")
 # What may change when a stream goes on; all else is fixed by its beginning.
 ON_RESUME = ("inputs", "out", "resume", "trajectories", "max_seconds", "threads", "device")
 
 
-@click.command(short_help="Run a trained update (or HMC) on a configuration.")
+@click.command(cls=Computing, short_help="Run a trained update (or HMC) on a configuration.")
 @click.option("--in", "inputs", multiple=True, type=click.Path(path_type=Path),
               help="Configuration to start from; several: one chain each. With --resume, a stream.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the new stream.")

@@ -33,16 +33,19 @@ def begin(options: dict[str, Any], stop: Stopper) -> None:
     folder = options["out"]
     _threads(options["threads"])
     options["device"] = device = _device(options["device"] or "cpu")
+    _check_free(folder)
     seed = options["seed"] if options["seed"] is not None else secrets.randbits(32)
     if options["start"]:
         lattice = parse_lattice(options["lattice"])
         start = sample_start.from_nothing(options["start"], lattice, options["chains"] or 1, seed)
     else:
-        start = sample_start.from_files(options["inputs"], options["chains"])
+        start = sample_start.from_files(options["inputs"], options["chains"], options["beta"])
     kernel, about, action = sample_start.kernel_for(start, options["kind"], options)
     sample_start.check_fits(start, kernel)
     name, suffix = sample_start.output_format(start, options["name"])
     start.links = start.links.to(device)
+    for sentence in (*start.notes, *start.record.get("warnings", [])):
+        say(sentence)
     with _new_folder(folder), lock.locked(folder):
         _check_free(folder)
         factor, kernel = _prepare(start, kernel, options, seed, stop)
@@ -172,8 +175,8 @@ def _prove(start: Start, kernel: Kernel, seed: int, ungated: bool) -> list[Check
         defect = stream.reversibility_defect(kernel, kernel.init(links), generator)
         checks = [Check("inverse: U forth and back", defect, 0, summary.REVERSIBILITY_BOUND,
                         "exact law")]
-    if start.plaquette is not None and kernel.action.c1 == 0:
-        ours = float(kernel.action(links)) / (-6 * kernel.action.beta * volume(links) or 1)
+    if start.plaquette is not None and kernel.action.c1 == 0 and kernel.action.beta:
+        ours = float(kernel.action(links)) / (-6 * kernel.action.beta * volume(links))
         checks.append(Check("action / (-6 beta V) against the plaquette read", ours,
                             start.plaquette, 1e-6, start.name))
     failed = [check for check in checks if not check.passed]

@@ -10,7 +10,7 @@ import click
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import bundle, models, stream, su3
+from l2hmc_bridge import architecture, bundle, models, stream, su3
 from l2hmc_bridge.actions import GaugeAction, cold_start, gauge_action, hot_start
 from l2hmc_bridge.adapters import files
 from l2hmc_bridge.adapters.metadata import CARRIED
@@ -18,8 +18,6 @@ from l2hmc_bridge.errors import ActionError, BundleError, FormatError, LayoutErr
 from l2hmc_bridge.hmc import HMC
 from l2hmc_bridge.integrators import integrator
 from l2hmc_bridge.markov import Kernel
-
-from .screen import say
 
 DEFECT_KEPT = 1e-12  # a start further from unitary than this is projected once
 FALLBACK = "ildg"  # the format written where the input's cannot be
@@ -35,26 +33,31 @@ class Start:
     meta: list[dict[str, Any]]  # carried into each chain's configurations
     name: str  # of the first file, or of the kind of start
     format: str | None = None
-    beta: float | None = None
+    stated: dict[str, float | None] = field(default_factory=dict)  # beta in each file
     plaquette: float | None = None  # of the first chain, as the reader measured it
     record: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)  # to be said when nothing was refused
 
 
-def from_files(paths: Sequence[Path], chains: int | None) -> Start:
-    """Read and verify; one file serves all chains, several files are one chain each."""
+def from_files(paths: Sequence[Path], chains: int | None, beta: float | None = None) -> Start:
+    """Read and verify; one file serves all chains, several files are one chain each.
+
+    `beta` decides where files state different ones.
+    """
     if chains is not None and len(paths) not in (1, chains):
         raise click.UsageError(f"--chains {chains}: expected one --in or {chains}, found "
                                f"{len(paths)}")
-    read = [_read(path) for path in paths]
+    notes: list[str] = []
+    read = [_read(path, notes) for path in paths]
     first = read[0]
     for path, one in zip(paths, read, strict=True):
         if one.links.shape != first.links.shape:
             raise LayoutError(f"{path}: expected the lattice of {paths[0]}, "
                               f"{_extents(first.links)}, found {_extents(one.links)}")
-        if one.meta.get("beta") != first.meta.get("beta"):
+        if beta is None and one.meta.get("beta") != first.meta.get("beta"):
             raise ActionError(f"{path}: expected beta {first.meta.get('beta')} as {paths[0]}, "
                               f"found {one.meta.get('beta')} (--beta decides)")
-    projected = [_project(path, one.links) for path, one in zip(paths, read, strict=True)]
+    projected = [_project(path, one.links, notes) for path, one in zip(paths, read, strict=True)]
     count = chains or len(paths)
     order = [chain % len(paths) for chain in range(count)]
     return Start(
@@ -63,7 +66,7 @@ def from_files(paths: Sequence[Path], chains: int | None) -> Start:
         meta=[_carried(read[index].meta, projected[index][1]) for index in order],
         name=str(paths[0]),
         format=first.meta["format"],
-        beta=first.meta.get("beta"),
+        stated={str(path): one.meta.get("beta") for path, one in zip(paths, read, strict=True)},
         plaquette=first.meta.get("plaquette"),
         record={
             "start": [str(path) for path in paths],
@@ -71,6 +74,7 @@ def from_files(paths: Sequence[Path], chains: int | None) -> Start:
             "start_unitarity_defect": [defect for _, defect in projected],
             "start_projected": any(defect > DEFECT_KEPT for _, defect in projected),
         },
+        notes=notes,
     )
 
 
@@ -103,7 +107,7 @@ def kernel_for(
                                   for name in ("integrator", "step_size", "steps")}}
         kernel = HMC(action, about["step_size"], about["steps"], about["integrator"])
         return kernel, about, action
-    loaded = _bundle(options["bundle"] or models.default(), beta, options)
+    loaded = _bundle(options["bundle"] or models.default(), beta, options, start)
     kernel = loaded.kernel
     if options["action"]:
         bundle.require_action(loaded, gauge_action(options["action"], beta))
@@ -113,7 +117,9 @@ def kernel_for(
             f"beta {beta:g} is outside {low:g} to {high:g}, where the bundle was trained: still "
             "exact, perhaps not efficient"
         )
-    return kernel, {"kind": kind, "bundle": loaded.path, "hash": loaded.hash}, kernel.action
+    about = {"kind": kind, "bundle": loaded.path, "hash": loaded.hash,
+             "nature": architecture.nature(kernel)}
+    return kernel, about, kernel.action
 
 
 def check_fits(start: Start, kernel: Kernel) -> None:
@@ -135,7 +141,8 @@ def output_format(start: Start, asked: str | None) -> tuple[str, str]:
     else:
         form = files.FORMATS.get(start.format or FALLBACK)
     if form is None or not _writable(form):
-        say(f"{start.name}: format {start.format} is not written here: {FALLBACK} is (--format)")
+        start.notes.append(f"{start.name}: format {start.format} is not written here: {FALLBACK} "
+                           "is (--format)")
         form = files.by_name(FALLBACK)
     return form.name, form.suffixes[0]
 
@@ -162,7 +169,7 @@ def save_every(start: Start) -> int:
     return 1 if start.links[0, 0, ..., 0, 0].numel() <= EVERY_SITES else 10
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, notes: list[str]) -> Any:
     if path.is_dir():
         hint = " (--resume goes on with a stream)" if stream.checkpoint.exists(path) else ""
         raise FormatError(f"{path}: expected a configuration file, found a folder{hint}")
@@ -170,19 +177,18 @@ def _read(path: Path) -> Any:
         raise FormatError(f"{path}: expected one configuration, found {files.count(path)} "
                           "(`l2hmc-bridge convert --index` takes one out)")
     configuration = files.read(path)
-    for sentence in configuration.meta.get("warnings", []):
-        say(f"{path}: {sentence}")
+    notes += [f"{path}: {sentence}" for sentence in configuration.meta.get("warnings", [])]
     return configuration
 
 
-def _project(path: Path, links: Tensor) -> tuple[Tensor, float]:
+def _project(path: Path, links: Tensor, notes: list[str]) -> tuple[Tensor, float]:
     """The links, projected to SU(3) if need be, and the defect that they had."""
     defect = max(float(measure(links).max())
                  for measure in (su3.unitarity_defect, su3.determinant_defect))
     if defect <= DEFECT_KEPT:
         return links, defect
-    say(f"{path}: max|U U^+ - 1|, max|det U - 1| = {defect:.1e} exceeds {DEFECT_KEPT:g}: the links "
-        "are projected to SU(3) once, before tuning")
+    notes.append(f"{path}: max|U U^+ - 1|, max|det U - 1| = {defect:.1e} exceeds {DEFECT_KEPT:g}: "
+                 "the links are projected to SU(3) once, before tuning")
     return su3.project_group(links), defect
 
 
@@ -195,22 +201,25 @@ def _carried(meta: Any, defect: float) -> dict[str, Any]:
 
 
 def _beta(start: Start, asked: float | None) -> float:
-    if asked is None and start.beta is None:
+    if asked is None:
+        asked = start.stated.get(start.name)  # the same in every file
+    if asked is None:
         raise ActionError(f"{start.name}: expected beta in the file, found none (--beta states it)")
-    if asked is not None and start.beta is not None and abs(asked - start.beta) > 1e-9:
-        sentence = f"{start.name} says beta {start.beta:g}; --beta {asked:g} is used"
-        start.record.setdefault("warnings", []).append(sentence)
-    return float(asked if asked is not None else start.beta)
+    for name, stated in start.stated.items():
+        if stated is not None and abs(asked - stated) > 1e-9:
+            sentence = f"{name} says beta {stated:g}; --beta {asked:g} is used"
+            start.record.setdefault("warnings", []).append(sentence)
+    return float(asked)
 
 
-def _bundle(path: Any, beta: float, options: dict[str, Any]) -> bundle.Bundle:
+def _bundle(path: Any, beta: float, options: dict[str, Any], start: Start) -> bundle.Bundle:
     loaded = bundle.load(Path(path), beta, options["device"])
     try:
         bundle.require_gate(loaded)
     except BundleError as error:
         if not options["ungated"]:
             raise
-        say(f"{error}: --ungated was given")
+        start.record.setdefault("warnings", []).append(f"{error}: --ungated was given")
     return loaded
 
 

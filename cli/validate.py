@@ -4,8 +4,10 @@ from pathlib import Path
 
 import click
 
+from .options import Computing
 
-@click.command(short_help="Compare our numbers with those of established codes.")
+
+@click.command(cls=Computing, short_help="Compare our numbers with those of established codes.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="FILE|STREAM...")
 @click.option("--reference", type=click.Path(path_type=Path), metavar="TABLE|LOG",
               help="JSON, CSV, or a log of MILC, GPT, Chroma (XML), openQCD (.ms.dat).")

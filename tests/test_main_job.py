@@ -6,6 +6,8 @@ errors small enough that a wrong step could not hide behind them.
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -18,6 +20,12 @@ from l2hmc_bridge.cli import main
 from tests.conftest import reference_file
 
 INPUT = Path(__file__).resolve().parent.parent / "examples/data/milc_l4x6x8x10_b6.0.ildg"
+PEAK = """
+import resource
+from l2hmc_bridge.cli import main
+status = main()
+print(status, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +102,16 @@ def test_shipped_bundle_is_accepted_on_small_and_larger_volumes(lattice, tmp_pat
     acceptance = summary(tmp_path / "s")["acceptance"]
     spread = 3.3 * (0.8 * 0.2 / 40) ** 0.5
     assert 0.6 - spread / 2 <= acceptance <= 1.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of peak memory is Linux's")
+def test_memory_on_sixteen_to_the_fourth(tmp_path):
+    """One chain on 16^4 in a process of its own: below 2 GB resident."""
+    words = ["sample", "--start", "cold", "--lattice", "16,16,16,16", "--beta", "6", "-n", "2",
+             "--thermalise", "1", "--tune", "1", "--check-reversibility", "2", "--seed", "1",
+             "--out", str(tmp_path / "s")]
+    done = subprocess.run([sys.executable, "-c", PEAK, *words], capture_output=True, text=True,
+                          cwd=Path(__file__).resolve().parent.parent)
+    status, peak = done.stdout.splitlines()[-1].split()
+    assert status == "0", done.stderr
+    assert int(peak) * 1024 < 2e9

@@ -169,6 +169,40 @@ def test_an_output_folder_that_is_not_free(tmp_path, capsys):
     refused(capsys, tmp_path, status, tmp_path / "no" / "where", "No such file")
 
 
+def test_a_refusal_is_one_line_for_a_start_to_be_projected_too(tmp_path, capsys):
+    """What is said of a single-precision start comes after everything was checked."""
+    start = write_start(tmp_path / "start.ildg", precision=32)
+    assert hmc(start, tmp_path / "s", "-n", 1) == 0
+    assert "projected to SU(3) once" in capsys.readouterr().err
+    for words, found in ((("--beta", "nan"), "beta"), (("--format", "jpeg"), "format"),
+                         (("--integrator", "euler"), "integrator")):
+        refused(capsys, tmp_path, hmc(start, tmp_path / "out", "-n", 1, *words), found)
+    refused(capsys, tmp_path, hmc(start, tmp_path / "s", "-n", 1), "found a stream")
+
+
+def test_fields_that_do_not_fit_into_memory(tmp_path, capsys):
+    for lattice in ("4000,4000,4000,4000", "4000000000,4000000000,4000000000,4000"):
+        status = sample("--start", "cold", "--lattice", lattice, "--beta", 6, "-n", 1, "--kernel",
+                        "hmc", "--out", tmp_path / "out")
+        refused(capsys, tmp_path, status, "memory", "smaller lattice")
+
+
+def test_beta_of_the_command_line_decides_between_files(tmp_path, capsys):
+    one = write_start(tmp_path / "one.ildg")
+    other = write_start(tmp_path / "other.ildg", beta=5.9)
+    words = ("--in", one, "--in", other, "--kernel", "hmc", "-n", 1, "--tune", 0)
+    status = sample(*words, "--out", tmp_path / "out")
+    refused(capsys, tmp_path, status, other, "--beta decides")
+    assert sample(*words, "--out", tmp_path / "out", "--beta", 5.7) == 0
+    found = capsys.readouterr().err
+    assert f"{other} says beta 5.9; --beta 5.7 is used" in found and f"{one} says" not in found
+
+
+def test_a_free_field_has_no_action_to_check(tmp_path):
+    start = write_start(tmp_path / "start.ildg")
+    assert hmc(start, tmp_path / "s", "-n", 1, "--beta", 0) == 0
+
+
 def test_resume_of_what_is_no_stream(tmp_path, capsys):
     start = write_start(tmp_path / "start.ildg")
     (tmp_path / "empty").mkdir()
@@ -211,9 +245,9 @@ def test_wrong_usage(words, capsys, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["raw", "lyncs", None])
-def test_an_input_format_that_is_not_written_becomes_ildg(name, capsys):
+def test_an_input_format_that_is_not_written_becomes_ildg(name):
     start = sample_start.Start(cold_start((2, 2, 2, 2)), [0], [{}], "x.bin", format=name)
     assert sample_start.output_format(start, None) == ("ildg", "ildg")
-    assert ("x.bin: format" in capsys.readouterr().err) == (name is not None)
+    assert any("x.bin: format" in sentence for sentence in start.notes) == (name is not None)
     start.format = "nersc"
     assert sample_start.output_format(start, None) == ("nersc", "nersc")
