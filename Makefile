@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test lint bench fuzz proofs clean
+.PHONY: demo test lint bench fuzz clean
 
 # The package and what `constraints.txt` says was tested; remade when a declaration changes.
 $(VENV)/.installed: pyproject.toml setup.py constraints.txt $(wildcard l2hmc_bridge/fast/kernels/*)
@@ -32,6 +32,9 @@ lint: $(VENV)/.tested
 
 bench: $(VENV)/.installed  ## Times of kernels, trajectories and training; see benchmarks/README.md
 	$(BIN)/python benchmarks/bench_kernels.py
+
+fuzz: $(VENV)/.tested  ## Damaged files to every reader; ten minutes of atheris where it is there
+	$(BIN)/python tests/fuzz_formats.py --count 100000 --seconds 600
 
 clean:
 	rm -rf $(VENV) build demo-stream *.egg-info
