@@ -34,7 +34,7 @@ ON_RESUME = ("inputs", "out", "resume", "trajectories", "max_seconds", "threads"
               help="HMC: leapfrog, omf2, omf4 or force_gradient.")
 @click.option("--step-size", type=click.FloatRange(0, 100, min_open=True), default=0.25,
               show_default=True, help="HMC: step size before tuning.")
-@click.option("--steps", type=click.IntRange(1), default=4, show_default=True,
+@click.option("--steps", type=click.IntRange(1, 10**5), default=4, show_default=True,
               help="HMC: steps of a trajectory.")
 @click.option("--start", type=click.Choice(("cold", "hot")), help="Begin without a file.")
 @click.option("--lattice", metavar="X,Y,Z,T", help="Extents, with --start.")
@@ -53,7 +53,7 @@ ON_RESUME = ("inputs", "out", "resume", "trajectories", "max_seconds", "threads"
               help="Run a trajectory forth and back after every K-th.")
 @click.option("--max-seconds", type=click.FloatRange(0, min_open=True),
               help="Save and stop before this much time has passed.")
-@click.option("--threads", type=click.IntRange(1), help="Threads of the computation.")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Threads of the computation.")
 @click.option("--device", help="cpu (default) or cuda[:N].")
 @click.pass_context
 def command(context: click.Context, resume: bool, **options: Any) -> None:

@@ -210,6 +210,9 @@ def _new_folder(folder: Path) -> Iterator[None]:
 
 def _check_free(folder: Path) -> None:
     """Raise StreamError unless `folder` is absent or empty."""
+    if not folder.parent.is_dir():
+        raise StreamError(f"{folder}: expected the folder {folder.parent} to exist (--out), found "
+                          "none")
     if not folder.exists():
         return
     if not folder.is_dir():

@@ -272,3 +272,11 @@ def test_command_table_status_and_write(right, tmp_path, capsys, monkeypatch):
     stored = bundle.load(path).gate
     assert stored["passed"] is right
     assert stored["settings"]["lattice_txyz"] == [2, 2, 2, 2]
+
+
+def test_command_says_how_a_wide_error_becomes_a_narrow_one(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "kernel.safetensors"
+    bundle.save(path, kernel_for(kind="steps"), {"seed": 3}, (1.8, 2.2))
+    monkeypatch.setattr(gate, "PLAQUETTE_ERROR", 1e-9)
+    assert main(["gate", str(path), "--lattice", "2,2,2,2", "-n", "50"]) == 1
+    assert "more trajectories (-n)" in capsys.readouterr().err

@@ -166,7 +166,7 @@ def test_an_output_folder_that_is_not_free(tmp_path, capsys):
     status = hmc(start, start, "-n", 2)
     refused(capsys, tmp_path, status, start, "found a file")
     status = hmc(start, tmp_path / "no" / "where", "-n", 2)
-    refused(capsys, tmp_path, status, tmp_path / "no" / "where", "No such file")
+    refused(capsys, tmp_path, status, tmp_path / "no" / "where", "to exist (--out)")
 
 
 def test_a_refusal_is_one_line_for_a_start_to_be_projected_too(tmp_path, capsys):
@@ -230,6 +230,7 @@ def test_values_that_no_table_has(tmp_path, capsys):
     ["--in", "x", "--out", "o", "-n", "0"],
     ["--in", "x", "--out", "o", "-n", "1", "--lattice", "4,4,4,4"],
     ["--in", "x", "--out", "o", "-n", "1", "--steps", "3"],
+    ["--in", "x", "--out", "o", "-n", "1", "--threads", "1000000"],
     ["--in", "x", "--out", "o", "-n", "1", "--kernel", "hmc", "--bundle", "b"],
     ["--in", "x", "--in", "y", "--chains", "3", "--out", "o", "-n", "1", "--kernel", "hmc"],
     ["--in", "x", "--resume", "--seed", "3"], ["--in", "x", "--resume", "--tune", "3"],
