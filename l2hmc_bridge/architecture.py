@@ -10,7 +10,7 @@ from l2hmc_bridge.l2hmc import L2HMC
 from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing, Steps
 
 MASKS = "direction x parity"  # the rule of l2hmc.SUBSETS, the only one there is
-KEYS = ("composition", "masks", "displaced", "kick_network", "drift_network", "mixing")
+KEYS = ("composition", "repeats", "masks", "displaced", "kick_network", "drift_network", "mixing")
 
 
 def describe(kernel: L2HMC) -> dict[str, Any]:
@@ -18,6 +18,7 @@ def describe(kernel: L2HMC) -> dict[str, Any]:
     kick, drift = kernel.kick_network, kernel.drift_network
     return {
         "composition": kernel.composition,
+        "repeats": kernel.repeats,
         "masks": MASKS,
         "displaced": list(kernel.steps.displaced),
         "kick_network": kick and {"hidden": kick.hidden, "loops": list(kick.loops)},
@@ -47,12 +48,14 @@ def build(description: Mapping[str, Any], action: Action) -> L2HMC:
         drift and DriftNetwork(drifts, int(drift["hidden"])),
         MomentumMixing() if description["mixing"] else None,
         description["composition"],
+        repeats=int(description["repeats"]),
     )
 
 
 def untrained(action: Action, integrator: str, step_size: float, steps: int,
               composition: str = "palindrome", kick_network: Mapping | None = None,
-              drift_network: Mapping | None = None, mixing: bool = False) -> L2HMC:
+              drift_network: Mapping | None = None, mixing: bool = False,
+              repeats: int = 1) -> L2HMC:
     """The starting point of training: a known integrator, all networks zero.
 
     `steps` and `step_size` belong to one pass Phi; a palindrome makes two. Raises ConfigError.
@@ -66,6 +69,7 @@ def untrained(action: Action, integrator: str, step_size: float, steps: int,
             None if drift_network is None else DriftNetwork(len(plan.drifts), **drift_network),
             MomentumMixing() if mixing else None,
             composition,
+            repeats=repeats,
         )
     except TypeError as error:
         raise ConfigError(f"network: {error}") from error

@@ -34,9 +34,10 @@ SUBSETS = tuple((mu, odd) for mu in range(4) for odd in (False, True))  # direct
 class L2HMC:
     """An exact Markov kernel with trained steps and networks; all networks None or zero: HMC.
 
-    composition "palindrome" proposes Phi, flip, Phi^-1 (MD time 2 `steps.length`); "direction"
-    proposes Phi or Phi^-1 with probability 1/2 each. `scale` multiplies every step size.
-    Raises ConfigError for an unknown composition.
+    composition "palindrome" proposes Phi, flip, Phi^-1, flip (MD time 2 `steps.length`), `repeats`
+    times in a row: each is reversible, so the chain of them is; "direction" proposes Phi or Phi^-1
+    with probability 1/2 each. `scale` multiplies every step size.
+    Raises ConfigError for an unknown composition or number of repeats.
     """
 
     action: Action
@@ -46,8 +47,12 @@ class L2HMC:
     mixing: MomentumMixing | None = None
     composition: str = "palindrome"
     scale: float = 1.0
+    repeats: int = 1
 
     def __post_init__(self):
+        if self.repeats < 1 or (self.repeats > 1 and self.composition != "palindrome"):
+            raise ConfigError(f"repeats: expected at least 1, and 1 but for a palindrome, "
+                              f"found {self.repeats} with {self.composition!r}")
         if self.composition not in COMPOSITIONS:
             raise ConfigError(
                 f"composition: expected one of {COMPOSITIONS}, found {self.composition!r}"
@@ -56,8 +61,8 @@ class L2HMC:
     @property
     def length(self) -> float:
         """MD time of one trajectory."""
-        halves = 2 if self.composition == "palindrome" else 1
-        return halves * self.scale * float(self.steps.length.detach())
+        passes = 2 * self.repeats if self.composition == "palindrome" else 1
+        return passes * self.scale * float(self.steps.length.detach())
 
     def scaled(self, factor: float) -> "L2HMC":
         """The same with every step multiplied by `factor`."""
@@ -100,10 +105,13 @@ class L2HMC:
         return Trajectory(*joined, parts[0][1].force_evaluations)
 
     def palindrome(self, point: Point, momenta: Tensor) -> Trajectory:
-        """Phi, flip, Phi^-1, and a last flip, which changes no energy (zero networks: HMC)."""
-        point, momenta, log_det = self.forward(point, momenta)
-        point, momenta, back = self.inverse(point, -momenta)
-        return Trajectory(point.links, -momenta, log_det + back, point.force, point.evaluations)
+        """Phi, flip, Phi^-1, flip, `repeats` times (with zero networks: HMC)."""
+        log_det = 0.0
+        for _ in range(self.repeats):
+            point, momenta, there = self.forward(point, momenta)
+            point, momenta, back = self.inverse(point, -momenta)
+            momenta, log_det = -momenta, log_det + there + back
+        return Trajectory(point.links, momenta, log_det, point.force, point.evaluations)
 
     def directed(self, point: Point, momenta: Tensor, sign: int) -> Trajectory:
         """Phi for sign 1, Phi^-1 for sign -1."""

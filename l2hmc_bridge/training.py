@@ -71,6 +71,7 @@ def start(config: Config) -> Trainer:
     kernel = architecture.untrained(
         gauge_action(config.action, config.betas[0]), model.integrator, model.step_size,
         model.steps, model.composition, model.kick_network, model.drift_network, model.mixing,
+        model.repeats,
     )
     _seed_first_layers(kernel, config.seed)
     if model.start_from:
@@ -114,7 +115,8 @@ def _backpropagate(trainer: Trainer, stage: Stage, before: int, links) -> Progre
         rate = learning_rate(config, trainer.iteration - before, stage.iterations)
         group["lr"] = rate if stage.train in ("all", group["of"]) else 0.0
     beta = config.betas[index] * gamma(config, trainer.iteration)
-    kernel = replace(trainer.kernel, action=trainer.kernel.action.at(beta), scale=stage.step_scale)
+    kernel = replace(trainer.kernel, action=trainer.kernel.action.at(beta),
+                     scale=stage.step_scale, repeats=stage.repeats)
     generator = markov.trajectory_generator(config.seed, index, trainer.iteration)
     with torch.no_grad():
         state = kernel.init(_chains(trainer, stage, index, before, links))
@@ -142,7 +144,8 @@ def _gauss_newton(trainer: Trainer, stage: Stage, before: int, links) -> Progres
         for index, beta in enumerate(config.betas)
     ]
     whole = trainer.kernel
-    kernel = replace(whole, scale=stage.step_scale, kick_network=_unless_zero(whole.kick_network),
+    kernel = replace(whole, scale=stage.step_scale, repeats=stage.repeats,
+                     kick_network=_unless_zero(whole.kick_network),
                      drift_network=_unless_zero(whole.drift_network))
     fit = gauss_newton.iterate(kernel, samples, trainer.damping)
     trainer.damping = fit.damping

@@ -25,6 +25,7 @@ class Model:
     step_size: float = 0.5
     steps: int = 1
     composition: str = "palindrome"
+    repeats: int = 1  # palindromes in a row; each stage has a number of its own
     kick_network: dict | None = None  # {hidden, loops}
     drift_network: dict | None = None  # {hidden}
     mixing: bool = False
@@ -41,6 +42,7 @@ class Stage:
     iterations: int = 100
     chains: int = 8
     thermalisation: int = 60  # HMC trajectories of unit length from a cold start
+    repeats: int = 1  # palindromes in a row while this stage trains
     step_scale: float = 1.0  # all steps times this during the stage
     method: str = "adam"  # or "gauss_newton": step sizes and mixing on the energy error
     train: str = "all"  # what adam moves: "all", "steps" (with the mixing) or "networks"
@@ -186,8 +188,9 @@ def _check(config: Config) -> None:
         good = len(stage.lattice) == 4 and all(
             isinstance(n, int) and n >= 2 and n % 2 == 0 for n in stage.lattice)
         _require(good, "stage.lattice", "four even extents X,Y,Z,T >= 2", stage.lattice)
-        _require(stage.iterations > 0 and stage.chains > 0 and stage.thermalisation >= 0,
-                 "stage", "iterations and chains > 0, thermalisation >= 0", stage)
+        counts = (stage.repeats, stage.iterations, stage.chains)
+        _require(min(counts) > 0 and stage.thermalisation >= 0,
+                 "stage", "repeats, iterations, chains > 0, thermalisation >= 0", stage)
 
 
 def _one_of(key: str, value: str, choices) -> None:

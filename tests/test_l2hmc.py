@@ -1,5 +1,7 @@
 """The L2HMC kernel: zero networks are HMC, exact inverse, exact Jacobian, covariance."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -65,6 +67,27 @@ def test_zero_networks_are_hmc(kind, integrator, generator):
     assert (ours.force - theirs.force).abs().max() < 1e-12
     assert ours.log_det.abs().max() == 0
     assert ours.force_evaluations == theirs.force_evaluations
+
+
+def test_repeats_are_a_longer_trajectory_and_an_involution(generator):
+    links, momenta = phase_point(generator, (2, 2, 4, 2))
+    kernel = replace(make_kernel("kick", None, steps=1), repeats=3)
+    hmc = HMC(ACTION, 0.1, 6, "omf2")
+    with torch.no_grad():
+        ours = kernel.trajectory(kernel.init(links), momenta, generator)
+        theirs = hmc.trajectory(hmc.init(links), momenta, generator)
+    assert kernel.length == pytest.approx(0.6)
+    assert (ours.links - theirs.links).abs().max() < 1e-13
+    assert ours.force_evaluations == theirs.force_evaluations
+    rough = replace(make_kernel("all", generator, step=0.05, loops=("laplacian",)), repeats=3)
+
+    def involution(links, momenta):
+        end = rough.palindrome(laws.Point(rough, links, ACTION.force(links)), momenta)
+        return end.links, -end.momenta, end.log_det
+
+    assert max(laws.round_trip(involution, involution, links, momenta)) < 1e-10
+    with pytest.raises(ConfigError, match="repeats"):
+        replace(kernel, composition="direction")
 
 
 def test_direction_with_zero_networks_is_hmc_forth_or_back(generator):
