@@ -5,8 +5,9 @@ Blocks are small enough to stay in a processor's cache, and a few threads each h
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -78,6 +79,36 @@ def write_at(descriptor: int, offset: int, raw: NDArray[np.uint8]) -> None:
     view, done = memoryview(raw), 0
     while done < len(view):
         done += os.pwrite(descriptor, view[done:], offset + done)
+
+
+@contextmanager
+def flushing(descriptor: int, size: int) -> Iterator[None]:
+    """While the body writes a large file, another thread hands it on to the disk.
+
+    The last sync then finds little to do. What goes wrong there is raised here: it would not be
+    told a second time.
+    """
+    if size < dispatch.COMPILED_FROM:
+        yield
+        return
+    done, failures = threading.Event(), []
+
+    def flush() -> None:
+        while not done.wait(0.02) and not failures:
+            try:
+                os.fdatasync(descriptor)
+            except OSError as error:
+                failures.append(error)
+
+    helper = threading.Thread(target=flush)
+    helper.start()
+    try:
+        yield
+    finally:
+        done.set()
+        helper.join()
+    if failures:
+        raise failures[0]
 
 
 def number_type(payload: "Payload") -> np.dtype:

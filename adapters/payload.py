@@ -138,7 +138,8 @@ def write_payload(
         return partial
 
     parts = blocks.blocks_of(payload, 0, payload.lattice[3])
-    partials = blocks.in_threads(move, parts, max(payload.extent(one)[1] for one in parts))
+    with blocks.flushing(descriptor, payload.size):
+        partials = blocks.in_threads(move, parts, max(payload.extent(one)[1] for one in parts))
     file.seek(payload.offset + payload.size)
     return checksums.combine(sums, partials)
 

@@ -1,5 +1,6 @@
 """The compiled loops give what the plain ones give, byte for byte and link for link."""
 
+import time
 import zlib
 
 import numpy as np
@@ -10,6 +11,7 @@ from l2hmc_bridge import su3
 from l2hmc_bridge.adapters import checksums, dispatch, files
 from l2hmc_bridge.adapters.measure import measure
 from l2hmc_bridge.adapters.payload import Payload, read_payload, write_payload
+from l2hmc_bridge.errors import BridgeError
 from tests.adapters import samples
 
 SUMS = ("scidac", "nersc", "milc")
@@ -127,3 +129,20 @@ def test_without_numba_numpy_serves(monkeypatch, tmp_path):
         assert torch.equal(files.read(tmp_path / "a.ildg").links, samples.random_links())
     finally:
         dispatch._load.cache_clear()
+
+
+def test_a_disk_that_fails_while_blocks_are_written_is_told(compiled, tmp_path, monkeypatch):
+    def broken(_descriptor):
+        raise OSError(5, "Input/output error")
+
+    real = dispatch.kernels(0).encode64
+
+    def slow(*arguments):
+        time.sleep(0.05)
+        return real(*arguments)
+
+    monkeypatch.setattr(dispatch.kernels(0), "encode64", slow)
+    monkeypatch.setattr("os.fdatasync", broken)
+    with pytest.raises(BridgeError, match="a.ildg: could not be written: Input/output error"):
+        files.write(tmp_path / "a.ildg", samples.configuration())
+    assert not list(tmp_path.iterdir())
