@@ -34,7 +34,7 @@ bench: $(VENV)/.installed  ## Times of kernels, trajectories and training; see b
 	$(BIN)/python benchmarks/bench_kernels.py
 
 fuzz: $(VENV)/.tested  ## Damaged files to every reader; ten minutes of atheris where it is there
-	$(BIN)/python tests/fuzz_formats.py --count 100000 --seconds 600
+	$(BIN)/python tests/fuzz_formats.py --count 100000 --hdf5 10000 --seconds 600
 
 clean:
 	rm -rf $(VENV) build demo-stream *.egg-info
