@@ -17,24 +17,21 @@ PhaseMap = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]  # (U, P) -
 
 def forward_map(kernel: L2HMC) -> PhaseMap:
     """Phi as a function of (U, P)."""
-
-    def phi(links: Tensor, momenta: Tensor):
-        point = Point(kernel, links, kernel.action.force(links))
-        point, momenta, log_det = kernel.forward(point, momenta)
-        return point.links, momenta, log_det
-
-    return phi
+    return _phase_map(kernel, 1)
 
 
 def inverse_map(kernel: L2HMC) -> PhaseMap:
     """Phi^-1 as a function of (U, P)."""
+    return _phase_map(kernel, -1)
 
-    def phi_inverse(links: Tensor, momenta: Tensor):
+
+def _phase_map(kernel: L2HMC, sign: int) -> PhaseMap:
+    def phi(links: Tensor, momenta: Tensor):
         point = Point(kernel, links, kernel.action.force(links))
-        point, momenta, log_det = kernel.inverse(point, momenta)
+        point, momenta, log_det = (kernel.forward if sign > 0 else kernel.inverse)(point, momenta)
         return point.links, momenta, log_det
 
-    return phi_inverse
+    return phi
 
 
 @torch.no_grad()
