@@ -4,8 +4,9 @@
         --seconds 150 --out sampler.json
 
 1. Scan: HMC with each integrator at MD lengths 0.5, 1, 2, 4 and steps for about 70 and 85 per cent
-   acceptance; the best by the squared jump of the flowed energy per force evaluation.
-2. Long runs of every best setting, of the lengths beside it, and of every bundle, several chains.
+   acceptance, every bundle with one, two and three palindromes (MD lengths up to 4 as well) scaled
+   to the same acceptances; the best by the squared jump of the flowed energy per force evaluation.
+2. Long runs of the best setting of every integrator and bundle, several chains.
 Seconds are processor seconds of one thread, so that a busy machine does not count.
 """
 
@@ -33,16 +34,19 @@ LATTICE = (8, 8, 8, 8)
 CHAINS = 4
 LENGTHS = (0.5, 1.0, 2.0, 4.0)
 TARGETS = (0.7, 0.85)
-BUNDLE_TARGET = 0.8
-FLOW_STEP = 0.15
+REPEATS = (1, 2, 3)  # palindromes in a row of a bundle's trajectory
+FLOW_STEP = 0.2
 MEASURE_EVERY = 2.5  # MD time between flowed measurements
 
 
 def starting_links(beta: float, seed: int) -> torch.Tensor:
-    """Four chains on 8^4 from the unit field, 60 trajectories of unit length."""
-    hmc = HMC(gauge_action("wilson", beta), 0.125, 8, "omf2")
-    return thermalise(hmc, cold_start(LATTICE, CHAINS), 60,
-                      lambda n: markov.trajectory_generator(seed, 1023, n))
+    """Four chains on 8^4 from the unit field: 60 trajectories of length 1, then 60 of length 4."""
+    links = cold_start(LATTICE, CHAINS)
+    for first, (length, steps, name) in enumerate(((1.0, 8, "omf2"), (4.0, 14, "force_gradient"))):
+        hmc = HMC(gauge_action("wilson", beta), length / steps, steps, name)
+        links = thermalise(hmc, links, 60, lambda n, first=first: markov.trajectory_generator(
+            seed, 1023, 60 * first + n))
+    return links
 
 
 def kernel_of(setting: dict, beta: float):
@@ -56,6 +60,7 @@ def kernel_of(setting: dict, beta: float):
         mixing = MomentumMixing()
         torch.nn.init.constant_(mixing.coefficient, setting["mixing"])
         kernel = replace(kernel, mixing=mixing)
+    kernel = replace(kernel, repeats=setting["repeats"])
     return kernel.scaled(setting["scale"])
 
 
@@ -144,19 +149,37 @@ def candidates(beta: float, links: torch.Tensor, start: str) -> list[dict]:
     return found
 
 
-def tuned(setting: dict, beta: float, links: torch.Tensor) -> dict:
-    """The setting of a bundle with its steps scaled to the predicted acceptance."""
+def scaled_to(setting: dict, beta: float, links: torch.Tensor, target: float) -> dict:
+    """The setting of a bundle with its steps scaled to the predicted acceptance `target`."""
     low, high = 0.3, 2.5
     for _ in range(10):
         middle = math.sqrt(low * high)
         kernel = kernel_of(dict(setting, scale=middle), beta)
-        good = predicted_acceptance(kernel, links) >= BUNDLE_TARGET
+        good = predicted_acceptance(kernel, links) >= target
         low, high = (middle, high) if good else (low, middle)
     return dict(setting, scale=low)
 
 
-def main() -> None:
-    """Scan, long runs, one JSON file; the tables are printed by sampler_table.py."""
+def bundle_candidates(options, beta: float, links: torch.Tensor, start: str) -> list[dict]:
+    """Settings of the scan for every bundle, and each strength of mixing."""
+    given = [named.split("=", 1) for named in options.bundle]
+    return [
+        scaled_to({"kind": "bundle", "name": name, "path": path, "start": start, "mixing": mixing,
+                   "repeats": repeats}, beta, links, target)
+        for (name, path), mixing, repeats, target in itertools.product(
+            given, (0.0, *options.mixing), REPEATS, TARGETS)
+    ]
+
+
+def label(setting: dict) -> str:
+    """What a setting is one of: an integrator, or a bundle with its mixing."""
+    if setting["kind"] == "hmc":
+        return setting["integrator"]
+    return setting["name"] + (f", mixing {setting['mixing']:g}" if setting["mixing"] else "")
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bundle", action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--mixing", type=float, nargs="*", default=[],
@@ -166,7 +189,12 @@ def main() -> None:
     parser.add_argument("--scan-seconds", type=float, default=12, help="of each scanned setting")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("sampler.json"))
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Scan, long runs, one JSON file; the tables are printed by sampler_table.py."""
+    options = arguments()
     torch.set_num_threads(1)
     report = {"machine": {"processor": platform.processor(), "kernels": fast.description(),
                           "torch": torch.__version__}, "scan": [], "long": [],
@@ -175,23 +203,17 @@ def main() -> None:
         for beta in options.betas:
             links, start = starting_links(beta, 11), f"{options.out}.start{beta}.pt"
             torch.save(links, start)
-            scan = [(one, beta, options.scan_seconds, 21) for one in candidates(beta, links, start)]
+            settings = [*candidates(beta, links, start),
+                        *bundle_candidates(options, beta, links, start)]
+            scan, best = [(one, beta, options.scan_seconds, 21) for one in settings], {}
             for row in pool.map(run, scan):
                 report["scan"].append(row)
-                print(json.dumps(row["setting"]), round(row["acceptance"], 3),
-                      row["e1"]["jump_per_force"], flush=True)
-            long = []
-            for name in INTEGRATORS:
-                rows = [r for r in report["scan"]
-                        if r["beta"] == beta and r["setting"]["integrator"] == name]
-                best = max(rows, key=lambda r: r["e1"]["jump_per_force"])
-                long.append((dict(best["setting"], start=start), beta, options.seconds, 31))
-            for named in options.bundle:
-                name, path = named.split("=", 1)
-                for share in (0.0, *options.mixing):
-                    setting = {"kind": "bundle", "name": name, "path": path, "start": start,
-                               "mixing": share}
-                    long.append((tuned(setting, beta, links), beta, options.seconds, 31))
+                name, jump = label(row["setting"]), row["e1"]["jump_per_force"]
+                if name not in best or jump > best[name]["e1"]["jump_per_force"]:
+                    best[name] = row
+                print(json.dumps(row["setting"]), round(row["acceptance"], 3), jump, flush=True)
+            long = [(dict(row["setting"], start=start), beta, options.seconds, 31)
+                    for row in best.values()]
             for row in pool.map(run, long):
                 report["long"].append(row)
                 print(json.dumps(row), flush=True)

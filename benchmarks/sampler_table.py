@@ -7,6 +7,8 @@ import argparse
 import json
 from pathlib import Path
 
+from bench_sampler import label
+
 from l2hmc_bridge.statistics import with_error
 
 
@@ -15,8 +17,7 @@ def name(row: dict) -> str:
     setting = row["setting"]
     if setting["kind"] == "hmc":
         return f"HMC {setting['integrator']}, {setting['steps']} steps"
-    mixing = f", mixing {setting['mixing']:g}" if setting["mixing"] else ""
-    return f"bundle `{setting['name']}`{mixing}, steps x {setting['scale']:.3f}"
+    return f"bundle {label(setting)}, {setting['repeats']} x, steps x {setting['scale']:.3f}"
 
 
 def number(value: float | None, error: float | None) -> str:
@@ -24,6 +25,13 @@ def number(value: float | None, error: float | None) -> str:
     if value is None or error is None or value != value or error != error:
         return "not resolved"
     return with_error(value, error)
+
+
+def jump_per_force(row: dict) -> str:
+    """Squared jump of the energy density flowed to t = 1, per force evaluation."""
+    jump = row["e1"]
+    spread = jump["squared_jump_error"] / jump["squared_jump"] * jump["jump_per_force"]
+    return number(1e7 * jump["jump_per_force"], 1e7 * spread) + "e-7"
 
 
 def long_table(rows: list[dict]) -> list[str]:
@@ -41,32 +49,29 @@ def long_table(rows: list[dict]) -> list[str]:
         relative = e2["tau_trajectories_error"] or float("nan")
         per = [number(e2["tau_trajectories"] * cost, relative * cost)
                for cost in (row["forces"], row["seconds_per_trajectory"])]
-        jump = row["e1"]
-        spread = jump["squared_jump_error"] / jump["squared_jump"] * jump["jump_per_force"]
         lines.append(" | ".join([
             f"| {name(row)}", f"{row['length']:.2f}", f"{row['acceptance']:.3f}",
             str(row["forces"]), str(row["trajectories"]),
             number(weight["value"], weight["error"]), *taus, *per,
-            number(1e7 * jump["jump_per_force"], 1e7 * spread) + "e-7",
+            jump_per_force(row),
             f"{1e3 * row['seconds_per_trajectory']:.1f} |",
         ]))
     return lines
 
 
 def scan_table(rows: list[dict]) -> list[str]:
-    """One line per integrator and length: the best steps of the scan."""
-    lines = ["| integrator | length 0.5 | 1 | 2 | 4 |", "|---|---|---|---|---|"]
-    for integrator in dict.fromkeys(row["setting"]["integrator"] for row in rows):
-        cells = []
-        for length in sorted({row["setting"]["length"] for row in rows}):
-            best = max((row for row in rows if row["setting"]["integrator"] == integrator
-                        and row["setting"]["length"] == length),
-                       key=lambda row: row["e1"]["jump_per_force"])
-            jump = best["e1"]
-            spread = jump["squared_jump_error"] / jump["squared_jump"] * jump["jump_per_force"]
-            cells.append(f"{best['setting']['steps']} steps, {best['acceptance']:.2f}: "
-                         + number(1e7 * jump["jump_per_force"], 1e7 * spread))
-        lines.append(f"| {integrator} | " + " | ".join(cells) + " |")
+    """One line per setting of the scan that was the best of its kind and length."""
+    lines = ["| kernel | MD length | acceptance | forces | jump^2(E, t=1) per force |",
+             "|---" * 5 + "|"]
+    best = {}
+    for row in rows:
+        setting = row["setting"]
+        key = label(setting), setting.get("length", setting.get("repeats"))
+        if key not in best or row["e1"]["jump_per_force"] > best[key]["e1"]["jump_per_force"]:
+            best[key] = row
+    for row in best.values():
+        lines.append(f"| {name(row)} | {row['length']:.2f} | {row['acceptance']:.2f} | "
+                     f"{row['forces']} | {jump_per_force(row)} |")
     return lines
 
 
@@ -78,7 +83,7 @@ def main() -> None:
     for beta in dict.fromkeys(row["beta"] for row in report["scan"]):
         print(f"\n### beta {beta}, 8^4\n")
         print("\n".join(long_table([r for r in report["long"] if r["beta"] == beta])))
-        print("\nScan: steps, acceptance: jump^2(E, t=1) per force, in 1e-7\n")
+        print("\nScan: steps, acceptance: best steps of each length\n")
         print("\n".join(scan_table([r for r in report["scan"] if r["beta"] == beta])))
 
 

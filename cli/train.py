@@ -33,6 +33,7 @@ def command(config, out, inputs, resume, force, gated, gate_lattice):
     )
     from l2hmc_bridge import gate as gate_module
     from l2hmc_bridge.cli.tables import check_table, spinner, wide_console
+    from l2hmc_bridge.statistics import with_error
 
     settings = training_config.read(config)
     x, y, z, t = parse_lattice(gate_lattice)
@@ -47,7 +48,8 @@ def command(config, out, inputs, resume, force, gated, gate_lattice):
         return
     with spinner("validate against the starting point"):
         outcome = training_outcome.finish(trainer, out, _provenance(inputs))
-    click.echo(f"{outcome['score']}: {outcome['gain']:.3f} x the start; kept: {outcome['kept']}")
+    gain = with_error(outcome["gain"], outcome["gain_error"])
+    click.echo(f"{outcome['score']}: {gain} x the start; kept: {outcome['kept']}")
     if gated:
         with spinner("gate") as say:
             checks, report = gate_module.check_bundle(out, (t, x, y, z), progress=say)

@@ -1,39 +1,69 @@
 """How far a kernel gets for its forces: MD time per force evaluation at equal acceptance."""
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import fast, markov
+from l2hmc_bridge import markov
 from l2hmc_bridge.hmc import HMC
 from l2hmc_bridge.l2hmc import L2HMC
 
 
+class Efficiency(NamedTuple):
+    """MD time per force evaluation with all steps scaled to one acceptance."""
+
+    value: float
+    acceptance: float
+    scale: float
+    influence: Tensor  # [Nb], what each chain adds to log(value), mean zero
+
+    @property
+    def error(self) -> float:
+        """One standard error of `value`, from the spread over chains."""
+        return self.value * _error_of_mean(self.influence)
+
+
+def ratio(new: Efficiency, old: Efficiency) -> tuple[float, float]:
+    """new / old with its standard error, for the same chains and momenta (errors correlate)."""
+    value = new.value / old.value
+    return value, value * _error_of_mean(new.influence - old.influence)
+
+
 @torch.no_grad()
 def md_time_per_force(kernel: L2HMC | HMC, links: Tensor, generator: torch.Generator,
-                      target: float = 0.8) -> tuple[float, float, float]:
-    """(MD time per force evaluation, acceptance, scale) with all steps scaled to `target`.
+                      target: float = 0.8) -> Efficiency:
+    """Bisection over the scale to acceptance `target`, with the same momenta each time.
 
     At equal acceptance and trajectory length tau_int is the same, so tau times cost goes as the
-    inverse of this number. Bisection over the scale with the same momenta each time.
+    inverse of this number. E min(1, e^r) for Gaussian r with <e^r> = 1 is erfc(sqrt(<r^2> / 8)):
+    far less noise than the mean of min(1, e^r). With <r^2> ~ scale^p near the end, a chain's share
+    in the error of log(scale) is -(r^2 / <r^2> - 1) / p.
     """
     state = kernel.init(links)
     momenta = markov.draw_momenta(links, generator)
 
-    def acceptance_at(scale: float) -> tuple[float, int]:
-        one = kernel.scaled(scale)
-        end = one.trajectory(state, momenta, torch.Generator().manual_seed(1))
-        delta = one.action(end.links) - state.action + fast.kinetic(end.momenta)
-        ratio = end.log_det - delta + fast.kinetic(momenta)
-        # E min(1, e^r) for Gaussian r with <e^r> = 1 is erfc(sqrt(var / 8)): far less noise.
-        variance = float(ratio.square().mean())
-        good = math.isfinite(variance)
-        return (math.erfc(math.sqrt(variance / 8)) if good else 0.0), end.force_evaluations
+    def squares(scale: float) -> tuple[Tensor, int]:
+        _, info = markov.moved(kernel.scaled(scale), state, momenta,
+                               torch.Generator().manual_seed(1))
+        return info.log_ratio.square(), info.force_evaluations
 
     low, high = 0.2, 3.0
     for _ in range(12):
         middle = math.sqrt(low * high)
-        value, forces = acceptance_at(middle)
+        value = _acceptance(squares(middle)[0])
         low, high = (middle, high) if value > target else (low, middle)
-    return low * kernel.length / forces, acceptance_at(low)[0], low
+    (at_end, forces), (beside, _) = squares(low), squares(0.95 * low)
+    power = math.log(at_end.mean() / beside.mean()) / -math.log(0.95)
+    influence = -(at_end / at_end.mean() - 1) / power
+    return Efficiency(low * kernel.length / forces, _acceptance(at_end), low, influence)
+
+
+def _acceptance(squares: Tensor) -> float:
+    variance = float(squares.mean())
+    return math.erfc(math.sqrt(variance / 8)) if math.isfinite(variance) else 0.0
+
+
+def _error_of_mean(values: Tensor) -> float:
+    return float(values.std() / math.sqrt(len(values))) if len(values) > 1 else math.nan

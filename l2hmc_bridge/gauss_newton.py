@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import fast, markov
+from l2hmc_bridge import markov
 from l2hmc_bridge.l2hmc import L2HMC
 
 DIFFERENCE = 1e-4  # of every parameter, for the central differences
@@ -58,11 +58,9 @@ def residuals(kernel: L2HMC, samples: Sequence[Sample]) -> Tensor:
     parts = []
     for sample in samples:
         one = replace(kernel, action=kernel.action.at(sample.beta))
-        state = one.init(sample.links)
-        end = one.trajectory(state, sample.momenta, torch.Generator().manual_seed(1))
-        delta = one.action(end.links) - state.action
-        delta = delta + fast.kinetic(end.momenta) - fast.kinetic(sample.momenta)
-        parts.append(end.log_det - delta)
+        _, info = markov.moved(one, one.init(sample.links), sample.momenta,
+                               torch.Generator().manual_seed(1))
+        parts.append(info.log_ratio)
     return torch.cat(parts)
 
 

@@ -115,11 +115,16 @@ def propose(kernel, state: State, generator: Generators) -> tuple[State, Info]:
 
     `state` must be `refreshed` where the action has noise of its own.
     """
-    group = group_of(kernel.action)
-    momenta = draw_momenta(state.links, generator, group)
+    momenta = draw_momenta(state.links, generator, group_of(kernel.action))
+    return moved(kernel, state, momenta, generator)
+
+
+def moved(kernel, state: State, momenta: Tensor, generator: Generators) -> tuple[State, Info]:
+    """Where the kernel's map takes (state, momenta), and its dH; `generator` as for `propose`."""
+    kinetic = group_of(kernel.action).kinetic
     end = kernel.trajectory(state, momenta, generator)
     action = kernel.action(end.links)
-    delta_kinetic = group.kinetic(end.momenta) - group.kinetic(momenta)
+    delta_kinetic = kinetic(end.momenta) - kinetic(momenta)
     delta_action = action - state.action
     info = Info(
         accepted=torch.zeros_like(end.log_det, dtype=torch.bool),
