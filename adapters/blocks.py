@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,25 +16,14 @@ from numpy.typing import NDArray
 from l2hmc_bridge.errors import FormatError
 
 from . import dispatch
-
-if TYPE_CHECKING:
-    from .payload import Payload
+from .natural import Block, Payload
 
 # links[:, mu] of the core is direction FILE_ORDER[mu] of the files: (t,x,y,z) out of (x,y,z,t).
 FILE_ORDER = (3, 0, 1, 2)
 BLOCK_BYTES = 1 << 20
 
 
-class Block(NamedTuple):
-    """`planes` planes of slice t from z on; `position`: the slice's place in the links."""
-
-    position: int
-    t: int
-    z: int
-    planes: int
-
-
-def blocks_of(payload: "Payload", first: int, last: int) -> list[Block]:
+def blocks_of(payload: Payload, first: int, last: int) -> list[Block]:
     """The blocks of time slices first..last-1, in the order of the file."""
     nx, ny, nz, _ = payload.lattice
     planes = max(1, min(nz, BLOCK_BYTES // (nx * ny * payload.site_bytes)))
@@ -111,13 +100,13 @@ def flushing(descriptor: int, size: int) -> Iterator[None]:
         raise failures[0]
 
 
-def number_type(payload: "Payload") -> np.dtype:
+def number_type(payload: Payload) -> np.dtype:
     """The complex type of the stored numbers, byte order included."""
     return np.dtype(f"{'>' if payload.big else '<'}c{2 * payload.word}")
 
 
 def decode(
-    raw: NDArray[np.uint8], payload: "Payload", block: Block, out: NDArray[np.complex128]
+    raw: NDArray[np.uint8], payload: Payload, block: Block, out: NDArray[np.complex128]
 ) -> None:
     """Bytes of a block -> its place in out [4,Nt,Nx,Ny,Nz,3,3], directions (t,x,y,z).
 
@@ -143,7 +132,7 @@ def decode(
 
 
 def encode(
-    links: NDArray[np.complex128], payload: "Payload", block: Block, raw: NDArray[np.uint8]
+    links: NDArray[np.complex128], payload: Payload, block: Block, raw: NDArray[np.uint8]
 ) -> None:
     """Inverse of `decode`: links [4,Nt,Nx,Ny,Nz,3,3] -> the bytes of a block, into `raw`."""
     kernels = dispatch.kernels(payload.size)

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,13 @@ from numpy.typing import NDArray
 from l2hmc_bridge.errors import FormatError
 
 from . import dispatch
-
-if TYPE_CHECKING:
-    from .payload import Payload
+from .natural import Payload
 
 MASK = 0xFFFFFFFF
 
 
 def block_sums(
-    raw: NDArray[np.uint8], first_site: int, payload: "Payload", sums: Sequence[str]
+    raw: NDArray[np.uint8], first_site: int, payload: Payload, sums: Sequence[str]
 ) -> list[tuple[int, ...]]:
     """The named checksums of a block whose first site has this lexicographic rank."""
     kernels = dispatch.kernels(payload.size)
@@ -48,12 +46,12 @@ def combine(
     return combined
 
 
-def words(raw: NDArray[np.uint8], payload: "Payload") -> NDArray[np.uint32]:
+def words(raw: NDArray[np.uint8], payload: Payload) -> NDArray[np.uint32]:
     """The stored numbers as 32-bit words in file order; a double is its two halves."""
     return raw.view(f"{'>' if payload.big else '<'}u4").astype(np.uint32)
 
 
-def scidac(raw: NDArray[np.uint8], payload: "Payload", first_site: int) -> tuple[int, int]:
+def scidac(raw: NDArray[np.uint8], payload: Payload, first_site: int) -> tuple[int, int]:
     """(suma, sumb) of the sites in `raw`, the first of which has this lexicographic rank."""
     view, size = memoryview(raw), payload.site_bytes
     crc = np.fromiter(
@@ -65,12 +63,12 @@ def scidac(raw: NDArray[np.uint8], payload: "Payload", first_site: int) -> tuple
     return rotated_xor(crc, ranks % 29), rotated_xor(crc, ranks % 31)
 
 
-def nersc(raw: NDArray[np.uint8], payload: "Payload", _first_site: int) -> tuple[int]:
+def nersc(raw: NDArray[np.uint8], payload: Payload, _first_site: int) -> tuple[int]:
     """Sum mod 2^32."""
     return (int(words(raw, payload).sum(dtype=np.uint64)) & MASK,)
 
 
-def milc(raw: NDArray[np.uint8], payload: "Payload", first_site: int) -> tuple[int, int]:
+def milc(raw: NDArray[np.uint8], payload: Payload, first_site: int) -> tuple[int, int]:
     """(sum29, sum31)."""
     numbers = words(raw, payload)
     index = first_site * (payload.site_bytes // 4) + np.arange(len(numbers))
@@ -84,14 +82,14 @@ PLAIN = {"scidac": scidac, "nersc": nersc, "milc": milc}
 def _table(kernels: ModuleType) -> dict[str, Any]:
     """The same three with compiled loops."""
 
-    def fast_scidac(raw: NDArray, payload: "Payload", first_site: int) -> tuple[int, int]:
+    def fast_scidac(raw: NDArray, payload: Payload, first_site: int) -> tuple[int, int]:
         numbers, site = raw.view("<u8"), payload.site_bytes // 8
         return tuple(map(int, kernels.scidac(numbers, site, first_site, kernels.TABLES)))
 
-    def fast_nersc(raw: NDArray, payload: "Payload", _first_site: int) -> tuple[int]:
+    def fast_nersc(raw: NDArray, payload: Payload, _first_site: int) -> tuple[int]:
         return (int(kernels.nersc(raw.view("<u4"), payload.big)) & MASK,)
 
-    def fast_milc(raw: NDArray, payload: "Payload", first_site: int) -> tuple[int, int]:
+    def fast_milc(raw: NDArray, payload: Payload, first_site: int) -> tuple[int, int]:
         first_word = first_site * (payload.site_bytes // 4)
         return tuple(map(int, kernels.milc(raw.view("<u4"), first_word, payload.big)))
 

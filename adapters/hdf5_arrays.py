@@ -14,7 +14,7 @@ from l2hmc_bridge.configuration import Configuration
 from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.layout import FILE_DIRECTIONS
 
-from . import hdf5_safety, metadata
+from . import hdf5_safety, hdf5_texts, metadata
 from .arrays import (
     DIRECTION_FIRST,
     array_links,
@@ -25,13 +25,14 @@ from .arrays import (
 )
 from .checksums import rotated_xor
 from .payload import check_lattice, check_slices, stored_links
-from .verify import check, checksum_check, link_checks, writable
+from .verify import check, checksum_check, examined, writable
 
 if TYPE_CHECKING:
     import h5py
 
 GROUP = "LatticeColorMatrix"
 KEYS = tuple(name.upper() for name in FILE_DIRECTIONS)
+SUMS = ("sum29", "sum31")
 
 
 def is_pyquda(file: "h5py.File") -> bool:
@@ -45,25 +46,26 @@ def header_pyquda(path: Path, file: "h5py.File") -> dict[str, Any]:
     if not isinstance(file.get(GROUP, getlink=True), h5py.HardLink):
         raise FormatError(f"{path}: expected the group {GROUP} in the file itself")
     group = file[GROUP]
-    words = [metadata.integer(word) for word in str(group.attrs.get("Lattice", "")).split()]
-    if len(words) != 4 or None in words:
-        raise FormatError(f"{path}: Lattice: expected four integers, found "
-                          f"{str(group.attrs.get('Lattice'))[:40]!r}")
-    nx, ny, nz, nt = lattice = check_lattice(path, words)
     datasets = [hdf5_safety.dataset(path, group, key) for key in KEYS]
+    sums = [(data, name) for data in datasets for name in SUMS]
+    told, annotation, *stored = hdf5_texts.attributes(
+        path, [(group, "Lattice"), (group, "Annotation"), *sums])
+    words = [metadata.integer(word) for word in (told or "").split()]
+    if len(words) != 4 or None in words:
+        raise FormatError(f"{path}: Lattice: expected four integers, found {told!r:.40}")
+    nx, ny, nz, nt = lattice = check_lattice(path, words)
     for data in datasets:
         if data.shape != (nt, nz, ny, nx, 3, 3) or data.dtype.str not in ("<c16", "<c8"):
             raise FormatError(f"{path}: {data.name}: expected complex {(nt, nz, ny, nx, 3, 3)}, "
                               f"found {data.dtype.str} {data.shape}")
-    stored = [data.attrs.get(name) for data in datasets for name in ("sum29", "sum31")]
     return metadata.basic(
         path,
         format="hdf5",
         dialect="PyQUDA",
         precision=4 * datasets[0].dtype.itemsize,
         lattice=lattice,
-        checksum=None if None in stored else " ".join(map(str, stored)),
-        header={"Annotation": str(group.attrs.get("Annotation", ""))},
+        checksum=" ".join(filter(None, stored)) or None,
+        header={"Annotation": annotation or "", "sum29": stored[::2], "sum31": stored[1::2]},
     )
 
 
@@ -80,10 +82,8 @@ def read_pyquda(
         lambda t: np.stack([data[t] for data in datasets]), DIRECTION_FIRST, meta["lattice"], wanted
     )
     if verify and slices is None:
-        _check_sums(datasets, meta)
-    if verify:
-        meta["checks"] += link_checks(links, meta["precision"], [], meta)
-    return Configuration(links, meta)
+        _check_sums(path, datasets, meta)
+    return examined(links, meta, verify)
 
 
 def write_pyquda(
@@ -110,15 +110,21 @@ def write_pyquda(
             data.attrs.update(sum29=f"{sum29:08x}", sum31=f"{sum31:08x}")
 
 
-def _check_sums(datasets: list["h5py.Dataset"], meta: dict[str, Any]) -> None:
-    for key, data in zip(KEYS, datasets, strict=True):
-        texts = [data.attrs.get(name) for name in ("sum29", "sum31")]
-        stored = None
-        if None not in texts:
-            stored = tuple(int(str(text), 16) for text in texts)
-        meta["checks"].append(checksum_check(f"checksum_{key}", _sums(data), stored))
+def _check_sums(path: Path, datasets: list["h5py.Dataset"], meta: dict[str, Any]) -> None:
     if meta["checksum"] is None:
         meta["warnings"].append("no checksum in the file")
+    pairs = zip(*(meta["header"][name] for name in SUMS), strict=True)
+    for key, data, texts in zip(KEYS, datasets, pairs, strict=True):
+        stored = None
+        if None not in texts:
+            try:
+                stored = tuple(int(text, 16) for text in texts)
+            except ValueError as error:
+                raise FormatError(f"{path}: {key}: sum29, sum31: expected hexadecimal numbers, "
+                                  f"found {texts!r:.60}") from error
+        elif meta["checksum"] is not None:
+            meta["warnings"].append(f"no checksum of {key} in the file")
+        meta["checks"].append(checksum_check(f"checksum_{key}", _sums(data), stored))
 
 
 def _sums(data: "h5py.Dataset") -> tuple[int, int]:
@@ -176,5 +182,4 @@ def read_lyncs(
     links = array_links(path, data, layouts_of(data.shape, layout), slices, meta)
     if verify:
         meta["checks"].append(check("payload_size", data.nbytes, data.nbytes))
-        meta["checks"] += link_checks(links, meta["precision"], [], meta)
-    return Configuration(links, meta)
+    return examined(links, meta, verify)

@@ -23,9 +23,9 @@ from l2hmc_bridge.configuration import Configuration
 from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.layout import AXES, DIRECTIONS
 
-from . import hdf5_safety, metadata
+from . import hdf5_safety, hdf5_texts, metadata
 from .payload import check_lattice, check_slices, stored_links
-from .verify import check, link_checks, writable
+from .verify import check, examined, writable
 
 if TYPE_CHECKING:
     import h5py
@@ -105,12 +105,12 @@ def create(
 
 
 def is_ours(file: "h5py.File") -> bool:
-    return hdf5_safety.attribute(file, "format") == NAME
+    return hdf5_texts.attribute(file, "format") == NAME
 
 
 def count(path: Path, file: "h5py.File") -> int:
     """Number of configurations, after all shapes and kinds have been checked."""
-    version = file.attrs.get("version")
+    version = hdf5_texts.number(file, "version")
     if version != VERSION:
         raise FormatError(f"{path}: expected ensemble version {VERSION}, found {version}")
     links = hdf5_safety.dataset(path, file, "links")
@@ -119,13 +119,15 @@ def count(path: Path, file: "h5py.File") -> int:
         raise FormatError(f"{path}: links: expected complex [N,4,Nt,Nx,Ny,Nz,3,3], found "
                           f"{links.dtype} {shape}")
     hdf5_safety.check_expansion(path, links, links.nbytes)
-    told = tuple(hdf5_safety.attribute(file, name) for name in ("axes", "directions"))
+    told = tuple(hdf5_texts.attribute(file, name) for name in ("axes", "directions"))
     if told != (",".join(AXES), ",".join(DIRECTIONS)):
         raise FormatError(f"{path}: expected axes {','.join(AXES)} and directions "
                           f"{','.join(DIRECTIONS)}, found {told}")
-    for name, _ in COLUMNS:
-        if hdf5_safety.dataset(path, file, name).shape != shape[:1]:
-            raise FormatError(f"{path}: {name}: expected {shape[0]} entries")
+    for name, kind in COLUMNS:
+        column = hdf5_safety.dataset(path, file, name)
+        if column.shape != shape[:1] or column.dtype != kind:
+            raise FormatError(f"{path}: {name}: expected {shape[0]} entries of type {kind}, found "
+                              f"{column.dtype} {column.shape}")
     return shape[0]
 
 
@@ -166,11 +168,9 @@ def read(
         meta["checks"].append(check("crc32", f"{found:08x}", f"{expected:08x}", 0, status))
     with np.errstate(all="ignore"):  # a damaged file may hold any numbers
         tensor = torch.from_numpy(stored.astype(np.complex128, copy=False))[None]
-    if verify:
-        columns = ("plaquette", "link_trace") if slices is None else ()
-        printed = [(name, f"{float(file[name][index]):.13f}") for name in columns]
-        meta["checks"] += link_checks(tensor, meta["precision"], printed, meta)
-    return Configuration(tensor, meta)
+    columns = ("plaquette", "link_trace") if slices is None else ()
+    printed = [(name, f"{float(file[name][index]):.13f}") for name in columns]
+    return examined(tensor, meta, verify, printed)
 
 
 def _index(path: Path, total: int, index: int | None) -> int:

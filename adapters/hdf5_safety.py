@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import h5py
 
 LARGEST_RATIO = 1100  # more than deflate can compress
-LARGEST_TEXT = 4096  # of an attribute
 
 
 class _Output(io.FileIO):
@@ -86,23 +85,6 @@ def dataset(path: Path, group: "h5py.Group", name: str) -> "h5py.Dataset":
     if found.is_virtual or found.external:
         raise FormatError(f"{path}: {name}: expected data in the file itself, found data elsewhere")
     return found
-
-
-def attribute(group: "h5py.Group", name: str) -> str | None:
-    """A short text attribute of fixed length, None for any other.
-
-    Texts of variable length lie in a heap without checksums, on which a damaged file can send the
-    HDF5 library round in circles.
-    """
-    import h5py
-
-    if not h5py.h5a.exists(group.id, name.encode()):
-        return None
-    kind = h5py.h5a.open(group.id, name.encode()).get_type()
-    if not isinstance(kind, h5py.h5t.TypeStringID) or kind.is_variable_str():
-        return None
-    value = group.attrs[name] if kind.get_size() <= LARGEST_TEXT else None
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def check_expansion(path: Path, data: "h5py.Dataset", size: int) -> None:

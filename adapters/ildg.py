@@ -16,7 +16,7 @@ from .checksums import posix_cksum
 from .format import Format
 from .lime_fields import Lime, open_lime
 from .payload import Payload, read_payload, stored_links, write_payload
-from .verify import check, checksum_check, link_checks, writable
+from .verify import check, checksum_check, examined, writable
 
 MAGIC = lime.MAGIC.to_bytes(4, "big")
 
@@ -43,12 +43,10 @@ def read(
     meta, opened, payload = _open(path, lattice)
     whole = verify and slices is None
     links, sums = read_payload(path, payload, ("scidac",) if whole else (), slices)
-    if verify:
-        if whole:
-            _verify_checksums(path, opened, payload, sums["scidac"], meta)
-        printed = ildg_header.printed(opened) if whole else []
-        meta["checks"] += link_checks(links, 8 * payload.word, printed, meta)
-    return Configuration(links, meta)
+    if whole:
+        _verify_checksums(path, opened, payload, sums["scidac"], meta)
+    printed = ildg_header.printed(opened) if whole else []
+    return examined(links, meta, verify, printed)
 
 
 def write(

@@ -21,7 +21,7 @@ from . import lime, metadata
 from .arrays import LAYOUTS, array_links, lattice_of, layouts_of, scatter
 from .format import Format
 from .payload import check_lattice, stored_links
-from .verify import check, link_checks, writable
+from .verify import check, examined, writable
 
 SAFE = {".npy": "Numpy", ".h5": "HDF5", ".hdf5": "HDF5", ".lime": "lime", ".ildg": "lime"}
 WRITTEN = {"npy": "Numpy", "h5": "HDF5"}
@@ -64,9 +64,7 @@ def read(
         warnings=["read by lyncs_io, which verifies no checksum"],
     )
     links = array_links(path, array, layouts, slices, meta)
-    if verify:
-        meta["checks"] += link_checks(links, meta["precision"], [], meta)
-    return Configuration(links, meta)
+    return examined(links, meta, verify)
 
 
 def write(

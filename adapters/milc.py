@@ -20,7 +20,7 @@ from l2hmc_bridge.errors import FormatError
 from . import metadata
 from .format import Format
 from .payload import Payload, check_lattice, read_payload, stored_links, write_payload
-from .verify import check, checksum_check, link_checks, writable
+from .verify import check, checksum_check, examined, writable
 
 MAGIC, OLD_MAGIC = 20103, 59354
 LARGEST_INFO = 1 << 20
@@ -46,9 +46,7 @@ def read(
         meta["checks"].append(checksum_check("checksum", sums["milc"], stored))
         if stored is None:
             meta["warnings"].append("no checksum in the header (both sums are 0)")
-    if verify:
-        meta["checks"] += link_checks(links, 32, [], meta)
-    return Configuration(links, meta)
+    return examined(links, meta, verify)
 
 
 def write(path: Path, configuration: Configuration, force: bool = False) -> None:

@@ -18,7 +18,7 @@ from . import metadata
 from .format import Format
 from .nersc_header import BEGIN, UNKNOWN, Header, header_bytes, layout_of, read_header
 from .payload import Payload, read_payload, stored_links, sum_payload, write_payload
-from .verify import check, checksum_check, link_checks, writable
+from .verify import check, checksum_check, examined, writable
 
 
 def sniff(head: bytes, _size: int) -> bool:
@@ -40,18 +40,16 @@ def read(
         payload = _by_evidence(path, payload, stored, meta)
     whole = verify and slices is None
     links, sums = read_payload(path, payload, ("nersc",) if whole else (), slices)
-    if verify:
-        if whole:
-            meta["checks"].append(checksum_check("checksum", sums["nersc"], stored))
-            if stored is None:
-                meta["warnings"].append("no checksum in the header")
-        printed = [
-            (name, parsed.keys[key])
-            for name, key in (("plaquette", "PLAQUETTE"), ("link_trace", "LINK_TRACE"))
-            if key in parsed.keys and whole
-        ]
-        meta["checks"] += link_checks(links, 8 * payload.word, printed, meta)
-    return Configuration(links, meta)
+    if whole:
+        meta["checks"].append(checksum_check("checksum", sums["nersc"], stored))
+        if stored is None:
+            meta["warnings"].append("no checksum in the header")
+    printed = [
+        (name, parsed.keys[key])
+        for name, key in (("plaquette", "PLAQUETTE"), ("link_trace", "LINK_TRACE"))
+        if key in parsed.keys and whole
+    ]
+    return examined(links, meta, verify, printed)
 
 
 def write(

@@ -17,7 +17,7 @@ from . import metadata
 from .arrays import LAYOUTS, array_links, lattice_of, layouts_of, scatter
 from .format import Format
 from .payload import check_lattice, stored_links
-from .verify import check, link_checks, writable
+from .verify import check, examined, writable
 
 MAGIC = b"\x93NUMPY"
 # What numpy's own parser of the header lets out.
@@ -46,9 +46,7 @@ def read(
     mapped = np.memmap(path, dtype, "r", offset, shape)
     links = array_links(path, mapped, layouts_of(shape, layout), slices, meta)
     meta["dialect"] = meta["layout"]
-    if verify:
-        meta["checks"] += link_checks(links, meta["precision"], [], meta)
-    return Configuration(links, meta)
+    return examined(links, meta, verify)
 
 
 def write(

@@ -6,7 +6,6 @@ row, column, (re, im). It is moved in blocks, so memory stays near one field.
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,37 +17,9 @@ from torch import Tensor
 from l2hmc_bridge.errors import FormatError
 
 from . import blocks, checksums
+from .natural import Block, Payload
 
 LARGEST_EXTENT = 1 << 16
-
-
-@dataclass(frozen=True)
-class Payload:
-    """offset in bytes; lattice (X,Y,Z,T); word 4 or 8 bytes a real; rows 2 or 3 of each link."""
-
-    offset: int
-    lattice: tuple[int, int, int, int]
-    word: int
-    big: bool
-    rows: int = 3
-
-    @property
-    def volume(self) -> int:
-        nx, ny, nz, nt = self.lattice
-        return nx * ny * nz * nt
-
-    @property
-    def site_bytes(self) -> int:
-        return 4 * self.rows * 3 * 2 * self.word
-
-    @property
-    def size(self) -> int:
-        return self.site_bytes * self.volume
-
-    def extent(self, block: blocks.Block) -> tuple[int, int]:
-        """(rank of the first site, size in bytes) of a block."""
-        nx, ny, nz, _ = self.lattice
-        return nx * ny * (block.z + nz * block.t), nx * ny * block.planes * self.site_bytes
 
 
 def check_lattice(path: Path, lattice: Sequence[int]) -> tuple[int, int, int, int]:
@@ -83,7 +54,7 @@ def read_payload(
     first, last = check_slices(path, slices, nt)
     out = np.empty((4, last - first, nx, ny, nz, 3, 3), np.complex128)
 
-    def place(raw: NDArray[np.uint8], block: blocks.Block) -> None:
+    def place(raw: NDArray[np.uint8], block: Block) -> None:
         blocks.decode(raw, payload, block, out)
 
     found = _pass_over(path, payload, sums, (first, last), place)
@@ -100,11 +71,11 @@ def _pass_over(
     payload: Payload,
     sums: Sequence[str],
     slices: tuple[int, int],
-    place: Callable[[NDArray[np.uint8], blocks.Block], None],
+    place: Callable[[NDArray[np.uint8], Block], None],
 ) -> dict[str, tuple[int, ...]]:
     """Read block after block, sum it up, then hand it to `place`."""
 
-    def move(block: blocks.Block, buffer: NDArray[np.uint8]) -> list[tuple[int, ...]]:
+    def move(block: Block, buffer: NDArray[np.uint8]) -> list[tuple[int, ...]]:
         site, size = payload.extent(block)
         raw = buffer[:size]
         blocks.read_at(descriptor, payload.offset + site * payload.site_bytes, raw)
@@ -129,7 +100,7 @@ def write_payload(
     file.flush()
     descriptor = file.fileno()
 
-    def move(block: blocks.Block, buffer: NDArray[np.uint8]) -> list[tuple[int, ...]]:
+    def move(block: Block, buffer: NDArray[np.uint8]) -> list[tuple[int, ...]]:
         site, size = payload.extent(block)
         raw = buffer[:size]
         blocks.encode(array, payload, block, raw)

@@ -23,7 +23,7 @@ from . import blocks, metadata
 from .arrays import DIRECTION_FIRST, gather
 from .format import Format
 from .payload import Payload, check_lattice, check_slices, read_payload
-from .verify import check, link_checks
+from .verify import check, examined
 
 KYU_AXES = ("direction", "column", "row", "z", "y", "x")
 UNITARY = 1e-3
@@ -57,9 +57,7 @@ def read(
         else:
             mapped = np.memmap(path, ">c16", "r", 0, (4, nt, nz, ny, nx, 3, 3))
             links = gather(lambda t: mapped[:, t], DIRECTION_FIRST, payload.lattice, wanted)
-    if verify:
-        meta["checks"] += link_checks(links, meta["precision"], [], meta)
-    return Configuration(links, meta)
+    return examined(links, meta, verify)
 
 
 def _open(

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from l2hmc_bridge.configuration import Configuration
 from l2hmc_bridge.errors import VerificationError
 
 from .measure import Measured, measure
@@ -93,6 +94,15 @@ def link_checks(
             f"{measured.unitarity:.1e}, max|det U - 1| = {measured.determinant:.1e}"
         )
     return checks
+
+
+def examined(
+    links: Tensor, meta: dict[str, Any], verify: bool, printed: Sequence[tuple[str, str]] = ()
+) -> Configuration:
+    """How every reader ends: the configuration, after `link_checks` if it is to be verified."""
+    if verify:
+        meta["checks"] += link_checks(links, meta["precision"], printed, meta)
+    return Configuration(links, meta)
 
 
 def writable(path: Path, links: Tensor, precision: int) -> Measured:
