@@ -2,14 +2,15 @@
 
 import click
 
-from l2hmc_bridge.cli.options import Computing, parse_lattice
+from l2hmc_bridge.cli.options import Computing, Number, parse_lattice
 
 
 @click.command(cls=Computing)
 @click.argument("path", type=click.Path(dir_okay=False))
 @click.option("--lattice", default="4,4,4,4", show_default=True, metavar="X,Y,Z,T",
               help="Lattice of the statistical rows.")
-@click.option("--beta", type=float, help="Coupling; the middle of the bundle's range by default.")
+@click.option("--beta", type=Number(),
+              help="Coupling; the middle of the bundle's range by default.")
 @click.option("-n", "--trajectories", type=click.IntRange(50), default=150, show_default=True,
               help="Trajectories of each of the 8 chains of the statistical rows.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .options import Computing
+from .options import Computing, Number
 
 SCREEN = {"plaquette": "plaquette", "spatial": "plaquette_spatial",
           "temporal": "plaquette_temporal", "link trace": "link_trace", "E": "energy_density",
@@ -15,10 +15,10 @@ SCREEN = {"plaquette": "plaquette", "spatial": "plaquette_spatial",
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="FILE|STREAM...")
 @click.option("--flow-time", default=0.0, help="Flow up to this time; 0: no flow.")
 @click.option("--flow-step", default=0.02, show_default=True, help="Step of the flow.")
-@click.option("--flow-every", type=float, help="Measure at multiples of this time [about 0.1].")
+@click.option("--flow-every", type=Number(), help="Measure at multiples of this time [about 0.1].")
 @click.option("--flow-kernel", type=click.Choice(["wilson", "symanzik", "zeuthen"]),
               default="wilson", show_default=True)
-@click.option("--flow-tolerance", type=float, help="Adapt the step to this error per step.")
+@click.option("--flow-tolerance", type=Number(), help="Adapt the step to this error per step.")
 @click.option("--convention", type=click.Choice(["traceless", "gpt"]), default="traceless",
               show_default=True, help="gpt keeps the trace of the field strength, as GPT and Grid.")
 @click.option("--smear", type=click.Choice(["stout", "ape"]), help="Also measure after smearing.")

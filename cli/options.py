@@ -1,5 +1,6 @@
 """What several verbs share: options parsed in one place, and how those that compute begin."""
 
+import math
 from typing import Any
 
 import click
@@ -15,6 +16,19 @@ class Computing(click.Command):
 
             fast.keep_memory()
         return super().invoke(context)
+
+
+class Number(click.FloatRange):
+    """A finite number within bounds; NaN and infinity are wrong usage."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Any, context: Any) -> float:
+        """The number; wrong usage where it is none, not finite, or out of bounds."""
+        number = super().convert(value, param, context)
+        if not math.isfinite(number):
+            self.fail(f"expected a finite number, found {value}", param, context)
+        return number
 
 
 def parse_lattice(text: str) -> tuple[int, int, int, int]:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from .options import Computing
+from .options import Computing, Number
 
 KERNELS = ("l2hmc", "hmc")
 # What may change when a stream goes on; all else is fixed by its beginning.
@@ -29,10 +29,10 @@ ON_RESUME = ("inputs", "out", "resume", "trajectories", "max_seconds", "threads"
               help="Use a bundle without a fitting gate report, or on which a check here fails.")
 @click.option("--action", help="Gauge action: wilson, symanzik, iwasaki, dbw2; the bundle's own "
               "by default, wilson for HMC.")
-@click.option("--beta", type=float, help="Coupling, where the file does not state it.")
+@click.option("--beta", type=Number(), help="Coupling, where the file does not state it.")
 @click.option("--integrator", default="force_gradient", show_default=True,
               help="HMC: leapfrog, omf2, omf4 or force_gradient.")
-@click.option("--step-size", type=click.FloatRange(0, 100, min_open=True), default=0.25,
+@click.option("--step-size", type=Number(0, 100, min_open=True), default=0.25,
               show_default=True, help="HMC: step size before tuning.")
 @click.option("--steps", type=click.IntRange(1, 10**5), default=4, show_default=True,
               help="HMC: steps of a trajectory.")
@@ -51,7 +51,7 @@ ON_RESUME = ("inputs", "out", "resume", "trajectories", "max_seconds", "threads"
               help="Drawn by the system, and recorded, if not given.")
 @click.option("--check-reversibility", type=click.IntRange(0), default=0, metavar="K",
               help="Run a trajectory forth and back after every K-th.")
-@click.option("--max-seconds", type=click.FloatRange(0, min_open=True),
+@click.option("--max-seconds", type=Number(0, min_open=True),
               help="Save and stop before this much time has passed.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads of the computation.")
 @click.option("--device", help="cpu (default) or cuda[:N].")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .options import Computing
+from .options import Computing, Number
 
 
 @click.command(cls=Computing, short_help="Compare our numbers with those of established codes.")
@@ -14,16 +14,16 @@ from .options import Computing
 @click.option("--against", metavar="STREAM|hmc",
               help="Another stream of the ensemble; hmc: run the baseline here.")
 @click.option("--partial", is_flag=True, help="The table may hold more than the given files.")
-@click.option("--tolerance", default=0.0, type=click.FloatRange(0),
+@click.option("--tolerance", default=0.0, type=Number(0),
               help="Added to the bounds of a table's values.")
 @click.option("--convention", type=click.Choice(["traceless", "gpt"]),
               help="Trace of the field strength [as the log's code has it, else traceless].")
-@click.option("--flow-step", type=float, help="Step of the flow [the log's, else 0.02].")
+@click.option("--flow-step", type=Number(), help="Step of the flow [the log's, else 0.02].")
 @click.option("--cut", type=click.IntRange(0), help="Trajectories to drop [automatic].")
 @click.option("--error-rate", default=1e-3, show_default=True,
-              type=click.FloatRange(0, 1, min_open=True, max_open=True),
+              type=Number(0, 1, min_open=True, max_open=True),
               help="Probability that a sound pair of streams fails anywhere in the table.")
-@click.option("--beta", type=float, help="Of --against hmc, where the stream does not say.")
+@click.option("--beta", type=Number(), help="Of --against hmc, where the stream does not say.")
 @click.option("--action", default="wilson", show_default=True,
               help="Of --against hmc, where the stream does not say.")
 @click.option("-n", "--trajectories", type=click.IntRange(1),

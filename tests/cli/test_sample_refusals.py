@@ -236,6 +236,8 @@ def test_values_that_no_table_has(tmp_path, capsys):
     ["--in", "x", "--resume", "--seed", "3"], ["--in", "x", "--resume", "--tune", "3"],
     ["--in", "x", "--in", "y", "--resume"], ["--resume"],
     ["--in", "x", "--resume", "--out", "o"], ["--nonsense"],
+    *(["--in", "x", "--out", "o", "-n", "1", "--kernel", "hmc", option, value]
+      for option in ("--beta", "--step-size", "--max-seconds") for value in ("nan", "inf")),
 ])
 def test_wrong_usage(words, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
