@@ -35,7 +35,7 @@ CHAINS = 4
 LENGTHS = (0.5, 1.0, 2.0, 4.0)
 TARGETS = (0.7, 0.85)
 REPEATS = (1, 2, 3)  # palindromes in a row of a bundle's trajectory
-FLOW_STEP = 0.2
+FLOW_STEP = 0.15
 MEASURE_EVERY = 2.5  # MD time between flowed measurements
 
 
