@@ -80,7 +80,7 @@ def from_records(records: Iterable[Mapping[str, Any]], name: str) -> History:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FormatError(f"{name}: expected records as `measure` writes them, found one with "
                           f"{error!r}") from error
-    chains = sorted({row.get("chain") or 0 for row in rows}, key=lambda c: (isinstance(c, str), c))
+    chains = sorted({row.get("chain") or 0 for row in rows}, key=lambda c: (type(c) is str, c))
     groups = [[row for row in rows if (row.get("chain") or 0) == chain] for chain in chains]
     groups, spacing = _in_order(groups, name)
     series, flow = {}, {}
@@ -90,23 +90,22 @@ def from_records(records: Iterable[Mapping[str, Any]], name: str) -> History:
             continue
         arrays = [np.array([np.nan if v is None else v for v in group], float) for group in values]
         if match := FLOW_COLUMN.fullmatch(column):
-            time, kind = match.groups()
-            flow.setdefault(kind, {})[float(time)] = arrays
+            flow.setdefault(match[2], {})[float(match[1])] = arrays
         elif column not in NOT_SERIES:
-            series[NAMES.get(column, column)] = Series(arrays, spacing)
+            known = NAMES.get(column, column)
+            series[known] = Series(arrays, spacing, _convention(known, rows[0]))
     times = sorted(set.intersection(*(set(flow.get(kind, ())) for kind in FLOWED)))
     tables = {
         kind: [np.stack([flow[kind][t][chain] for t in times], axis=1)
                for chain in range(len(groups))]
         for kind in (FLOWED if times else ())
     }
-    _add_flowed_charge(series, tables, spacing)
+    _add_flowed_charge(series, tables, spacing, rows[0] if rows else {})
     return History(name, series, np.array(times), tables, spacing)
 
 
-def _in_order(
-    groups: list[list[dict[str, Any]]], name: str
-) -> tuple[list[list[dict[str, Any]]], int]:
+def _in_order(groups: list[list[dict[str, Any]]],
+              name: str) -> tuple[list[list[dict[str, Any]]], int]:
     """Rows by trajectory number, where all have one, and the spacing of these numbers."""
     numbers = [[row.get("trajectory") for row in group] for group in groups]
     if not numbers or any(number is None for chain in numbers for number in chain):
@@ -122,12 +121,19 @@ def _in_order(
     return groups, _spacing([row["trajectory"] for row in groups[0]])
 
 
-def _add_flowed_charge(
-    series: dict[str, Series], flow: dict[str, list[NDArray]], spacing: int
-) -> None:
+def _add_flowed_charge(series: dict[str, Series], flow: Mapping[str, list[NDArray]], spacing: int,
+                       stated: Mapping[str, Any]) -> None:
     if "topological_charge" in flow:
-        last = [table[:, -1] for table in flow["topological_charge"]]
-        series["topological_charge_flowed"] = Series(last, spacing)
+        known, last = "topological_charge_flowed", [t[:, -1] for t in flow["topological_charge"]]
+        series[known] = Series(last, spacing, _convention(known, stated))
+
+
+def _convention(name: str, stated: Mapping[str, Any]) -> str:
+    """How a series was measured, as far as `stated` says: trace of the field strength, flow."""
+    if not name.startswith(("topological_charge", "energy_density")):
+        return ""
+    keys = ("convention", "flow_kernel") if name.endswith("_flowed") else ("convention",)
+    return ", ".join(f"{key.replace('_', ' ')} {stated[key]}" for key in keys if key in stated)
 
 
 def _read_h5(path: Path, name: str) -> History:
@@ -135,14 +141,15 @@ def _read_h5(path: Path, name: str) -> History:
         with h5py.File(path, "r") as file:
             series, (times, flow) = _h5_series(file), _h5_flow(file)
             spacing = next(iter(series.values())).spacing if series else 1
-            if isinstance(group := file.get(GROUP), h5py.Group):
+            group = file[GROUP] if isinstance(file.get(GROUP), h5py.Group) else file
+            if group is not file:
                 measured, (own_times, own_flow) = _h5_series(group), _h5_flow(group)
                 if own_flow:
                     times, flow = own_times, own_flow
                     spacing = next(iter(measured.values())).spacing
                 # Where both have a series, the history has more rows.
                 series |= {key: one for key, one in measured.items() if key not in series}
-            _add_flowed_charge(series, flow, spacing)
+            _add_flowed_charge(series, flow, spacing, group.attrs)
             attributes = {key: _plain(value) for key, value in file.attrs.items()}
     except (OSError, KeyError, ValueError) as error:
         raise FormatError(f"{path}: expected a history in HDF5, found {error}") from error
@@ -168,7 +175,8 @@ def _h5_series(group: h5py.Group) -> dict[str, Series]:
             values = np.atleast_2d(data[()]).astype(float)
             values = np.repeat(values, chains, axis=0) if data.ndim == 1 else values
             parts = list(values) if rows is None else [values[0, part] for part in rows]
-            series[NAMES.get(name, name)] = Series(parts, spacing)
+            known = NAMES.get(name, name)
+            series[known] = Series(parts, spacing, _convention(known, group.attrs))
     return series
 
 

@@ -57,7 +57,8 @@ def compare_streams(
     both = first.comparable(second)
     analyses = (analyse(first, cut, both), analyse(second, cut, both))
     histories = (first, second)
-    tests, unresolved = [], []
+    tests = []
+    unresolved = [f"{name}: {why}" for name, why in first.conflicts(second).items()]
     _means(analyses, both, tests, unresolved)
     _variances(histories, analyses, tests, unresolved)
     _exactness(histories, analyses, tests, unresolved)

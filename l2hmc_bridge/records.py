@@ -124,6 +124,7 @@ def attributes(definition: Definition) -> dict[str, Any]:
         "beta": definition.action["beta"],
         "action": definition.action["name"],
         "kernel": definition.kernel["kind"],
+        "convention": "traceless",  # of the topological charge
         "bundle_hash": definition.kernel.get("hash") or "",
         "factor": definition.factor,
         "threads": definition.threads,

@@ -16,6 +16,7 @@ class Series:
 
     chains: list[NDArray]
     spacing: int = 1
+    convention: str = ""  # how it was measured, where that is stated and other ways exist
 
     def after(self, trajectories: int) -> list[NDArray]:
         """The chains without their first `trajectories` trajectories."""
@@ -51,12 +52,19 @@ class History:
         return next(iter(enough or counts), None)
 
     def comparable(self, other: "History") -> set[str]:
-        """Series of both that mean the same; flowed ones only at the same flow time."""
-        both = set(self.series) & set(other.series)
+        """Series of both that mean the same: one convention; flowed ones one flow time."""
+        both = set(self.series) & set(other.series) - set(self.conflicts(other))
         ends = [one.flow_times[-1:] for one in (self, other)]
         if ends[0].size != ends[1].size or not np.allclose(*ends, rtol=0, atol=1e-9):
             both.discard("topological_charge_flowed")
         return both
+
+    def conflicts(self, other: "History") -> dict[str, str]:
+        """{series of both: what differs} where their stated conventions do."""
+        pairs = {name: (one.convention, other.series[name].convention)
+                 for name, one in self.series.items() if name in other.series}
+        return {name: f"{mine} in {self.name}, {theirs} in {other.name}: measure both alike"
+                for name, (mine, theirs) in pairs.items() if mine and theirs and mine != theirs}
 
     def effective_delta_h(self, cut: int = 0) -> list[NDArray] | None:
         """dH - log|J| per chain (dH alone where there is no log_det), None without dH."""

@@ -1,5 +1,7 @@
 """Stream against stream: wrong ones are caught, right ones pass."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -204,3 +206,19 @@ def test_the_picture_of_the_charge_shows_the_series_of_its_label():
     left, _ = stream_figures(history, result)["charge"].axes
     assert left.get_ylabel() == "topological_charge"
     assert left.lines[0].get_ydata()[:5] == pytest.approx(charge.chains[0][:5])
+
+
+def test_charges_of_two_conventions_are_named_and_not_compared():
+    def measured(seed, convention):
+        history = synthetic(seed)
+        charge = replace(history.series["topological_charge"], convention=convention)
+        return replace(history, series=history.series | {"topological_charge": charge})
+
+    traceless, gpt = measured(1, "convention traceless"), measured(2, "convention gpt")
+    result = compare_streams(traceless, gpt)
+    assert any("topological_charge: convention traceless" in one for one in result.unresolved)
+    assert not any("topological_charge" in check.name for check in result.checks)
+    alike = compare_streams(traceless, measured(2, "convention traceless"))
+    assert any("topological_charge" in check.name for check in alike.checks)
+    unstated = compare_streams(traceless, measured(2, ""))
+    assert not any("convention" in one for one in unstated.unresolved)

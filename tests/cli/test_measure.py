@@ -12,6 +12,7 @@ import torch
 from l2hmc_bridge import flow
 from l2hmc_bridge import observables as obs
 from l2hmc_bridge.adapters import configurations, files, measuring
+from l2hmc_bridge.adapters.history import read_history
 from l2hmc_bridge.cli import main
 from l2hmc_bridge.configuration import Configuration
 from tests.conftest import reference_file
@@ -149,8 +150,8 @@ def test_a_bad_file_is_named_and_the_others_are_measured(stream, capsys):
         (["FILE", "--flow-time", "1", "--flow-step", "0.5"], 1, "flow step"),
         (["FILE", "--flow-time", "1", "--flow-step", "-1"], 1, "flow step"),
         (["FILE", "--flow-time", "inf"], 1, "flow time"),
-        (["FILE", "--flow-time", "1", "--flow-every", "inf"], 1, "flow interval"),
-        (["FILE", "--flow-time", "1", "--flow-tolerance", "nan"], 1, "flow tolerance"),
+        (["FILE", "--flow-time", "1", "--flow-every", "inf"], 2, "--flow-every"),
+        (["FILE", "--flow-time", "1", "--flow-tolerance", "nan"], 2, "--flow-tolerance"),
         (["FILE", "--smear", "stout", "--smear-parameter", "nan"], 1, "smearing"),
         (["FILE", "--extend"], 2, "STREAM"),
     ],
@@ -198,6 +199,13 @@ def test_records_say_how_they_were_measured(stream, tmp_path, capsys):
     with h5py.File(tmp_path / "o.h5") as file:
         assert file.attrs["convention"] == "gpt" and file.attrs["flow_kernel"] == "zeuthen"
     assert json.loads(run(capsys, folder, "--json")[1])[0]["convention"] == "traceless"
+    (tmp_path / "o.json").write_text(out)
+    for name in ("o.h5", "o.json"):
+        series = read_history(tmp_path / name).series
+        assert series["topological_charge"].convention == "convention gpt"
+        assert series["topological_charge_flowed"].convention == (
+            "convention gpt, flow kernel zeuthen")
+        assert series["plaquette"].convention == ""
 
 
 def test_what_is_not_finite_is_null_in_json(stream, capsys):
