@@ -22,14 +22,15 @@ GROUP = "measurements"  # in history.h5; what a resumed stream rebuilds does not
 
 def to_json(records: Sequence[dict[str, Any]]) -> str:
     """A list of records; what is not finite becomes null."""
-    return json.dumps(_finite(list(records)), indent=1, allow_nan=False)
+    return json.dumps(finite(list(records)), indent=1, allow_nan=False)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The same with None for numbers that are not finite, which JSON has not."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -12,6 +12,9 @@ from .options import Computing, Number
 KERNELS = ("l2hmc", "hmc")
 # What may change when a stream goes on; all else is fixed by its beginning.
 ON_RESUME = ("inputs", "out", "resume", "trajectories", "max_seconds", "threads", "device")
+# What belongs to a stream of our own and not to one that a host keeps.
+NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "thermalise",
+                   "save_every", "name", "check_reversibility", "max_seconds")
 
 
 @click.command(cls=Computing, short_help="Run a trained update (or HMC) on a configuration.")
@@ -22,6 +25,12 @@ ON_RESUME = ("inputs", "out", "resume", "trajectories", "max_seconds", "threads"
               help="Trajectories of the whole stream; with --resume, how many more.")
 @click.option("--resume", is_flag=True,
               help="Go on with the stream --in; without -n, finish what was cut short.")
+@click.option("--continue", "continued", type=click.Path(path_type=Path), metavar="FILE",
+              help="Run -n (default 1) trajectories on the last configuration of a host code and "
+              "write its next one beside it, in the host's format and naming.")
+@click.option("--side-files", multiple=True, type=click.Path(path_type=Path, file_okay=False,
+                                                             exists=True),
+              help="Folder of the host's side files, if not beside --continue.")
 @click.option("--kernel", "kind", type=click.Choice(KERNELS), default="l2hmc", show_default=True)
 @click.option("--bundle", type=click.Path(path_type=Path),
               help="Trained update; by default the one that ships.")
@@ -68,17 +77,22 @@ def command(context: click.Context, resume: bool, **options: Any) -> None:
     l2hmc-bridge sample --in cfg.ildg --out stream -n 100 --seed 1
     l2hmc-bridge sample --in stream --resume -n 100
     l2hmc-bridge sample --start hot --lattice 8,8,8,8 --beta 6 --out new -n 50 --kernel hmc
+    l2hmc-bridge sample --continue run/ckpoint_lat.120
     """
     _check_usage(context, resume, options)
     from l2hmc_bridge import lock
     from l2hmc_bridge.errors import StreamError
 
-    from . import sample_run
+    from . import sample_continue, sample_run
     from .stopping import stopper
 
+    options["command"] = _spelled(context)
     with stopper(options["max_seconds"]) as stop:
+        if options["continued"] is not None:
+            given = {p.name for p in context.command.params if _given(context, p.name)}
+            sample_continue.run(options, given, stop)
+            return
         if not resume:
-            options["command"] = _spelled(context)
             sample_run.begin(options, stop)
             return
         folder = options["inputs"][0]
@@ -92,7 +106,13 @@ def command(context: click.Context, resume: bool, **options: Any) -> None:
 def _check_usage(context: click.Context, resume: bool, options: dict[str, Any]) -> None:
     """Raise click.UsageError for options that contradict each other."""
     given = functools.partial(_given, context)
-    inputs, hmc = options["inputs"], ("integrator", "step_size", "steps")
+    inputs = options["inputs"]
+    if options["continued"] is not None:
+        other = [p for p in context.command.params if p.name in NOT_ON_CONTINUE and given(p.name)]
+        _require(not other, f"{_flag(other)}: does not go with --continue")
+        _check_kernel(context, options)
+        return
+    _require(not options["side_files"], "--side-files: belongs to --continue")
     if resume:
         fixed = [p for p in context.command.params if given(p.name) and p.name not in ON_RESUME]
         _require(not fixed, f"{_flag(fixed)}: the stream fixed it when it began; --resume takes "
@@ -100,18 +120,25 @@ def _check_usage(context: click.Context, resume: bool, options: dict[str, Any]) 
         _require(len(inputs) == 1, f"--resume: expected one --in STREAM, found {len(inputs)}")
         _require(options["out"] in (None, inputs[0]), "--out: --resume goes on in --in")
         return
-    _require(bool(inputs) != bool(options["start"]), "expected either --in FILE or --start")
+    _require(bool(inputs) != bool(options["start"]),
+             "expected either --in FILE, --start or --continue FILE")
     _require(options["out"] is not None, "expected --out FOLDER")
     _require(options["trajectories"] is not None, "expected -n, the number of trajectories")
     if options["start"]:
         for name in ("lattice", "beta"):
             _require(options[name] is not None, f"--start: expected --{name} with it")
     _require(not options["lattice"] or not inputs, "--lattice: belongs to --start; files state it")
+    _check_kernel(context, options)
+
+
+def _check_kernel(context: click.Context, options: dict[str, Any]) -> None:
+    """Raise click.UsageError for options of the kernel that is not asked for."""
     if options["kind"] == "hmc":
         _require(options["bundle"] is None, "--bundle: belongs to --kernel l2hmc")
-    else:
-        wrong = [p for p in context.command.params if p.name in hmc and given(p.name)]
-        _require(not wrong, f"{_flag(wrong)}: belongs to --kernel hmc")
+        return
+    hmc = ("integrator", "step_size", "steps")
+    wrong = [p for p in context.command.params if p.name in hmc and _given(context, p.name)]
+    _require(not wrong, f"{_flag(wrong)}: belongs to --kernel hmc")
 
 
 def _require(condition: bool, sentence: str) -> None:

@@ -31,8 +31,8 @@ LEFT_BEHIND = (lock.NAME, stream.LOG)  # by a run that ended before its first sa
 def begin(options: dict[str, Any], stop: Stopper) -> None:
     """Check everything, make the folder, thermalise, tune, prove, and record a new stream."""
     folder = options["out"]
-    _threads(options["threads"])
-    options["device"] = device = _device(options["device"] or "cpu")
+    set_threads(options["threads"])
+    options["device"] = device = device_of(options["device"] or "cpu")
     _check_free(folder)
     seed = options["seed"] if options["seed"] is not None else secrets.randbits(32)
     if options["start"]:
@@ -48,8 +48,8 @@ def begin(options: dict[str, Any], stop: Stopper) -> None:
         say(sentence)
     with _new_folder(folder), lock.locked(folder):
         _check_free(folder)
-        factor, kernel = _prepare(start, kernel, options, seed, stop)
-        checks = _prove(start, kernel, seed, options["ungated"])
+        factor, kernel = prepare(start, kernel, options, seed, stop)
+        checks = prove(start, kernel, seed, options["ungated"])
         start.record.setdefault("warnings", [])
         definition = Definition(
             seed=seed,
@@ -66,7 +66,7 @@ def begin(options: dict[str, Any], stop: Stopper) -> None:
             meta=[{**meta, "beta": action.beta} for meta in start.meta],
             record={
                 **start.record,
-                "lattice": list(_xyzt(start)),
+                "lattice": list(xyzt(start)),
                 "beta": action.beta,
                 "md_length": kernel.length,
                 "checks": [check.as_dict() for check in checks],
@@ -84,8 +84,8 @@ def begin(options: dict[str, Any], stop: Stopper) -> None:
 def go_on(folder: Path, options: dict[str, Any], stop: Stopper) -> None:
     """Continue the stream in `folder`, which is locked."""
     definition = checkpoint.load(folder).definition
-    _threads(options["threads"] or definition.threads)
-    device = _device(options["device"] or definition.device)
+    set_threads(options["threads"] or definition.threads)
+    device = device_of(options["device"] or definition.device)
     _compare(folder, definition, device)
     with stream.reopen(folder, sample_start.writer, device, options["trajectories"]) as made:
         if made.count >= made.target:
@@ -122,7 +122,7 @@ def _record(made: Stream, stop: Stopper) -> None:
             f"`l2hmc-bridge sample --in {made.folder} --resume` finishes them")
 
 
-def _prepare(
+def prepare(
     start: Start, kernel: Kernel, options: dict[str, Any], seed: int, stop: Stopper
 ) -> tuple[float, Kernel]:
     """Thermalise the start, tune on a copy: the factor, and the kernel scaled by it."""
@@ -165,7 +165,7 @@ def _phase(
     return found
 
 
-def _prove(start: Start, kernel: Kernel, seed: int, ungated: bool) -> list[Check]:
+def prove(start: Start, kernel: Kernel, seed: int, ungated: bool) -> list[Check]:
     """Group, inverse and action at the start, with the tuned steps; BundleError where one fails."""
     links = start.links[:1]
     generator = stream.reserved(seed, 1, stream.GATE)
@@ -226,12 +226,12 @@ def _check_free(folder: Path) -> None:
         raise StreamError(f"{folder}: expected a new or empty folder (--out), found {other[0]}")
 
 
-def _threads(count: int | None) -> None:
+def set_threads(count: int | None) -> None:
     if count is not None:
         torch.set_num_threads(count)
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -242,6 +242,6 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _xyzt(start: Start) -> tuple[int, ...]:
+def xyzt(start: Start) -> tuple[int, ...]:
     nt, nx, ny, nz = start.links.shape[2:6]
     return nx, ny, nz, nt

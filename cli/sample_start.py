@@ -1,7 +1,7 @@
 """Where a stream begins: verified inputs or a cold or hot field, the kernel, the output format."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Start:
     format: str | None = None
     stated: dict[str, float | None] = field(default_factory=dict)  # beta in each file
     plaquette: float | None = None  # of the first chain, as the reader measured it
+    read: Mapping[str, Any] = field(default_factory=dict)  # metadata of the first file
     record: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)  # to be said when nothing was refused
 
@@ -68,6 +69,7 @@ def from_files(paths: Sequence[Path], chains: int | None, beta: float | None = N
         format=first.meta["format"],
         stated={str(path): one.meta.get("beta") for path, one in zip(paths, read, strict=True)},
         plaquette=first.meta.get("plaquette"),
+        read=first.meta,
         record={
             "start": [str(path) for path in paths],
             "start_trajectory": [max(0, one.meta.get("trajectory") or 0) for one in read],
