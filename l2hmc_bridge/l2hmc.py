@@ -11,6 +11,8 @@ affine map of P (h = e/2 gives the half kick of the slides). Half kicks at the e
 
 with (s, q, t) = KickNetwork(U, F) and (q, t) = DriftNetwork(frozen U_B, P), A running through the
 link subsets. There is no s_U on group elements: an elementwise factor has no meaning on SU(3).
+Where it has one (angles, R^n) the drift is that of elementwise.py, with s and its log|J|; the 8 of
+the kick is then 1, and everything else is the same.
 """
 
 from dataclasses import dataclass, replace
@@ -20,11 +22,12 @@ from torch import Tensor
 
 from l2hmc_bridge import fast, markov
 from l2hmc_bridge.actions import Action
-from l2hmc_bridge.errors import ConfigError, LayoutError
+from l2hmc_bridge.elementwise import ElementwiseDrift, ElementwiseKick
+from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.groups import GROUPS, Group, group_of
 from l2hmc_bridge.markov import Generators, Info, State, Trajectory
 from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing, Steps, parity
 from l2hmc_bridge.points import CompiledPoint, Point, coupling, serves
-from l2hmc_bridge.su3 import DIMENSION
 
 COMPOSITIONS = ("palindrome", "direction")
 SUBSETS = tuple((mu, odd) for mu in range(4) for odd in (False, True))  # direction x parity
@@ -42,8 +45,8 @@ class L2HMC:
 
     action: Action
     steps: Steps
-    kick_network: KickNetwork | None = None
-    drift_network: DriftNetwork | None = None
+    kick_network: KickNetwork | ElementwiseKick | None = None
+    drift_network: DriftNetwork | ElementwiseDrift | None = None
     mixing: MomentumMixing | None = None
     composition: str = "palindrome"
     scale: float = 1.0
@@ -69,13 +72,10 @@ class L2HMC:
         return replace(self, scale=self.scale * factor)
 
     def init(self, links: Tensor) -> State:
-        """State at `links`; LayoutError where the parity masks do not fit an odd extent."""
-        if self.drift_network is not None and any(n % 2 for n in links.shape[2:6]):
-            nt, nx, ny, nz = links.shape[2:6]
-            raise LayoutError(
-                f"lattice {nx},{ny},{nz},{nt}: expected even extents for the parity masks of the "
-                "drift network, found an odd one; use a bundle without it or --kernel hmc"
-            )
+        """State at `links`; LayoutError where a network or its masks do not fit the lattice."""
+        for network in (self.kick_network, self.drift_network):
+            if network is not None:
+                network.check(links)
         return State(links, self.action(links), self.action.force(links))
 
     def step(self, state: State, generator: Generators) -> tuple[State, Info]:
@@ -132,9 +132,9 @@ class L2HMC:
         kicks, drifts, displacements = self.effective()
         momenta, log_det = self.kick(0, kicks[0], displacements[0], point, momenta)
         for k in range(1, len(kicks)):
-            point = self.advance(k - 1, drifts[k - 1], point, momenta, 1)
+            point, moved = self.advance(k - 1, drifts[k - 1], point, momenta, 1)
             momenta, change = self.kick(k, kicks[k], displacements[k], point, momenta)
-            log_det = log_det + change
+            log_det = log_det + moved + change
         return point, momenta, log_det
 
     def inverse(self, point: Point, momenta: Tensor) -> tuple[Point, Tensor, Tensor]:
@@ -143,8 +143,8 @@ class L2HMC:
         log_det = 0.0
         for k in range(len(kicks) - 1, 0, -1):
             momenta, change = self.unkick(k, kicks[k], displacements[k], point, momenta)
-            log_det = log_det + change
-            point = self.advance(k - 1, drifts[k - 1], point, momenta, -1)
+            point, moved = self.advance(k - 1, drifts[k - 1], point, momenta, -1)
+            log_det = log_det + moved + change
         momenta, change = self.unkick(0, kicks[0], displacements[0], point, momenta)
         return point, momenta, log_det + change
 
@@ -155,7 +155,8 @@ class L2HMC:
         push, s = self.push(k, h, displacement, point)
         if s is None:
             return momenta - h * push, momenta.new_zeros(len(momenta)).real
-        return momenta * torch.exp(h * s)[..., None, None] - h * push, _log_det(h * s)
+        group = group_of(self.action)
+        return momenta * group.spread(torch.exp(h * s)) - h * push, _log_det(h * s, group)
 
     def unkick(self, k: int, h: Tensor, displacement: Tensor, point: Point, momenta: Tensor):
         """Gamma-, the exact inverse of `kick`, and its log|J| [Nb]."""
@@ -164,24 +165,28 @@ class L2HMC:
         push, s = self.push(k, h, displacement, point)
         if s is None:
             return momenta + h * push, momenta.new_zeros(len(momenta)).real
-        return (momenta + h * push) * torch.exp(-h * s)[..., None, None], _log_det(-h * s)
+        group = group_of(self.action)
+        return (momenta + h * push) * group.spread(torch.exp(-h * s)), _log_det(-h * s, group)
 
     def push(self, k: int, h: Tensor, displacement: Tensor, point: Point):
         """(M [F e^{2 h q} + t], s) of kick k; s is None without a kick network."""
         force, s = point.displaced(k, displacement), None
         if self.kick_network is not None:
             s, q, t = self.kick_network(k, h, point.features())
-            force = force * torch.exp(2 * h * q)[..., None, None] + t
+            force = force * group_of(self.action).spread(torch.exp(2 * h * q)) + t
         if self.mixing is not None:
             force = self.mixing(point.links, force)
         return force, s
 
     def advance(self, k: int, e: Tensor, point: Point | CompiledPoint, momenta: Tensor,
-                sign: int) -> Point | CompiledPoint:
-        """The point after drift k (sign 1) or its inverse (sign -1)."""
+                sign: int) -> tuple[Point | CompiledPoint, Tensor | float]:
+        """The point after drift k (sign 1) or its inverse (sign -1), and log|J|."""
         if isinstance(point, CompiledPoint):
-            return point.drift(k, e, momenta, sign, self.subsets(k, sign))
-        return point.moved(self.drift(k, e, point.links, momenta, sign))
+            return point.drift(k, e, momenta, sign, self.subsets(k, sign)), 0.0
+        if isinstance(self.drift_network, ElementwiseDrift):
+            links, log_det = self.drift_network.move(k, e, point.links, momenta, sign)
+            return point.moved(links), log_det
+        return point.moved(self.drift(k, e, point.links, momenta, sign)), 0.0
 
     def subsets(self, k: int, sign: int) -> tuple[tuple[int, bool | None], ...]:
         """(direction, parity or None for both) in the order they move, palindromic in pairs."""
@@ -191,7 +196,7 @@ class L2HMC:
     def drift(self, k: int, e: Tensor, links: Tensor, momenta: Tensor, sign: int) -> Tensor:
         """Lambda+ (sign 1) or Lambda- (sign -1), subset after subset."""
         if self.drift_network is None and self.mixing is None:
-            return fast.expm_multiply(momenta, links, sign * e)
+            return group_of(self.action).drift(momenta, links, sign * e)
         for mu, odd in self.subsets(k, sign):
             moved = fast.expm_multiply(self.velocity(k, e, links, momenta, mu)[:, None],
                                        links[:, mu, None], sign * e)[:, 0]
@@ -217,6 +222,6 @@ class L2HMC:
         return self.scale * kicks, self.scale * drifts, self.scale**2 * displacements
 
 
-def _log_det(exponent: Tensor) -> Tensor:
-    """Eight algebra components of every link are scaled by e^exponent."""
-    return DIMENSION * exponent.flatten(1).sum(1)
+def _log_det(exponent: Tensor, group: Group = GROUPS["su3"]) -> Tensor:
+    """All components of every momentum (eight on SU(3)) are scaled by e^exponent."""
+    return group.components * exponent.flatten(1).sum(1)

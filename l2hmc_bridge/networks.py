@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from l2hmc_bridge import fast, su3
-from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.errors import ConfigError, LayoutError
 from l2hmc_bridge.integrators import Schedule
 
 KICK_LOOPS = {
@@ -71,6 +71,9 @@ class KickNetwork(nn.Module):
         self.weight = nn.Parameter(torch.zeros(kicks, 2 + len(loops), hidden, dtype=torch.float64))
         self.bias = nn.Parameter(torch.zeros(kicks, 2 + len(loops), dtype=torch.float64))
 
+    def check(self, links: Tensor) -> None:
+        """Any lattice will do."""
+
     def features(self, links: Tensor, force: Tensor, beta: float) -> tuple[Tensor, list[Tensor]]:
         """(hidden activations [Nb,4,Nt,Nx,Ny,Nz,H], [V_l]) of one field, shared by its kicks."""
         trace = fast.staple_trace(links) / 18
@@ -103,6 +106,15 @@ class DriftNetwork(nn.Module):
         self.first = nn.Linear(self.inputs, hidden, dtype=torch.float64)
         self.weight = nn.Parameter(torch.zeros(drifts, 2, hidden, dtype=torch.float64))
         self.bias = nn.Parameter(torch.zeros(drifts, 2, dtype=torch.float64))
+
+    def check(self, links: Tensor) -> None:
+        """LayoutError where the parity masks do not fit an odd extent."""
+        if any(n % 2 for n in links.shape[2:6]):
+            nt, nx, ny, nz = links.shape[2:6]
+            raise LayoutError(
+                f"lattice {nx},{ny},{nz},{nt}: expected even extents for the parity masks of the "
+                "drift network, found an odd one; use a bundle without it or --kernel hmc"
+            )
 
     def forward(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, mu: int,
                 beta: float) -> Tensor:

@@ -14,6 +14,7 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.actions import Action, GaugeAction
 from l2hmc_bridge.fast import blocked, learned, native
 from l2hmc_bridge.fast.scratch import SCRATCH
+from l2hmc_bridge.groups import group_of
 from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing
 
 PARTS = (("kick_network", KickNetwork), ("drift_network", DriftNetwork),
@@ -59,7 +60,7 @@ class Point:
         if not self.kernel.steps.displaced[kick]:
             return self.force
         if kick not in self._displaced:
-            field = fast.expm_multiply(self.force, self.links, -displacement)
+            field = group_of(self.kernel.action).drift(self.force, self.links, -displacement)
             self._displaced[kick] = self.kernel.action.force(field)
             self.evaluations += 1
         return self._displaced[kick]
