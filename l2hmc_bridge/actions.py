@@ -19,7 +19,12 @@ RECTANGLE_COEFFICIENTS = {
 
 
 class Action(Protocol):
-    """What a kernel needs of an action. `refresh` redraws internal noise (pseudofermions)."""
+    """What a kernel needs of an action.
+
+    One with noise of its own (pseudofermions) also has `refresh(links, generator)`, called once
+    at the start of every trajectory: it redraws the noise given the links, and every S and F
+    known before is void. Where it returns False nothing changed.
+    """
 
     group: str
 

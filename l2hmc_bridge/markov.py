@@ -36,6 +36,11 @@ class Info(NamedTuple):
         """dH = dK + dS, [Nb]."""
         return self.delta_kinetic + self.delta_action
 
+    @property
+    def delta_proposal(self) -> Tensor:
+        """dK - log|J|, [Nb]: what a host adds to its own S(U') - S(U) before it accepts."""
+        return self.delta_kinetic - self.log_det
+
 
 class Trajectory(NamedTuple):
     """Where a deterministic map takes (links, momenta)."""
@@ -102,11 +107,13 @@ def metropolis(
 
 
 def refreshed(kernel, state: State, generator: Generators) -> State:
-    """The state after the action redrew its noise: action and force are then computed anew."""
+    """The state after the action redrew its noise: action and force are then computed anew.
+
+    An action whose `refresh` returns False has none: the state stands.
+    """
     refresh = getattr(kernel.action, "refresh", None)
-    if refresh is None:
+    if refresh is None or refresh(state.links, generator) is False:
         return state
-    refresh(state.links, generator)
     return kernel.init(state.links)
 
 

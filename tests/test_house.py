@@ -22,6 +22,7 @@ LAYERS = (
     ("flow", "topology"),
     ("observables", "scales", "measurement"),
     ("markov",),
+    ("host_action",),
     ("hmc", "networks", "elementwise"),
     ("l2hmc", "points"),
     ("architecture", "laws", "losses", "training_config"),
