@@ -1,4 +1,4 @@
-"""Plaquette, clover charge and one flow step: the compiled kernels against plain torch formulas.
+"""Plaquette, charges and one flow step: the compiled kernels against plain torch formulas.
 
     python benchmarks/bench_observables.py [--threads 1] [--lattices 8,16] [--repeats 5] [--json]
 
@@ -17,6 +17,7 @@ from l2hmc_bridge import fast, flow
 from l2hmc_bridge import observables as obs
 from l2hmc_bridge.actions import hot_start
 from l2hmc_bridge.fast import reference
+from l2hmc_bridge.topology import FIVE_LOOP_SHAPES
 
 FLOW_STEP = 0.02
 
@@ -29,6 +30,8 @@ def one_flow_step(links: torch.Tensor) -> torch.Tensor:
 CASES: dict[str, tuple[Callable, Callable]] = {
     "plaquette": (obs.plaquette, lambda links: reference.plaquettes(links).mean(1)),
     "clover charge": (obs.topological_charge, lambda links: reference.clover(links)[:, 2]),
+    "five-loop charge": (obs.topological_charge_5li,
+                         lambda links: reference.charge(links, FIVE_LOOP_SHAPES)),
     "flow step": (one_flow_step, lambda links: reference_flow(links)),
 }
 
@@ -80,9 +83,9 @@ def main() -> None:
         print(json.dumps({"backend": fast.description(), "rows": rows}, indent=1))
         return
     print(f"{fast.description()}; torch {torch.__version__}, {arguments.threads} thread(s)")
-    print(f"{'lattice':8} {'case':14} {'kernels us/site':>16} {'torch us/site':>14} {'ratio':>7}")
+    print(f"{'lattice':8} {'case':16} {'kernels us/site':>16} {'torch us/site':>14} {'ratio':>7}")
     for row in rows:
-        print(f"{row['lattice']:8} {row['case']:14} {row['kernels_us_per_site']:16.3f} "
+        print(f"{row['lattice']:8} {row['case']:16} {row['kernels_us_per_site']:16.3f} "
               f"{row['torch_us_per_site']:14.3f} {row['ratio']:7.1f}")
 
 

@@ -14,6 +14,7 @@ from l2hmc_bridge.hmc import HMC
 from l2hmc_bridge.integrators import schedule
 from l2hmc_bridge.l2hmc import L2HMC, Point
 from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing, Steps
+from l2hmc_bridge.topology import CLOVER, FIVE_LOOP_SHAPES
 
 PRODUCT = 198  # flop of a product of complex 3x3 matrices
 LINKS, ALGEBRA = 4 * 144, 4 * 64  # bytes per site: links, and algebra fields in components
@@ -84,7 +85,9 @@ CASES = [
     Case("exp(P) U", lambda f: fast.expm_multiply(f.momenta, f.links, 0.1), _matrix_exp, None,
          16 * PRODUCT, 3 * LINKS),
     _pair("kinetic", lambda f: fast.kinetic(f.momenta), 0.73, LINKS),
-    _pair("clover E, Q", lambda f: fast.clover(f.links), 72, LINKS),
+    _pair("clover E, Q", lambda f: fast.clover(f.links), 60, LINKS),
+    _pair("charge density", lambda f: fast.charge_density(f.links, CLOVER), 60, LINKS + 8),
+    _pair("five-loop charge", lambda f: fast.charge(f.links, FIVE_LOOP_SHAPES), 428, LINKS),
     _pair("flow step", lambda f: fast.flow(f.links, 0.02), 3 * 68, 2 * LINKS),
     _pair("laplacian", lambda f: fast.laplacian(f.links, f.momenta), 64, 3 * LINKS),
     _pair("staple traces", lambda f: fast.staple_trace(f.links), 48, LINKS + 32),

@@ -133,6 +133,28 @@ def field_strength(links: Tensor, mu: int, nu: int, traceless: bool = True) -> T
     return (clover - clover.mH) / 8
 
 
+def line(links: Tensor, mu: int, length: int) -> Tensor:
+    """U_mu(x) U_mu(x+mu) ... of `length` links, [Nb,Nt,Nx,Ny,Nz,3,3]."""
+    product = links[:, mu]
+    for step in range(1, length):
+        product = product @ shift(links[:, mu], mu, step)
+    return product
+
+
+def wide_clover_sum(along: Tensor, across: Tensor, mu: int, nu: int, m: int, n: int) -> Tensor:
+    """Sum of the four m x n loops at x, all turning from mu to nu, [Nb,Nt,Nx,Ny,Nz,3,3].
+
+    `along` are the lines of m links in direction mu, `across` those of n links in direction nu.
+    """
+    far, top = shift(across, mu, m), shift(along, nu, n)
+    left, right = along @ far, across @ top  # the two ways from x to x + m mu + n nu
+    down, back = far @ top.mH, across.mH @ along  # the upper right and the lower left corner
+    second = shift(down @ back, mu, -m)
+    third = shift(shift(right.mH @ left, mu, -m), nu, -n)
+    fourth = shift(back @ down, nu, -n)
+    return left @ right.mH + second + third + fourth
+
+
 def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
     """(Lap_mu X)(x) = sum over the three nu != mu of the parallel-transported neighbours - 6 X.
 

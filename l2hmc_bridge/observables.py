@@ -13,12 +13,12 @@ from l2hmc_bridge import fast, loops, su3
 from l2hmc_bridge.layout import DIRECTIONS
 from l2hmc_bridge.topology import (
     charge_density,
-    line,
+    charge_density_5li,
     topological_charge,
     topological_charge_5li,
 )
 
-__all__ = ["MEASUREMENTS", "charge_density", "measure", "topological_charge",
+__all__ = ["MEASUREMENTS", "charge_density", "charge_density_5li", "measure", "topological_charge",
            "topological_charge_5li"]
 
 PLANE_NAMES = tuple(f"plaquette_{DIRECTIONS[mu]}{DIRECTIONS[nu]}" for mu, nu in loops.PLANES)
@@ -74,10 +74,10 @@ def polyakov_loop(links: Tensor, mu: int = 0) -> Tensor:
 
 def wilson_loop(links: Tensor, r: int, t: int) -> Tensor:
     """W(R,T): Re tr / 3 of loops of R spatial links and T time links, mean over x, y, z; [Nb]."""
-    time = line(links, 0, t)
+    time = loops.line(links, 0, t)
     total = 0
     for mu in (1, 2, 3):
-        space = line(links, mu, r)
+        space = loops.line(links, mu, r)
         loop = (space @ loops.shift(time, mu, r)) @ (time @ loops.shift(space, 0, t)).mH
         total = total + _mean_trace(loop)
     return total / 3

@@ -10,6 +10,7 @@ import torch
 from l2hmc_bridge import actions, fast, su3
 from l2hmc_bridge.errors import ConfigError, LayoutError
 from l2hmc_bridge.fast import cpu, native, reference
+from l2hmc_bridge.topology import CLOVER, FIVE_LOOP_SHAPES
 
 TOLERANCE = 1e-13
 LATTICES = ((2, 4, 6, 8), (6, 4, 2, 4), (3, 4, 5, 2), (3, 5, 1, 7), (2, 2, 2, 2), (1, 2, 3, 4))
@@ -45,6 +46,10 @@ FUNCTIONS = {
     "staple square": lambda m, u, p: m.staple_square(u, 1),
     "clover": lambda m, u, p: m.clover(u),
     "clover with trace": lambda m, u, p: m.clover(u, traceless=False),
+    "charge density": lambda m, u, p: m.charge_density(u, CLOVER),
+    "five loops": lambda m, u, p: m.charge_density(u, FIVE_LOOP_SHAPES),
+    "five loops with trace": lambda m, u, p: m.charge_density(u, FIVE_LOOP_SHAPES, False),
+    "oblong loops": lambda m, u, p: m.charge_density(u, ((3, 2, 0.4), (2, 1, -0.7))),
     "flow": lambda m, u, p: m.flow(u, 0.05, 2),
     "flow, improved": lambda m, u, p: m.flow(u, 0.05, 1, -1 / 12),
 }
@@ -180,6 +185,18 @@ def test_calls_from_several_threads_at_once(generator, restore_threads):
     for worker in workers:
         worker.join()
     assert not wrong
+
+
+@needs_kernels
+@pytest.mark.parametrize("extents", ((3, 4, 5, 2), (2, 4, 6, 8)), ids=str)
+def test_charges_are_the_sums_of_their_densities(extents, generator):
+    links, _ = fields(extents, 3, generator)
+    for shapes in (CLOVER, FIVE_LOOP_SHAPES, ((4, 1, 0.1), (1, 1, 1.0))):  # the last in torch
+        density = fast.charge_density(links, shapes)
+        scale = float(density.abs().sum())
+        for module in (cpu, reference):
+            difference = module.charge(links, shapes) - density.flatten(1).sum(1)
+            assert float(difference.abs().max()) < TOLERANCE * scale
 
 
 FORKED = """

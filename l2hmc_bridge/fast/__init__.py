@@ -19,10 +19,10 @@ from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fast import cpu, differentiable, native, reference
 from l2hmc_bridge.fast.native import keep_memory
 
-__all__ = ["BACKENDS", "CHOICES", "action", "backend", "clover", "compiled", "description",
-           "expm_multiply", "flow", "force", "keep_memory", "kinetic", "laplacian", "plaquettes",
-           "rectangle_staples", "staple_square", "staple_trace", "staples", "trajectory",
-           "transport_laplacian", "use", "using"]
+__all__ = ["BACKENDS", "CHOICES", "action", "backend", "charge", "charge_density", "clover",
+           "compiled", "description", "expm_multiply", "flow", "force", "keep_memory", "kinetic",
+           "laplacian", "plaquettes", "rectangle_staples", "staple_square", "staple_trace",
+           "staples", "trajectory", "transport_laplacian", "use", "using"]
 
 BACKENDS = {"torch": reference, "cpu": cpu, "cpu with gradients": differentiable}
 CHOICES = ("auto", "torch")
@@ -137,6 +137,21 @@ def staple_square(links: Tensor, mu: int) -> Tensor:
 def clover(links: Tensor, traceless: bool = True) -> Tensor:
     """(temporal energy, spatial energy) per site and charge from the clover G, [Nb,3]."""
     return backend(links).clover(links, traceless)
+
+
+def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
+                   traceless: bool = True) -> Tensor:
+    """q(x) = sum over (m, n, weight) of weight q(x) from clovers of m x n loops, [Nb,Nt,Nx,Ny,Nz].
+
+    For m != n the clover is the mean of both orientations.
+    """
+    return backend(links).charge_density(links, shapes, traceless)
+
+
+def charge(links: Tensor, shapes: Sequence[tuple[int, int, float]], traceless: bool = True
+           ) -> Tensor:
+    """Q = sum_x q(x) of `charge_density`, [Nb]."""
+    return backend(links).charge(links, shapes, traceless)
 
 
 def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:

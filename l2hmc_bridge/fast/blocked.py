@@ -6,11 +6,15 @@ Elementwise torch operations are fine on them; sums go through `inner`, because 
 copies. Nothing here records gradients; `differentiable.py` does.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from l2hmc_bridge.fast.native import ALGEBRA, LANES, LINK, Lattice, plain
 from l2hmc_bridge.fast.scratch import SCRATCH
+
+LONGEST = 3  # links in a straight line, of kernels/leaves.hpp
 
 
 def links_in(lattice: Lattice, links: Tensor, out: Tensor | None = None) -> Tensor:
@@ -192,6 +196,19 @@ def clover_pullback(lattice: Lattice, links: Tensor, weights: Tensor, traceless:
     lattice.call("clover_pullback", links, int(traceless), links, plain(weights), room, out)
     SCRATCH.give(room)
     return out
+
+
+def charge_density(lattice: Lattice, links: Tensor, shapes: Sequence[tuple[int, int, float]],
+                   traceless: bool) -> Tensor:
+    """q(x) of clovers of m x n loops with sides up to LONGEST, [Nb, blocks, 8]; (m, n, weight)."""
+    density = torch.zeros(len(links), lattice.blocks, LANES, dtype=torch.float64)
+    sides = torch.tensor([shape[:2] for shape in shapes], dtype=torch.int32)
+    weights = torch.tensor([shape[2] for shape in shapes], dtype=torch.float64)
+    room = SCRATCH.take((len(links), lattice.blocks, len(shapes), 9, LANES))
+    lattice.call("add_charge", links, int(traceless), len(shapes), sides, weights, links, room,
+                 density)
+    SCRATCH.give(room)
+    return density
 
 
 def inner(lattice: Lattice, left: Tensor, right: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.fast import blocked, native
+from l2hmc_bridge.fast import blocked, native, reference
 from l2hmc_bridge.fast.native import ALGEBRA, LINK, Lattice, plain
 from l2hmc_bridge.fast.scratch import SCRATCH
 from l2hmc_bridge.layout import check_links, volume
@@ -114,6 +114,30 @@ def clover(links: Tensor, traceless: bool = True) -> Tensor:
     with _blocks(links) as (lattice, blocks):
         sums = lattice.sums("clover", blocks, 3, int(traceless), blocks)
     return sums / torch.tensor([volume(links), volume(links), 1], dtype=torch.float64)
+
+
+def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
+                   traceless: bool = True) -> Tensor:
+    """q(x) from clovers of m x n loops, [Nb,Nt,Nx,Ny,Nz]."""
+    if _too_long(shapes):
+        return reference.charge_density(links, shapes, traceless)
+    with _blocks(links) as (lattice, blocks):
+        density = blocked.charge_density(lattice, blocks, shapes, traceless)
+        return blocked.direction_out(lattice, density)
+
+
+def charge(links: Tensor, shapes: Sequence[tuple[int, int, float]], traceless: bool = True
+           ) -> Tensor:
+    """Q = sum_x q(x) of `charge_density`, [Nb]."""
+    if _too_long(shapes):
+        return reference.charge(links, shapes, traceless)
+    with _blocks(links) as (lattice, blocks):
+        density = blocked.charge_density(lattice, blocks, shapes, traceless)
+        return lattice.sums("site_sum", density, 1, density)[:, 0]
+
+
+def _too_long(shapes: Sequence[tuple[int, int, float]]) -> bool:
+    return any(max(m, n) > blocked.LONGEST for m, n, _ in shapes)
 
 
 def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:

@@ -22,6 +22,8 @@ kinetic = reference.kinetic
 plaquettes = reference.plaquettes
 staples = reference.staples
 rectangle_staples = reference.rectangle_staples
+charge_density = reference.charge_density
+charge = reference.charge
 flow = reference.flow
 
 

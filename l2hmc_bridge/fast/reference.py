@@ -1,5 +1,7 @@
 """The hot functions in torch: formulas, any device, autograd. See `fast/__init__.py`."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -98,6 +100,31 @@ def clover(links: Tensor, traceless: bool = True) -> Tensor:
     )
 
 
+def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
+                   traceless: bool = True) -> Tensor:
+    """q(x) = sum over (m, n, weight) of weight q(x) from clovers of m x n loops, [Nb,Nt,Nx,Ny,Nz].
+
+    For m != n the clover is the mean of both orientations. G = (C - C^dagger) / 8, its trace
+    removed where asked; q = (1/4 pi^2) tr(G_xy G_tz - G_xz G_ty + G_yz G_tx).
+    """
+    lengths = sorted({side for m, n, _ in shapes for side in (m, n)})
+    lines = {(mu, k): loops.line(links, mu, k) for mu in range(4) for k in lengths}
+    total = 0
+    for m, n, weight in shapes:
+        tx, ty, tz, xy, xz, yz = (
+            _wide_field_strength(lines, mu, nu, m, n, traceless) for mu, nu in loops.PLANES
+        )
+        charge = _trace_product(xy, tz) - _trace_product(xz, ty) + _trace_product(yz, tx)
+        total = total + weight / (4 * torch.pi**2) * charge
+    return total
+
+
+def charge(links: Tensor, shapes: Sequence[tuple[int, int, float]], traceless: bool = True
+           ) -> Tensor:
+    """Q = sum_x q(x) of `charge_density`, [Nb]."""
+    return charge_density(links, shapes, traceless).flatten(1).sum(1)
+
+
 def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
     """`steps` steps of Luescher's third-order scheme (1006.4518, eq. C.2) of size `step`.
 
@@ -114,4 +141,21 @@ def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
 
 def _trace_sum(left: Tensor, right: Tensor) -> Tensor:
     """Sum of tr(A B) over sites, real for anti-Hermitian matrices, [Nb]."""
-    return (left * right.transpose(-1, -2)).sum((-2, -1)).real.flatten(1).sum(1)
+    return _trace_product(left, right).flatten(1).sum(1)
+
+
+def _trace_product(left: Tensor, right: Tensor) -> Tensor:
+    """tr(A B) of anti-Hermitian matrices, which is real, [Nb,Nt,Nx,Ny,Nz]."""
+    return (left * right.transpose(-1, -2)).sum((-2, -1)).real
+
+
+def _wide_field_strength(lines: dict[tuple[int, int], Tensor], mu: int, nu: int, m: int, n: int,
+                         traceless: bool) -> Tensor:
+    """Anti-Hermitian part over 4 of the clover of m x n loops, the mean of both orientations."""
+    clover = loops.wide_clover_sum(lines[mu, m], lines[nu, n], mu, nu, m, n)
+    if m != n:
+        other = loops.wide_clover_sum(lines[mu, n], lines[nu, m], mu, nu, n, m)
+        clover = 0.5 * (clover + other)
+    if traceless:
+        return su3.project_algebra(clover) / 4
+    return (clover - clover.mH) / 8

@@ -1,35 +1,18 @@
 // Clover field strength, energy and charge.
 #pragma once
-#include "walk.hpp"
+#include "leaves.hpp"
 
 namespace {
 
-// G = (C - C^dagger) / 8 of one plane, C the four plaquettes at x turning from mu to nu: three
-// imaginary diagonal entries, then re, im of the entries 01, 02, 12.
-constexpr int ANTIHERMITIAN = 9;
 constexpr double FOUR_PI_SQUARED = 39.478417604357434475;
 constexpr int PLANE[6][2] = {{0, 1}, {0, 2}, {0, 3}, {1, 2}, {1, 3}, {2, 3}};
 
+// G = (C - C^dagger) / 8 of one plane, C the four plaquettes at x turning from mu to nu.
 inline void field_strength(const Fields& fields, long block, int mu, int nu, bool traceless,
                            vec* g) {
-    const int32_t here = (int32_t)(block * 8);
-    const int m = mu, n = nu, p = opposite(mu), q = opposite(nu);
-    Sum<false> sum;
-    Walk<false>(fields, here).go(m).go(n).go(p).add_to(sum, q);
-    Walk<false>(fields, here).go(n).go(p).go(q).add_to(sum, m);
-    Walk<false>(fields, here).go(p).go(q).go(m).add_to(sum, n);
-    Walk<false>(fields, here).go(q).go(m).go(n).add_to(sum, p);
-    const vec* c = sum.value.v;
-    for (int i = 0; i < 3; i++) g[i] = c[8 * i + 1] * 0.25;
-    if (traceless) {
-        const vec mean = (g[0] + g[1] + g[2]) * (1.0 / 3);
-        for (int i = 0; i < 3; i++) g[i] -= mean;
-    }
-    const int upper[3] = {2, 4, 10}, lower[3] = {6, 12, 14};
-    for (int k = 0; k < 3; k++) {
-        g[3 + 2 * k] = (c[upper[k]] - c[lower[k]]) * 0.125;
-        g[4 + 2 * k] = (c[upper[k] + 1] + c[lower[k] + 1]) * 0.125;
-    }
+    for (int i = 0; i < ANTIHERMITIAN; i++) g[i] = vec{};
+    add_clover(Plane{fields.lattice, fields.links, mu, nu}, (int32_t)(block * 8), 1, 1, 0.25, g);
+    if (traceless) remove_trace(g);
 }
 
 // tr(A B) of two anti-Hermitian matrices.
@@ -65,6 +48,40 @@ inline void strength_blocks(const Fields& fields, bool traceless, long first, lo
         for (int plane = 0; plane < 6; plane++)
             field_strength(fields, block, PLANE[plane][0], PLANE[plane][1], traceless,
                            out + (block * 6 + plane) * ANTIHERMITIAN);
+}
+
+// Clovers of m x n loops, m != n standing for the mean of both orientations, each with a weight.
+struct Shapes {
+    int count, longest;
+    const int* sides;      // [count][2]
+    const double* weight;  // [count]
+};
+
+// G of one shape at one place of a slice.
+INLINE void wide_strength(const Slice& slice, int place, int m, int n, bool traceless, vec* g) {
+    for (int i = 0; i < ANTIHERMITIAN; i++) g[i] = vec{};
+    add_clover(slice, place * 8, m, n, m == n ? 0.25 : 0.125, g);
+    if (m != n) add_clover(slice, place * 8, n, m, 0.125, g);
+    if (traceless) remove_trace(g);
+}
+
+// Two sweeps for a pair of dual planes: the first leaves G of every shape in `strengths`
+// [blocks][count][9], the second adds weight tr(G G') / 4 pi^2 with the sign of the pair to density.
+inline void charge_slice(const Lattice& lattice, const vec* links, const Shapes& shapes,
+                         bool traceless, int plane, bool second, long index, vec* strengths,
+                         vec* density) {
+    thread_local Slice slice;
+    const double sign = (plane == 1 || plane == 4 ? -1 : 1) / FOUR_PI_SQUARED;
+    slice.fill(lattice, links, PLANE[plane][0], PLANE[plane][1], index, shapes.longest);
+    for (int s = 0; s < shapes.count; s++)
+        for (int place = 0; place < slice.places(); place++) {
+            const long block = slice.block[place];
+            vec g[ANTIHERMITIAN];
+            vec* stored = strengths + (block * shapes.count + s) * ANTIHERMITIAN;
+            wide_strength(slice, place, shapes.sides[2 * s], shapes.sides[2 * s + 1], traceless,
+                          second ? g : stored);
+            if (second) density[block] += sign * shapes.weight[s] * trace_product(g, stored);
+        }
 }
 
 // H_plane = dL/dG_plane at a position, dL = sum tr(H dG), for L = energies and charge weighted with

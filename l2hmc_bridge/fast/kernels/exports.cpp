@@ -4,7 +4,7 @@
 #include "exports_torch.hpp"
 
 // Changes whenever an argument list does; native.py refuses any other number.
-EXPORT int interface_version() { return 4; }
+EXPORT int interface_version() { return 5; }
 
 EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
 EXPORT long lattice_blocks(const Lattice* lattice) { return lattice->blocks; }
@@ -126,6 +126,36 @@ EXPORT void clover(Call* call, int traceless, const vec* links, double* out) {
     sums(*call, 3, out, [&](long chain, long first, long end, double* partial) {
         const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
         clover_blocks(fields, traceless != 0, first, end, partial);
+    });
+}
+
+// Adds the charge density of `count` shapes, `sides` [count][2] of at most three links and `weights`
+// [count], to density [chains][blocks]; `strengths` [chains][blocks][count][9] is room for G.
+EXPORT void add_charge(Call* call, int traceless, int count, const int* sides,
+                       const double* weights, const vec* links, vec* strengths, vec* density) {
+    const Lattice& lattice = *call->lattice;
+    int longest = 1;
+    for (int k = 0; k < 2 * count; k++) longest = sides[k] > longest ? sides[k] : longest;
+    const Shapes shapes = {count, longest, sides, weights};
+    for (const int plane : {0, 5, 1, 4, 2, 3}) {
+        const bool second = plane >= 3;
+        const long slices =
+            lattice.blocks / (lattice.sub[PLANE[plane][0]] * lattice.sub[PLANE[plane][1]]);
+        parallel(call->chains * slices, call->threads, [&](long task) {
+            const long chain = task / slices, shift = chain * lattice.blocks;
+            charge_slice(lattice, links + call->links(chain), shapes, traceless != 0, plane, second,
+                         task % slices, strengths + shift * count * ANTIHERMITIAN,
+                         density + shift);
+        });
+    }
+}
+
+// Sum over sites of one number per site, [chains][blocks] -> [chains].
+EXPORT void site_sum(Call* call, const vec* field, double* out) {
+    sums(*call, 1, out, [&](long chain, long first, long end, double* partial) {
+        vec total = {};
+        for (long i = first; i < end; i++) total += field[chain * call->lattice->blocks + i];
+        partial[0] += call->lattice->lane_sum(total);
     });
 }
 

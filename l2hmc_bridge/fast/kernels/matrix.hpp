@@ -20,16 +20,20 @@ struct Matrix {
 
 INLINE vec splat(double x) { return vec{} + x; }
 
-// c (+)= op(a) op(b), op the dagger where asked; c must not overlap a or b.
-template <bool DAGGER_A, bool DAGGER_B, bool ADD>
+// What becomes of c: op(a) op(b), c + op(a) op(b), op(a) op(b) - c.
+enum Result { SET, ADD, LESS };
+
+// op is the dagger where asked; c must not overlap a or b.
+template <bool DAGGER_A, bool DAGGER_B, Result RESULT>
 INLINE void product(vec* __restrict c, const vec* a, const vec* b) {
 #pragma GCC unroll 3
     for (int i = 0; i < 3; i++) {
         vec re[3], im[3];
 #pragma GCC unroll 3
         for (int j = 0; j < 3; j++) {
-            re[j] = ADD ? c[2 * (3 * i + j)] : vec{};
-            im[j] = ADD ? c[2 * (3 * i + j) + 1] : vec{};
+            const int at = 2 * (3 * i + j);
+            re[j] = RESULT == SET ? vec{} : RESULT == ADD ? c[at] : -c[at];
+            im[j] = RESULT == SET ? vec{} : RESULT == ADD ? c[at + 1] : -c[at + 1];
         }
 #pragma GCC unroll 3
         for (int k = 0; k < 3; k++) {
@@ -55,19 +59,25 @@ INLINE void product(vec* __restrict c, const vec* a, const vec* b) {
 
 // Out of line: the caller's loops stay small enough for the instruction cache.
 __attribute__((noinline)) void mul(vec* c, const vec* a, const vec* b) {
-    product<false, false, false>(c, a, b);
+    product<false, false, SET>(c, a, b);
 }
 __attribute__((noinline)) void mul_ad(vec* c, const vec* a, const vec* b) {
-    product<false, true, false>(c, a, b);
+    product<false, true, SET>(c, a, b);
 }
 __attribute__((noinline)) void mul_da(vec* c, const vec* a, const vec* b) {
-    product<true, false, false>(c, a, b);
+    product<true, false, SET>(c, a, b);
 }
 __attribute__((noinline)) void add_mul(vec* c, const vec* a, const vec* b) {
-    product<false, false, true>(c, a, b);
+    product<false, false, ADD>(c, a, b);
 }
 __attribute__((noinline)) void add_mul_ad(vec* c, const vec* a, const vec* b) {
-    product<false, true, true>(c, a, b);
+    product<false, true, ADD>(c, a, b);
+}
+__attribute__((noinline)) void mul_less(vec* c, const vec* a, const vec* b) {
+    product<false, false, LESS>(c, a, b);
+}
+__attribute__((noinline)) void mul_ad_less(vec* c, const vec* a, const vec* b) {
+    product<false, true, LESS>(c, a, b);
 }
 
 // Re tr(a b^dagger), [lanes].
