@@ -111,6 +111,16 @@ def recognise(path: Path, meta: Mapping[str, Any]) -> HostStream:
     )
 
 
+def last(stream: HostStream) -> Path:
+    """The configuration of this stream with the highest number in its folder."""
+    found = {}
+    for path in stream.folder.iterdir():
+        match = re.fullmatch(stream.scheme.pattern, path.name)
+        if match and match["stem"] == stream.stem:
+            found[int(match["number"])] = path
+    return found[max(found)]
+
+
 def later(stream: HostStream, folders: Iterable[Path]) -> list[Path]:
     """Whatever there is of this stream, in any form, with a number above its own, in order."""
     words = {name: re.escape(text) for name, text in stream.words().items()}

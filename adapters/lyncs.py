@@ -1,5 +1,7 @@
 """Whatever lyncs_io reads (extra `lyncs`), through lyncs_io itself; writing npy and h5 through it.
 
+Live arrays, before or after lyncs_io: `to_links`, `from_links` (lyncs_arrays).
+
 lyncs_io unpickles what it finds: LIME records of type lyncs-io-info, pickle, dill and archive
 files. None of them is handed to it unless the caller says trust=True, which runs code from the
 file. Its openQCD writer raises NotImplementedError (0.2.3); use the format `openqcd`.
@@ -20,6 +22,8 @@ from l2hmc_bridge.errors import BridgeError, FormatError
 from . import lime, metadata
 from .arrays import LAYOUTS, array_links, lattice_of, layouts_of, scatter
 from .format import Format
+from .lyncs_arrays import from_links as from_links
+from .lyncs_arrays import to_links as to_links
 from .payload import check_lattice, stored_links
 from .verify import check, examined, writable
 
