@@ -10,6 +10,7 @@ import torch
 from l2hmc_bridge.adapters import files, host_log, host_sides
 from l2hmc_bridge.adapters.verify import status_of
 from tests.cli.test_sample import make_bundle, sample
+from tests.conftest import reference_file
 from tests.hosts import HOSTS, RESTART, leave
 
 
@@ -70,6 +71,43 @@ def test_the_same_seed_repeats_an_update_and_another_does_not(tmp_path):
         target.unlink()
     energies = [[row["delta_h"] for row in entry["rows"]] for entry in entries(tmp_path)]
     assert torch.equal(found[0], found[1]) and energies[0] == energies[1] != energies[2]
+
+
+def test_three_calls_are_one_of_three_trajectories(tmp_path):
+    """Bit for bit: nothing depends on where the calls were cut."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole, parts = leave(tmp_path / "a", "gpt"), leave(tmp_path / "b", "gpt")
+    assert go_on(whole, "-n", 3, "--seed", 7) == 0
+    assert go_on(parts, "--seed", 7) == 0
+    for number in (100, 101):
+        assert sample("--continue", tmp_path / "b" / f"ckpoint_lat.{number}") == 0
+    one, other = (files.read(tmp_path / name / "ckpoint_lat.102").links for name in "ab")
+    assert torch.equal(one, other)
+    energies = [row["delta_h"] for entry in entries(tmp_path / "b") for row in entry["rows"]]
+    assert energies == [row["delta_h"] for row in entries(tmp_path / "a")[0]["rows"]]
+
+
+REAL = {
+    "gpt_l4x6x8x10.nersc": "ckpoint_lat.7", "grid_l4x6x8x10.ildg": "ckpoint_lat.7",
+    "grid_l4x6x8x10.2row.nersc": "ckpoint_lat.7", "pyquda_l4x6x8x10.npy": "cfg_7.npy",
+    "milc_l4x6x8x10_b6.0.milc": "l46810.7", "milc_l4x6x8x10_b6.0.scidac": "l46810.7",
+    "weak_field.lime": "weak.00007.lime",
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_files_that_the_codes_wrote(name, tmp_path):
+    """One trained update of the bundle that ships; precision, rows and lattice are the host's."""
+    path = tmp_path / REAL[name]
+    path.write_bytes(reference_file(name).read_bytes())
+    assert sample("--continue", path, "--beta", 6.0, "--tune", 0, "--seed", 1) == 0
+    target = tmp_path / REAL[name].replace("7", "8")
+    old, new = files.read(path).meta, files.read(target).meta
+    for key in ("format", "precision", "rows", "lattice"):
+        assert old.get(key) == new.get(key)
+    assert abs(old["plaquette"] - new["plaquette"]) < 0.1
+    assert entries(tmp_path)[0]["kernel"]["kind"] == "l2hmc"
 
 
 def test_the_trained_update_is_the_default_and_its_tuning_is_kept(tmp_path, capsys):
