@@ -80,6 +80,7 @@ def run(task: tuple[dict, float, float, int]) -> dict:
     """One setting for so many processor seconds; means, tau_int, squared jumps, with errors."""
     setting, beta, seconds, seed = task
     torch.set_num_threads(1)
+    fast.keep_memory()
     kernel, links = kernel_of(setting, beta), torch.load(setting["start"], weights_only=True)
     state = kernel.init(links)
     every = max(1, round(MEASURE_EVERY / kernel.length))
