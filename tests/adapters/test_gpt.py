@@ -1,0 +1,338 @@
+"""GPT's fields and updates: against a stand-in of their layout, and GPT itself where it imports."""
+
+import importlib.util
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from l2hmc_bridge import fast, su3
+from l2hmc_bridge.actions import GaugeAction, cold_start
+from l2hmc_bridge.adapters import gpt as bridge
+from l2hmc_bridge.adapters.live import require_periodic_su3
+from l2hmc_bridge.errors import ActionError, BridgeError, LayoutError, VerificationError
+from l2hmc_bridge.hmc import HMC
+from l2hmc_bridge.statistics import estimate, exp_minus_dh
+from l2hmc_bridge.topology import topological_charge
+from tests.fields import rough_links
+from tests.standins import gpt_standin
+
+XYZT = (4, 6, 8, 10)
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def example(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def real():
+    """Grid's GPT, or None."""
+    try:
+        return bridge.library()
+    except BridgeError:
+        return None
+
+
+@pytest.fixture(params=["stand-in", "GPT"])
+def g(request):
+    if request.param == "stand-in":
+        return gpt_standin
+    return real() or pytest.skip("needs GPT: github.com/lehner/gpt built on Grid")
+
+
+def links_on(xyzt=XYZT, seed=3, width=0.5):
+    lattice = (xyzt[3], *xyzt[:3])
+    return rough_links(torch.Generator().manual_seed(seed), lattice, width=width)
+
+
+def field(g, links, precision="double"):
+    U = g.qcd.gauge.unit(g.grid([*links.shape[3:6], links.shape[2]], getattr(g, precision)))
+    bridge.from_links(links, U)
+    return U
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+def test_conversion_is_bit_exact_both_ways(g, precision):
+    links = links_on()
+    if precision == "single":
+        links = links.to(torch.complex64).to(torch.complex128)
+    U = field(g, links, precision)
+    again = bridge.to_links(U)
+    assert torch.equal(again, links) and again.dtype == torch.complex128
+    V = [one.new() for one in U]
+    bridge.from_links(again, V)
+    assert all(np.array_equal(one[:], other[:]) for one, other in zip(U, V, strict=True))
+
+
+def test_every_link_lies_where_gpt_says(g):
+    """U_mu at coordinates (x,y,z,t), element by element, through GPT's own indexing."""
+    links = links_on()
+    U = field(g, links)
+    for mu, ours in enumerate((1, 2, 3, 0)):  # x, y, z, t
+        for x, y, z, t in ((0, 0, 0, 0), (3, 1, 5, 7), (1, 5, 2, 9)):
+            site = U[mu][x:x + 1, y:y + 1, z:z + 1, t:t + 1]
+            matrix = np.asarray(getattr(site, "array", site)).reshape(3, 3)
+            assert np.array_equal(matrix, links[0, ours, t, x, y, z].numpy())
+
+
+def test_plaquette_charge_action_and_gradient_are_gpts(g):
+    links, beta = links_on(width=0.3), 6.0
+    U = field(g, links)
+    volume, ours = int(np.prod(XYZT)), GaugeAction(beta)
+    action = g.qcd.gauge.action.wilson(beta)
+    assert g.qcd.gauge.plaquette(U) == pytest.approx(float(fast.plaquettes(links).mean()),
+                                                     rel=1e-12)
+    assert g.qcd.gauge.topological_charge(U) == pytest.approx(
+        float(topological_charge(links, traceless=False)), rel=1e-12, abs=1e-12)
+    assert action(U) == pytest.approx(float(ours(links)) + 6 * beta * volume, rel=1e-12)
+    host = bridge.host_action(action, U)
+    assert float(host(links)) == action(U) and host.beta == beta
+    assert (host.force(links) - ours.force(links)).abs().max() < 1e-12
+
+
+def test_momenta_and_their_energy_are_gpts(g):
+    U = field(g, links_on())
+    pi, rng = g.group.cartesian(U), g.random("momenta")
+    rng.normal_element(pi)
+    momenta = bridge.to_momenta(pi)
+    kinetic = float(su3.kinetic(momenta)[0])
+    assert g.qcd.scalar.action.mass_term()(pi) == pytest.approx(kinetic, rel=1e-12)
+    components = 32 * int(np.prod(XYZT))
+    assert abs(2 * kinetic / components - 1) < 5 * (2 / components) ** 0.5
+    back = g.group.cartesian(U)
+    bridge.from_momenta(momenta, back)
+    assert torch.equal(bridge.to_momenta(back), momenta)
+
+
+def test_one_unit_of_gpts_md_time_is_one_of_ours(g):
+    """GPT's leapfrog from (U, pi) ends where ours does from (U, i pi)."""
+    links = links_on((4, 4, 4, 6))
+    U = field(g, links)
+    pi, symplectic = g.group.cartesian(U), g.algorithms.integrator.symplectic
+    g.random("trajectory").normal_element(pi)
+    action, kinetic = g.qcd.gauge.action.wilson(5.7), g.qcd.scalar.action.mass_term()
+    kernel = HMC(GaugeAction(5.7), 0.1, 3, "leapfrog")
+    end = kernel.trajectory(kernel.init(links), bridge.to_momenta(pi), None)
+    symplectic.leap_frog(3, symplectic.update_p(pi, lambda: action.gradient(U, U)),
+                         symplectic.update_q(U, lambda: kinetic.gradient(pi, pi)))(0.3)
+    assert (bridge.to_links(U) - end.links).abs().max() < 1e-11
+    assert (bridge.to_momenta(pi) - end.momenta).abs().max() < 1e-11
+
+
+def test_an_update_in_place_repeats_with_its_seed(g):
+    links, kernel = links_on((4, 4, 4, 4)), HMC(GaugeAction(5.7), 0.1, 4)
+    results = []
+    for _ in range(2):
+        U = field(g, links)
+        update = bridge.l2hmc_update(kernel, g.random("one"))
+        results.append(([update(U) for _ in range(3)], bridge.to_links(U)))
+    assert results[0][0] == results[1][0] and torch.equal(results[0][1], results[1][1])
+    assert any(accepted for accepted, _ in results[0][0])
+    assert not torch.equal(results[0][1], links)
+
+
+def test_a_rejected_update_leaves_the_field_alone(g):
+    links = links_on((4, 4, 4, 4))
+    U, rough = field(g, links), HMC(GaugeAction(5.7), 2.0, 3, "leapfrog")
+    accepted, delta_h = bridge.l2hmc_update(rough, g.random("two"))(U)
+    assert not accepted and delta_h > 50 and torch.equal(bridge.to_links(U), links)
+
+
+def test_metropolis_of_gpt_takes_our_correction(g):
+    """h1 - h0 is our dK + dS - log|J|; GPT restores the field it rejects."""
+    links, rng = links_on((4, 4, 4, 4)), g.random("three")
+    action, U = g.qcd.gauge.action.wilson(5.7), field(g, links)
+    for step, taken in ((0.05, True), (2.0, False)):
+        kernel = HMC(GaugeAction(5.7), step, 2, "leapfrog")
+        before = bridge.to_links(U)
+        accrej = g.algorithms.markov.metropolis(rng)(U)
+        propose = bridge.l2hmc_proposal(kernel, torch.Generator().manual_seed(5))
+        h0 = action(U)
+        h1 = propose(U) + action(U)
+        _, expected, _ = kernel.propose(before, torch.Generator().manual_seed(5))
+        assert h1 - h0 == pytest.approx(float(expected[0]), abs=1e-7)
+        assert accrej(h1, h0) == taken
+        assert torch.equal(bridge.to_links(U), before) != taken
+
+
+def test_a_gpt_action_decides(g):
+    """update(U, action): proposals of our beta, accepted by GPT's."""
+    links = links_on((4, 4, 4, 4))
+    kernel, other = HMC(GaugeAction(5.7), 0.1, 2), g.qcd.gauge.action.wilson(5.8)
+    U = field(g, links)
+    _, delta = bridge.l2hmc_update(kernel, torch.Generator().manual_seed(6))(U, other)
+    _, own, info = kernel.propose(links, torch.Generator().manual_seed(6))
+    expected = float(own[0]) + 0.1 / 5.7 * float(info.delta_action[0])
+    assert delta == pytest.approx(expected, abs=1e-7)
+
+
+def test_pseudofermions_are_drawn_from_gpts_own_noise():
+    class Fermions:
+        draws = []
+
+        def __call__(self, fields):
+            return float(len(fields))
+
+        def draw(self, fields, rng):
+            self.draws.append((gpt_standin.plaquette(fields[:4]), fields[4], rng))
+
+    links, U = links_on((2, 2, 2, 4)), None
+    U = field(gpt_standin, links)
+    host = bridge.host_action(Fermions(), U, fields=["phi"], rng="rng")
+    assert host.refresh(links, None) is True and float(host(links)) == 5.0
+    assert Fermions.draws == [(gpt_standin.plaquette(U), "phi", "rng")]
+    with pytest.raises(ActionError, match="expected a force"):
+        host.force(links)
+
+
+@pytest.mark.parametrize("mode", ["update", "proposal"])
+def test_the_stream_of_the_example_is_exact(g, mode, tmp_path):
+    """Plaquette of SU(3) at beta = 1, 0.0601266, with every second trajectory ours."""
+    kernel = HMC(GaugeAction(1.0), 0.5, 3)
+    rows = example("gpt_stream").stream(g, (4, 4, 4, 4), 1.0, 240, 2, kernel, mode=mode, steps=4,
+                                        thermalise=10, folder=tmp_path, write=60)
+    mean = estimate([row.plaquette for row in rows])
+    assert mean.error < 1.5e-3 and abs(mean.value - 0.0601266) < 4 * mean.error
+    for name in ("hmc", "l2hmc"):
+        deltas = [row.delta_h for row in rows if row.update == name]
+        weight, bad = exp_minus_dh(deltas)
+        assert len(deltas) == 120 and bad == 0
+        assert weight.error < 0.2 and abs(weight.value - 1) < 4 * weight.error
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"ckpoint_lat.{n}" for n in (120, 180, 240, 60)]
+    charge = estimate([row.charge for row in rows])
+    assert abs(charge.value) < 4 * charge.error
+
+
+@pytest.mark.parametrize("mpi", [[1, 1, 1, 2], [2, 1, 2, 1]])
+def test_ranks_hold_the_whole_field_and_agree(mpi):
+    links, kernel = links_on((4, 4, 4, 4)), HMC(GaugeAction(5.7), 0.1, 2)
+    shared, said = field(gpt_standin, links), []
+    ranks = []
+    for processor in range(int(np.prod(mpi))):
+        on = gpt_standin.grid((4, 4, 4, 4), gpt_standin.double, mpi=mpi, processor=processor,
+                              said=said)
+        ranks.append([gpt_standin.lattice(on, one.otype, one.data) for one in shared])
+    assert all(torch.equal(bridge.to_links(U), links) for U in ranks)
+    for one in shared:
+        one.data[...] = 0
+    for U in ranks:
+        bridge.from_links(links, U)  # each its own part
+    assert torch.equal(bridge.to_links(shared), links)
+    alone = gpt_standin.copy(shared)
+    answer = bridge.l2hmc_update(kernel, gpt_standin.random("rank 0"))(alone)
+    assert answer[0]
+    for processor, U in enumerate(map(gpt_standin.copy, ranks)):
+        assert bridge.l2hmc_update(kernel, gpt_standin.random(f"rank {processor}"))(U) == answer
+        for mine, whole, old in zip(U, alone, shared, strict=True):
+            on = mine.grid
+            own = tuple(slice(at * n, (at + 1) * n) for at, n in
+                        zip(on.processor_coor, on.ldimensions, strict=True))
+            assert np.array_equal(mine[:], whole[own]) and not np.array_equal(mine[:], old[own])
+
+
+def test_a_field_too_large_for_every_rank_is_refused(monkeypatch):
+    monkeypatch.setattr("os.sysconf", lambda name: 1000)
+    on = gpt_standin.grid((4, 4, 4, 4), gpt_standin.double, mpi=[1, 1, 1, 2])
+    with pytest.raises(LayoutError, match="2 ranks"):
+        bridge.to_links([gpt_standin.lattice(on, gpt_standin.unit(on)[0].otype)] * 4)
+
+
+def fields_that_are_none():
+    g = gpt_standin
+    on, group = g.grid(XYZT, g.double), g.ot_matrix_su_n_fundamental_group
+    good = field(g, links_on())
+    other = g.lattice(g.grid((4, 4, 4, 4), g.double), group(3))
+    flat = g.grid((4, 4, 4), g.double)
+    split = g.grid(XYZT, g.double, parent=on)
+    return {
+        "a list of four lattices": "U",
+        "four directions": good[:3],
+        "3 dimensions": [g.lattice(flat, group(3))] * 4,
+        r"found ot_matrix_su_n_fundamental_group\(2\)": [g.lattice(on, group(2))] * 4,
+        "adjoint": [g.lattice(on, g.ot_matrix_su_n_adjoint_group(3))] * 4,
+        "one grid": [*good[:3], other],
+        "checkerboard redblack": [g.lattice(g.grid(XYZT, g.double, g.redblack), group(3))] * 4,
+        "split grid": [g.lattice(split, group(3))] * 4,
+        "found half": [g.lattice(g.grid(XYZT, g.half), group(3))] * 4,
+    }
+
+
+@pytest.mark.parametrize("words, U", fields_that_are_none().items())
+def test_fields_that_are_none_of_ours(words, U):
+    with pytest.raises(LayoutError, match=words):
+        bridge.to_links(U)
+
+
+def test_links_that_do_not_fit_are_not_written():
+    U = field(gpt_standin, links_on())
+    with pytest.raises(LayoutError, match=r"X,Y,Z,T = \[4, 6, 8, 10\], found \[4, 4, 4, 4\]"):
+        bridge.from_links(links_on((4, 4, 4, 4)), U)
+    with pytest.raises(LayoutError, match="NaN"):
+        bridge.from_links(links_on() * float("nan"), U)
+    single = field(gpt_standin, links_on(), "single")
+    with pytest.raises(LayoutError, match="double"):
+        bridge.host_action(gpt_standin.wilson(6.0), single)
+
+
+def test_phases_and_boundaries_in_the_links_are_named():
+    links = links_on((4, 4, 4, 6))
+    baked = links.clone()
+    baked[:, 0, -1] *= -1
+    with pytest.raises(VerificationError, match="anti-periodic.*multiply them out"):
+        bridge.to_links([*_raw(baked)])
+    staggered = links.clone()
+    staggered[:, 2, :, 1::2] *= -1
+    with pytest.raises(VerificationError, match="staggered"):
+        require_periodic_su3("field", staggered)
+    opened = links.clone()
+    opened[:, 0, -1] = 0
+    with pytest.raises(ActionError, match="open boundaries"):
+        require_periodic_su3("field", opened)
+    fixed = links.clone()
+    fixed[:, 1:, 0] = torch.diag(torch.exp(1j * torch.tensor([0.1, 0.2, -0.3]).double()))
+    with pytest.raises(ActionError, match="Schroedinger"):
+        require_periodic_su3("field", fixed)
+    with pytest.raises(VerificationError, match="at most 2e-05"):
+        require_periodic_su3("field", 1.01 * links)
+    with pytest.raises(VerificationError, match="NaN"):
+        require_periodic_su3("field", float("nan") * links)
+    require_periodic_su3("field", cold_start((4, 4, 4, 4)))
+    require_periodic_su3("field", links.to(torch.complex64).to(torch.complex128))
+
+
+def _raw(links):
+    """A stand-in field with any matrices."""
+    U = gpt_standin.unit(gpt_standin.grid([*links.shape[3:6], links.shape[2]],
+                                          gpt_standin.double))
+    gpt_standin.store(links, U)
+    return U
+
+
+def test_actions_of_gpt_by_name():
+    improved = types.SimpleNamespace(__name__="improved_with_rectangle(2.6,-0.331)", beta=2.6,
+                                     c1=-0.331, c0=1 + 8 * 0.331)
+    assert bridge.gauge_action(improved) == GaugeAction(2.6, -0.331)
+    assert bridge.gauge_action(gpt_standin.wilson(6.0)) == GaugeAction(6.0)
+    improved.c0 = 1.0
+    odd = types.SimpleNamespace(__name__="schroedinger_functional(6.0)", beta=6.0)
+    for action in (improved, odd):
+        with pytest.raises(ActionError, match="isotropic and periodic"):
+            bridge.gauge_action(action)
+
+
+def test_the_other_gpt_of_pypi_is_told_apart(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gpt", types.ModuleType("gpt"))
+    with pytest.raises(BridgeError, match="unrelated package gpt"):
+        bridge.library()
+    monkeypatch.setitem(sys.modules, "gpt", None)
+    with pytest.raises(BridgeError, match="github.com/lehner/gpt"):
+        bridge.library()
+    monkeypatch.setitem(sys.modules, "gpt", gpt_standin)
+    assert bridge.library() is gpt_standin
