@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from l2hmc_bridge import layout, su3
-from l2hmc_bridge.errors import LayoutError, VerificationError
+from l2hmc_bridge import layout
+from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.layout import AXES, DIRECTIONS, FILE_AXES, FILE_DIRECTIONS
 
 from .arrays import DIRECTION_FIRST
-from .verify import GROUP_BOUND
+from .live import require_periodic_su3
 
 # Name: axes, and the order of directions.
 LAYOUTS = {
@@ -42,7 +42,7 @@ def to_links(
     axes: a name in LAYOUTS, or names of the axes in order ("batch" may be left out); without,
     what the array's own `axes`, `dims` or `attrs["axes"]` say. directions: their order along the
     axis of that name; x,y,z,t unless the layout has its own. Raises LayoutError, and
-    VerificationError unless all links are in SU(3), which also finds signs baked into them.
+    what `live.require_periodic_su3` does unless the links are periodic and in SU(3).
     """
     names, order = _named(axes if axes is not None else _told(array), directions)
     numbers = np.asarray(array.compute() if _is_dask(array) else array)
@@ -54,7 +54,8 @@ def to_links(
         links = layout.to_links(native, names, order)
         links = links.clone() if np.shares_memory(links.numpy(), native) else links
     if verify:
-        _check_group(links)
+        for one in links.split(1):
+            require_periodic_su3("array", one)
     return links
 
 
@@ -150,12 +151,3 @@ def _check_shape(shape: tuple[int, ...], names: tuple[str, ...]) -> None:
     if len(shape) != len(names) or any(found[name] != size for name, size in expected.items()):
         raise LayoutError(f"array: expected axes ({', '.join(names)}) with 4 directions of 3 x 3 "
                           f"matrices, found shape {shape}")
-
-
-def _check_group(links: Tensor) -> None:
-    for name, defect in (("max|U U^dagger - 1|", su3.unitarity_defect),
-                         ("max|det U - 1|", su3.determinant_defect)):
-        found = float(defect(links).max())
-        if not found <= GROUP_BOUND:
-            raise VerificationError(f"array: {name}: expected at most {GROUP_BOUND:g}, found "
-                                    f"{found:.3g} (boundary or staggered signs in the links?)")

@@ -141,15 +141,22 @@ def test_conversions_that_the_errors_name_work():
 
 
 @pytest.mark.parametrize("spoil, told", [
-    (lambda array: -array, "det U - 1"), (lambda array: 1j * array, "det U - 1"),
-    (lambda array: 1.1 * array, "U U"), (lambda array: np.nan * array, "found nan"),
+    (lambda array: -array, "det U = -1 on 384 of"), (lambda array: 1j * array, "det U - 1"),
+    (lambda array: 1.1 * array, "U U"), (lambda array: np.nan * array, "found NaN or infinity"),
 ])
 def test_links_outside_the_group_are_found(spoil, told):
     array = LIME.copy()
-    array[0] = spoil(array[0])  # the last slice of time with another sign, say
+    array[0] = spoil(array[0])
     with pytest.raises(VerificationError, match=told):
         lyncs.to_links(array, "lime")
     assert lyncs.to_links(array, "lime", verify=False).shape == LINKS.shape
+
+
+def test_anti_periodic_time_links_are_named():
+    array = LIME.copy()
+    array[-1, :, :, :, 3] *= -1
+    with pytest.raises(VerificationError, match="anti-periodic fermion boundaries"):
+        lyncs.to_links(array, "lime")
 
 
 def test_directions_in_no_known_order():
