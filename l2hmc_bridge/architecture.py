@@ -1,15 +1,18 @@
 """A kernel from a plain description and back: what a bundle stores beside the weights."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from l2hmc_bridge.actions import Action
+from l2hmc_bridge.elementwise import ElementwiseDrift, ElementwiseKick
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.integrators import Schedule, schedule
 from l2hmc_bridge.l2hmc import L2HMC
 from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing, Steps
 
-MASKS = "direction x parity"  # the rule of l2hmc.SUBSETS, the only one there is
+# The rules of l2hmc.SUBSETS and of ElementwiseDrift.half, the only ones there are.
+MASKS = {"su3": "direction x parity", "u1": "checkerboard", "vector": "checkerboard"}
 KEYS = ("composition", "repeats", "masks", "displaced", "kick_network", "drift_network", "mixing")
 
 
@@ -19,10 +22,10 @@ def describe(kernel: L2HMC) -> dict[str, Any]:
     return {
         "composition": kernel.composition,
         "repeats": kernel.repeats,
-        "masks": MASKS,
+        "masks": MASKS[kernel.action.group],
         "displaced": list(kernel.steps.displaced),
-        "kick_network": kick and {"hidden": kick.hidden, "loops": list(kick.loops)},
-        "drift_network": drift and {"hidden": drift.hidden},
+        "kick_network": kick and kick.description(),
+        "drift_network": drift and drift.description(),
         "mixing": kernel.mixing is not None,
     }
 
@@ -30,12 +33,13 @@ def describe(kernel: L2HMC) -> dict[str, Any]:
 def build(description: Mapping[str, Any], action: Action) -> L2HMC:
     """The kernel of `describe`, its weights still to be loaded.
 
-    Raises ConfigError where a key is missing or unknown, or the mask rule is not MASKS.
+    Raises ConfigError where a key is missing or unknown, or the mask rule is not the group's.
     """
     if sorted(description) != sorted(KEYS):
         raise ConfigError(f"architecture: expected keys {KEYS}, found {tuple(description)}")
-    if description["masks"] != MASKS:
-        raise ConfigError(f"masks: expected the rule {MASKS!r}, found {description['masks']!r}")
+    if description["masks"] != MASKS[action.group]:
+        raise ConfigError(f"masks: expected the rule {MASKS[action.group]!r}, "
+                          f"found {description['masks']!r}")
     displaced = [bool(flag) for flag in description["displaced"]]
     kicks, drifts = len(displaced), len(displaced) - 1
     plan = Schedule((1.0 / kicks,) * kicks, (1.0 / drifts,) * drifts,
@@ -44,8 +48,8 @@ def build(description: Mapping[str, Any], action: Action) -> L2HMC:
     return L2HMC(
         action,
         Steps(plan),
-        kick and KickNetwork(kicks, int(kick["hidden"]), tuple(kick["loops"])),
-        drift and DriftNetwork(drifts, int(drift["hidden"])),
+        kick and _network("kick", kicks, action.group, kick),
+        drift and _network("drift", drifts, action.group, drift),
         MomentumMixing() if description["mixing"] else None,
         description["composition"],
         repeats=int(description["repeats"]),
@@ -55,24 +59,43 @@ def build(description: Mapping[str, Any], action: Action) -> L2HMC:
 def untrained(action: Action, integrator: str, step_size: float, steps: int,
               composition: str = "palindrome", kick_network: Mapping | None = None,
               drift_network: Mapping | None = None, mixing: bool = False,
-              repeats: int = 1) -> L2HMC:
+              repeats: int = 1, shape: tuple[int, ...] = ()) -> L2HMC:
     """The starting point of training: a known integrator, all networks zero.
 
-    `steps` and `step_size` belong to one pass Phi; a palindrome makes two. Raises ConfigError.
+    `steps` and `step_size` belong to one pass Phi; a palindrome makes two. `shape` is that of one
+    field, for networks that fit one lattice. Raises ConfigError.
     """
     plan = schedule(integrator, step_size, steps)
     try:
         return L2HMC(
             action,
             Steps(plan),
-            None if kick_network is None else KickNetwork(len(plan.kicks), **kick_network),
-            None if drift_network is None else DriftNetwork(len(plan.drifts), **drift_network),
+            _network("kick", len(plan.kicks), action.group, kick_network, shape),
+            _network("drift", len(plan.drifts), action.group, drift_network, shape),
             MomentumMixing() if mixing else None,
             composition,
             repeats=repeats,
         )
     except TypeError as error:
         raise ConfigError(f"network: {error}") from error
+
+
+def _network(part: str, steps: int, group: str, given: Mapping | None,
+             shape: tuple[int, ...] = ()):
+    """The kick or drift network of a description; None for None."""
+    if given is None:
+        return None
+    if group == "su3":
+        kind = KickNetwork if part == "kick" else DriftNetwork
+        arguments = (steps,)
+    else:
+        kind = ElementwiseKick if part == "kick" else ElementwiseDrift
+        arguments, given = (steps, group), {"shape": shape, **given}
+    known = list(inspect.signature(kind).parameters)[len(arguments):]
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ConfigError(f"{part}_network.{unknown[0]}: unknown key, expected some of {known}")
+    return kind(*arguments, **given)
 
 
 def modules(kernel: L2HMC) -> dict[str, Any]:

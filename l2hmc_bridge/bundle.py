@@ -13,22 +13,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import __version__, architecture, atomic, fast, layout, su3
-from l2hmc_bridge.actions import GaugeAction
+from l2hmc_bridge import __version__, architecture, atomic, systems
+from l2hmc_bridge.actions import Action
 from l2hmc_bridge.errors import BridgeError, BundleError
-from l2hmc_bridge.l2hmc import L2HMC, Point
+from l2hmc_bridge.fingerprint import TOLERANCE, difference, fingerprint
+from l2hmc_bridge.l2hmc import L2HMC
 
 FORMAT, VERSION = "l2hmc-bridge bundle", "1"
 KEYS = ("format", "version", "architecture", "action", "group", "dtype", "axes", "provenance",
         "fingerprint", "hash", "gate")
-FINGERPRINT_LATTICE = (4, 2, 2, 4)
-FINGERPRINT_TOLERANCE = 1e-10
 
 
 class Bundle(NamedTuple):
@@ -54,15 +52,15 @@ def save(path: Path, kernel: L2HMC, provenance: Mapping[str, Any],
         "format": FORMAT,
         "version": VERSION,
         "architecture": _json(architecture.describe(kernel)),
-        "action": _json({"name": action.name, "c1": action.c1, "beta_range": list(beta_range)}),
+        "action": _json({**systems.describe(action), "beta_range": list(beta_range)}),
         "group": action.group,
         "dtype": "float64",
-        "axes": " ".join(layout.AXES) + "; directions " + " ".join(layout.DIRECTIONS),
+        "axes": systems.system_of(action).axes,
         "provenance": _json({**provenance, "package_version": __version__}),
     }
     beta = 0.5 * sum(beta_range)
     links, delta_h, log_det = fingerprint(_at(kernel, beta), seed=1)
-    tensors["fingerprint.links"] = torch.view_as_real(links).contiguous()
+    tensors["fingerprint.links"] = systems.stored(links)
     meta["fingerprint"] = _json(
         {"seed": 1, "beta": beta, "delta_h": delta_h, "log_det": log_det}
     )
@@ -81,7 +79,7 @@ def load(path: Path, beta: float | None = None, device: torch.device | None = No
     try:
         action_meta = json.loads(meta["action"])
         low, high = action_meta["beta_range"]
-        action = GaugeAction(0.5 * (low + high), float(action_meta["c1"]))
+        action = systems.action(action_meta, 0.5 * (low + high))
         if meta["group"] != action.group:
             raise BundleError(f"{path}: expected group {action.group}, found {meta['group']}")
         kernel = architecture.build(json.loads(meta["architecture"]), action)
@@ -118,13 +116,13 @@ def require_gate(bundle: Bundle) -> None:
         )
 
 
-def require_action(bundle: Bundle, action: GaugeAction) -> None:
+def require_action(bundle: Bundle, action: Action) -> None:
     """Raise BundleError unless the bundle was made for this action (beta apart) and group."""
-    theirs = bundle.kernel.action
-    if theirs.group != action.group or abs(theirs.c1 - action.c1) > 1e-12:
+    theirs, ours = systems.describe(bundle.kernel.action), systems.describe(action)
+    if theirs != ours:
         raise BundleError(
-            f"{bundle.path}: expected a bundle for {action.group} {action.name}, "
-            f"found {theirs.group} {theirs.name}"
+            f"{bundle.path}: expected a bundle for {action.group} {ours['name']}, "
+            f"found {bundle.kernel.action.group} {theirs['name']}"
         )
 
 
@@ -135,22 +133,6 @@ def write_gate(path: Path, report: Mapping[str, Any]) -> None:
         raise BundleError(f"{path}: expected a report for {meta['hash']}, found another hash")
     meta["gate"] = _json({**report, "digest": _gate_digest(report)})
     write_file(path, tensors, meta)
-
-
-@torch.no_grad()
-def fingerprint(kernel: L2HMC, seed: int) -> tuple[Tensor, float, float]:
-    """(U', dH, log|J|) of Phi on a seeded field of FINGERPRINT_LATTICE (any law would pass a
-    wrong link mask: only a stored result tells)."""
-    shape = (1, 4, *FINGERPRINT_LATTICE, su3.DIMENSION)
-    raw = np.random.Philox(seed).random_raw(2 * int(np.prod(shape)))
-    uniform = torch.from_numpy((raw >> np.uint64(11)).astype(np.float64) / 2**53)
-    components = (2 * uniform - 1).reshape(2, *shape)
-    links = su3.exp(su3.from_components(components[0]))
-    momenta = su3.from_components(1.7 * components[1])
-    point, end, log_det = kernel.forward(Point(kernel, links, kernel.action.force(links)), momenta)
-    delta = kernel.action(point.links) - kernel.action(links)
-    delta = delta + fast.kinetic(end) - fast.kinetic(momenta)
-    return point.links, float(delta), float(log_det)
 
 
 def digest(tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> str:
@@ -165,17 +147,13 @@ def digest(tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> str:
 
 
 def _check_fingerprint(path, kernel: L2HMC, stored: Mapping, tensors: Mapping[str, Tensor]):
-    links, delta_h, log_det = fingerprint(_at(kernel, stored["beta"]), stored["seed"])
-    expected = torch.view_as_complex(tensors["fingerprint.links"].clone())
-    difference = max(
-        float((links - expected).abs().max()),
-        abs(delta_h - stored["delta_h"]) / max(1.0, abs(delta_h)),
-        abs(log_det - stored["log_det"]) / max(1.0, abs(log_det)),
-    )
-    if not difference < FINGERPRINT_TOLERANCE:
+    expected = systems.restored(tensors["fingerprint.links"], kernel.action.group)
+    apart = difference(fingerprint(_at(kernel, stored["beta"]), stored["seed"]),
+                       (expected, stored["delta_h"], stored["log_det"]))
+    if not apart < TOLERANCE:
         raise BundleError(
-            f"{path}: expected the stored fingerprint within {FINGERPRINT_TOLERANCE:g}, "
-            f"found a difference of {difference:.3g}: this program computes another step"
+            f"{path}: expected the stored fingerprint within {TOLERANCE:g}, "
+            f"found a difference of {apart:.3g}: this program computes another step"
         )
 
 

@@ -1,6 +1,7 @@
-"""How far a kernel gets for its forces: MD time per force evaluation at equal acceptance."""
+"""How far a kernel gets for its forces: MD time, or what matters of the field it changes."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -9,10 +10,11 @@ from torch import Tensor
 from l2hmc_bridge import markov
 from l2hmc_bridge.hmc import HMC
 from l2hmc_bridge.l2hmc import L2HMC
+from l2hmc_bridge.markov import State
 
 
 class Efficiency(NamedTuple):
-    """MD time per force evaluation with all steps scaled to one acceptance."""
+    """Something gained per force evaluation, with what is known of its error."""
 
     value: float
     acceptance: float
@@ -58,6 +60,27 @@ def md_time_per_force(kernel: L2HMC | HMC, links: Tensor, generator: torch.Gener
     power = math.log(at_end.mean() / beside.mean()) / -math.log(0.95)
     influence = -(at_end / at_end.mean() - 1) / power
     return Efficiency(low * kernel.length / forces, _acceptance(at_end), low, influence)
+
+
+@torch.no_grad()
+def jump_per_force(kernel: L2HMC | HMC, links: Tensor, generator: torch.Generator,
+                   jump: Callable[[State, State], Tensor], steps: int = 20) -> Efficiency:
+    """E[A j(before, proposal)] per force over `steps` of the chain from `links`; j is [Nb].
+
+    For systems whose modes have to be changed: a longer step at equal acceptance says nothing.
+    """
+    state, gained, forces, accepted = kernel.init(links), 0.0, 0, 0.0
+    for _ in range(steps):
+        proposal, info = markov.propose(kernel, state, generator)
+        ratio = torch.where(info.log_ratio.isfinite(), info.log_ratio, -torch.inf)
+        chance = ratio.clamp(max=0).exp()
+        gained = gained + torch.where(chance > 0, chance * jump(state, proposal), 0.0)
+        forces, accepted = forces + info.force_evaluations, accepted + float(chance.mean()) / steps
+        uniform = markov.draw_uniform(len(links), generator)
+        state, _ = markov.metropolis(state, proposal, info.log_ratio, uniform)
+    mean = gained.mean().clamp(min=1e-300)
+    return Efficiency(float(mean) / forces, accepted, kernel.scale if isinstance(kernel, L2HMC)
+                      else 1.0, gained / mean - 1)
 
 
 def _acceptance(squares: Tensor) -> float:

@@ -78,20 +78,17 @@ class Elementwise(nn.Module):
         return torch.tanh(before)
 
     def read_out(self, k: int, hidden: Tensor, like: Tensor) -> tuple[Tensor, ...]:
-        """(s, q, t) of sub-step k, each like `like`."""
-        zero = torch.zeros_like(like)
+        """(s, q, t) of sub-step k, each like `like`; the number 0 for what there is not."""
         if k not in self.layers:
-            return zero, zero, zero
-        layer = self.layers.index(k)
-        weight, bias = self.weight[layer], self.bias[layer]
-        given = {}
-        for name, w, b in zip(self.outputs, weight, bias, strict=True):
+            return 0.0, 0.0, 0.0
+        layer, given = self.layers.index(k), {}
+        for name, w, b in zip(self.outputs, self.weight[layer], self.bias[layer], strict=True):
             if self.kind == "conv":
                 out = torch.einsum("ch,bhtx->bctx", w, hidden) + b[:, None, None]
             else:
                 out = hidden @ w.T + b
             given[name] = out.reshape(like.shape)
-        return tuple(given.get(name, zero) for name in OUTPUTS)
+        return tuple(given.get(name, 0.0) for name in OUTPUTS)
 
     def _fields(self) -> int:
         return 1 if self.kind == "gate" else self.channels + (2 if self.group == "u1" else 1)
@@ -123,7 +120,8 @@ class ElementwiseKick(Elementwise):
     def forward(self, kick: int, step: Tensor, features: tuple[Tensor, Tensor]):
         """(s, q, t) of kick number `kick`, each like the force."""
         hidden, force = features
-        return self.read_out(kick, hidden, force)
+        zero = torch.zeros_like(force)
+        return tuple(zero + one for one in self.read_out(kick, hidden, force))
 
 
 class ElementwiseDrift(Elementwise):
@@ -139,14 +137,26 @@ class ElementwiseDrift(Elementwise):
     def move(self, k: int, e: Tensor, field: Tensor, momenta: Tensor, sign: int
              ) -> tuple[Tensor, Tensor]:
         """Lambda+ (sign 1) or its exact inverse (sign -1), and log|J| [Nb]."""
-        group, first, log_det = GROUPS[self.group], self.half(field), 0.0
-        update = group.update if sign > 0 else group.update_back
-        for active in (first, ~first) if sign > 0 else (~first, first):
+        first = self.half(field)
+        halves = (first, ~first) if sign > 0 else (~first, first)
+        if self.kind == "gate":  # what moves a component depends on momenta alone: all at once
+            halves = (torch.ones_like(first),)
+        log_det = 0.0
+        for active in halves:
             s, q, t = self.read_out(k, self._units(field, momenta, active), momenta)
-            moved, change = update(field, e * s, e * momenta * torch.exp(e * q) + t)
+            push = momenta * torch.exp(e * q) if isinstance(q, Tensor) else momenta
+            exponent = e * s if isinstance(s, Tensor) else None
+            moved, change = self._update(field, exponent, e * push + t, sign)
             field = torch.where(active, moved, field)
             log_det = log_det + torch.where(active, change, 0.0).flatten(1).sum(1)
         return field, log_det
+
+    def _update(self, field: Tensor, exponent: Tensor | None, shift: Tensor, sign: int):
+        """The group's update or its inverse; without s it only shifts."""
+        group = GROUPS[self.group]
+        if exponent is None:
+            return group.project(field + sign * shift), torch.zeros_like(field)
+        return (group.update if sign > 0 else group.update_back)(field, exponent, shift)
 
     def _units(self, field: Tensor, momenta: Tensor, active: Tensor) -> Tensor:
         if self.kind == "gate":

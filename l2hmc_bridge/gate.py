@@ -234,7 +234,7 @@ def check_bundle(path, lattice, beta: float | None = None, trajectories: int = 1
                  progress: Progress = lambda name: None) -> tuple[list[Check], dict[str, Any]]:
     """Load (version, hash, fingerprint), run every row, return them with the report."""
     loaded = bundle.load(path, beta)
-    checks = [Check("hash and fingerprint reproduced", 0.0, 0.0, bundle.FINGERPRINT_TOLERANCE,
+    checks = [Check("hash and fingerprint reproduced", 0.0, 0.0, bundle.TOLERANCE,
                     "stored in the bundle")]
     checks += run(loaded.kernel, lattice, trajectories, seed, progress)
     settings = {"lattice_txyz": list(lattice), "beta": loaded.kernel.action.beta,

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge import markov
+from l2hmc_bridge.groups import GROUPS, Group
 from l2hmc_bridge.l2hmc import L2HMC
 
 DIFFERENCE = 1e-4  # of every parameter, for the central differences
@@ -95,9 +96,10 @@ def iterate(kernel: L2HMC, samples: Sequence[Sample], damping: float) -> Fit:
     return Fit(loss, DAMPING, False)
 
 
-def draw(links: Tensor, beta: float, generator: markov.Generators) -> Sample:
+def draw(links: Tensor, beta: float, generator: markov.Generators,
+         group: Group = GROUPS["su3"]) -> Sample:
     """Fresh momenta on given links."""
-    return Sample(beta, links, markov.draw_momenta(links, generator))
+    return Sample(beta, links, markov.draw_momenta(links, generator, group))
 
 
 def _put(chosen: Sequence[tuple[Tensor, int]], values: Tensor) -> None:

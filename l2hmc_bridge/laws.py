@@ -4,13 +4,26 @@ Each function returns the size of the violation; the gate and the tests put boun
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from l2hmc_bridge import loops, su3
+from l2hmc_bridge.groups import GROUPS, Group
 from l2hmc_bridge.l2hmc import L2HMC, Point
 from l2hmc_bridge.su3 import DIMENSION
+
+
+class Chart(NamedTuple):
+    """Real coordinates around a field and its momenta, `components` per entry of `shape`."""
+
+    shape: tuple[int, ...]  # of the coordinates of one field
+    momenta: Callable[[Tensor], Tensor]  # coordinates [n, *shape] -> momenta
+    coordinates: Callable[[Tensor], Tensor]  # its inverse
+    displace: Callable[[Tensor, Tensor], Tensor]  # (links, algebra) -> links
+    between: Callable[[Tensor, Tensor], Tensor]  # (moved, links) -> the algebra between them
+
 
 PhaseMap = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]  # (U, P) -> (U', P', log|J|)
 
@@ -34,51 +47,70 @@ def _phase_map(kernel: L2HMC, sign: int) -> PhaseMap:
     return phi
 
 
+def chart(links: Tensor, group: Group) -> Chart:
+    """U = exp(x_a T_a) U_0 left-invariantly (Haar measure) on SU(3), U = U_0 + x elsewhere."""
+    if group.name == "su3":
+        return Chart(
+            (*links.shape[1:-2], DIMENSION), su3.from_components, su3.to_components,
+            lambda links, step: su3.exp(step) @ links,
+            lambda moved, links: su3.project_algebra(moved @ links.mH),
+        )
+    return Chart(tuple(links.shape[1:]), lambda x: x, lambda x: x,
+                 lambda links, step: links + step,
+                 lambda moved, links: group.project(moved - links))
+
+
 @torch.no_grad()
-def round_trip(first: PhaseMap, second: PhaseMap, links: Tensor, momenta: Tensor):
+def round_trip(first: PhaseMap, second: PhaseMap, links: Tensor, momenta: Tensor,
+               group: Group = GROUPS["su3"]):
     """(max|U'' - U|, max|P'' - P|, max|log|J| + log|J'||) after `first` and then `second`."""
     there = first(links, momenta)
     back = second(there[0], there[1])
     return (
-        float((back[0] - links).abs().max()),
+        distance(back[0], links, group),
         float((back[1] - momenta).abs().max()),
         float((there[2] + back[2]).abs().max()),
     )
 
 
+def distance(one: Tensor, other: Tensor, group: Group) -> float:
+    """Largest difference of two fields; angles are compared modulo 2 pi."""
+    apart = one - other
+    return float((group.project(apart) if group.name == "u1" else apart).abs().max())
+
+
 @torch.no_grad()
 def numerical_log_det(
-    phi: PhaseMap, links: Tensor, momenta: Tensor, h: float = 5e-4, batch: int = 512
+    phi: PhaseMap, links: Tensor, momenta: Tensor, h: float = 5e-4, batch: int = 512,
+    group: Group = GROUPS["su3"],
 ) -> float:
-    """log|det d(U',P')/d(U,P)| by fourth-order central differences, Nb = 1, any small lattice.
-
-    Coordinates: U = exp(x_a T_a) U_0 left-invariantly (Haar measure) and P = p_a T_a.
-    """
-    shape = links.shape[1:-2]
-    count = shape.numel() * DIMENSION
+    """log|det d(U',P')/d(U,P)| by fourth-order central differences, Nb = 1, any small lattice."""
+    here = chart(links, group)
+    count = torch.Size(here.shape).numel()
     centre_links, _, _ = phi(links, momenta)
     columns = []
     for start in range(0, 2 * count, batch):
         rows = torch.arange(start, min(start + batch, 2 * count))
         unit = torch.zeros(len(rows), 2 * count, dtype=torch.float64)
         unit[torch.arange(len(rows)), rows] = 1.0
-        x, p = (su3.from_components(part.reshape(-1, *shape, DIMENSION))
-                for part in unit.split(count, dim=1))
+        x, p = (here.momenta(part.reshape(-1, *here.shape)) for part in unit.split(count, dim=1))
         slope = 0.0
         for weight, step in ((8, h), (-8, -h), (-1, 2 * h), (1, -2 * h)):
-            moved_links, moved_momenta, _ = phi(su3.exp(step * x) @ links, momenta + step * p)
-            turned = su3.to_components(su3.project_algebra(moved_links @ centre_links.mH))
-            moved = torch.cat([turned.flatten(1), su3.to_components(moved_momenta).flatten(1)], 1)
+            moved_links, moved_momenta, _ = phi(here.displace(links, step * x), momenta + step * p)
+            turned = here.coordinates(here.between(moved_links, centre_links))
+            moved = here.coordinates(moved_momenta).flatten(1)
+            moved = torch.cat([turned.flatten(1), moved], 1)
             slope = slope + weight * moved / (12 * h)
         columns.append(slope)
     return float(torch.linalg.slogdet(torch.cat(columns)).logabsdet)
 
 
-def jacobian_defect(phi: PhaseMap, links: Tensor, momenta: Tensor) -> float:
+def jacobian_defect(phi: PhaseMap, links: Tensor, momenta: Tensor,
+                    group: Group = GROUPS["su3"]) -> float:
     """|log|J| - numerical log|det|| at one phase-space point."""
     with torch.no_grad():
         stated = float(phi(links, momenta)[2][0])
-    return abs(stated - numerical_log_det(phi, links, momenta))
+    return abs(stated - numerical_log_det(phi, links, momenta, group=group))
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import layout, loops
+from l2hmc_bridge import layout, loops, u1
 from l2hmc_bridge.actions import normalised_change
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.markov import Info, State
@@ -45,6 +45,29 @@ def link_distance(before: State, proposal: State, info: Info) -> Tensor:
     return -(acceptance(info) * normalised_change(before.links, proposal.links)).mean()
 
 
+def smooth_charge(before: State, proposal: State, info: Info) -> Tensor:
+    """-E[A (q' - q)^2] with q = (1/2 pi) sum sin x_P, the differentiable charge of 2D U(1)."""
+    jump = u1.smooth_charge(proposal.links) - u1.smooth_charge(before.links)
+    return -(acceptance(info) * jump.square()).mean()
+
+
+def angle_plaquette(before: State, proposal: State, info: Info) -> Tensor:
+    """-E[A V (p' - p)^2] with the mean plaquette of 2D U(1)."""
+    jump = u1.plaquette(proposal.links) - u1.plaquette(before.links)
+    return -(acceptance(info) * jump.square()).mean() * before.links.shape[2:].numel()
+
+
+def angle_distance(before: State, proposal: State, info: Info) -> Tensor:
+    """-E[A 2 (1 - cos(x' - x))], the mean over links of |e^{ix'} - e^{ix}|^2."""
+    change = 2 * (1 - torch.cos(proposal.links - before.links)).flatten(1).mean(1)
+    return -(acceptance(info) * change).mean()
+
+
+def distance(before: State, proposal: State, info: Info) -> Tensor:
+    """-E[A |x' - x|^2] of vectors."""
+    return -(acceptance(info) * (proposal.links - before.links).square().sum(1)).mean()
+
+
 LOSSES: dict[str, Loss] = {
     "energy_error": energy_error,
     "charge": charge,
@@ -53,13 +76,22 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-def mixture(weights: Mapping[str, float]) -> Loss:
-    """The weighted sum of LOSSES; ConfigError names the choices."""
-    unknown = sorted(set(weights) - set(LOSSES))
+LOSSES_OF: dict[str, dict[str, Loss]] = {
+    "su3": LOSSES,
+    "u1": {"energy_error": energy_error, "charge": smooth_charge, "plaquette": angle_plaquette,
+           "link_distance": angle_distance},
+    "vector": {"energy_error": energy_error, "distance": distance},
+}
+
+
+def mixture(weights: Mapping[str, float], group: str = "su3") -> Loss:
+    """The weighted sum of the losses of a group; ConfigError names the choices."""
+    known = LOSSES_OF[group]
+    unknown = sorted(set(weights) - set(known))
     if unknown or not weights:
-        raise ConfigError(f"loss: expected some of {sorted(LOSSES)}, found {unknown or 'nothing'}")
+        raise ConfigError(f"loss: expected some of {sorted(known)}, found {unknown or 'nothing'}")
 
     def loss(before: State, proposal: State, info: Info) -> Tensor:
-        return sum(w * LOSSES[name](before, proposal, info) for name, w in weights.items())
+        return sum(w * known[name](before, proposal, info) for name, w in weights.items())
 
     return loss

@@ -66,13 +66,17 @@ class KickNetwork(nn.Module):
         if unknown:
             raise ConfigError(f"loops: expected some of {sorted(KICK_LOOPS)}, found {unknown}")
         self.loops = tuple(loops)
-        self.hidden = hidden
+        self.hidden = int(hidden)
         self.first = nn.Linear(self.inputs, hidden, dtype=torch.float64)
         self.weight = nn.Parameter(torch.zeros(kicks, 2 + len(loops), hidden, dtype=torch.float64))
         self.bias = nn.Parameter(torch.zeros(kicks, 2 + len(loops), dtype=torch.float64))
 
     def check(self, links: Tensor) -> None:
         """Any lattice will do."""
+
+    def description(self) -> dict:
+        """What `architecture.build` needs to make the same network again."""
+        return {"hidden": self.hidden, "loops": list(self.loops)}
 
     def features(self, links: Tensor, force: Tensor, beta: float) -> tuple[Tensor, list[Tensor]]:
         """(hidden activations [Nb,4,Nt,Nx,Ny,Nz,H], [V_l]) of one field, shared by its kicks."""
@@ -102,10 +106,14 @@ class DriftNetwork(nn.Module):
 
     def __init__(self, drifts: int, hidden: int = 8):
         super().__init__()
-        self.hidden = hidden
+        self.hidden = int(hidden)
         self.first = nn.Linear(self.inputs, hidden, dtype=torch.float64)
         self.weight = nn.Parameter(torch.zeros(drifts, 2, hidden, dtype=torch.float64))
         self.bias = nn.Parameter(torch.zeros(drifts, 2, dtype=torch.float64))
+
+    def description(self) -> dict:
+        """What `architecture.build` needs to make the same network again."""
+        return {"hidden": self.hidden}
 
     def check(self, links: Tensor) -> None:
         """LayoutError where the parity masks do not fit an odd extent."""

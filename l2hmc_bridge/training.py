@@ -14,14 +14,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import architecture, bundle, gauss_newton, losses, markov, models
-from l2hmc_bridge.actions import cold_start, gauge_action
+from l2hmc_bridge import architecture, bundle, gauss_newton, losses, markov, models, u1
+from l2hmc_bridge.elementwise import Elementwise
 from l2hmc_bridge.errors import ConfigError, StreamError
+from l2hmc_bridge.groups import GROUPS
 from l2hmc_bridge.hmc import HMC, thermalise
 from l2hmc_bridge.l2hmc import L2HMC
+from l2hmc_bridge.systems import SYSTEMS
 from l2hmc_bridge.training_config import Config, Stage, gamma, learning_rate
 
 PATIENCE = 20  # so many iterations in a row without a finite gradient end the run
+LOWEST_ACCEPTANCE, REJECTIONS = 0.01, 300  # so many in a row below this acceptance do, too
 
 
 @dataclass
@@ -35,6 +38,8 @@ class Progress:
     gradient_norm: float
     beta: float
     seconds: float
+    charge_change: float | None = None  # E[A |Q' - Q|] of U(1), whole charges
+    step_size: float | None = None  # mean drift
 
 
 @dataclass
@@ -47,6 +52,7 @@ class Trainer:
     chains: dict[int, Tensor] = field(default_factory=dict)  # beta index: links
     iteration: int = 0
     failures: int = 0
+    rejected: int = 0
     damping: float = gauss_newton.DAMPING
     history: list[Progress] = field(default_factory=list)
 
@@ -69,11 +75,12 @@ def start(config: Config) -> Trainer:
     """A fresh run: the best known integrator, all networks zero."""
     model = config.model
     kernel = architecture.untrained(
-        gauge_action(config.action, config.betas[0]), model.integrator, model.step_size,
+        config.action_at(config.betas[0]), model.integrator, model.step_size,
         model.steps, model.composition, model.kick_network, model.drift_network, model.mixing,
-        model.repeats,
+        model.repeats, SYSTEMS[config.group].shape(config.stages[0].lattice),
     )
     _seed_first_layers(kernel, config.seed)
+    _seed_translations(kernel, model.drift_start, config.seed)
     if model.start_from:
         _take_steps(kernel, model.start_from)
     kernel.steps.length.requires_grad_(model.train_length)
@@ -113,25 +120,30 @@ def _backpropagate(trainer: Trainer, stage: Stage, before: int, links) -> Progre
     config, index = trainer.config, trainer.iteration % len(trainer.config.betas)
     for group in trainer.optimiser.param_groups:
         rate = learning_rate(config, trainer.iteration - before, stage.iterations)
+        rate *= config.step_rate if group["of"] == "steps" else 1.0
         group["lr"] = rate if stage.train in ("all", group["of"]) else 0.0
     beta = config.betas[index] * gamma(config, trainer.iteration)
     kernel = replace(trainer.kernel, action=trainer.kernel.action.at(beta),
                      scale=stage.step_scale, repeats=stage.repeats)
     generator = markov.trajectory_generator(config.seed, index, trainer.iteration)
     with torch.no_grad():
-        state = kernel.init(_chains(trainer, stage, index, before, links))
+        state = kernel.init(_moved(trainer, stage, index, _chains(trainer, stage, index, before,
+                                                                  links), kernel.action))
     trainer.optimiser.zero_grad()
     proposal, info = markov.propose(kernel, state, generator)
-    loss = losses.mixture(config.loss)(state, proposal, info)
+    loss = losses.mixture(config.loss, config.group)(state, proposal, info)
     loss.backward()
     norm = _optimise(trainer, loss)
     with torch.no_grad():
         uniform = markov.draw_uniform(len(state.links), generator)
         new, _ = markov.metropolis(state, proposal, info.log_ratio, uniform)
         trainer.chains[index] = new.links.detach()
+        chance = losses.acceptance(info)
         return Progress(
-            trainer.iteration, float(loss.detach()), float(losses.acceptance(info).mean()),
+            trainer.iteration, float(loss.detach()), float(chance.mean()),
             float(info.log_ratio.square().mean().sqrt()), norm, beta, 0.0,
+            _charge_change(config, chance, state.links, proposal.links),
+            float(kernel.effective()[1].mean()),
         )
 
 
@@ -140,7 +152,8 @@ def _gauss_newton(trainer: Trainer, stage: Stage, before: int, links) -> Progres
     config = trainer.config
     samples = [
         gauss_newton.draw(_chains(trainer, stage, index, before, links), beta,
-                          markov.trajectory_generator(config.seed, index, before))
+                          markov.trajectory_generator(config.seed, index, before),
+                          GROUPS[config.group])
         for index, beta in enumerate(config.betas)
     ]
     whole = trainer.kernel
@@ -157,8 +170,8 @@ def _gauss_newton(trainer: Trainer, stage: Stage, before: int, links) -> Progres
 def _chains(trainer: Trainer, stage: Stage, index: int, before: int, links) -> Tensor:
     """The chains of one beta, thermalised (or taken from `links`) when a stage begins."""
     if index not in trainer.chains:
-        given, (x, y, z, t) = links.get(index), stage.lattice
-        if given is None or tuple(given.shape[2:6]) != (t, x, y, z):
+        given, (*xyz, t) = links.get(index), stage.lattice
+        if given is None or tuple(given.shape[2:6]) != (t, *xyz):
             trainer.chains[index] = thermalised(trainer.config, stage, index, before)
         else:
             trainer.chains[index] = given[torch.arange(stage.chains) % len(given)]
@@ -167,14 +180,27 @@ def _chains(trainer: Trainer, stage: Stage, index: int, before: int, links) -> T
 
 def thermalised(config: Config, stage: Stage, index: int, iteration: int,
                 seed: int | None = None) -> Tensor:
-    """Chains of one beta on a stage's lattice, from the unit field by HMC of unit length."""
-    x, y, z, t = stage.lattice
-    hmc = HMC(gauge_action(config.action, config.betas[index]), 1 / 8, 8, "omf2")
+    """Chains of one beta on a stage's lattice, from an ordered field by HMC of unit length."""
+    beta = config.betas[index] * gamma(config, iteration)
+    hmc = HMC(config.action_at(beta), 1 / 8, 8, "omf2")
     base = config.seed if seed is None else seed
+    start = SYSTEMS[config.group].cold(stage.lattice, stage.chains)
     # Trajectory numbers from the far end: never those of training itself.
-    return thermalise(hmc, cold_start((t, x, y, z), stage.chains), stage.thermalisation,
+    return thermalise(hmc, start, stage.thermalisation,
                       lambda n: markov.trajectory_generator(base, index,
                                                             2**22 - 1 - iteration * 1024 - n))
+
+
+def _moved(trainer: Trainer, stage: Stage, index: int, links: Tensor, action) -> Tensor:
+    """The chains after `between` trajectories of HMC, which keep them in equilibrium at first."""
+    if not stage.between:
+        return links
+    hmc = HMC(action, 1 / 8, 4, "omf2")
+    generator = markov.trajectory_generator(trainer.config.seed, 512 + index, trainer.iteration)
+    state = hmc.init(links)
+    for _ in range(stage.between):
+        state, _ = hmc.step(state, generator)
+    return state.links
 
 
 def run(trainer: Trainer, checkpoint: Path, save: Callable[[Trainer, Path], None],
@@ -188,8 +214,16 @@ def run(trainer: Trainer, checkpoint: Path, save: Callable[[Trainer, Path], None
         if stopping():
             save(trainer, checkpoint)
             return False
-        report(iterate(trainer, links))
-        if trainer.iteration % trainer.config.checkpoint_every == 0:
+        row = iterate(trainer, links)
+        report(row)
+        trainer.rejected = 0 if row.acceptance >= LOWEST_ACCEPTANCE else trainer.rejected + 1
+        if trainer.rejected >= REJECTIONS:
+            raise StreamError(
+                f"training: expected acceptances above {LOWEST_ACCEPTANCE:.0%}, found none in "
+                f"{REJECTIONS} iterations; lower step_size or learning_rate, or begin the "
+                "annealing at a smaller gamma; the last good checkpoint is kept"
+            )
+        if trainer.iteration % trainer.config.checkpoint_every == 0 and not trainer.rejected:
             save(trainer, checkpoint)
     save(trainer, checkpoint)
     return True
@@ -210,6 +244,28 @@ def _optimise(trainer: Trainer, loss: Tensor) -> float:
             "lower learning_rate or step_size, the last checkpoint is kept"
         )
     return norm
+
+
+def _charge_change(config: Config, chance: Tensor, before: Tensor, after: Tensor
+                   ) -> float | None:
+    if config.group != "u1":
+        return None
+    jump = u1.topological_charge(after) - u1.topological_charge(before)
+    return float((chance * jump.abs()).mean())
+
+
+def _seed_translations(kernel: L2HMC, size: float, seed: int) -> None:
+    """Translations t of the drift network uniform in +-pi `size`: a hot start of what it learns."""
+    network = kernel.drift_network
+    if size == 0:
+        return
+    if not isinstance(network, Elementwise) or "t" not in network.outputs:
+        raise ConfigError("model.drift_start: expected 0 without a drift network that has an "
+                          f"output t, found {size}")
+    generator = torch.Generator().manual_seed(seed + 1)
+    with torch.no_grad():
+        place = network.outputs.index("t")
+        network.weight[:, place].uniform_(-math.pi * size, math.pi * size, generator=generator)
 
 
 def _take_steps(kernel: L2HMC, name: str) -> None:

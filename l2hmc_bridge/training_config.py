@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from l2hmc_bridge.actions import RECTANGLE_COEFFICIENTS
-from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge import systems
+from l2hmc_bridge.actions import RECTANGLE_COEFFICIENTS, Action
+from l2hmc_bridge.errors import ActionError, ConfigError
 from l2hmc_bridge.integrators import INTEGRATORS
 from l2hmc_bridge.l2hmc import COMPOSITIONS
-from l2hmc_bridge.losses import LOSSES
+from l2hmc_bridge.losses import LOSSES_OF
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +27,9 @@ class Model:
     steps: int = 1
     composition: str = "palindrome"
     repeats: int = 1  # palindromes in a row; each stage has a number of its own
-    kick_network: dict | None = None  # {hidden, loops}
-    drift_network: dict | None = None  # {hidden}
+    kick_network: dict | None = None  # {hidden, loops}; U(1), vectors: see elementwise.py
+    drift_network: dict | None = None  # {hidden}; U(1), vectors: see elementwise.py
+    drift_start: float = 0.0  # translations of the drift network start uniform in +-pi times this
     mixing: bool = False
     start_from: str = ""  # a shipped bundle's name, or a path: its step sizes are the start
     train_steps: bool = True
@@ -38,13 +40,14 @@ class Model:
 class Stage:
     """[[stage]]: so many iterations on one lattice."""
 
-    lattice: tuple[int, ...] = (4, 4, 4, 4)  # X,Y,Z,T
+    lattice: tuple[int, ...] = (4, 4, 4, 4)  # X,Y,Z,T; X,T for U(1); n for vectors of R^n
     iterations: int = 100
     chains: int = 8
     thermalisation: int = 60  # HMC trajectories of unit length from a cold start
     repeats: int = 1  # palindromes in a row while this stage trains
     step_scale: float = 1.0  # all steps times this during the stage
     method: str = "adam"  # or "gauss_newton": step sizes and mixing on the energy error
+    between: int = 0  # HMC trajectories of the chains between two iterations of adam
     train: str = "all"  # what adam moves: "all", "steps" (with the mixing) or "networks"
 
 
@@ -58,8 +61,10 @@ class Config:
     model: Model
     stages: tuple[Stage, ...]
     loss: dict[str, float]
+    target: dict | None = None  # of action "mixture": means, variance, weights
     seed: int = 1
     learning_rate: float = 1e-2
+    step_rate: float = 1.0  # learning rate of step sizes as a share of `learning_rate`
     schedule: str = "cosine"
     clip: float = 1.0
     annealing: tuple[float, ...] = (1.0,)  # gamma multiplies beta; ends at 1
@@ -70,6 +75,17 @@ class Config:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, for the provenance of a bundle."""
         return dataclasses.asdict(self)
+
+    @property
+    def group(self) -> str:
+        """The group of the action."""
+        return systems.group_named(self.action)
+
+    def action_at(self, beta: float) -> Action:
+        """The action of this configuration; ActionError for a target that is no mixture."""
+        if self.group == "su3":
+            return systems.action({"c1": RECTANGLE_COEFFICIENTS[self.action], "name": ""}, beta)
+        return systems.action({"name": self.action, **(self.target or {})}, beta)
 
 
 def read(path: Path) -> Config:
@@ -163,34 +179,56 @@ def _number(value: Any) -> bool:
 
 def _check(config: Config) -> None:
     model = config.model
-    _one_of("action", config.action, RECTANGLE_COEFFICIENTS)
+    _one_of("action", config.action, systems.ACTIONS)
     _one_of("model.integrator", model.integrator, INTEGRATORS)
     _one_of("model.composition", model.composition, COMPOSITIONS)
     _one_of("schedule", config.schedule, ("cosine", "constant"))
     for name in config.loss:
-        _one_of("loss", name, LOSSES)
-    _require(bool(config.loss), "loss", "at least one of " + ", ".join(LOSSES), "none")
+        _one_of("loss", name, LOSSES_OF[config.group])
+    _require(bool(config.loss), "loss", "at least one of " + ", ".join(LOSSES_OF[config.group]),
+             "none")
     _require(bool(config.betas) and all(b > 0 for b in config.betas), "betas",
              "positive numbers", config.betas)
     _require(model.step_size > 0 and model.steps > 0, "model", "step_size > 0 and steps > 0",
              (model.step_size, model.steps))
     _require(config.annealing[-1:] == (1.0,), "annealing", "a schedule that ends at gamma = 1",
              config.annealing)
-    _require(config.learning_rate > 0 and config.clip > 0, "learning_rate, clip", "> 0",
-             (config.learning_rate, config.clip))
+    rates = (config.learning_rate, config.step_rate, config.clip)
+    _require(min(rates) > 0, "learning_rate, step_rate, clip", "> 0", rates)
     _require(0 <= config.seed < 2**63, "seed", "0 to 2^63 - 1", config.seed)
     for name in ("checkpoint_every", "validation_chains"):
         _require(getattr(config, name) > 0, name, "> 0", getattr(config, name))
     _require(all(map(_number, config.loss.values())), "loss", "a number for each", config.loss)
+    _check_target(config)
     for stage in config.stages:
         _one_of("stage.method", stage.method, ("adam", "gauss_newton"))
         _one_of("stage.train", stage.train, ("all", "steps", "networks"))
-        good = len(stage.lattice) == 4 and all(
-            isinstance(n, int) and n >= 2 and n % 2 == 0 for n in stage.lattice)
-        _require(good, "stage.lattice", "four even extents X,Y,Z,T >= 2", stage.lattice)
+        _check_lattice(config, stage.lattice)
         counts = (stage.repeats, stage.iterations, stage.chains)
-        _require(min(counts) > 0 and stage.thermalisation >= 0,
-                 "stage", "repeats, iterations, chains > 0, thermalisation >= 0", stage)
+        _require(min(counts) > 0 and min(stage.thermalisation, stage.between) >= 0, "stage",
+                 "repeats, iterations, chains > 0, thermalisation, between >= 0", stage)
+
+
+def _check_lattice(config: Config, lattice: tuple) -> None:
+    if config.group == "vector":
+        n = config.action_at(1.0).dimension
+        _require(lattice == (n,), "stage.lattice", f"[{n}], the dimension of the means", lattice)
+        return
+    shown = {"su3": ("four", 4, "X,Y,Z,T"), "u1": ("two", 2, "X,T")}[config.group]
+    good = len(lattice) == shown[1] and all(
+        isinstance(n, int) and n >= 2 and n % 2 == 0 for n in lattice)
+    _require(good, "stage.lattice", f"{shown[0]} even extents {shown[2]} >= 2", lattice)
+
+
+def _check_target(config: Config) -> None:
+    _require(config.target is None or config.group == "vector", "target",
+             "none but for action = \"mixture\"", config.target)
+    for key in config.target or {}:
+        _one_of("target", key, ("means", "variance", "weights"))
+    try:
+        config.action_at(config.betas[0])
+    except (ActionError, TypeError, ValueError) as error:
+        raise ConfigError(f"target: {error}") from error
 
 
 def _one_of(key: str, value: str, choices) -> None:

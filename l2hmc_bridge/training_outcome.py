@@ -2,31 +2,51 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from l2hmc_bridge import bundle, markov
-from l2hmc_bridge.efficiency import md_time_per_force, ratio
+from l2hmc_bridge import bundle, efficiency, markov, u1
+from l2hmc_bridge.efficiency import ratio
+from l2hmc_bridge.l2hmc import L2HMC
 from l2hmc_bridge.training import Trainer, start, thermalised
+from l2hmc_bridge.training_config import Config
 
 VALIDATION_SEED = 2**31  # added to the seed: chains that training never sees
 
 
+def _charge_jump(before: markov.State, proposal: markov.State):
+    return (u1.smooth_charge(proposal.links) - u1.smooth_charge(before.links)).square()
+
+
+def _distance(before: markov.State, proposal: markov.State):
+    return (proposal.links - before.links).square().sum(1)
+
+
+SCORES = {  # by group: what it is called, (kernel, links, generator) -> Efficiency
+    "su3": ("MD time per force evaluation at 80 % acceptance", efficiency.md_time_per_force),
+    "u1": ("E[A (q' - q)^2] of the smooth charge per force evaluation",
+           partial(efficiency.jump_per_force, jump=_charge_jump)),
+    "vector": ("E[A |x' - x|^2] per force evaluation",
+               partial(efficiency.jump_per_force, jump=_distance)),
+}
+
+
 def validate(trainer: Trainer) -> dict[str, Any]:
-    """MD time per force at 80 % acceptance, trained against start, on chains not trained on.
+    """The group's score, trained against start, on chains not trained on.
 
     `gain` is the geometric mean over the betas of the ratio, each with its standard error.
     """
     config = trainer.config
     stage = replace(config.stages[-1], chains=config.validation_chains)
-    begun = start(config).kernel
-    rows = []
+    begun, rows = beginning(config), []
+    name, score = SCORES[config.group]
     for index, beta in enumerate(config.betas):
         links = thermalised(config, stage, index, 0, config.seed + VALIDATION_SEED)
         action = trainer.kernel.action.at(beta)
         trained, untrained = (
-            md_time_per_force(replace(kernel, action=action), links,
-                              markov.trajectory_generator(config.seed + VALIDATION_SEED, index, 0))
+            score(replace(kernel, action=action), links,
+                  markov.trajectory_generator(config.seed + VALIDATION_SEED, index, 0))
             for kernel in (trainer.kernel, begun)
         )
         gain, error = ratio(trained, untrained)
@@ -37,7 +57,12 @@ def validate(trainer: Trainer) -> dict[str, Any]:
     relative = math.hypot(*(row["gain_error"] / row["gain"] for row in rows)) / len(rows)
     return {"rows": rows, "gain": gain, "gain_error": gain * relative,
             "lattice_xyzt": list(stage.lattice), "chains": stage.chains,
-            "score": "MD time per force evaluation at 80 % acceptance"}
+            "score": name}
+
+
+def beginning(config: Config) -> L2HMC:
+    """The kernel that training has to beat: the integrator alone, no translation drawn."""
+    return start(replace(config, model=replace(config.model, drift_start=0.0))).kernel
 
 
 def finish(trainer: Trainer, path: Path, provenance: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +71,7 @@ def finish(trainer: Trainer, path: Path, provenance: dict[str, Any]) -> dict[str
     kept = trainer.kernel
     outcome["kept"] = "trained"
     if not outcome["gain"] > 1:
-        kept, outcome["kept"] = start(trainer.config).kernel, "start"
+        kept, outcome["kept"] = beginning(trainer.config), "start"
     config = trainer.config
     provenance = {**provenance, "config": config.as_dict(), "validation": outcome,
                   "iterations": trainer.iteration,
