@@ -87,7 +87,7 @@ def write(links: Tensor, U: Sequence[Any], otype: str) -> None:
     if list(array.shape[4:0:-1]) != list(grid.fdimensions):
         raise LayoutError(f"GPT field: expected links on X,Y,Z,T = {list(grid.fdimensions)}, found "
                           f"{list(array.shape[4:0:-1])}")
-    if not np.isfinite(array.view(np.float64)).all():
+    if not links.detach().sum().isfinite():
         raise LayoutError("GPT field: expected finite links, found NaN or infinity")
     own = tuple(slice(at * extent, (at + 1) * extent) for at, extent in
                 zip(grid.processor_coor, grid.ldimensions, strict=True))

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from l2hmc_bridge.errors import ActionError, LayoutError
@@ -51,8 +52,7 @@ def to_links(gauge: Any) -> Tensor:
     data = _checked(gauge)
     _, _, nt, nz, ny, half = data.shape[:6]
     links = data.new_empty((1, 4, nt, 2 * half, ny, nz, 3, 3))
-    for ours, theirs in _blocks(links, data):
-        ours.copy_(theirs)
+    _move(links, data, into_links=True)
     require_periodic_su3("PyQUDA gauge", links)
     return links
 
@@ -65,10 +65,9 @@ def from_links(links: Tensor, gauge: Any) -> None:
     if tuple(links.shape) != expected or not links.is_complex():
         raise LayoutError(f"PyQUDA gauge: expected complex links {list(expected)}, found "
                           f"{links.dtype} {list(links.shape)}")
-    if not torch.view_as_real(links).isfinite().all():
+    if not links.detach().sum().isfinite():
         raise LayoutError("PyQUDA gauge: expected finite links, found NaN or infinity")
-    for ours, theirs in _blocks(links.detach(), data):
-        theirs.copy_(ours)
+    _move(links.detach(), data, into_links=False)
 
 
 def host_action(hmc: Any, gauge: Any, beta: float = 0.0) -> HostAction:
@@ -124,14 +123,26 @@ def _has_noise(hmc: Any) -> bool:
     return False
 
 
-def _blocks(links: Tensor, data: Tensor):
-    """Pairs of views of the same sites, in links and in data: 16 blocks of one parity each."""
+def _move(links: Tensor, data: Tensor, into_links: bool) -> None:
+    """Copy between the two, in 16 blocks of one parity and direction each."""
     lexico = links[0].permute(0, 1, 4, 3, 2, 5, 6)  # direction, t, z, y, x, row, column
+    if links.device.type == data.device.type == "cpu" and lexico.dtype == data.dtype:
+        lexico, data = _elements(lexico), _elements(data)
     for t, z, y, parity in itertools.product((0, 1), repeat=4):
         sites = (slice(t, None, 2), slice(z, None, 2), slice(y, None, 2))
-        x = (t + z + y + parity) % 2
+        x = slice((t + z + y + parity) % 2, None, 2)
         for mu, direction in enumerate(ORDER):
-            yield lexico[(mu, *sites, slice(x, None, 2))], data[(direction, parity, *sites)]
+            ours, theirs = (mu, *sites, x), (direction, parity, *sites)
+            if into_links:
+                lexico[ours] = data[theirs]
+            else:
+                data[theirs] = lexico[ours]
+
+
+def _elements(field: Tensor) -> NDArray:
+    """The same memory with every matrix as one element: it moves as a whole, and faster."""
+    array = field.numpy()
+    return array.reshape(*array.shape[:-2], 9).view("V144")[..., 0]
 
 
 def _checked(gauge: Any) -> Tensor:

@@ -1,0 +1,115 @@
+"""What it costs to hand a host's field to a kernel and back, next to an L2HMC trajectory.
+
+    python benchmarks/bench_hosts.py                       # 8^4
+    python benchmarks/bench_hosts.py --lattice 16,16,16,16
+
+Every conversion includes its checks (SU(3), boundaries). "copies" are passes over the whole field,
+there and back; 0 means that the memory is shared, which is verified here. GPT is measured where
+it imports, otherwise a stand-in of its layout; PyQUDA's layout is always that of the stand-in.
+Exit status 1 if a conversion there and back exceeds 2 % of the trajectory measured in this run.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+
+from l2hmc_bridge import bundle, models  # noqa: E402
+from l2hmc_bridge.actions import hot_start  # noqa: E402
+from l2hmc_bridge.adapters import gpt, pyquda  # noqa: E402
+from l2hmc_bridge.errors import BridgeError  # noqa: E402
+from l2hmc_bridge.hmc import HMC, thermalise  # noqa: E402
+from l2hmc_bridge.layout import (  # noqa: E402
+    AXES,
+    DIRECTIONS,
+    FILE_AXES,
+    FILE_DIRECTIONS,
+    from_links,
+    to_links,
+)
+from tests.standins import gpt_standin, pyquda_standin  # noqa: E402
+
+BOUND = 0.02
+
+
+def best(function, seconds=1.0):
+    """Shortest time of one call, over about `seconds`."""
+    function()
+    times, end = [], time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times) < 3:
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def numpy_case(links, axes, directions):
+    """(to, from, copies each way) for a numpy array with these axes."""
+    array = from_links(links, axes, directions)
+    shared = to_links(array, axes, directions).data_ptr() == array.ctypes.data
+    return (lambda: to_links(array, axes, directions),
+            lambda: from_links(links, axes, directions), 0 if shared else 1)
+
+
+def gpt_case(links):
+    """GPT's field, or its stand-in; two passes each way."""
+    try:
+        g, name = gpt.library(), "GPT"
+    except BridgeError:
+        g, name = gpt_standin, "GPT (stand-in)"
+    field = g.qcd.gauge.unit(g.grid([*links.shape[3:6], links.shape[2]], g.double))
+    return name, (lambda: gpt.to_links(field), lambda: gpt.from_links(links, field), 2)
+
+
+def pyquda_case(links, backend):
+    """PyQUDA's even-odd array in numpy or torch; one pass each way, into memory that is there."""
+    info = pyquda_standin.LatticeInfo([*links.shape[3:6], links.shape[2]])
+    field = pyquda_standin.LatticeGauge(info)
+    if backend == "torch":
+        field.data = torch.from_numpy(field.data)
+    return lambda: pyquda.to_links(field), lambda: pyquda.from_links(links, field), 1
+
+
+def main(arguments=None):
+    """Print the table; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lattice", default="8,8,8,8", help="X,Y,Z,T")
+    parser.add_argument("--seconds", type=float, default=1.0, help="per row")
+    options = parser.parse_args(arguments)
+    x, y, z, t = map(int, options.lattice.split(","))
+    generator = torch.Generator().manual_seed(1)
+    kernel = bundle.load(models.default(), beta=6.0).kernel
+    links = thermalise(HMC(kernel.action, 0.2, 5), hot_start((t, x, y, z), generator), 6,
+                       lambda n: generator)
+    state = kernel.init(links)
+    trajectory = best(lambda: kernel.step(state, generator), 3 * options.seconds)
+    name, gpt_pair = gpt_case(links)
+    cases = {
+        "numpy, the order of links": numpy_case(links, AXES[1:], DIRECTIONS),
+        "numpy, t z y x mu": numpy_case(links, FILE_AXES, FILE_DIRECTIONS),
+        "PyQUDA's layout, numpy": pyquda_case(links, "numpy"),
+        "PyQUDA's layout, torch": pyquda_case(links, "torch"),
+        name: gpt_pair,
+    }
+    print(f"L2HMC trajectory on {x}x{y}x{z}x{t}: {1e3 * trajectory:.0f} ms, "
+          f"{torch.get_num_threads()} thread(s); numpy {np.__version__}, torch "
+          f"{torch.__version__}")
+    print(f"{'field':28s} {'to ms':>8s} {'from ms':>8s} {'copies':>7s} {'of a trajectory':>16s}")
+    worst = 0.0
+    for row, (there, back, copies) in cases.items():
+        to_time, from_time = best(there, options.seconds), best(back, options.seconds)
+        share = (to_time + from_time) / trajectory
+        worst = max(worst, share)
+        print(f"{row:28s} {1e3 * to_time:8.2f} {1e3 * from_time:8.2f} {2 * copies:7d} "
+              f"{100 * share:14.2f} %")
+    print(f"largest share {100 * worst:.2f} %, bound {100 * BOUND:.0f} %")
+    return int(worst > BOUND)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
