@@ -2,13 +2,13 @@
 
 import click
 
-from l2hmc_bridge.cli.options import Computing, Number, parse_lattice
+from l2hmc_bridge.cli.options import Computing, Number, parse_any_lattice
 
 
 @click.command(cls=Computing)
 @click.argument("path", type=click.Path(dir_okay=False))
 @click.option("--lattice", default="4,4,4,4", show_default=True, metavar="X,Y,Z,T",
-              help="Lattice of the statistical rows.")
+              help="Lattice of the statistical rows; X,T for U(1), n for vectors of R^n.")
 @click.option("--beta", type=Number(),
               help="Coupling; the middle of the bundle's range by default.")
 @click.option("-n", "--trajectories", type=click.IntRange(50), default=150, show_default=True,
@@ -26,14 +26,14 @@ def command(path, lattice, beta, trajectories, seed, write, as_json):
     from l2hmc_bridge import bundle, gate
     from l2hmc_bridge.cli.tables import check_table, spinner, wide_console
 
-    x, y, z, t = parse_lattice(lattice)
+    extents = parse_any_lattice(lattice)
     with spinner("gate") as say:
-        checks, report = gate.check_bundle(path, (t, x, y, z), beta, trajectories, seed, say)
+        checks, report = gate.check_bundle(path, extents, beta, trajectories, seed, say)
     if as_json:
         click.echo(json.dumps(report, indent=1))
     else:
         beta = report["settings"]["beta"]
-        title = f"{path}  hash {report['hash'][:12]}  lattice {x},{y},{z},{t}  beta {beta:g}"
+        title = f"{path}  hash {report['hash'][:12]}  lattice {lattice}  beta {beta:g}"
         wide_console().print(check_table(checks, title))
     if write:
         bundle.write_gate(path, report)

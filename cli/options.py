@@ -31,6 +31,18 @@ class Number(click.FloatRange):
         return number
 
 
+def parse_any_lattice(text: str) -> tuple[int, ...]:
+    """ "X,Y,Z,T", "X,T" (U(1)) or "n" (vectors) -> positive integers, time first as gates want."""
+    if len(text.split(",")) == 4:
+        x, y, z, t = parse_lattice(text)
+        return (t, x, y, z)
+    parts = text.split(",")
+    if len(parts) > 2 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise click.BadParameter(f"expected X,Y,Z,T, or X,T for U(1), or n for vectors, found "
+                                 f"{text!r}", param_hint="--lattice")
+    return tuple(int(part) for part in parts)[::-1]
+
+
 def parse_lattice(text: str) -> tuple[int, int, int, int]:
     """ "X,Y,Z,T" -> four positive integers; anything else is wrong usage."""
     parts = text.split(",")

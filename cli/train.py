@@ -2,7 +2,7 @@
 
 import click
 
-from l2hmc_bridge.cli.options import Computing, parse_lattice
+from l2hmc_bridge.cli.options import Computing, parse_any_lattice
 
 
 @click.command(cls=Computing)
@@ -15,7 +15,8 @@ from l2hmc_bridge.cli.options import Computing, parse_lattice
 @click.option("--force", is_flag=True, help="Overwrite OUT and its checkpoint.")
 @click.option("--gate/--no-gate", "gated", default=True, show_default=True,
               help="Run the gate at the end and store its report.")
-@click.option("--gate-lattice", default="4,4,4,4", show_default=True, metavar="X,Y,Z,T")
+@click.option("--gate-lattice", metavar="X,Y,Z,T",
+              help="Lattice of the gate; 4,4,4,4, or that of the last stage for U(1) and vectors.")
 def command(config, out, inputs, resume, force, gated, gate_lattice):
     """Train the update that CONFIG (TOML) describes, by backpropagation through whole proposals.
 
@@ -36,7 +37,8 @@ def command(config, out, inputs, resume, force, gated, gate_lattice):
     from l2hmc_bridge.statistics import with_error
 
     settings = training_config.read(config)
-    x, y, z, t = parse_lattice(gate_lattice)
+    last = "4,4,4,4" if settings.group == "su3" else ",".join(map(str, settings.stages[-1].lattice))
+    extents = parse_any_lattice(gate_lattice or last)
     out = Path(out)
     checkpoint = Path(f"{out}.checkpoint")
     _refuse_overwriting(out, checkpoint, resume, force)
@@ -52,7 +54,7 @@ def command(config, out, inputs, resume, force, gated, gate_lattice):
     click.echo(f"{outcome['score']}: {gain} x the start; kept: {outcome['kept']}")
     if gated:
         with spinner("gate") as say:
-            checks, report = gate_module.check_bundle(out, (t, x, y, z), progress=say)
+            checks, report = gate_module.check_bundle(out, extents, progress=say)
         wide_console().print(check_table(checks, f"{out}  hash {report['hash'][:12]}"))
         bundle.write_gate(out, report)
         if not report["passed"]:

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from l2hmc_bridge import (
     bundle,
+    gate_exact,
     hmc,
     laws,
-    layout,
     loops,
     markov,
     probes,
@@ -24,8 +24,10 @@ from l2hmc_bridge import (
 )
 from l2hmc_bridge.actions import cold_start
 from l2hmc_bridge.check import Check, all_passed
+from l2hmc_bridge.groups import group_of
 from l2hmc_bridge.l2hmc import L2HMC
 from l2hmc_bridge.markov import State
+from l2hmc_bridge.systems import system_of
 
 SIGMAS = 4.0
 EXP_ERROR = 0.03  # largest standard error of <exp(-dH + log|J|)> that still proves something
@@ -36,14 +38,15 @@ Progress = Callable[[str], None]
 
 def run(
     kernel: L2HMC,
-    lattice: tuple[int, int, int, int],
+    lattice: tuple[int, ...],
     trajectories: int = 150,
     seed: int = 1,
     progress: Progress = lambda name: None,
 ) -> list[Check]:
     """Every row for `kernel` on (Nt, Nx, Ny, Nz); LayoutError where the masks do not fit.
 
-    `trajectories` per chain, 8 chains; `progress` is told the name of each part as it begins.
+    (Nt, Nx) for U(1), (n,) for vectors of R^n. `trajectories` per chain, 8 chains (64 where exact
+    answers are known); `progress` is told the name of each part as it begins.
     """
     generator = torch.Generator().manual_seed(seed)
     progress("thermalise")
@@ -53,11 +56,13 @@ def run(
     progress("Jacobian")
     checks += jacobian(kernel, generator)
     progress("symmetry")
-    checks += symmetry(kernel, links[:1], generator)
+    known = kernel.action.group != "su3"
+    checks += (gate_exact.symmetry if known else symmetry)(kernel, links[:1], generator)
     progress("state")
     checks += bookkeeping(kernel, links, generator)
     progress("statistics")
-    return checks + statistical(kernel, links, trajectories, generator)
+    rows = gate_exact.statistical if known else statistical
+    return checks + rows(kernel, links, trajectories, generator)
 
 
 def report(path_hash: str, checks: list[Check], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,45 +78,61 @@ def report(path_hash: str, checks: list[Check], settings: Mapping[str, Any]) -> 
 @torch.no_grad()
 def quick(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> list[Check]:
     """Group, inverse and the proposal's own involution at `links`, on their volume and beta."""
-    momenta = markov.draw_momenta(links, generator)
+    group = group_of(kernel.action)
+    momenta = markov.draw_momenta(links, generator, group)
     phi, back = laws.forward_map(kernel), laws.inverse_map(kernel)
-    moved, _, _ = phi(links, momenta)
-    start = float(su3.unitarity_defect(links).max()), float(su3.determinant_defect(links).max())
-    group = float(su3.unitarity_defect(moved).max()), float(su3.determinant_defect(moved).max())
-    there = laws.round_trip(phi, back, links, momenta)
-    behind = laws.round_trip(back, phi, links, momenta)
+    there = laws.round_trip(phi, back, links, momenta, group)
+    behind = laws.round_trip(back, phi, links, momenta, group)
     bound = "exact law"
-    checks = [
-        Check("group: growth of max|U U^+ - 1|", group[0] - start[0], 0, 1e-12, bound),
-        Check("group: growth of max|det U - 1|", group[1] - start[1], 0, 1e-12, bound),
-        Check("algebra: max|tr P|, max|P + P^+|", _algebra_defect(phi, links, momenta), 0, 1e-11,
-              bound),
+    checks = _in_group(kernel, links, momenta) + [
         Check("inverse: U after Phi, Phi^-1", there[0], 0, 1e-11, bound),
         Check("inverse: P after Phi, Phi^-1", there[1], 0, 1e-10, bound),
         Check("inverse: log|J| cancels", there[2], 0, 1e-8, bound),
         Check("inverse: U after Phi^-1, Phi", behind[0], 0, 1e-11, bound),
     ]
     if kernel.composition == "palindrome":
-        twice = laws.round_trip(*2 * (_involution(kernel),), links, momenta)
+        twice = laws.round_trip(*2 * (_involution(kernel),), links, momenta, group)
         checks.append(Check("palindrome: an involution", max(twice[:2]), 0, 1e-10, bound))
         checks.append(Check("palindrome: log|J| cancels", twice[2], 0, 1e-8, bound))
     return checks
 
 
+def _in_group(kernel: L2HMC, links: Tensor, momenta: Tensor) -> list[Check]:
+    """What the map may not leave: SU(3) and its algebra, or the range of angles."""
+    phi = laws.forward_map(kernel)
+    if kernel.action.group != "su3":
+        return gate_exact.in_range(kernel, phi(links, momenta)[0])
+    bound = "exact law"
+    unitarity, determinant, algebra = laws.group_defects(phi, links, momenta)
+    return [
+        Check("group: growth of max|U U^+ - 1|", unitarity, 0, 1e-12, bound),
+        Check("group: growth of max|det U - 1|", determinant, 0, 1e-12, bound),
+        Check("algebra: max|tr P|, max|P + P^+|", algebra, 0, 1e-11, bound),
+    ]
+
+
 def jacobian(kernel: L2HMC, generator: torch.Generator) -> list[Check]:
-    """log|J| against the dense numerical Jacobian on 2^4, as trained and with random networks."""
-    links = cold_start((2, 2, 2, 2))
-    links = su3.exp(0.4 * su3.random_algebra(links.shape[:-2], generator)) @ links
-    momenta = su3.random_algebra(links.shape[:-2], generator)
-    source = "finite differences, 2^4"
+    """log|J| against the dense numerical Jacobian, as trained and with random networks.
+
+    On 2^4 for SU(3); on the lattice that fits the networks, or 4^2, for U(1).
+    """
+    group = group_of(kernel.action)
+    if group.name == "su3":
+        links = cold_start((2, 2, 2, 2))
+        links = su3.exp(0.4 * su3.random_algebra(links.shape[:-2], generator)) @ links
+        momenta = su3.random_algebra(links.shape[:-2], generator)
+        source = "finite differences, 2^4"
+    else:
+        links, momenta = gate_exact.phase_point(kernel, generator)
+        source = f"finite differences, {list(links.shape[1:])}"
     checks = [Check("log|J| of Phi, as trained",
-                    laws.jacobian_defect(laws.forward_map(kernel), links, momenta), 0, 1e-6,
+                    laws.jacobian_defect(laws.forward_map(kernel), links, momenta, group), 0, 1e-6,
                     source)]
     rough = probes.roughened(kernel, generator)
     if rough.kick_network is not None:
-        defect = laws.jacobian_defect(laws.forward_map(rough), links, momenta)
+        defect = laws.jacobian_defect(laws.forward_map(rough), links, momenta, group)
         checks.append(Check("log|J| of Phi, random networks", defect, 0, 1e-6, source))
-    proposal = laws.jacobian_defect(_proposal(rough), links, momenta)
+    proposal = laws.jacobian_defect(_proposal(rough), links, momenta, group)
     checks.append(Check("log|J| of the proposal, random networks", proposal, 0, 1e-6, source))
     return checks
 
@@ -183,11 +204,12 @@ def reference_hmc(kernel: L2HMC) -> hmc.HMC:
     return hmc.HMC(kernel.action, 0.1, 10, "omf2")
 
 
-def thermalised(kernel: L2HMC, lattice: tuple[int, int, int, int], generator: torch.Generator,
+def thermalised(kernel: L2HMC, lattice: tuple[int, ...], generator: torch.Generator,
                 trajectories: int = 40) -> Tensor:
-    """Eight chains from the unit field, updated by HMC alone."""
-    return hmc.thermalise(reference_hmc(kernel), cold_start(lattice, CHAINS), trajectories,
-                          lambda n: generator)
+    """Eight chains (64 where exact answers are known) from the unit field, updated by HMC alone."""
+    chains = CHAINS if kernel.action.group == "su3" else gate_exact.CHAINS
+    start = system_of(kernel.action).cold((*lattice[1:], lattice[0]), chains)
+    return hmc.thermalise(reference_hmc(kernel), start, trajectories, lambda n: generator)
 
 
 def _chain(kernel, links: Tensor, trajectories: int, generator) -> tuple[Tensor, Tensor, int]:
@@ -206,12 +228,7 @@ def _stale(action, state: State) -> float:
     wrong = float((action(state.links) - state.action).abs().max())
     if state.force is not None:
         wrong = max(wrong, float((action.force(state.links) - state.force).abs().max()))
-    return wrong / layout.volume(state.links)
-
-
-def _algebra_defect(phi, links: Tensor, momenta: Tensor) -> float:
-    _, moved, _ = phi(links, momenta)
-    return max(float(su3.trace(moved).abs().max()), float((moved + moved.mH).abs().max()))
+    return wrong / system_of(action).sites(state.links)
 
 
 def _proposal(kernel: L2HMC) -> laws.PhaseMap:
@@ -238,5 +255,6 @@ def check_bundle(path, lattice, beta: float | None = None, trajectories: int = 1
                     "stored in the bundle")]
     checks += run(loaded.kernel, lattice, trajectories, seed, progress)
     settings = {"lattice_txyz": list(lattice), "beta": loaded.kernel.action.beta,
-                "trajectories": trajectories, "chains": CHAINS, "seed": seed}
+                "trajectories": trajectories, "seed": seed,
+                "chains": CHAINS if loaded.kernel.action.group == "su3" else gate_exact.CHAINS}
     return checks, report(loaded.hash, checks, settings)

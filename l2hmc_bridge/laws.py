@@ -73,6 +73,15 @@ def round_trip(first: PhaseMap, second: PhaseMap, links: Tensor, momenta: Tensor
     )
 
 
+def group_defects(phi: PhaseMap, links: Tensor, momenta: Tensor) -> tuple[float, float, float]:
+    """(growth of max|U U^+ - 1|, growth of max|det U - 1|, max|tr P| or max|P + P^+|), SU(3)."""
+    end, moved, _ = phi(links, momenta)
+    growth = [float(defect(end).max()) - float(defect(links).max())
+              for defect in (su3.unitarity_defect, su3.determinant_defect)]
+    algebra = max(float(su3.trace(moved).abs().max()), float((moved + moved.mH).abs().max()))
+    return (*growth, algebra)
+
+
 def distance(one: Tensor, other: Tensor, group: Group) -> float:
     """Largest difference of two fields; angles are compared modulo 2 pi."""
     apart = one - other

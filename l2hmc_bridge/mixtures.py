@@ -57,6 +57,17 @@ class GaussianMixture:
         """Index of the mode with the largest share at each point, [Nb]."""
         return self._exponents(points).argmax(1)
 
+    def exact_values(self) -> list[float]:
+        """<|x|^2> = n variance + sum w |m|^2 at beta = 1, then the weight of every mode.
+
+        The weights count points by the mode of largest share: right where modes are far apart.
+        """
+        total = sum(self.weights)
+        shares = [weight / total for weight in self.weights]
+        square = sum(share * sum(x * x for x in mean)
+                     for share, mean in zip(shares, self.means, strict=True))
+        return [self.dimension * self.variance + square, *shares]
+
     def _means(self, points: Tensor) -> Tensor:
         return torch.tensor(self.means, dtype=points.dtype, device=points.device)
 

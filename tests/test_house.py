@@ -29,6 +29,7 @@ LAYERS = (
     ("architecture", "laws", "losses", "training_config"),
     ("bundle", "statistics"),
     ("probes", "drift", "mixture"),
+    ("gate_exact",),
     ("gate",),
     ("efficiency", "gauss_newton"),
     ("training",),

@@ -1,0 +1,110 @@
+"""Rows of the gate for the systems with exact answers: U(1) on a torus and Gaussian mixtures."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import fingerprint, laws, markov, statistics, u1, u1_exact
+from l2hmc_bridge.check import Check
+from l2hmc_bridge.elementwise import Elementwise
+from l2hmc_bridge.groups import group_of
+from l2hmc_bridge.l2hmc import L2HMC
+from l2hmc_bridge.systems import system_of
+
+SIGMAS = 4.0
+CHAINS = 64
+LATTICES = {"u1": (4, 4)}  # of the Jacobian, for networks that fit any
+EXP_ERROR, RELATIVE_ERROR = 0.03, 0.1  # largest standard errors that still prove something
+
+
+def phase_point(kernel: L2HMC, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A rough field and momenta of the shape the kernel fits, Nb = 1."""
+    system = system_of(kernel.action)
+    shape = (1, *fingerprint.field_shape(kernel, LATTICES), 1)
+    field, momenta = (2 * torch.rand(2, *shape, generator=generator, dtype=torch.float64) - 1)
+    return system.field(field), system.momenta(momenta)
+
+
+def in_range(kernel: L2HMC, moved: Tensor) -> list[Check]:
+    """Angles stay in [-pi, pi); every number is finite."""
+    largest = float(moved.abs().max())
+    if kernel.action.group == "u1":
+        return [Check("group: angles in [-pi, pi)", max(0.0, largest - math.pi), 0, 0.0,
+                      "exact law")]
+    return [Check("group: every component is finite", 0.0 if math.isfinite(largest) else 1.0, 0,
+                  0.0, "exact law")]
+
+
+@torch.no_grad()
+def symmetry(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> list[Check]:
+    """Gauge covariance where nothing sees angles, translation by two sites where all is local."""
+    if kernel.action.group != "u1":
+        return []
+    networks = [one for one in (kernel.kick_network, kernel.drift_network) if one is not None]
+    phi, group = laws.forward_map(kernel), group_of(kernel.action)
+    momenta = markov.draw_momenta(links, generator, group)
+    checks = []
+    if all(isinstance(one, Elementwise) and one.kind == "gate" and "s" not in one.outputs
+           for one in networks):
+        gauge = u1.hot_start(tuple(links.shape[2:]), generator, len(links))[:, :1]
+        turn = torch.cat([gauge - torch.roll(gauge, -1, 2), gauge - torch.roll(gauge, -1, 3)], 1)
+        there, plain = phi(u1.wrap(links + turn), momenta), phi(links, momenta)
+        defect = max(laws.distance(there[0], plain[0] + turn, group),
+                     float((there[1] - plain[1]).abs().max()))
+        checks.append(Check("gauge covariance", defect, 0, 1e-9, "exact law"))
+    if all(isinstance(one, Elementwise) and one.kind == "conv" for one in networks):
+        moved = [torch.roll(one, 2, 2) for one in (links, momenta)]
+        there, plain = phi(*moved), phi(links, momenta)
+        defect = max(laws.distance(there[0], torch.roll(plain[0], 2, 2), group),
+                     float((there[1] - torch.roll(plain[1], 2, 2)).abs().max()))
+        checks.append(Check("translation by two sites", defect, 0, 1e-9, "exact law"))
+    return checks
+
+
+@torch.no_grad()
+def statistical(kernel: L2HMC, links: Tensor, trajectories: int,
+                generator: torch.Generator) -> list[Check]:
+    """<exp(-dH + log|J|)> = 1 and the exact answers; a fifth of the chains is left out first."""
+    measured, weights = [], []
+    for state, info in markov.run(kernel, kernel.init(links), trajectories, generator):
+        measured.append(torch.stack([value for _, value in _values(kernel, state.links)]))
+        weights.append(info.log_ratio.exp())
+    weights = torch.stack(weights)
+    lost = ~weights.isfinite()
+    weight = statistics.estimate(list(torch.where(lost, 0.0, weights).T))
+    checks = [
+        Check(f"<exp(-dH + log|J|)>, error {weight.error:.1g}, NaN {int(lost.sum())}", weight.value,
+              1, SIGMAS * weight.error, f"{SIGMAS:g} sigma"),
+        Check("its standard error", weight.error, 0, EXP_ERROR, "stated bound"),
+    ]
+    series = torch.stack(measured)[trajectories // 5:]
+    names = [name for name, _ in _values(kernel, links)]
+    for n, (name, exact) in enumerate(zip(names, _exact(kernel, links), strict=True)):
+        found = statistics.estimate(list(series[:, n].T))
+        checks += [
+            Check(f"{name}, error {found.error:.1g}", found.value, exact, SIGMAS * found.error,
+                  f"exact, {SIGMAS:g} sigma"),
+            Check("its standard error", found.error, 0, RELATIVE_ERROR * abs(exact),
+                  "stated bound"),
+        ]
+    return checks
+
+
+def _values(kernel: L2HMC, links: Tensor) -> list[tuple[str, Tensor]]:
+    if kernel.action.group == "u1":
+        return [("mean plaquette", u1.plaquette(links)),
+                ("<Q^2>", u1.topological_charge(links).square())]
+    modes = kernel.action.mode(links)
+    return [("mean |x|^2", links.square().sum(1)),
+            *((f"share of mode {n}", (modes == n).double())
+              for n in range(len(kernel.action.means)))]
+
+
+def _exact(kernel: L2HMC, links: Tensor) -> list[float]:
+    action = kernel.action
+    if action.group == "u1":
+        volume = links.shape[2:].numel()
+        return [u1_exact.plaquette(action.beta, volume), u1_exact.charge_squared(action.beta,
+                                                                                 volume)]
+    return action.exact_values()
