@@ -28,7 +28,7 @@ LAYERS = (
     ("systems", "fingerprint"),
     ("architecture", "laws", "losses", "training_config"),
     ("bundle", "statistics"),
-    ("probes", "drift", "mixture"),
+    ("probes", "drift", "interleaving"),
     ("gate_exact",),
     ("gate",),
     ("efficiency", "gauss_newton"),

@@ -11,7 +11,7 @@ from l2hmc_bridge.drift import Drift
 from l2hmc_bridge.errors import ActionError, ConfigError, StatisticsError
 from l2hmc_bridge.hmc import HMC
 from l2hmc_bridge.host_action import HostAction, Hosted
-from l2hmc_bridge.mixture import Mixture
+from l2hmc_bridge.interleaving import Mixture
 from l2hmc_bridge.statistics import estimate
 from tests.fields import rough_links
 from tests.test_l2hmc import make_kernel
