@@ -15,6 +15,7 @@ from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.references import Reference, Value
 from l2hmc_bridge.series import History, Series
 
+from . import host_log
 from .records import FLOWED, GROUP, flatten
 
 NOT_SERIES = ("trajectory", "chain", "index", "lattice", "path", "reunitarised", "t0", "w0",
@@ -38,6 +39,8 @@ def read_history(path: Path) -> History:
         raise FormatError(f"{path}: expected a stream, HDF5, CSV or JSON file, found none")
     elif h5py.is_hdf5(path):
         history = _read_h5(path, str(path))
+    elif path.name == host_log.NAME:
+        history = from_records(host_log.trajectories(path), str(path))
     elif path.suffix.lower() == ".json":
         history = from_records(_json_rows(path), str(path))
     elif b"\0" in path.read_bytes():

@@ -8,7 +8,7 @@ second time.
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,25 @@ def last(folder: Path, stream: str) -> dict[str, Any] | None:
 
     Raises StreamError where a line is no such entry; an unfinished last line does not count.
     """
-    path = folder / NAME
-    found = None
+    found = [entry for entry in _entries(folder / NAME) if entry["stream"] == stream]
+    return found[-1] if found else None
+
+
+def trajectories(path: Path) -> list[dict[str, Any]]:
+    """A record for each trajectory of ours, chains being the streams; of a repeated one the last.
+
+    Raises StreamError.
+    """
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for entry in _entries(path):
+        for row in entry["rows"]:
+            single = {name: value[0] if isinstance(value, list) else value
+                      for name, value in row.items() if value is not None}
+            rows[entry["stream"], single["trajectory"]] = {"chain": entry["stream"], **single}
+    return list(rows.values())
+
+
+def _entries(path: Path) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(_lines(path), 1):
         try:
             entry = json.loads(line)
@@ -35,18 +52,19 @@ def last(folder: Path, stream: str) -> dict[str, Any] | None:
         if not _complete(entry):
             raise StreamError(f"{path}: line {number}: expected an entry of this package, found "
                               f"{line[:40]!r}")
-        if entry["stream"] == stream:
-            found = entry
-    return found
+        yield entry
 
 
 def _complete(entry: Any) -> bool:
     """Whether an entry has all that a later call asks of it."""
     kinds = {"stream": str, "options": dict, "kernel": dict, "action": dict, "lattice": list,
-             "factor": float}
+             "factor": float, "rows": list}
     return isinstance(entry, dict) and all(
         isinstance(entry.get(name), kind) for name, kind in kinds.items()
-    ) and 0 < entry["factor"] < math.inf
+    ) and 0 < entry["factor"] < math.inf and all(
+        isinstance(row, dict) and bool(row.get("trajectory")) and [] not in row.values()
+        for row in entry["rows"]
+    )
 
 
 def append(folder: Path, entry: Mapping[str, Any]) -> None:

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from l2hmc_bridge.adapters import files, host_log, host_sides
+from l2hmc_bridge.adapters.history import read_history
 from l2hmc_bridge.adapters.verify import status_of
+from l2hmc_bridge.cli import main
 from tests.cli.test_sample import make_bundle, sample
 from tests.conftest import reference_file
 from tests.hosts import HOSTS, RESTART, leave
@@ -206,6 +208,21 @@ def test_a_kill_between_the_files_leaves_the_former_pair_whole(tmp_path, monkeyp
     one, two = entries(tmp_path)
     assert one["seed"] == two["seed"]
     assert one["rows"][0]["delta_h"] == two["rows"][0]["delta_h"]
+
+
+def test_the_record_is_a_history(tmp_path, capsys):
+    """Every trajectory once, repeated ones too, for `analyze` and whoever reads histories."""
+    path = leave(tmp_path, "gpt")
+    for _ in range(2):
+        (tmp_path / "ckpoint_lat.102").unlink(missing_ok=True)
+        assert go_on(path, "-n", 3, "--seed", 2) == 0
+    assert sample("--continue", tmp_path / "ckpoint_lat.102", "-n", 9) == 0
+    history = read_history(tmp_path / host_log.NAME)
+    found = history.series["delta_h"].chains[0].tolist()
+    told = [row["delta_h"][0] for entry in entries(tmp_path)[1:] for row in entry["rows"]]
+    assert len(found) == 12 and found == told
+    assert main(["analyze", str(tmp_path / host_log.NAME)]) == 0
+    assert "1 chain(s) of 12 trajectories" in capsys.readouterr().out
 
 
 def test_an_unfinished_line_of_the_record_is_cut_off(tmp_path):

@@ -96,6 +96,9 @@ BAD = {
         struct.pack("<9i", 8, 1, 1, 1, 1, 4, 4, 6, 2)), "found 8 of 4,4,6,2"),
     "short rng": ("openqcd", lambda p: p.with_name("Snoopy137.rng").write_bytes(b"1234"),
                   "expected openQCD's .rng file"),
+    "record without rows": ("gpt", lambda p: p.with_name(host_log.NAME).write_text(
+        '{"stream":"ckpoint_lat.N","options":{},"kernel":{},"action":{},"lattice":[],"factor":1.0,'
+        '"rows":[{}]}\n'), "line 1: expected an entry of this package"),
     "damaged record": ("gpt", lambda p: p.with_name(host_log.NAME).write_text("{}\n"),
                        "line 1: expected an entry of this package"),
 }
