@@ -95,10 +95,9 @@ def _values(kernel: L2HMC, links: Tensor) -> list[tuple[str, Tensor]]:
     if kernel.action.group == "u1":
         return [("mean plaquette", u1.plaquette(links)),
                 ("<Q^2>", u1.topological_charge(links).square())]
-    modes = kernel.action.mode(links)
+    shares = kernel.action.shares(links)
     return [("mean |x|^2", links.square().sum(1)),
-            *((f"share of mode {n}", (modes == n).double())
-              for n in range(len(kernel.action.means)))]
+            *((f"share of mode {n}", shares[:, n]) for n in range(shares.shape[1]))]
 
 
 def _exact(kernel: L2HMC, links: Tensor) -> list[float]:

@@ -46,22 +46,19 @@ class GaussianMixture:
 
     def force(self, points: Tensor) -> Tensor:
         """dS/dx = beta sum_i p_i (x - m_i) / variance, p_i the share of mode i, like points."""
-        share = torch.softmax(self._exponents(points), dim=1)
-        return self.beta * (points - share @ self._means(points)) / self.variance
+        centre = self.shares(points) @ self._means(points)
+        return self.beta * (points - centre) / self.variance
 
     def at(self, beta: float) -> "GaussianMixture":
         """The same mixture at another inverse temperature."""
         return replace(self, beta=float(beta))
 
-    def mode(self, points: Tensor) -> Tensor:
-        """Index of the mode with the largest share at each point, [Nb]."""
-        return self._exponents(points).argmax(1)
+    def shares(self, points: Tensor) -> Tensor:
+        """Probability that each point belongs to each mode, [Nb, modes]; <shares> = weights."""
+        return torch.softmax(self._exponents(points), dim=1)
 
     def exact_values(self) -> list[float]:
-        """<|x|^2> = n variance + sum w |m|^2 at beta = 1, then the weight of every mode.
-
-        The weights count points by the mode of largest share: right where modes are far apart.
-        """
+        """<|x|^2> = n variance + sum w |m|^2 at beta = 1, then the weight of every mode."""
         total = sum(self.weights)
         shares = [weight / total for weight in self.weights]
         square = sum(share * sum(x * x for x in mean)
