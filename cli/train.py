@@ -13,12 +13,17 @@ from l2hmc_bridge.cli.options import Computing, parse_any_lattice
               "beta takes those that state it, or all where none does.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint OUT.checkpoint.")
 @click.option("--force", is_flag=True, help="Overwrite OUT and its checkpoint.")
+@click.option("--tensorboard", type=click.Path(file_okay=False), metavar="FOLDER",
+              help="Also write loss, acceptance, jumps and steps for TensorBoard, if installed.")
 @click.option("--gate/--no-gate", "gated", default=True, show_default=True,
               help="Run the gate at the end and store its report.")
 @click.option("--gate-lattice", metavar="X,Y,Z,T",
               help="Lattice of the gate; 4,4,4,4, or that of the last stage for U(1) and vectors.")
-def command(config, out, inputs, resume, force, gated, gate_lattice):
+def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice):
     """Train the update that CONFIG (TOML) describes, by backpropagation through whole proposals.
+
+    SU(3) in 4D (the actions by name), U(1) in 2D (action "u1"), Gaussian mixtures ("mixture"). The
+    history of the run goes to OUT.history.h5.
 
     The bundle holds the configuration, seed, versions and the validation against its starting
     point on chains that training never saw; where that is not beaten, the start is kept.
@@ -30,6 +35,7 @@ def command(config, out, inputs, resume, force, gated, gate_lattice):
         training,
         training_checkpoint,
         training_config,
+        training_history,
         training_outcome,
     )
     from l2hmc_bridge import gate as gate_module
@@ -45,7 +51,11 @@ def command(config, out, inputs, resume, force, gated, gate_lattice):
     links = _starting_links(settings, inputs)
     trainer = (training_checkpoint.load(settings, checkpoint) if resume
                else training.start(settings))
-    if not _run(trainer, checkpoint, links):
+    try:
+        finished = _run(trainer, checkpoint, links, _scalars(tensorboard))
+    finally:
+        training_history.write(Path(f"{out}.history.h5"), trainer)
+    if not finished:
         click.echo(f"stopped at iteration {trainer.iteration}; --resume goes on", err=True)
         return
     with spinner("validate against the starting point"):
@@ -54,7 +64,8 @@ def command(config, out, inputs, resume, force, gated, gate_lattice):
     click.echo(f"{outcome['score']}: {gain} x the start; kept: {outcome['kept']}")
     if gated:
         with spinner("gate") as say:
-            checks, report = gate_module.check_bundle(out, extents, progress=say)
+            checks, report = gate_module.check_bundle(
+                out, extents, trajectories=150 if settings.group == "su3" else 400, progress=say)
         wide_console().print(check_table(checks, f"{out}  hash {report['hash'][:12]}"))
         bundle.write_gate(out, report)
         if not report["passed"]:
@@ -80,7 +91,28 @@ def _refuse_overwriting(out, checkpoint, resume, force) -> None:
                           "on from it or --force to begin anew")
 
 
-def _run(trainer, checkpoint, links) -> bool:
+def _scalars(folder):
+    """What writes a row for TensorBoard; nothing without `folder`."""
+    if folder is None:
+        return lambda row: None
+    from l2hmc_bridge.errors import ConfigError
+
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ConfigError("--tensorboard: expected the package tensorboard, found none; "
+                          "pip install tensorboard") from error
+    writer = SummaryWriter(folder)
+
+    def write(row) -> None:
+        for name, value in vars(row).items():
+            if value is not None:
+                writer.add_scalar(name, value, row.iteration)
+
+    return write
+
+
+def _run(trainer, checkpoint, links, write) -> bool:
     """Train with a progress bar; SIGTERM and SIGINT save and stop."""
     import signal
 
@@ -107,6 +139,11 @@ def _run(trainer, checkpoint, links) -> bool:
             def report(row):
                 text = (f"beta {row.beta:.2f} loss {row.loss:.3f} acceptance {row.acceptance:.2f} "
                         f"rms dH {row.rms_log_ratio:.3f}")
+                if row.charge_change is not None:
+                    text += f" |dQ| {row.charge_change:.2f}"
+                if row.step_size is not None:
+                    text += f" step {row.step_size:.3f}"
+                write(row)
                 bar.update(task, completed=row.iteration + 1, description=text)
 
             return training.run(trainer, checkpoint, training_checkpoint.save, report,

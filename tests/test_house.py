@@ -33,7 +33,7 @@ LAYERS = (
     ("gate",),
     ("efficiency", "gauss_newton"),
     ("training",),
-    ("training_checkpoint", "training_outcome"),
+    ("training_checkpoint", "training_history", "training_outcome"),
     ("series", "references"),
     ("analysis", "validation"),
     ("comparison", "plots"),

@@ -1,0 +1,156 @@
+"""Training of U(1) and a mixture: reproducible, resumed, stopped in time; what is refused."""
+
+import h5py
+import pytest
+import torch
+
+from l2hmc_bridge import (
+    architecture,
+    bundle,
+    training,
+    training_checkpoint,
+    training_config,
+    u1,
+)
+from l2hmc_bridge.cli import main
+from l2hmc_bridge.errors import ConfigError, StreamError
+
+U1 = {
+    "name": "u1", "action": "u1", "betas": [2.0], "learning_rate": 0.05, "step_rate": 0.02,
+    "annealing": [0.5, 1.0], "annealing_iterations": 20, "checkpoint_every": 2,
+    "validation_chains": 16, "loss": {"charge": 1.0, "energy_error": 0.3},
+    "model": {"integrator": "leapfrog", "step_size": 0.2, "steps": 1, "composition": "direction",
+              "drift_start": 1.0, "train_length": True,
+              "drift_network": {"kind": "gate", "hidden": 1, "outputs": ["t"]}},
+    "stage": [{"lattice": [4, 4], "iterations": 60, "chains": 64, "between": 1,
+               "thermalisation": 10}],
+}
+MIXTURE = {
+    "name": "mixture", "action": "mixture", "betas": [1.0], "validation_chains": 64,
+    "target": {"means": [[-1.0, 0.0], [1.0, 0.0]], "variance": 0.3},
+    "loss": {"distance": 1.0},
+    "model": {"integrator": "leapfrog", "step_size": 0.3, "steps": 1,
+              "kick_network": {"kind": "dense", "hidden": 4}},
+    "stage": [{"lattice": [2], "iterations": 6, "chains": 16, "thermalisation": 5}],
+}
+
+
+def config(table, **changes):
+    return training_config.parse({**table, **changes})
+
+
+def trained(table, iterations):
+    trainer = training.start(config(table))
+    for _ in range(iterations):
+        training.iterate(trainer)
+    return trainer
+
+
+@pytest.mark.parametrize("table", [U1, MIXTURE], ids=["u1", "mixture"])
+def test_reproducible_and_resumed(table, tmp_path):
+    whole, again = trained(table, 5), trained(table, 5)
+    path = tmp_path / "run.checkpoint"
+    half = trained(table, 3)
+    training_checkpoint.save(half, path)
+    resumed = training_checkpoint.load(config(table), path)
+    for _ in range(2):
+        training.iterate(resumed)
+    for other in (again, resumed):
+        for name, value in architecture.tensors(whole.kernel).items():
+            assert torch.equal(value, architecture.tensors(other.kernel)[name]), name
+        assert [row.loss for row in other.history] == [row.loss for row in whole.history]
+
+
+def test_random_translation_is_learned_to_be_accepted():
+    """From a random field on, the translation is smoothed until many of its moves are accepted."""
+    trainer = trained({**U1, "stage": [{**U1["stage"][0], "iterations": 200}]}, 200)
+    first, last = trainer.history[0], trainer.history[-10:]
+    assert first.acceptance < 0.1
+    assert sum(row.acceptance for row in last) / 10 > 0.2
+    weight = trainer.kernel.drift_network.weight.detach()[0, 0, :, 0].reshape(1, 2, 4, 4)
+    start = training.start(config(U1)).kernel.drift_network.weight.detach()
+    assert u1.plaquette(weight) > u1.plaquette(start[0, 0, :, 0].reshape(1, 2, 4, 4)) + 0.3
+    assert last[-1].charge_change is not None and last[-1].step_size > 0
+
+
+@pytest.mark.parametrize("changes, words", [
+    ({"action": "qcd"}, "action: expected one of wilson"),
+    ({"loss": {"distance": 1.0}}, "loss: expected one of energy_error, charge"),
+    ({"target": {"variance": 1.0}}, "target: expected none"),
+    ({"stage": [{"lattice": [4, 4, 4, 4]}]}, "two even extents X,T"),
+    ({"stage": [{"lattice": [5, 4]}]}, "two even extents X,T"),
+    ({"annealing": [0.5, 0.9]}, "gamma = 1"),
+    ({"step_rate": 0.0}, "step_rate"),
+])
+def test_configurations_refused(changes, words):
+    with pytest.raises(ConfigError, match=words):
+        config(U1, **changes)
+
+
+@pytest.mark.parametrize("target, words", [
+    ({"spread": 1.0}, "target: expected one of means, variance, weights"),
+    ({"variance": -1.0}, "variance > 0"),
+    ({"means": [[0.0, 1.0], [1.0]]}, "as many weights as means"),
+    ({"means": 3}, "target"),
+])
+def test_targets_refused(target, words):
+    with pytest.raises(ConfigError, match=words):
+        config(MIXTURE, target=target)
+
+
+@pytest.mark.parametrize("network, words", [
+    ({"width": 3}, "drift_network.width: unknown key, expected some of .*hidden"),
+    ({"kind": "deep"}, "kind: expected one of dense, conv, gate"),
+])
+def test_networks_refused(network, words):
+    table = {**U1, "model": {**U1["model"], "drift_network": network}}
+    with pytest.raises(ConfigError, match=words):
+        training.start(config(table))
+
+
+def test_translations_need_a_network():
+    with pytest.raises(ConfigError, match="drift_start"):
+        training.start(config(U1, model={**U1["model"], "drift_network": {"outputs": ["q"]}}))
+
+
+def test_low_acceptance_ends_the_run_with_the_last_good_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "REJECTIONS", 3)
+    table = {**U1, "model": {**U1["model"], "step_size": 0.2}}
+    trainer = training.start(config(table))
+    path, saved = tmp_path / "run.checkpoint", []
+    trainer.kernel.steps.length.data *= 40
+    with pytest.raises(StreamError, match="lower step_size"):
+        training.run(trainer, path, lambda one, _: saved.append(one.iteration), lambda row: None)
+    assert trainer.iteration == 3 and not saved
+
+
+def test_command_writes_bundle_report_and_history(tmp_path, capsys):
+    out = tmp_path / "u1.safetensors"
+    text = '''
+name = "u1"
+action = "u1"
+betas = [1.0]
+validation_chains = 16
+[loss]
+charge = 1.0
+[model]
+integrator = "leapfrog"
+step_size = 0.2
+steps = 3
+composition = "palindrome"
+kick_network = { kind = "conv", hidden = 2 }
+drift_network = { kind = "conv", hidden = 2 }
+[[stage]]
+lattice = [4, 4]
+iterations = 3
+chains = 8
+thermalisation = 5
+'''
+    (tmp_path / "run.toml").write_text(text)
+    assert main(["train", str(tmp_path / "run.toml"), "--out", str(out)]) == 0
+    assert "kept" in capsys.readouterr().out
+    loaded = bundle.load(out)
+    assert loaded.gate["passed"] and loaded.kernel.action.group == "u1"
+    with h5py.File(f"{out}.history.h5") as file:
+        assert file["loss"].shape == (3,) and (file["charge_change"][:] >= 0).all()
+        assert "gamma" not in file and "annealing" in file.attrs["config"]
