@@ -124,11 +124,12 @@ def kernel(kick: tuple[str, ...] | None, drift: bool, mixing: bool) -> L2HMC:
 NETWORKS = {  # name: (kick loops, drift network, mixing)
     "trained steps only": (None, False, False),
     "kick network s, q": ((), False, False),
-    "kick network s, q, t": (("laplacian",), False, False),
+    "kick network s, q, t": (("square",), False, False),
+    "kick network s, q, t, Laplacian": (("laplacian",), False, False),
     "drift network": (None, True, False),
     "mixing": (None, False, True),
-    "kick network and mixing": (("laplacian",), False, True),
-    "everything": (("laplacian",), True, True),
+    "kick network and mixing": (("square",), False, True),
+    "everything": (("square",), True, True),
 }
 
 

@@ -22,12 +22,13 @@ from torch import Tensor
 
 from l2hmc_bridge import fast, markov
 from l2hmc_bridge.actions import Action
+from l2hmc_bridge.compiled import CompiledPoint, serves
 from l2hmc_bridge.elementwise import ElementwiseDrift, ElementwiseKick
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.groups import GROUPS, Group, group_of
 from l2hmc_bridge.markov import Generators, Info, State, Trajectory
 from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing, Steps, parity
-from l2hmc_bridge.points import CompiledPoint, Point, coupling, serves
+from l2hmc_bridge.points import Point, coupling
 
 COMPOSITIONS = ("palindrome", "direction")
 SUBSETS = tuple((mu, odd) for mu in range(4) for odd in (False, True))  # direction x parity
@@ -109,8 +110,8 @@ class L2HMC:
         log_det = 0.0
         for _ in range(self.repeats):
             point, momenta, there = self.forward(point, momenta)
-            point, momenta, back = self.inverse(point, -momenta)
-            momenta, log_det = -momenta, log_det + there + back
+            point, momenta, back = self.inverse(point, point.flipped(momenta))
+            momenta, log_det = point.flipped(momenta), log_det + there + back
         return Trajectory(point.links, momenta, log_det, point.force, point.evaluations)
 
     def directed(self, point: Point, momenta: Tensor, sign: int) -> Trajectory:
@@ -129,7 +130,7 @@ class L2HMC:
 
     def forward(self, point: Point, momenta: Tensor) -> tuple[Point, Tensor, Tensor]:
         """Phi: (U, P) -> (U', P', log|J| [Nb])."""
-        kicks, drifts, displacements = self.effective()
+        kicks, drifts, displacements = point.numbers(self.effective())
         momenta, log_det = self.kick(0, kicks[0], displacements[0], point, momenta)
         for k in range(1, len(kicks)):
             point, moved = self.advance(k - 1, drifts[k - 1], point, momenta, 1)
@@ -139,7 +140,7 @@ class L2HMC:
 
     def inverse(self, point: Point, momenta: Tensor) -> tuple[Point, Tensor, Tensor]:
         """Phi^-1: (U', P') -> (U, P, log|J^-1| [Nb])."""
-        kicks, drifts, displacements = self.effective()
+        kicks, drifts, displacements = point.numbers(self.effective())
         log_det = 0.0
         for k in range(len(kicks) - 1, 0, -1):
             momenta, change = self.unkick(k, kicks[k], displacements[k], point, momenta)

@@ -16,6 +16,7 @@ from l2hmc_bridge.integrators import Schedule
 KICK_LOOPS = {
     # name: (links, force) -> algebra field like links, covariant like the force
     "laplacian": fast.laplacian,
+    "square": lambda links, _: fast.loop_square(links),
     # TA(U A^rect): the force at beta = 6 is TA(U [(1 - 8 c1) A + c1 A^rect]).
     "rectangle": lambda links, _: fast.force(links, 6.0, 1.0) + 7 * fast.force(links, 6.0),
 }

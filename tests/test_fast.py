@@ -40,6 +40,7 @@ FUNCTIONS = {
     "staples": lambda m, u, p: m.staples(u),
     "rectangle staples": lambda m, u, p: m.rectangle_staples(u),
     "staple trace": lambda m, u, p: m.staple_trace(u),
+    "loop square": lambda m, u, p: m.loop_square(u),
     "laplacian": lambda m, u, p: m.laplacian(u, p),
     "transverse laplacian": lambda m, u, p: m.laplacian(u, p, transverse=True),
     "one direction": lambda m, u, p: m.transport_laplacian(u, p[:, 2], 2),

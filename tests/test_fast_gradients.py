@@ -45,6 +45,7 @@ CASES = {
     "exponential of large": lambda m, u, x, w, s: contract(m.expm_multiply(x, u, 5 + s[0, 0]), w),
     "staple trace": lambda m, u, x, w, s: (m.staple_trace(u) * s[:, :1, None, None, None, None]
                                            * su3.inner(w, w)).flatten(1).sum(1),
+    "loop square": lambda m, u, x, w, s: contract(m.loop_square(u), w),
     "laplacian": lambda m, u, x, w, s: contract(m.laplacian(u, x), w),
     "transverse laplacian": lambda m, u, x, w, s: contract(m.laplacian(u, x, True), w),
     "one direction": lambda m, u, x, w, s: contract(m.transport_laplacian(u, x[:, 1], 1), w[:, 1]),

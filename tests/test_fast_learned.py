@@ -5,13 +5,13 @@ import torch
 
 from l2hmc_bridge import fast, su3
 from l2hmc_bridge.actions import GaugeAction
+from l2hmc_bridge.compiled import CompiledPoint
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fast import blocked, learned, native
 from l2hmc_bridge.hmc import HMC
 from l2hmc_bridge.integrators import INTEGRATORS, schedule
 from l2hmc_bridge.l2hmc import L2HMC
 from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing, Steps
-from l2hmc_bridge.points import CompiledPoint
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="no compiled kernels here")
 
@@ -46,6 +46,10 @@ KERNELS = {
     "no networks": {},
     "kick without loops": {"kick": ()},
     "kick": {"kick": ("laplacian",)},
+    "kick, local": {"kick": ("square",)},
+    "kick, three loops": {"kick": ("square", "laplacian", "rectangle"), "c1": -1 / 12},
+    "displaced, local": {"kick": ("square",), "integrator": "force_gradient"},
+    "local kick and mixing": {"kick": ("square",), "mixing": True, "c1": -1 / 12},
     "kick, two loops": {"kick": ("laplacian", "rectangle"), "c1": -1 / 12},
     "displaced": {"kick": ("laplacian",), "integrator": "force_gradient"},
     "drift": {"drift": True},

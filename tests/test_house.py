@@ -24,7 +24,7 @@ LAYERS = (
     ("markov",),
     ("host_action",),
     ("hmc", "networks", "elementwise"),
-    ("l2hmc", "points"),
+    ("l2hmc", "points", "compiled"),
     ("systems", "fingerprint"),
     ("architecture", "laws", "losses", "training_config"),
     ("bundle", "statistics"),

@@ -21,8 +21,8 @@ from l2hmc_bridge.fast.native import keep_memory
 
 __all__ = ["BACKENDS", "CHOICES", "action", "backend", "charge", "charge_density", "clover",
            "compiled", "description", "expm_multiply", "flow", "force", "keep_memory", "kinetic",
-           "laplacian", "plaquettes", "rectangle_staples", "staple_square", "staple_trace",
-           "staples", "trajectory", "transport_laplacian", "use", "using"]
+           "laplacian", "loop_square", "plaquettes", "rectangle_staples", "staple_square",
+           "staple_trace", "staples", "trajectory", "transport_laplacian", "use", "using"]
 
 BACKENDS = {"torch": reference, "cpu": cpu, "cpu with gradients": differentiable}
 CHOICES = ("auto", "torch")
@@ -113,6 +113,11 @@ def rectangle_staples(links: Tensor) -> Tensor:
 def staple_trace(links: Tensor) -> Tensor:
     """Re tr(U_mu A_mu) of each link, 18 on the unit field, [Nb,4,Nt,Nx,Ny,Nz]."""
     return backend(links).staple_trace(links)
+
+
+def loop_square(links: Tensor) -> Tensor:
+    """TA((U_mu A_mu)^2) / 36 with the plaquette staples A: twice round pairs of plaquettes."""
+    return backend(links).loop_square(links)
 
 
 def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:

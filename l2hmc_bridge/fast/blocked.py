@@ -78,7 +78,8 @@ def force(lattice: Lattice, links: Tensor, beta: float, c1: float, out: Tensor |
           ) -> Tensor:
     """Components of F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu])."""
     out = lattice.empty(links.shape[0], ALGEBRA) if out is None else out
-    lattice.call("force", links, float(beta), float(c1), links, 0.0, None, 1.0, out, None)
+    lattice.call("force", links, float(beta), float(c1), links, 0.0, None, 1.0, out, None,
+                 None)
     return out
 
 
@@ -87,18 +88,41 @@ def kick(lattice: Lattice, momenta: Tensor, links: Tensor, beta: float, c1: floa
     """keep P - step F(U), the force never leaving the registers; `out` may be `momenta`."""
     out = lattice.empty(links.shape[0], ALGEBRA) if out is None else out
     lattice.call("force", links, float(beta), float(c1), links, float(keep), momenta,
-                 -float(step), out, None)
+                 -float(step), out, None, None)
     return out
 
 
 def force_and_invariants(lattice: Lattice, links: Tensor, beta: float, c1: float,
-                         out: Tensor | None = None, invariants: Tensor | None = None
-                         ) -> tuple[Tensor, Tensor]:
-    """(F, width 2: Re tr(U_mu A_mu) with the plaquette staples A and <F, F> of each link)."""
+                         out: Tensor | None = None, invariants: Tensor | None = None,
+                         square: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """(F, width 2: Re tr(U_mu A_mu) with the plaquette staples A and <F, F> of each link).
+
+    A field `square` becomes the components of TA((U_mu A_mu)^2) / 36.
+    """
     out = lattice.empty(links.shape[0], ALGEBRA) if out is None else out
     invariants = lattice.empty(links.shape[0], 2) if invariants is None else invariants
-    lattice.call("force", links, float(beta), float(c1), links, 0.0, None, 1.0, out, invariants)
+    lattice.call("force", links, float(beta), float(c1), links, 0.0, None, 1.0, out, invariants,
+                 square)
     return out, invariants
+
+
+def loop_square(lattice: Lattice, links: Tensor) -> Tensor:
+    """Components of TA((U_mu A_mu)^2) / 36 with the plaquette staples A."""
+    square = lattice.empty(links.shape[0], ALGEBRA)
+    spare = SCRATCH.take(tuple(square.shape))
+    force_and_invariants(lattice, links, 1.0, 0.0, out=spare, square=square)
+    SCRATCH.give(spare)
+    return square
+
+
+def loop_square_pullback(lattice: Lattice, links: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient along the group of sum <gradient, loop_square>."""
+    out, rest = (lattice.empty(links.shape[0], ALGEBRA) for _ in range(2))
+    fixed = SCRATCH.take(tuple(links.shape))
+    lattice.call("square_pullback", links, links, gradient, fixed, out)
+    lattice.call("path_pullback", links, links, fixed, rest)
+    SCRATCH.give(fixed)
+    return out.add_(rest)
 
 
 def drift(lattice: Lattice, momenta: Tensor, links: Tensor, step: float,

@@ -85,6 +85,12 @@ def staple_trace(links: Tensor) -> Tensor:
         return blocked.scalars_out(lattice, blocked.staple_trace(lattice, blocks))
 
 
+def loop_square(links: Tensor) -> Tensor:
+    """TA((U_mu A_mu)^2) / 36 with the plaquette staples A, like links."""
+    with _blocks(links) as (lattice, blocks):
+        return blocked.algebra_out(lattice, blocked.loop_square(lattice, blocks))
+
+
 def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
     """Covariant Laplacian of an algebra field, like links."""
     with _blocks(links) as (lattice, blocks):

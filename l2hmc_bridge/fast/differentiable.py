@@ -116,6 +116,20 @@ class _StapleTrace(torch.autograd.Function):
         return _leave(ctx.lattice, along, ctx.blocks)
 
 
+class _LoopSquare(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, links: Tensor) -> Tensor:
+        ctx.lattice, ctx.blocks = _enter(links)
+        return blocked.algebra_out(ctx.lattice, blocked.loop_square(ctx.lattice, ctx.blocks))
+
+    @staticmethod
+    @_once
+    def backward(ctx, gradient: Tensor):
+        weights = blocked.algebra_in(ctx.lattice, gradient)
+        along = blocked.loop_square_pullback(ctx.lattice, ctx.blocks, weights)
+        return _leave(ctx.lattice, along, ctx.blocks, 1.0)  # along is of twice the gradient
+
+
 class _Laplacian(torch.autograd.Function):
     @staticmethod
     def forward(ctx, links: Tensor, field: Tensor, transverse: bool) -> Tensor:
@@ -205,6 +219,11 @@ def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) ->
 def staple_trace(links: Tensor) -> Tensor:
     """Re tr(U_mu A_mu) of each link, [Nb,4,Nt,Nx,Ny,Nz]."""
     return _StapleTrace.apply(links)
+
+
+def loop_square(links: Tensor) -> Tensor:
+    """TA((U_mu A_mu)^2) / 36 with the plaquette staples A, like links."""
+    return _LoopSquare.apply(links)
 
 
 def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:

@@ -17,25 +17,17 @@ MOST_OUTPUTS = 8
 _INT, _DOUBLE, _POINTER = ctypes.c_int, ctypes.c_double, ctypes.c_void_p
 
 
-class Network(NamedTuple):
-    """Weights of one network, float64 and contiguous; raises ConfigError through `network`."""
-
-    first: Tensor  # [hidden, inputs]
-    offset: Tensor  # [hidden]
-    weight: Tensor  # [outputs, hidden]
-    bias: Tensor  # [outputs]
-
-
 class _Network(ctypes.Structure):
-    _fields_ = [("inputs", _INT), ("hidden", _INT), ("outputs", _INT), ("first", _POINTER),
+    _fields_ = [("hidden", _INT), ("outputs", _INT), ("first", _POINTER),
                 ("offset", _POINTER), ("weight", _POINTER), ("bias", _POINTER)]
 
 
 class _Kick(ctypes.Structure):
-    _fields_ = [("net", _Network), ("h", _DOUBLE), ("inverse", _INT), ("beta", _DOUBLE),
-                ("c1", _DOUBLE), ("mixing", _DOUBLE), ("links", _POINTER), ("force", _POINTER),
-                ("invariants", _POINTER), ("base", _POINTER),
-                ("loops", _POINTER * MOST_OUTPUTS), ("momenta", _POINTER), ("out", _POINTER)]
+    _fields_ = [("net", _Network), ("h", _DOUBLE), ("inverse", _INT), ("square", _INT),
+                ("beta", _DOUBLE), ("c1", _DOUBLE), ("mixing", _DOUBLE), ("links", _POINTER),
+                ("force", _POINTER), ("invariants", _POINTER), ("base", _POINTER),
+                ("loops", _POINTER * MOST_OUTPUTS), ("scale", _POINTER), ("momenta", _POINTER),
+                ("keep_scale", _POINTER), ("out", _POINTER)]
 
 
 class _Drift(ctypes.Structure):
@@ -44,13 +36,27 @@ class _Drift(ctypes.Structure):
                 ("links", _POINTER)]
 
 
+class Network:
+    """Weights of one network, float64 and contiguous, and where the kernels find them.
+
+    first [hidden, 2], offset [hidden], weight [outputs, hidden], bias [outputs].
+    """
+
+    def __init__(self, *weights: Tensor):
+        self.weights = tuple(plain(one).to(torch.float64) for one in weights)
+        first, _, weight, _ = self.weights
+        self.outputs = weight.shape[0]
+        self.structure = _Network(first.shape[0], self.outputs,
+                                  *(one.data_ptr() for one in self.weights))
+
+
 def network(first: Tensor, offset: Tensor, weight: Tensor, bias: Tensor) -> Network:
     """The weights as the kernels want them; ConfigError beyond MOST_OUTPUTS outputs."""
     if weight.shape[0] > MOST_OUTPUTS:
         raise ConfigError(
             f"network: expected at most {MOST_OUTPUTS} outputs, found {weight.shape[0]}"
         )
-    return Network(*(plain(one).to(torch.float64) for one in (first, offset, weight, bias)))
+    return Network(first, offset, weight, bias)
 
 
 class Push(NamedTuple):
@@ -58,7 +64,8 @@ class Push(NamedTuple):
 
     (s, q, c_0, ...) is the network of the invariants Re tr(U A) and <F, F> of each link; a V_l that
     is None is the covariant Laplacian of `base`; Lap is the transverse one. Without `force` it is
-    computed on the way for the action (beta, c1) and never stored; no V_l is None then, mixing 0.
+    computed on the way for the action (beta, c1) and never stored; the V_l with number `square` is
+    then TA((U A)^2) / 36, no other one is None, and mixing is 0. Without a network s is `scale`.
     """
 
     links: Tensor
@@ -70,22 +77,26 @@ class Push(NamedTuple):
     mixing: float = 0.0
     beta: float = 0.0
     c1: float = 0.0
+    square: int = -1
+    scale: Tensor | None = None
 
 
 def kick(lattice: Lattice, push: Push, h: float, momenta: Tensor | None, inverse: bool = False,
-         out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+         out: Tensor | None = None, keep_scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """(P e^{h^2 s} - h push, log|J| = 8 h^2 sum s [Nb]); `inverse`: e^{-h^2 s} (P + h push).
 
-    Without `momenta` the push alone. `out` may be `momenta`.
+    Without `momenta` the push alone. `out` may be `momenta`; s goes into `keep_scale` as well.
     """
     out = lattice.empty(push.links.shape[0], ALGEBRA) if out is None else out
-    net = _structure(push.net) if push.net else _Network()
+    net = push.net.structure if push.net else _Network()
     loops = (_POINTER * MOST_OUTPUTS)(*(_address(one) for one in push.loops))
-    task = _Kick(net, float(h), int(inverse), push.beta, push.c1, float(push.mixing),
+    task = _Kick(net, float(h), int(inverse), push.square, push.beta, push.c1,
+                 float(push.mixing),
                  *(_address(one) for one in (push.links, push.force, push.invariants, push.base)),
-                 loops, _address(momenta), _address(out))
-    sums = lattice.sums("learned_kick", push.links, 1, ctypes.byref(task))[:, 0]
-    return out, (-8 if inverse else 8) * float(h) ** 2 * sums
+                 loops, *(_address(one) for one in (push.scale, momenta, keep_scale, out)))
+    log_det = torch.empty(push.links.shape[0], dtype=torch.float64)
+    lattice.call("learned_kick", push.links, ctypes.byref(task), log_det)
+    return out, log_det
 
 
 def drift(lattice: Lattice, net: Network | None, mu: int, odd: bool | None, e: float, sign: int,
@@ -95,14 +106,9 @@ def drift(lattice: Lattice, net: Network | None, mu: int, odd: bool | None, e: f
     (q, c) is the network of (tr A A^dagger, <P, P>) of each link, Lap_mu the covariant Laplacian
     over the directions besides mu. The subset: direction mu, and one parity unless `odd` is None.
     """
-    task = _Drift(_structure(net) if net else _Network(), int(mu), -1 if odd is None else int(odd),
+    task = _Drift(net.structure if net else _Network(), int(mu), -1 if odd is None else int(odd),
                   float(e), float(sign), float(mixing), momenta.data_ptr(), links.data_ptr())
     lattice.call("learned_drift", links, ctypes.byref(task))
-
-
-def _structure(net: Network) -> _Network:
-    return _Network(net.first.shape[1], net.first.shape[0], net.weight.shape[0],
-                    *(one.data_ptr() for one in net))
 
 
 def _address(tensor: Tensor | None) -> int | None:

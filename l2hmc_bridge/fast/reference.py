@@ -55,6 +55,12 @@ def staple_trace(links: Tensor) -> Tensor:
     return (links * loops.staples(links).transpose(-1, -2)).sum((-2, -1)).real
 
 
+def loop_square(links: Tensor) -> Tensor:
+    """TA((U_mu A_mu)^2) / 36 with the plaquette staples A, like links."""
+    loop = links @ loops.staples(links)
+    return su3.project_algebra(loop @ loop) / 36
+
+
 def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
     """Covariant Laplacian of an algebra field over the four directions, like links.
 

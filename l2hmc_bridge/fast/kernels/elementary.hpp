@@ -10,7 +10,7 @@ INLINE vec power_of_two(vec k) {
     return (vec)((lanes_index)shifted << 52);
 }
 
-// x = k log 2 + r with |r| <= 0.35, |x| cut at 700 (NaN stays NaN): 2^k and e^r - 1.
+// x = k log 2 + r with |r| <= 0.35 for |x| <= 700: 2^k and e^r - 1.
 struct Split {
     vec scale, rest;
 };
@@ -18,24 +18,27 @@ struct Split {
 INLINE Split split_exponent(vec x) {
     constexpr double LOG2E = 1.4426950408889634074, HIGH = 0x1.62e42fee00000p-1,
                      LOW = 0x1.a39ef35793c76p-33;
-    x = x > 700.0 ? splat(700.0) : x;
-    x = x < -700.0 ? splat(-700.0) : x;
     const vec k = (x * LOG2E + 0x1.8p52) - 0x1.8p52;
     const vec r = (x - k * HIGH) - k * LOW;
-    vec sum = splat(1.0 / 87178291200.0);  // 1 / 14!
-    const double inverse[12] = {1.0 / 6227020800.0, 1.0 / 479001600.0, 1.0 / 39916800.0,
-                                1.0 / 3628800.0,    1.0 / 362880.0,    1.0 / 40320.0,
-                                1.0 / 5040.0,       1.0 / 720.0,       1.0 / 120.0,
-                                1.0 / 24.0,         1.0 / 6.0,         0.5};
-    for (int n = 0; n < 12; n++) sum = sum * r + inverse[n];
+    vec sum = splat(1.0 / 6227020800.0);  // 1 / 13!, the next term is below 2e-17 of the sum
+    const double inverse[11] = {1.0 / 479001600.0, 1.0 / 39916800.0, 1.0 / 3628800.0,
+                                1.0 / 362880.0,    1.0 / 40320.0,    1.0 / 5040.0,
+                                1.0 / 720.0,       1.0 / 120.0,      1.0 / 24.0,
+                                1.0 / 6.0,         0.5};
+#pragma GCC unroll 11
+    for (int n = 0; n < 11; n++) sum = sum * r + inverse[n];
     return {power_of_two(k), r + r * r * sum};
 }
 
+// x cut at +-700 (NaN stays NaN).
 INLINE vec exp_lanes(vec x) {
+    x = x > 700.0 ? splat(700.0) : x;
+    x = x < -700.0 ? splat(-700.0) : x;
     const Split e = split_exponent(x);
     return e.scale * e.rest + e.scale;
 }
 
+// For |x| <= 700.
 INLINE vec expm1_lanes(vec x) {
     const Split e = split_exponent(x);
     return e.scale * e.rest + (e.scale - 1.0);

@@ -4,7 +4,7 @@
 #include "exports_torch.hpp"
 
 // Changes whenever an argument list does; native.py refuses any other number.
-EXPORT int interface_version() { return 5; }
+EXPORT int interface_version() { return 6; }
 
 EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
 EXPORT long lattice_blocks(const Lattice* lattice) { return lattice->blocks; }
@@ -49,9 +49,9 @@ EXPORT void algebra_from_blocks(Call* call, int only, const vec* in, double* out
                });
 }
 
-// out = keep * in + push * F(links), invariants as in the header; in and invariants may be null.
+// out = keep * in + push * F(links), invariants and square as in the header; these and in may be null.
 EXPORT void force(Call* call, double beta, double c1, const vec* links, double keep, const vec* in,
-                  double push, vec* out, vec* invariants) {
+                  double push, vec* out, vec* invariants, vec* square) {
     const Coupling coupling = {beta, 1 - 8 * c1, c1};
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
@@ -59,7 +59,8 @@ EXPORT void force(Call* call, double beta, double c1, const vec* links, double k
                    const long shift = call->algebra(chain);
                    force_blocks(fields, coupling, first, end, keep, in ? in + shift : nullptr,
                                 push, out + shift,
-                                invariants ? invariants + shift / 4 : nullptr);
+                                invariants ? invariants + shift / 4 : nullptr,
+                                square ? square + shift : nullptr);
                });
 }
 
@@ -73,6 +74,18 @@ EXPORT void force_pullback(Call* call, double beta, double c1, const vec* links,
                                           tangent + call->links(chain)};
                    const long shift = call->algebra(chain);
                    pullback_blocks(fields, coupling, first, end, direction + shift, out + shift);
+               });
+}
+
+// Half of the gradient along the group of sum <G, TA((U A)^2) / 36>; path_pullback of fixed is the rest.
+EXPORT void square_pullback(Call* call, const vec* links, const vec* gradient, vec* fixed,
+                            vec* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
+                   const long shift = call->algebra(chain);
+                   square_pullback_blocks(fields, gradient + shift, first, end,
+                                          fixed + call->links(chain), out + shift);
                });
 }
 

@@ -41,12 +41,13 @@ EXPORT void laplacian_pullback(Call* call, int transverse, int only, const vec* 
                });
 }
 
-// Gamma+ or Gamma-; out [chains] is the sum of the scalar s over links.
+// Gamma+ or Gamma-; out [chains] is log|J|, the sum of +-8 h^2 s over links.
 EXPORT void learned_kick(Call* call, const Kick* kick, double* out) {
     sums(*call, 1, out, [&](long chain, long first, long end, double* partial) {
         Kick one = *kick;
         one.move_to(call->links(chain), call->algebra(chain));
-        partial[0] += kick_blocks(*call->lattice, one, first, end);
+        const double weight = (one.inverse ? -ALGEBRA : ALGEBRA) * one.h * one.h;
+        partial[0] += weight * kick_blocks(*call->lattice, one, first, end);
     });
 }
 

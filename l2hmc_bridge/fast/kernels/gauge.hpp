@@ -31,16 +31,26 @@ void add_rectangles(const Fields& fields, const Coupling& coupling, long block, 
     }
 }
 
-// F of one link, and its invariants: Re tr(U_mu A_mu) of the plaquette staples and <F, F>.
-__attribute__((noinline)) void force_link(const Fields& fields, const Coupling& coupling, long block, int mu, vec* f,
-                       vec* invariants) {
+// F of one link, its invariants Re tr(U_mu A_mu) of the plaquette staples and <F, F>, and where
+// `square` is not null TA((U_mu A_mu)^2) / 36.
+__attribute__((noinline)) void force_link(const Fields& fields, const Coupling& coupling,
+                                          long block, int mu, vec* f, vec* invariants,
+                                          vec* square) {
     const vec* u = fields.links + (block * 4 + mu) * LINK;
     Sum<false> sum;
-    Matrix loop;
+    Matrix loop, twice;
     plaquette_paths<false>(fields, block, mu, sum);
+    if (square || coupling.c1 == 0) mul_ad(loop.v, u, sum.value.v);
+    if (square) {
+        mul(twice.v, loop.v, loop.v);
+        project(square, twice.v);
+        for (int a = 0; a < ALGEBRA; a++) square[a] *= 1.0 / 36;
+    }
     invariants[0] = real_trace_ad(u, sum.value.v);
-    add_rectangles<false>(fields, coupling, block, mu, sum);
-    mul_ad(loop.v, u, sum.value.v);
+    if (coupling.c1 != 0) {
+        add_rectangles<false>(fields, coupling, block, mu, sum);
+        mul_ad(loop.v, u, sum.value.v);
+    }
     project(f, loop.v);
     invariants[1] = vec{};
     for (int a = 0; a < ALGEBRA; a++) {
@@ -49,19 +59,46 @@ __attribute__((noinline)) void force_link(const Fields& fields, const Coupling& 
     }
 }
 
-// out = keep * in + push * F, [blocks][4][8]; `in` may be null (then keep is not used). Where
-// `invariants` is not null, it becomes [blocks][4][2].
+// out = keep * in + push * F, [blocks][4][8]; `in` may be null (then keep is not used). Where they are
+// not null, `invariants` becomes [blocks][4][2] and `square` [blocks][4][8].
 inline void force_blocks(const Fields& fields, const Coupling& coupling, long first, long end,
-                         double keep, const vec* in, double push, vec* out, vec* invariants) {
+                         double keep, const vec* in, double push, vec* out, vec* invariants,
+                         vec* square) {
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++) {
             const long at = block * 4 + mu;
             vec f[ALGEBRA], seen[2];
-            force_link(fields, coupling, block, mu, f, seen);
+            force_link(fields, coupling, block, mu, f, seen,
+                       square ? square + at * ALGEBRA : nullptr);
             if (invariants) invariants[2 * at] = seen[0], invariants[2 * at + 1] = seen[1];
             for (int a = 0; a < ALGEBRA; a++)
                 out[at * ALGEBRA + a] =
                     in ? keep * in[at * ALGEBRA + a] + push * f[a] : push * f[a];
+        }
+}
+
+// The first half of the gradient along the group of sum <G, TA(M^2) / 36>, M = U A with plaquette
+// staples: with K = (M G + G M) / 36 it is TA(M K) here, in `out`, and that of sum 2 Re tr(W^dagger S)
+// with W = -K U held fixed, in `fixed`, for path_pullback_blocks.
+inline void square_pullback_blocks(const Fields& fields, const vec* gradient, long first, long end,
+                                   vec* fixed, vec* out) {
+    for (long block = first; block < end; block++)
+        for (int mu = 0; mu < 4; mu++) {
+            const long at = block * 4 + mu;
+            const vec* u = fields.links + at * LINK;
+            Sum<false> sum;
+            Matrix loop, g, k, spare;
+            vec scaled[ALGEBRA];
+            plaquette_paths<false>(fields, block, mu, sum);
+            mul_ad(loop.v, u, sum.value.v);
+            for (int a = 0; a < ALGEBRA; a++) scaled[a] = gradient[at * ALGEBRA + a] * (1.0 / 36);
+            assemble(g.v, scaled);
+            mul(k.v, loop.v, g.v);
+            add_mul(k.v, g.v, loop.v);
+            mul(spare.v, loop.v, k.v);
+            project(out + at * ALGEBRA, spare.v);
+            mul(spare.v, k.v, u);
+            for (int i = 0; i < LINK; i++) fixed[at * LINK + i] = -spare.v[i];
         }
 }
 

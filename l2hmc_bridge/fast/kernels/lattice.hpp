@@ -22,6 +22,7 @@ struct Lattice {
     long blocks;          // sites of a sub-lattice
     std::vector<int32_t> next;  // [blocks][8]: block * 8 + lane mask; +t +x +y +z -t -x -y -z
     std::vector<long> place;    // [blocks][8], see site()
+    std::vector<uint8_t> odd;   // [blocks], bit `lane` is (t + x + y + z) mod 2 of the site there
 
     explicit Lattice(const int* n) {
         int bits = 0;
@@ -41,8 +42,12 @@ struct Lattice {
         }
         connect();
         place.resize(blocks * LANES);
+        odd.resize(blocks);
         for (long b = 0; b < blocks; b++)
-            for (int lane = 0; lane < LANES; lane++) place[b * LANES + lane] = locate(b, lane);
+            for (int lane = 0; lane < LANES; lane++) {
+                place[b * LANES + lane] = locate(b, lane);
+                odd[b] |= parity(b, lane) << lane;
+            }
     }
 
     void connect() {

@@ -8,36 +8,48 @@
 
 namespace {
 
-constexpr int MOST_OUTPUTS = 8;
+constexpr int MOST_OUTPUTS = 8, INPUTS = 2;
 
-// out = weight tanh(first in + offset) + bias; first [hidden][inputs], weight [outputs][hidden].
+// out = weight tanh(first in + offset) + bias; first [hidden][INPUTS], weight [outputs][hidden].
 struct Network {
-    int inputs, hidden, outputs;
+    int hidden, outputs;
     const double *first, *offset, *weight, *bias;
 
-    static inline void apply(const Network& net, const vec* in, vec* out) {
-        for (int j = 0; j < net.outputs; j++) out[j] = splat(net.bias[j]);
-        for (int start = 0; start < net.hidden; start += TANH_GROUP) {
-            const int count = net.hidden - start < TANH_GROUP ? net.hidden - start : TANH_GROUP;
-            vec y[TANH_GROUP] = {};
-            for (int h = 0; h < count; h++) {
-                y[h] = splat(net.offset[start + h]);
-                for (int i = 0; i < net.inputs; i++)
-                    y[h] += net.first[(start + h) * net.inputs + i] * in[i];
+    // out += weight tanh(first in + offset) of hidden units from `start`, at most `count` of them.
+    template <bool WHOLE>
+    inline __attribute__((always_inline)) void add_group(const vec* in, vec* out, int start, int count) const {
+        vec y[TANH_GROUP] = {};
+#pragma GCC unroll 4
+        for (int h = 0; h < TANH_GROUP; h++)
+            if (WHOLE || h < count) {
+                const double* row = this->first + (start + h) * INPUTS;
+                y[h] = splat(offset[start + h]) + row[0] * in[0];
+                for (int i = 1; i < INPUTS; i++) y[h] += row[i] * in[i];
             }
-            tanh_group(y);
-            for (int j = 0; j < net.outputs; j++)
-                for (int h = 0; h < count; h++)
-                    out[j] += net.weight[j * net.hidden + start + h] * y[h];
+        tanh_group(y);
+        for (int j = 0; j < outputs; j++) {
+            const double* row = weight + j * hidden + start;
+#pragma GCC unroll 4
+            for (int h = 0; h < TANH_GROUP; h++)
+                if (WHOLE || h < count) out[j] += row[h] * y[h];
         }
+    }
+
+    void apply(const vec* in, vec* out) const {
+        for (int j = 0; j < outputs; j++) out[j] = splat(bias[j]);
+        int start = 0;
+        for (; start + TANH_GROUP <= hidden; start += TANH_GROUP)
+            add_group<true>(in, out, start, TANH_GROUP);
+        if (start < hidden) add_group<false>(in, out, start, hidden - start);
     }
 };
 
 // One kick. Pointers are to the first block of a chain.
 struct Kick {
-    Network net;            // outputs s, q, c_0, c_1, ...; outputs 0: none, s = q = 0
+    Network net;            // outputs s, q, c_0, c_1, ...; outputs 0: none, q = 0
     double h;               // step; the inverse map is the same with `inverse` set
     int inverse;
+    int square;             // the l whose V_l is TA((U A)^2) / 36, made on the way; -1: none
     double beta, c1;        // of the action, used where `force` is null
     double mixing;          // coefficient of the transverse Laplacian of `force` in the push
     const vec *links;       // [blocks][4][18]
@@ -45,7 +57,9 @@ struct Kick {
     const vec *invariants;  // [blocks][4][2]
     const vec *base;        // the force whose Laplacian is V_l where loops[l] is null
     const vec *loops[MOST_OUTPUTS];  // V_l, [blocks][4][8]
+    const vec *scale;       // s where there is no network, [blocks][4]; null: 0
     const vec *momenta;     // null: out is the push alone
+    vec *keep_scale;        // s goes here as well unless null, [blocks][4]
     vec *out;
 
     void move_to(long links_shift, long shift) {
@@ -55,6 +69,8 @@ struct Kick {
         for (int l = 0; l + 2 < net.outputs; l++)
             if (loops[l]) loops[l] += shift;
         if (invariants) invariants += shift / 4;
+        if (scale) scale += shift / ALGEBRA;
+        if (keep_scale) keep_scale += shift / ALGEBRA;
         links += links_shift;
         out += shift;
     }
@@ -62,16 +78,17 @@ struct Kick {
 
 // push = F e^{2 h^2 q} + h^2 sum_l c_l V_l + mixing Lap F of one link; scalars are the network's.
 INLINE void push_link(const Lattice& lattice, const Kick& kick, long block, int mu,
-                      const vec* force, const vec* scalars, vec* push) {
-    const double square = kick.h * kick.h;
+                      const vec* force, const vec* square, const vec* scalars, vec* push) {
+    const double weight = kick.h * kick.h;
     const long at = (block * 4 + mu) * ALGEBRA;
-    const vec grow = kick.net.outputs > 0 ? exp_lanes(2 * square * scalars[1]) : splat(1);
+    const vec grow = kick.net.outputs > 0 ? exp_lanes(2 * weight * scalars[1]) : splat(1);
     for (int a = 0; a < ALGEBRA; a++) push[a] = force[a] * grow;
     for (int l = 0; l + 2 < kick.net.outputs; l++) {
         vec smooth[ALGEBRA];
-        const vec* loop = kick.loops[l] ? kick.loops[l] + at : smooth;
-        if (!kick.loops[l]) laplacian(lattice, kick.links, kick.base, false, block, mu, smooth);
-        for (int a = 0; a < ALGEBRA; a++) push[a] += square * scalars[2 + l] * loop[a];
+        const vec* loop = kick.loops[l] ? kick.loops[l] + at : l == kick.square ? square : smooth;
+        if (loop == smooth)
+            laplacian(lattice, kick.links, kick.base, false, block, mu, smooth);
+        for (int a = 0; a < ALGEBRA; a++) push[a] += weight * scalars[2 + l] * loop[a];
     }
     if (kick.mixing != 0) {
         vec smooth[ALGEBRA];
@@ -80,35 +97,49 @@ INLINE void push_link(const Lattice& lattice, const Kick& kick, long block, int 
     }
 }
 
-// out = P e^{h^2 s} - h push, or its inverse e^{-h^2 s} (P + h push); returns the sum of s.
+// What a kick needs of one link: the force, what the network sees, and V of the squared loop.
+struct Local {
+    vec force[ALGEBRA], seen[INPUTS], square[ALGEBRA];
+};
+
+// The kick of one link; adds s to total.
+INLINE void kick_link(const Lattice& lattice, const Kick& kick, long block, int mu,
+                      const Local& fresh, vec& total) {
+    const long at = block * 4 + mu;
+    const double h = kick.h, exponent = kick.inverse ? -h * h : h * h;
+    vec scalars[MOST_OUTPUTS] = {}, push[ALGEBRA];
+    if (kick.net.outputs > 0)
+        kick.net.apply(kick.force ? kick.invariants + at * INPUTS : fresh.seen, scalars);
+    else if (kick.scale) scalars[0] = kick.scale[at];
+    total += scalars[0];
+    if (kick.keep_scale) kick.keep_scale[at] = scalars[0];
+    push_link(lattice, kick, block, mu, kick.force ? kick.force + at * ALGEBRA : fresh.force,
+              fresh.square, scalars, push);
+    vec* out = kick.out + at * ALGEBRA;
+    if (!kick.momenta) {
+        for (int a = 0; a < ALGEBRA; a++) out[a] = push[a];
+        return;
+    }
+    const vec* p = kick.momenta + at * ALGEBRA;
+    const bool scaled = kick.net.outputs > 0 || kick.scale;
+    const vec grow = scaled ? exp_lanes(exponent * scalars[0]) : splat(1);
+    for (int a = 0; a < ALGEBRA; a++)
+        out[a] = kick.inverse ? grow * (p[a] + h * push[a]) : p[a] * grow - h * push[a];
+}
+
+// out = P e^{h^2 s} - h push, or its inverse e^{-h^2 s} (P + h push); returns the sum of s. The four
+// networks of a block come after its four forces: their long chains of dependent steps overlap.
 inline double kick_blocks(const Lattice& lattice, const Kick& kick, long first, long end) {
     const Fields fields = {lattice, kick.links, nullptr};
     const Coupling coupling = {kick.beta, 1 - 8 * kick.c1, kick.c1};
     vec total = {};
-    const double h = kick.h;
-    for (long block = first; block < end; block++)
-        for (int mu = 0; mu < 4; mu++) {
-            const long at = block * 4 + mu;
-            vec scalars[MOST_OUTPUTS] = {}, push[ALGEBRA], fresh[ALGEBRA], seen[2];
-            if (!kick.force) force_link(fields, coupling, block, mu, fresh, seen);
-            if (kick.net.outputs > 0) {
-                Network::apply(kick.net, kick.force ? kick.invariants + at * 2 : seen, scalars);
-                total += scalars[0];
-            }
-            push_link(lattice, kick, block, mu, kick.force ? kick.force + at * ALGEBRA : fresh,
-                      scalars, push);
-            vec* out = kick.out + at * ALGEBRA;
-            if (!kick.momenta) {
-                for (int a = 0; a < ALGEBRA; a++) out[a] = push[a];
-                continue;
-            }
-            const vec* p = kick.momenta + at * ALGEBRA;
-            const vec grow = kick.net.outputs > 0
-                                 ? exp_lanes((kick.inverse ? -h * h : h * h) * scalars[0])
-                                 : splat(1);
-            for (int a = 0; a < ALGEBRA; a++)
-                out[a] = kick.inverse ? grow * (p[a] + h * push[a]) : p[a] * grow - h * push[a];
-        }
+    for (long block = first; block < end; block++) {
+        Local fresh[4];
+        for (int mu = 0; mu < 4 && !kick.force; mu++)
+            force_link(fields, coupling, block, mu, fresh[mu].force, fresh[mu].seen,
+                       kick.square >= 0 ? fresh[mu].square : nullptr);
+        for (int mu = 0; mu < 4; mu++) kick_link(lattice, kick, block, mu, fresh[mu], total);
+    }
     return lattice.lane_sum(total);
 }
 
@@ -124,13 +155,10 @@ struct Drift {
 
 // 1 in the lanes of a block that move, 0 elsewhere; false where none does.
 INLINE bool moving(const Lattice& lattice, const Drift& drift, long block, lanes_index& mask) {
-    bool any = false;
-    for (int lane = 0; lane < LANES; lane++) {
-        const bool on = drift.odd < 0 || lattice.parity(block, lane) == drift.odd;
-        mask[lane] = on ? -1 : 0;
-        any |= on;
-    }
-    return any;
+    const int odd = lattice.odd[block];
+    const int on = drift.odd < 0 ? 255 : drift.odd ? odd : 255 & ~odd;
+    for (int lane = 0; lane < LANES; lane++) mask[lane] = -(long long)(on >> lane & 1);
+    return on != 0;
 }
 
 inline void drift_blocks(const Lattice& lattice, const Drift& drift, long first, long end) {
@@ -148,7 +176,7 @@ inline void drift_blocks(const Lattice& lattice, const Drift& drift, long first,
             plaquette_paths<false>(fields, block, mu, sum);
             for (int i = 0; i < LINK; i++) in[0] += sum.value.v[i] * sum.value.v[i];
             for (int a = 0; a < ALGEBRA; a++) in[1] += p[a] * p[a];
-            Network::apply(drift.net, in, scalars);
+            drift.net.apply(in, scalars);
         }
         if (drift.net.hidden > 0 || drift.mixing != 0)
             laplacian(lattice, drift.links, drift.momenta, true, block, mu, smooth);

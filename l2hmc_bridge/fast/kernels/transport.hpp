@@ -13,62 +13,65 @@ INLINE const vec* element(const vec* field, int32_t at, int mu, vec* room) {
     return room;
 }
 
-// t = U X, or U^dagger X where DAGGER, of an algebra element: its diagonal has no real part.
+// Twice the entries of an algebra element: X_jj = i d_j / 2, X_jk = (a + i b) / 2 for j < k.
+struct Doubled {
+    vec d[3], a01, b01, a02, b02, a12, b12;
+    explicit Doubled(const vec* x)
+        : a01(x[1]), b01(x[0]), a02(x[4]), b02(x[3]), a12(x[6]), b12(x[5]) {
+        const vec eighth = x[7] * (1.0 / ROOT3);
+        d[0] = eighth + x[2];
+        d[1] = eighth - x[2];
+        d[2] = -2.0 * eighth;
+    }
+};
+
+// Row `i` of 2 U X, or of 2 U^dagger X where DAGGER: [3][re, im].
 template <bool DAGGER>
-INLINE void multiply_algebra(vec* t, const vec* u, const vec* x) {
-    const vec eighth = x[7] * (0.5 / ROOT3), third = x[2] * 0.5;
-    const vec d[3] = {eighth + third, eighth - third, -2.0 * eighth};
-    const vec a01 = x[1] * 0.5, b01 = x[0] * 0.5, a02 = x[4] * 0.5, b02 = x[3] * 0.5,
-              a12 = x[6] * 0.5, b12 = x[5] * 0.5;  // X_01 = a + i b, X_10 = -a + i b
+INLINE void row_times_algebra(vec* to, const vec* u, const Doubled& x, int i) {
+    vec re[3], im[3];
 #pragma GCC unroll 3
-    for (int i = 0; i < 3; i++) {
-        vec re[3], im[3];
-        for (int k = 0; k < 3; k++) {
-            const int p = 2 * (DAGGER ? 3 * k + i : 3 * i + k);
-            re[k] = u[p];
-            im[k] = DAGGER ? -u[p + 1] : u[p + 1];
-        }
-        vec* to = t + 6 * i;
-        to[0] = -im[0] * d[0] - re[1] * a01 - im[1] * b01 - re[2] * a02 - im[2] * b02;
-        to[1] = re[0] * d[0] + re[1] * b01 - im[1] * a01 + re[2] * b02 - im[2] * a02;
-        to[2] = -im[1] * d[1] + re[0] * a01 - im[0] * b01 - re[2] * a12 - im[2] * b12;
-        to[3] = re[1] * d[1] + re[0] * b01 + im[0] * a01 + re[2] * b12 - im[2] * a12;
-        to[4] = -im[2] * d[2] + re[0] * a02 - im[0] * b02 + re[1] * a12 - im[1] * b12;
-        to[5] = re[2] * d[2] + re[0] * b02 + im[0] * a02 + re[1] * b12 + im[1] * a12;
+    for (int k = 0; k < 3; k++) {
+        const int p = 2 * (DAGGER ? 3 * k + i : 3 * i + k);
+        re[k] = u[p];
+        im[k] = DAGGER ? -u[p + 1] : u[p + 1];
+    }
+    to[0] = -im[0] * x.d[0] - re[1] * x.a01 - im[1] * x.b01 - re[2] * x.a02 - im[2] * x.b02;
+    to[1] = re[0] * x.d[0] + re[1] * x.b01 - im[1] * x.a01 + re[2] * x.b02 - im[2] * x.a02;
+    to[2] = -im[1] * x.d[1] + re[0] * x.a01 - im[0] * x.b01 - re[2] * x.a12 - im[2] * x.b12;
+    to[3] = re[1] * x.d[1] + re[0] * x.b01 + im[0] * x.a01 + re[2] * x.b12 - im[2] * x.a12;
+    to[4] = -im[2] * x.d[2] + re[0] * x.a02 - im[0] * x.b02 + re[1] * x.a12 - im[1] * x.b12;
+    to[5] = re[2] * x.d[2] + re[0] * x.b02 + im[0] * x.a02 + re[1] * x.b12 + im[1] * x.a12;
+}
+
+// re, im += entry j of row t times U^dagger, or times U where DAGGER.
+template <bool DAGGER>
+INLINE void add_entry(vec& re, vec& im, const vec* t, const vec* u, int j) {
+#pragma GCC unroll 3
+    for (int k = 0; k < 3; k++) {
+        const int q = 2 * (DAGGER ? 3 * k + j : 3 * j + k);
+        const vec ur = u[q], ui = u[q + 1];
+        re += t[2 * k] * ur;  // one term each: multiply-adds
+        im += t[2 * k + 1] * ur;
+        if (DAGGER) re -= t[2 * k + 1] * ui; else re += t[2 * k + 1] * ui;
+        if (DAGGER) im += t[2 * k] * ui; else im -= t[2 * k] * ui;
     }
 }
 
-// f += components of U X U^dagger, or of U^dagger X U where DAGGER: anti-Hermitian, so only the
-// upper triangle of the last product is needed.
+// f += components of U X U^dagger, or of U^dagger X U where DAGGER, for unitary U: the result is
+// anti-Hermitian and traceless, so the upper two rows hold all of it.
 template <bool DAGGER>
-__attribute__((noinline)) void add_conjugate(vec* f, const vec* u, const vec* x) {
-    Matrix t;
-    multiply_algebra<DAGGER>(t.v, u, x);
-    vec diagonal[3];
-    const int at[3] = {0, 3, 5};
-    int pair = 0;
-    for (int i = 0; i < 3; i++)
-        for (int j = i; j < 3; j++) {
-            vec re = {}, im = {};
-            for (int k = 0; k < 3; k++) {
-                const int p = 2 * (3 * i + k), q = 2 * (DAGGER ? 3 * k + j : 3 * j + k);
-                if (DAGGER) {
-                    re += t.v[p] * u[q] - t.v[p + 1] * u[q + 1];
-                    im += t.v[p] * u[q + 1] + t.v[p + 1] * u[q];
-                } else {
-                    re += t.v[p] * u[q] + t.v[p + 1] * u[q + 1];
-                    im += t.v[p + 1] * u[q] - t.v[p] * u[q + 1];
-                }
-            }
-            if (i == j) {
-                diagonal[i] = im;
-            } else {
-                f[at[pair]] += 2.0 * im;
-                f[at[pair++] + 1] += 2.0 * re;
-            }
-        }
-    f[2] += diagonal[0] - diagonal[1];
-    f[7] += (diagonal[0] + diagonal[1] - 2.0 * diagonal[2]) * (1.0 / ROOT3);
+__attribute__((noinline)) void add_conjugate(vec* f, const vec* u, const vec* elements) {
+    const Doubled x(elements);
+    vec t[6], unused = {}, first = {}, second = {};
+    row_times_algebra<DAGGER>(t, u, x, 0);
+    add_entry<DAGGER>(unused, first, t, u, 0);
+    add_entry<DAGGER>(f[1], f[0], t, u, 1);
+    add_entry<DAGGER>(f[4], f[3], t, u, 2);
+    row_times_algebra<DAGGER>(t, u, x, 1);
+    add_entry<DAGGER>(unused, second, t, u, 1);
+    add_entry<DAGGER>(f[6], f[5], t, u, 2);
+    f[2] += 0.5 * (first - second);
+    f[7] += (0.5 * ROOT3) * (first + second);
 }
 
 // f += TA([A, B]) of two algebra elements.
