@@ -44,7 +44,7 @@ def plan(
     lattice: X,Y,Z,T; folders: where side files may lie. Raises FormatError or StreamError where
     one that the host needs is missing or does not belong to its last configuration.
     """
-    planner = {"Grid": _grid, "Chroma": _chroma, "openQCD": _openqcd}.get(stream.scheme.name)
+    planner = {"Grid or GPT": _grid, "Chroma": _chroma, "openQCD": _openqcd}.get(stream.scheme.name)
     return planner(stream, number, lattice, folders) if planner else ([], [])
 
 

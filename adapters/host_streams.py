@@ -42,7 +42,7 @@ SCHEMES = (
            "{stem}.{number}.lime", r"{stem}\.{NUMBER}(?:\D.*)?", ("scidac", "ildg"), 5),
     Scheme("PyQUDA", "cfg_N.npy", rf"(?P<stem>.+)_{NUMBER}\.npy", "{stem}_{number}.npy",
            r"{stem}_{NUMBER}(?:\D.*)?", ("npy",)),
-    Scheme("Grid", "ckpoint_lat.N (Grid, GPT)", rf"(?P<stem>.*lat|cfg)\.{NUMBER}",
+    Scheme("Grid or GPT", "ckpoint_lat.N (Grid, GPT)", rf"(?P<stem>.*lat|cfg)\.{NUMBER}",
            "{stem}.{number}", r"(?:{stem}|{rng}|{smeared})\.{NUMBER}(?:\D.*)?",
            ("nersc", "ildg")),
     Scheme("openQCD", "NAMEnN", rf"(?P<stem>.+)n{NUMBER}", "{stem}n{number}",

@@ -178,7 +178,7 @@ def _show(
     for row in rows:
         click.echo(trajectory_text(row))
     told = ", ".join(f"{name} {value}" for name, value in host.options.items())
-    click.echo(f"{host.path(number)}: written, {host.scheme.name}'s next ({host.format}"
+    click.echo(f"{host.path(number)}: written, the next of {host.scheme.name} ({host.format}"
                f"{', ' + told if told else ''}); record in {host_log.NAME}")
     for sentence in sentences:
         say(sentence)
