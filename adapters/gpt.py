@@ -153,10 +153,13 @@ class l2hmc_proposal:
 
 
 def _generator(rng: Any, grid: Any) -> torch.Generator:
-    """A generator seeded by one 32-bit number of GPT's, the same on all ranks."""
+    """A generator seeded by one 31-bit number of GPT's, the same on all ranks.
+
+    GPT takes the bounds of uniform_int as C ints: beyond 2^31 - 1 it returns 0 for ever.
+    """
     if isinstance(rng, torch.Generator):
         return rng
-    drawn = rng.uniform_int(min=0, max=2**32 - 1)
+    drawn = rng.uniform_int(min=0, max=2**31 - 1)
     word = grid.globalsum(float(drawn) if grid.processor == 0 else 0.0)
     return torch.Generator().manual_seed(int(np.real(word)))
 

@@ -20,6 +20,8 @@ from l2hmc_bridge.topology import topological_charge
 from tests.fields import rough_links
 from tests.standins import gpt_standin
 
+# GPT's own use of numpy, in its matrix exponential.
+pytestmark = pytest.mark.filterwarnings("ignore:Conversion of an array:DeprecationWarning:gpt")
 XYZT = (4, 6, 8, 10)
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -137,6 +139,17 @@ def test_an_update_in_place_repeats_with_its_seed(g):
     assert not torch.equal(results[0][1], links)
 
 
+def test_every_trajectory_has_momenta_of_its_own(g):
+    """The seeds drawn from GPT's generator differ: so do the proposals from one field."""
+    U = field(g, links_on((4, 4, 4, 4)))
+    propose = bridge.l2hmc_proposal(HMC(GaugeAction(5.7), 0.1, 1), g.random("seeds"))
+    corrections = []
+    for _ in range(4):
+        bridge.from_links(links_on((4, 4, 4, 4)), U)
+        corrections.append(propose(U))
+    assert len(set(corrections)) == 4
+
+
 def test_a_rejected_update_leaves_the_field_alone(g):
     links = links_on((4, 4, 4, 4))
     U, rough = field(g, links), HMC(GaugeAction(5.7), 2.0, 3, "leapfrog")
@@ -195,17 +208,17 @@ def test_pseudofermions_are_drawn_from_gpts_own_noise():
 def test_the_stream_of_the_example_is_exact(g, mode, tmp_path):
     """Plaquette of SU(3) at beta = 1, 0.0601266, with every second trajectory ours."""
     kernel = HMC(GaugeAction(1.0), 0.5, 3)
-    rows = example("gpt_stream").stream(g, (4, 4, 4, 4), 1.0, 240, 2, kernel, mode=mode, steps=4,
-                                        thermalise=10, folder=tmp_path, write=60)
+    rows = example("gpt_stream").stream(g, (4, 4, 4, 4), 1.0, 200, 2, kernel, mode=mode, steps=5,
+                                        thermalise=10, folder=tmp_path, write=50)
     mean = estimate([row.plaquette for row in rows])
     assert mean.error < 1.5e-3 and abs(mean.value - 0.0601266) < 4 * mean.error
     for name in ("hmc", "l2hmc"):
         deltas = [row.delta_h for row in rows if row.update == name]
         weight, bad = exp_minus_dh(deltas)
-        assert len(deltas) == 120 and bad == 0
+        assert len(deltas) == 100 and bad == 0
         assert weight.error < 0.2 and abs(weight.value - 1) < 4 * weight.error
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        f"ckpoint_lat.{n}" for n in (120, 180, 240, 60)]
+        f"ckpoint_lat.{n}" for n in (100, 150, 200, 50)]
     charge = estimate([row.charge for row in rows])
     assert abs(charge.value) < 4 * charge.error
 

@@ -146,6 +146,8 @@ class random:
         return self.generator.uniform(min, max)
 
     def uniform_int(self, t=None, min=0, max=1):
+        if max >= 2**31:  # a C int there: it wraps, and the answer is always 0
+            return 0
         return int(self.generator.integers(min, max, endpoint=True))
 
     def normal_element(self, fields):
