@@ -84,11 +84,14 @@ def host_action(action: Any, U: Sequence[Any], fields: Sequence[Any] = (), rng: 
     U only says which grid; a copy of it is worked on. A pseudofermion action has more `fields`
     (its phi): S = action(U + fields), and action.draw(U + fields, rng) redraws them once a
     trajectory. beta is what networks take as theirs, by default the action's own. Raises
-    LayoutError for a single-precision grid: differences of S need double.
+    LayoutError for a single-precision grid: differences of S need double; ActionError for fields
+    without an rng.
     """
     if U[0].grid.precision.__name__ != "double":
         raise LayoutError("GPT action: expected a grid in double precision for the accept step, "
                           f"found {U[0].grid.precision.__name__} (g.convert(U, g.double))")
+    if fields and rng is None:
+        raise ActionError("GPT action: expected rng along with fields, to draw them by, found none")
     scratch, more = [one.new() for one in U], list(fields)
 
     def value(links: Tensor) -> Any:

@@ -96,8 +96,7 @@ def main():
                 q.Integrator(100))
     gauge = q.core.LatticeGauge(info)
     hmc.initialize(10086, gauge)
-    device = "cpu" if type(gauge.data).__module__.startswith("numpy") else "cuda"
-    kernel = bundle.load(models.default(), beta, device).kernel
+    kernel = bundle.load(models.default(), beta, bridge.to_links(gauge).device).kernel
 
     def save(number, field):
         if number % 5 == 0:

@@ -202,6 +202,8 @@ def test_pseudofermions_are_drawn_from_gpts_own_noise():
     assert Fermions.draws == [(gpt_standin.plaquette(U), "phi", "rng")]
     with pytest.raises(ActionError, match="expected a force"):
         host.force(links)
+    with pytest.raises(ActionError, match="expected rng"):
+        bridge.host_action(Fermions(), U, fields=["phi"])
 
 
 @pytest.mark.parametrize("mode", ["update", "proposal"])
