@@ -25,7 +25,7 @@ LAYERS = (
     ("host_action",),
     ("hmc", "networks", "elementwise"),
     ("l2hmc", "points", "compiled"),
-    ("systems", "fingerprint"),
+    ("systems", "fingerprint", "along"),
     ("architecture", "laws", "losses", "training_config"),
     ("bundle", "statistics"),
     ("probes", "drift", "interleaving"),

@@ -1,0 +1,97 @@
+"""Observables along one trajectory of a bundle, trained and with HMC's steps in its place.
+
+    python examples/figures/trajectory.py examples/models/u1_beta4.safetensors --lattice 16,16 \
+        --out figures
+
+Mean plaquette, H - log|J|, log|J| and |delta U|^2 (links that moved since the start) against MD
+time, with the standard error of the mean over chains as bands. The chains start in equilibrium:
+HMC from the unit field and, on 2D U(1), instanton hits for their charges.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib
+import torch
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+
+from l2hmc_bridge import along, bundle, markov, systems, u1
+from l2hmc_bridge.groups import group_of
+from l2hmc_bridge.hmc import HMC, thermalise
+
+
+def equilibrium(kernel, lattice, chains, generator):
+    """Chains of the bundle's action."""
+    system = systems.system_of(kernel.action)
+    hmc = HMC(kernel.action, 0.1, 10, "omf2")
+    links = thermalise(hmc, system.cold(lattice, chains), 40, lambda n: generator)
+    if kernel.action.group != "u1":
+        return links
+    state = hmc.init(links)
+    for _ in range(60):
+        sign = (markov.draw_uniform(chains, generator) < 0.5).double() * 2 - 1
+        moved = u1.wrap(state.links + sign.view(-1, 1, 1, 1) * u1.instanton(lattice[::-1]))
+        new = hmc.init(moved)
+        state, _ = markov.metropolis(state, new, state.action - new.action,
+                                     markov.draw_uniform(chains, generator))
+        state, _ = hmc.step(state, generator)
+    return state.links
+
+
+def distance(group, one, other):
+    """Mean |U' - U|^2 per link, [Nb]."""
+    if group == "u1":
+        return 2 * (1 - torch.cos(one - other)).flatten(1).mean(1)
+    if group == "vector":
+        return (one - other).square().sum(1)
+    change = torch.view_as_real(one - other).square().flatten(1).sum(1)
+    return change / (one[0].numel() / 9)
+
+
+def curves(kernel, links, momenta):
+    """{name: [layers + 1, chains]} and the MD times."""
+    found = along.records(kernel, links, momenta)
+    start = found[0]
+    series = {
+        "observable": [one.observable for one in found],
+        "H - log|J| - start": [one.effective - start.effective for one in found],
+        "log|J|": [one.log_det for one in found],
+        "|delta U|^2": [distance(kernel.action.group, one.links, links) for one in found],
+    }
+    return [one.time for one in found], {k: torch.stack(v) for k, v in series.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--lattice", required=True, help="x,y,z,t; x,t; n")
+    parser.add_argument("--chains", type=int, default=128)
+    parser.add_argument("--out", type=Path, default=Path("figures"))
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    lattice = tuple(int(n) for n in options.lattice.split(","))
+    kernel = bundle.load(options.bundle).kernel
+    generator = torch.Generator().manual_seed(1)
+    links = equilibrium(kernel, lattice, options.chains, generator)
+    momenta = markov.draw_momenta(links, generator, group_of(kernel.action))
+    plain = replace(kernel, kick_network=None, drift_network=None, mixing=None)
+    figure, axes = pyplot.subplots(2, 2, figsize=(9, 6))
+    for name, one in (("trained", kernel), ("networks off", plain)):
+        times, series = curves(one, links, momenta)
+        for axis, (label, values) in zip(axes.flat, series.items(), strict=True):
+            mean, error = values.mean(1), values.std(1) / values.shape[1] ** 0.5
+            axis.plot(times, mean, marker="o", label=name)
+            axis.fill_between(times, mean - error, mean + error, alpha=0.3)
+            axis.set(xlabel="MD time", ylabel=label)
+    axes[0, 0].legend()
+    figure.suptitle(f"{options.bundle.stem}, {options.lattice}")
+    figure.tight_layout()
+    figure.savefig(options.out / f"{options.bundle.stem}_trajectory.png", dpi=150)
+
+
+if __name__ == "__main__":
+    main()
