@@ -23,24 +23,16 @@ def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice
     """Train the update that CONFIG (TOML) describes, by backpropagation through whole proposals.
 
     SU(3) in 4D (the actions by name), U(1) in 2D (action "u1"), Gaussian mixtures ("mixture"). The
-    history of the run goes to OUT.history.h5.
+    history of the run goes to OUT.history.h5. Under torchrun every process takes a part of the
+    chains; the result is that of one process.
 
     The bundle holds the configuration, seed, versions and the validation against its starting
     point on chains that training never saw; where that is not beaten, the start is kept.
     """
     from pathlib import Path
 
-    from l2hmc_bridge import (
-        bundle,
-        training,
-        training_checkpoint,
-        training_config,
-        training_history,
-        training_outcome,
-    )
-    from l2hmc_bridge import gate as gate_module
-    from l2hmc_bridge.cli.tables import check_table, spinner, wide_console
-    from l2hmc_bridge.statistics import with_error
+    from l2hmc_bridge import parallel, training, training_checkpoint, training_config
+    from l2hmc_bridge import training_history as history
 
     settings = training_config.read(config)
     last = "4,4,4,4" if settings.group == "su3" else ",".join(map(str, settings.stages[-1].lattice))
@@ -49,29 +41,46 @@ def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice
     checkpoint = Path(f"{out}.checkpoint")
     _refuse_overwriting(out, checkpoint, resume, force)
     links = _starting_links(settings, inputs)
-    trainer = (training_checkpoint.load(settings, checkpoint) if resume
-               else training.start(settings))
-    try:
-        finished = _run(trainer, checkpoint, links, _scalars(tensorboard))
-    finally:
-        training_history.write(Path(f"{out}.history.h5"), trainer)
+    with parallel.processes():
+        trainer = (training_checkpoint.load(settings, checkpoint) if resume
+                   else training.start(settings))
+        first = parallel.rank() == 0
+        try:
+            finished = _run(trainer, checkpoint, links, _scalars(tensorboard if first else None),
+                            first)
+        finally:
+            if first:
+                history.write(Path(f"{out}.history.h5"), trainer)
+    if not first:
+        return
     if not finished:
         click.echo(f"stopped at iteration {trainer.iteration}; --resume goes on", err=True)
         return
-    with spinner("validate against the starting point"):
-        outcome = training_outcome.finish(trainer, out, _provenance(inputs))
-    gain = with_error(outcome["gain"], outcome["gain_error"])
-    click.echo(f"{outcome['score']}: {gain} x the start; kept: {outcome['kept']}")
-    if gated:
-        with spinner("gate") as say:
-            checks, report = gate_module.check_bundle(
-                out, extents, trajectories=150 if settings.group == "su3" else 400, progress=say)
-        wide_console().print(check_table(checks, f"{out}  hash {report['hash'][:12]}"))
-        bundle.write_gate(out, report)
-        if not report["passed"]:
-            click.get_current_context().exit(1)
+    _finish(trainer, out, _provenance(inputs), extents if gated else None)
     checkpoint.unlink(missing_ok=True)
     click.echo(f"wrote {out}")
+
+
+def _finish(trainer, out, provenance, extents) -> None:
+    """Validate, write the bundle and, with `extents`, the gate's report; exit status 1 if it fails.
+    """
+    from l2hmc_bridge import bundle, gate, training_outcome
+    from l2hmc_bridge.cli.tables import check_table, spinner, wide_console
+    from l2hmc_bridge.statistics import with_error
+
+    with spinner("validate against the starting point"):
+        outcome = training_outcome.finish(trainer, out, provenance)
+    gain = with_error(outcome["gain"], outcome["gain_error"])
+    click.echo(f"{outcome['score']}: {gain} x the start; kept: {outcome['kept']}")
+    if extents is None:
+        return
+    count = 150 if trainer.config.group == "su3" else 400
+    with spinner("gate") as say:
+        checks, report = gate.check_bundle(out, extents, trajectories=count, progress=say)
+    wide_console().print(check_table(checks, f"{out}  hash {report['hash'][:12]}"))
+    bundle.write_gate(out, report)
+    if not report["passed"]:
+        click.get_current_context().exit(1)
 
 
 def _refuse_overwriting(out, checkpoint, resume, force) -> None:
@@ -112,7 +121,7 @@ def _scalars(folder):
     return write
 
 
-def _run(trainer, checkpoint, links, write) -> bool:
+def _run(trainer, checkpoint, links, write, show) -> bool:
     """Train with a progress bar; SIGTERM and SIGINT save and stop."""
     import signal
 
@@ -133,7 +142,7 @@ def _run(trainer, checkpoint, links, write) -> bool:
     columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
                TextColumn("{task.description}"))
     try:
-        with Progress(*columns, console=Console(stderr=True)) as bar:
+        with Progress(*columns, console=Console(stderr=True, quiet=not show)) as bar:
             task = bar.add_task("", total=trainer.iterations, completed=trainer.iteration)
 
             def report(row):

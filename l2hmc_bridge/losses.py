@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import layout, loops, u1
+from l2hmc_bridge import layout, loops, parallel, u1
 from l2hmc_bridge.actions import normalised_change
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.markov import Info, State
@@ -25,7 +25,7 @@ def acceptance(info: Info) -> Tensor:
 
 def energy_error(before: State, proposal: State, info: Info) -> Tensor:
     """log of the batch mean of r^2: the energy error at fixed MD time, free of its scale."""
-    return info.log_ratio.square().mean().log()
+    return parallel.mean(info.log_ratio.square().mean()).log()
 
 
 def charge(before: State, proposal: State, info: Info) -> Tensor:

@@ -10,7 +10,18 @@ from torch import Tensor
 from l2hmc_bridge.actions import Action
 from l2hmc_bridge.groups import GROUPS, Group, group_of
 
-Generators = torch.Generator | Sequence[torch.Generator]  # one for all chains, or one per chain
+
+class Share(NamedTuple):
+    """Draws for `total` chains and keeps first to last: the part of one of several processes."""
+
+    generator: torch.Generator
+    first: int
+    last: int
+    total: int
+
+
+# One for all chains, one per chain, or a share of one for all.
+Generators = torch.Generator | Sequence[torch.Generator] | Share
 
 
 class State(NamedTuple):
@@ -82,6 +93,9 @@ def draw_momenta(
 
     Drawn on the generator's device, then moved.
     """
+    if isinstance(generator, Share):
+        whole = group.draw((generator.total, *links.shape[1:]), generator.generator)
+        return whole[generator.first:generator.last].to(links)
     if isinstance(generator, torch.Generator):
         return group.draw(links.shape, generator).to(links)
     parts = [group.draw(links.shape[1:], one) for one in generator]
@@ -90,6 +104,8 @@ def draw_momenta(
 
 def draw_uniform(chains: int, generator: Generators) -> Tensor:
     """Uniform numbers in [0, 1), float64 [chains]."""
+    if isinstance(generator, Share):
+        return draw_uniform(generator.total, generator.generator)[generator.first:generator.last]
     if isinstance(generator, torch.Generator):
         return torch.rand(chains, generator=generator, dtype=torch.float64,
                           device=generator.device).cpu()

@@ -8,92 +8,24 @@ they stay in equilibrium whatever the weights are.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import architecture, bundle, gauss_newton, losses, markov, models, u1
-from l2hmc_bridge.elementwise import Elementwise
+from l2hmc_bridge import gauss_newton, losses, markov, parallel, u1
 from l2hmc_bridge.errors import ConfigError, StreamError
 from l2hmc_bridge.groups import GROUPS
 from l2hmc_bridge.hmc import HMC, thermalise
-from l2hmc_bridge.l2hmc import L2HMC
 from l2hmc_bridge.systems import SYSTEMS
 from l2hmc_bridge.training_config import Config, Stage, gamma, learning_rate
+from l2hmc_bridge.training_start import Progress, Trainer, start
+
+__all__ = ["Progress", "Trainer", "iterate", "run", "start", "thermalised"]
 
 PATIENCE = 20  # so many iterations in a row without a finite gradient end the run
 LOWEST_ACCEPTANCE, REJECTIONS = 0.01, 300  # so many in a row below this acceptance do, too
-
-
-@dataclass
-class Progress:
-    """One line of the history."""
-
-    iteration: int
-    loss: float
-    acceptance: float
-    rms_log_ratio: float
-    gradient_norm: float
-    beta: float
-    seconds: float
-    charge_change: float | None = None  # E[A |Q' - Q|] of U(1), whole charges
-    step_size: float | None = None  # mean drift
-
-
-@dataclass
-class Trainer:
-    """A run: kernel, optimiser, one group of chains per beta, the history so far."""
-
-    config: Config
-    kernel: L2HMC
-    optimiser: torch.optim.Adam
-    chains: dict[int, Tensor] = field(default_factory=dict)  # beta index: links
-    iteration: int = 0
-    failures: int = 0
-    rejected: int = 0
-    damping: float = gauss_newton.DAMPING
-    history: list[Progress] = field(default_factory=list)
-
-    @property
-    def iterations(self) -> int:
-        """Of all stages together."""
-        return sum(stage.iterations for stage in self.config.stages)
-
-    def stage(self) -> tuple[int, Stage, int]:
-        """(number, stage, iterations done before it) of the present iteration."""
-        before = 0
-        for number, stage in enumerate(self.config.stages):
-            if self.iteration < before + stage.iterations:
-                return number, stage, before
-            before += stage.iterations
-        raise ConfigError(f"iteration: expected less than {before}, found {self.iteration}")
-
-
-def start(config: Config) -> Trainer:
-    """A fresh run: the best known integrator, all networks zero."""
-    model = config.model
-    kernel = architecture.untrained(
-        config.action_at(config.betas[0]), model.integrator, model.step_size,
-        model.steps, model.composition, model.kick_network, model.drift_network, model.mixing,
-        model.repeats, SYSTEMS[config.group].shape(config.stages[0].lattice),
-    )
-    _seed_first_layers(kernel, config.seed)
-    _seed_translations(kernel, model.drift_start, config.seed)
-    if model.start_from:
-        _take_steps(kernel, model.start_from)
-    kernel.steps.length.requires_grad_(model.train_length)
-    for parameter in (kernel.steps.kicks, kernel.steps.drifts, kernel.steps.displacements):
-        parameter.requires_grad_(model.train_steps)
-    groups = [{"params": _trainable(parts), "of": name} for name, parts in (
-        ("steps", (kernel.steps, kernel.mixing)),
-        ("networks", (kernel.kick_network, kernel.drift_network)),
-    )]
-    if not any(group["params"] for group in groups):
-        raise ConfigError("model: expected something to train, found train_steps = false, no nets")
-    groups = [group for group in groups if group["params"]]
-    return Trainer(config, kernel, torch.optim.Adam(groups, lr=config.learning_rate))
 
 
 def iterate(trainer: Trainer, links: dict[int, Tensor] | None = None) -> Progress:
@@ -125,7 +57,8 @@ def _backpropagate(trainer: Trainer, stage: Stage, before: int, links) -> Progre
     beta = config.betas[index] * gamma(config, trainer.iteration)
     kernel = replace(trainer.kernel, action=trainer.kernel.action.at(beta),
                      scale=stage.step_scale, repeats=stage.repeats)
-    generator = markov.trajectory_generator(config.seed, index, trainer.iteration)
+    generator = parallel.share(
+        markov.trajectory_generator(config.seed, index, trainer.iteration), stage.chains)
     with torch.no_grad():
         state = kernel.init(_moved(trainer, stage, index, _chains(trainer, stage, index, before,
                                                                   links), kernel.action))
@@ -140,8 +73,9 @@ def _backpropagate(trainer: Trainer, stage: Stage, before: int, links) -> Progre
         trainer.chains[index] = new.links.detach()
         chance = losses.acceptance(info)
         return Progress(
-            trainer.iteration, float(loss.detach()), float(chance.mean()),
-            float(info.log_ratio.square().mean().sqrt()), norm, beta, 0.0,
+            trainer.iteration, float(parallel.mean(loss.detach())),
+            float(parallel.mean(chance.mean())),
+            float(parallel.mean(info.log_ratio.square().mean()).sqrt()), norm, beta, 0.0,
             _charge_change(config, chance, state.links, proposal.links),
             float(kernel.effective()[1].mean()),
         )
@@ -150,6 +84,8 @@ def _backpropagate(trainer: Trainer, stage: Stage, before: int, links) -> Progre
 def _gauss_newton(trainer: Trainer, stage: Stage, before: int, links) -> Progress:
     """One Levenberg-Marquardt iteration on a sample that is fixed for the stage, all betas."""
     config = trainer.config
+    if parallel.size() > 1:
+        raise ConfigError("stage.method: expected adam with several processes, found gauss_newton")
     samples = [
         gauss_newton.draw(_chains(trainer, stage, index, before, links), beta,
                           markov.trajectory_generator(config.seed, index, before),
@@ -172,9 +108,10 @@ def _chains(trainer: Trainer, stage: Stage, index: int, before: int, links) -> T
     if index not in trainer.chains:
         given, (*xyz, t) = links.get(index), stage.lattice
         if given is None or tuple(given.shape[2:6]) != (t, *xyz):
-            trainer.chains[index] = thermalised(trainer.config, stage, index, before)
+            whole = thermalised(trainer.config, stage, index, before)
         else:
-            trainer.chains[index] = given[torch.arange(stage.chains) % len(given)]
+            whole = given[torch.arange(stage.chains) % len(given)]
+        trainer.chains[index] = whole[parallel.part(stage.chains)]
     return trainer.chains[index]
 
 
@@ -196,7 +133,9 @@ def _moved(trainer: Trainer, stage: Stage, index: int, links: Tensor, action) ->
     if not stage.between:
         return links
     hmc = HMC(action, 1 / 8, 4, "omf2")
-    generator = markov.trajectory_generator(trainer.config.seed, 512 + index, trainer.iteration)
+    generator = parallel.share(
+        markov.trajectory_generator(trainer.config.seed, 512 + index, trainer.iteration),
+        stage.chains)
     state = hmc.init(links)
     for _ in range(stage.between):
         state, _ = hmc.step(state, generator)
@@ -211,7 +150,7 @@ def run(trainer: Trainer, checkpoint: Path, save: Callable[[Trainer, Path], None
     False when `stopping` asked to stop before the end.
     """
     while trainer.iteration < trainer.iterations:
-        if stopping():
+        if parallel.any_of(stopping()):
             save(trainer, checkpoint)
             return False
         row = iterate(trainer, links)
@@ -232,8 +171,9 @@ def run(trainer: Trainer, checkpoint: Path, save: Callable[[Trainer, Path], None
 def _optimise(trainer: Trainer, loss: Tensor) -> float:
     """Clip and step; a gradient that is not finite is skipped and counted."""
     parameters = [p for group in trainer.optimiser.param_groups for p in group["params"]]
+    parallel.average_gradients(parameters)
     norm = float(torch.nn.utils.clip_grad_norm_(parameters, trainer.config.clip))
-    if math.isfinite(norm) and math.isfinite(float(loss.detach())):
+    if math.isfinite(norm) and not parallel.any_of(not math.isfinite(float(loss.detach()))):
         trainer.optimiser.step()
         trainer.failures = 0
         return norm
@@ -251,48 +191,10 @@ def _charge_change(config: Config, chance: Tensor, before: Tensor, after: Tensor
     if config.group != "u1":
         return None
     jump = u1.topological_charge(after) - u1.topological_charge(before)
-    return float((chance * jump.abs()).mean())
-
-
-def _seed_translations(kernel: L2HMC, size: float, seed: int) -> None:
-    """Translations t of the drift network uniform in +-pi `size`: a hot start of what it learns."""
-    network = kernel.drift_network
-    if size == 0:
-        return
-    if not isinstance(network, Elementwise) or "t" not in network.outputs:
-        raise ConfigError("model.drift_start: expected 0 without a drift network that has an "
-                          f"output t, found {size}")
-    generator = torch.Generator().manual_seed(seed + 1)
-    with torch.no_grad():
-        place = network.outputs.index("t")
-        network.weight[:, place].uniform_(-math.pi * size, math.pi * size, generator=generator)
-
-
-def _take_steps(kernel: L2HMC, name: str) -> None:
-    """The step sizes of a bundle in place of the integrator's; ConfigError where they differ."""
-    path = models.path(name) if name in models.names() else Path(name)
-    given = architecture.tensors(bundle.load(path).kernel)
-    steps = {k: v for k, v in given.items() if k.startswith("steps.")}
-    architecture.load_tensors(kernel, {**architecture.tensors(kernel), **steps})
+    return float(parallel.mean((chance * jump.abs()).mean()))
 
 
 def _unless_zero(network):
     """None for a network whose last layer is still zero: the step is the same without it."""
     untouched = network is None or not (network.weight.any() or network.bias.any())
     return None if untouched else network
-
-
-def _trainable(parts) -> list[torch.nn.Parameter]:
-    return [p for part in parts if part is not None for p in part.parameters() if p.requires_grad]
-
-
-def _seed_first_layers(kernel: L2HMC, seed: int) -> None:
-    """First layers from the seed (uniform, +-1/sqrt(inputs)); last layers stay zero."""
-    generator = torch.Generator().manual_seed(seed)
-    for module in (kernel.kick_network, kernel.drift_network):
-        if module is not None:
-            with torch.no_grad():
-                for parameter in module.first.parameters():
-                    bound = module.inputs**-0.5
-                    parameter.uniform_(-bound, bound, generator=generator)
-

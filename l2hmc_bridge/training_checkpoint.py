@@ -6,17 +6,19 @@ from pathlib import Path
 import safetensors
 from torch import Tensor
 
-from l2hmc_bridge import architecture, bundle, systems
+from l2hmc_bridge import architecture, bundle, parallel, systems
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.training import Progress, Trainer, start
 from l2hmc_bridge.training_config import Config
 
 
 def save(trainer: Trainer, path: Path) -> None:
-    """Everything `load_checkpoint` needs, one safetensors file, renamed into place."""
+    """Everything `load` needs, one safetensors file, renamed into place by the first process."""
     tensors = {f"weights.{k}": v for k, v in architecture.tensors(trainer.kernel).items()}
     for index, links in trainer.chains.items():
-        tensors[f"chains.{index}"] = systems.stored(links)
+        tensors[f"chains.{index}"] = systems.stored(parallel.gathered(links))
+    if parallel.rank():
+        return
     for number, state in trainer.optimiser.state_dict()["state"].items():
         for name, value in state.items():
             tensors[f"adam.{number}.{name}"] = value
@@ -43,7 +45,7 @@ def load(config: Config, path: Path) -> Trainer:
     architecture.load_tensors(trainer.kernel, _part(tensors, "weights."))
     trainer.iteration, trainer.damping = int(meta["iteration"]), float(meta["damping"])
     trainer.history = [Progress(**row) for row in json.loads(meta["history"])]
-    trainer.chains = {int(k): systems.restored(v, config.group)
+    trainer.chains = {int(k): systems.restored(v, config.group)[parallel.part(len(v))]
                       for k, v in _part(tensors, "chains.").items()}
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _part(tensors, "adam.").items():
