@@ -128,13 +128,13 @@ class DriftNetwork(nn.Module):
     def forward(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, mu: int,
                 beta: float) -> Tensor:
         """P e^{e q} + t for direction mu, [Nb,Nt,Nx,Ny,Nz,3,3]; valid on one parity at a time."""
-        trace = fast.staple_square(links, mu) / 36
         momentum = momenta[:, mu]
+        trace, transported = fast.frozen_features(links, momentum, mu)
+        trace = trace / 36
         square = su3.inner(momentum, momentum) / 8
         inputs = torch.stack([trace, square, torch.full_like(trace, beta - 6)], dim=-1)
         out = torch.tanh(self.first(inputs)) @ self.weight[drift].T + self.bias[drift]
         scale = torch.exp(step**2 * out[..., 0])[..., None, None]
-        transported = fast.transport_laplacian(links, momentum, mu)
         return momentum * scale + step**2 * out[..., 1, None, None] * transported
 
 

@@ -37,6 +37,12 @@ def contract(result, weights):
     return (torch.view_as_real(result) * torch.view_as_real(weights)).flatten(1).sum(1)
 
 
+def frozen(square, moved, w):
+    """A number of both features that depends on each of them."""
+    both = square * (su3.inner(w, w)[:, 0] + su3.inner(moved, w[:, 1]))
+    return both.flatten(1).sum(1)
+
+
 CASES = {
     "action": lambda m, u, x, w, s: m.action(u, 5.7, -0.3),
     "force": lambda m, u, x, w, s: contract(m.force(u, 5.7), w),
@@ -49,8 +55,7 @@ CASES = {
     "laplacian": lambda m, u, x, w, s: contract(m.laplacian(u, x), w),
     "transverse laplacian": lambda m, u, x, w, s: contract(m.laplacian(u, x, True), w),
     "one direction": lambda m, u, x, w, s: contract(m.transport_laplacian(u, x[:, 1], 1), w[:, 1]),
-    "staple square": lambda m, u, x, w, s: (m.staple_square(u, 2) * su3.inner(w, w)[:, 0]
-                                            ).flatten(1).sum(1),
+    "frozen features": lambda m, u, x, w, s: frozen(*m.frozen_features(u, x[:, 2], 2), w),
     "clover": lambda m, u, x, w, s: (m.clover(u) * s).sum(1),
     "clover with trace": lambda m, u, x, w, s: (m.clover(u, False) * s).sum(1),
 }

@@ -20,9 +20,10 @@ from l2hmc_bridge.fast import cpu, differentiable, native, reference
 from l2hmc_bridge.fast.native import keep_memory
 
 __all__ = ["BACKENDS", "CHOICES", "action", "backend", "charge", "charge_density", "clover",
-           "compiled", "description", "expm_multiply", "flow", "force", "keep_memory", "kinetic",
-           "laplacian", "loop_square", "plaquettes", "rectangle_staples", "staple_square",
-           "staple_trace", "staples", "trajectory", "transport_laplacian", "use", "using"]
+           "compiled", "description", "expm_multiply", "flow", "force", "frozen_features",
+           "keep_memory", "kinetic", "laplacian", "loop_square", "plaquettes",
+           "rectangle_staples", "staple_trace", "staples", "trajectory", "transport_laplacian",
+           "use", "using"]
 
 BACKENDS = {"torch": reference, "cpu": cpu, "cpu with gradients": differentiable}
 CHOICES = ("auto", "torch")
@@ -134,9 +135,12 @@ def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
     return backend(links, field).transport_laplacian(links, field, mu)
 
 
-def staple_square(links: Tensor, mu: int) -> Tensor:
-    """tr(A_mu A_mu^dagger) of the plaquette staples, 108 on the unit field, [Nb,Nt,Nx,Ny,Nz]."""
-    return backend(links).staple_square(links, mu)
+def frozen_features(links: Tensor, field: Tensor, mu: int) -> tuple[Tensor, Tensor]:
+    """(tr(A_mu A_mu^dagger) of the plaquette staples, `transport_laplacian` of X_mu).
+
+    The first is 108 on the unit field, [Nb,Nt,Nx,Ny,Nz]; no U_mu(x) enters either at x.
+    """
+    return backend(links, field).frozen_features(links, field, mu)
 
 
 def clover(links: Tensor, traceless: bool = True) -> Tensor:

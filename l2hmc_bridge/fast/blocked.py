@@ -120,7 +120,7 @@ def loop_square_pullback(lattice: Lattice, links: Tensor, gradient: Tensor) -> T
     out, rest = (lattice.empty(links.shape[0], ALGEBRA) for _ in range(2))
     fixed = SCRATCH.take(tuple(links.shape))
     lattice.call("square_pullback", links, links, gradient, fixed, out)
-    lattice.call("path_pullback", links, links, fixed, rest)
+    lattice.call("path_pullback", links, -1, links, fixed, rest)
     SCRATCH.give(fixed)
     return out.add_(rest)
 
@@ -170,22 +170,21 @@ def staple_square(lattice: Lattice, links: Tensor, mu: int) -> tuple[Tensor, Ten
 def staple_square_pullback(lattice: Lattice, links: Tensor, paths: Tensor, weights: Tensor,
                            mu: int) -> Tensor:
     """The gradient along the group of sum weights staple_square, weights [Nb, blocks, 8]."""
-    fixed = torch.zeros_like(links)
+    fixed = SCRATCH.take(tuple(links.shape))  # only direction mu is read
     matrix = paths[:, :, mu].unflatten(2, (3, 3, 2)).transpose(2, 3)  # the path is A^dagger
     sign = torch.tensor([1.0, -1.0], dtype=torch.float64)[:, None]
     fixed[:, :, mu] = (weights[:, :, None, None, None] * matrix * sign).flatten(2, 4)
     out = lattice.empty(links.shape[0], ALGEBRA)
-    lattice.call("path_pullback", links, links, fixed, out)
+    lattice.call("path_pullback", links, mu, links, fixed, out)
+    SCRATCH.give(fixed)
     return out
 
 
 def laplacian(lattice: Lattice, links: Tensor, field: Tensor, transverse: bool = False,
               only: int = -1) -> Tensor:
-    """Covariant Laplacian of an algebra field over four directions, or the three besides its own.
+    """Covariant Laplacian over four directions, or the three besides an element's own.
 
     With a direction `only`, of that one; the others are not set.
-
-    Sum over nu of U_nu X(x+nu) U_nu^dagger + U_nu(x-nu)^dagger X(x-nu) U_nu(x-nu) - 2 X.
     """
     out = lattice.empty(links.shape[0], ALGEBRA)
     lattice.call("laplacian", links, int(transverse), only, links, field, out)

@@ -29,13 +29,13 @@ flow = reference.flow
 
 def _once(backward: Callable) -> Callable:
     @functools.wraps(backward)
-    def checked(ctx, gradient: Tensor):
+    def checked(ctx, *gradients: Tensor):
         if torch.is_grad_enabled():  # what create_graph=True means here
             raise ActionError(
                 "compiled kernels: second derivatives are not there; compute the first ones within "
                 "`with fast.using('torch')`"
             )
-        return backward(ctx, gradient)
+        return backward(ctx, *gradients)
 
     return checked
 
@@ -132,59 +132,45 @@ class _LoopSquare(torch.autograd.Function):
 
 class _Laplacian(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, links: Tensor, field: Tensor, transverse: bool) -> Tensor:
+    def forward(ctx, links: Tensor, field: Tensor, transverse: bool, mu: int) -> Tensor:
         ctx.lattice, ctx.blocks = _enter(links)
-        ctx.field, ctx.transverse = blocked.algebra_in(ctx.lattice, field), transverse
-        return blocked.algebra_out(
-            ctx.lattice, blocked.laplacian(ctx.lattice, ctx.blocks, ctx.field, transverse)
-        )
-
-    @staticmethod
-    @_once
-    def backward(ctx, gradient: Tensor):
-        weights = blocked.algebra_in(ctx.lattice, gradient)
-        to_field = blocked.laplacian(ctx.lattice, ctx.blocks, weights, ctx.transverse)
-        along = blocked.laplacian_pullback(ctx.lattice, ctx.blocks, ctx.field, weights,
-                                           ctx.transverse)  # of twice the weights
-        return (_leave(ctx.lattice, along, ctx.blocks, 1.0),
-                blocked.algebra_out(ctx.lattice, to_field), None)
-
-
-class _TransportLaplacian(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, links: Tensor, field: Tensor, mu: int) -> Tensor:
-        ctx.lattice, ctx.blocks = _enter(links)
-        ctx.field, ctx.mu = blocked.algebra_in(ctx.lattice, field, mu), mu
-        moved = blocked.laplacian(ctx.lattice, ctx.blocks, ctx.field, True, mu)
+        ctx.field, ctx.which = blocked.algebra_in(ctx.lattice, field, mu), (transverse, mu)
+        moved = blocked.laplacian(ctx.lattice, ctx.blocks, ctx.field, *ctx.which)
         return blocked.algebra_out(ctx.lattice, moved, mu)
 
     @staticmethod
     @_once
     def backward(ctx, gradient: Tensor):
-        weights = blocked.algebra_in(ctx.lattice, gradient, ctx.mu)
-        to_field = blocked.laplacian(ctx.lattice, ctx.blocks, weights, True, ctx.mu)
-        along = blocked.laplacian_pullback(ctx.lattice, ctx.blocks, ctx.field, weights, True,
-                                           ctx.mu)
+        weights = blocked.algebra_in(ctx.lattice, gradient, ctx.which[1])
+        to_field = blocked.laplacian(ctx.lattice, ctx.blocks, weights, *ctx.which)
+        along = blocked.laplacian_pullback(ctx.lattice, ctx.blocks, ctx.field, weights,
+                                           *ctx.which)  # of twice the weights
         return (_leave(ctx.lattice, along, ctx.blocks, 1.0),
-                blocked.algebra_out(ctx.lattice, to_field, ctx.mu), None)
+                blocked.algebra_out(ctx.lattice, to_field, ctx.which[1]), None, None)
 
 
-class _StapleSquare(torch.autograd.Function):
+class _FrozenFeatures(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, links: Tensor, mu: int) -> Tensor:
+    def forward(ctx, links: Tensor, field: Tensor, mu: int) -> tuple[Tensor, Tensor]:
         ctx.lattice, ctx.blocks = _enter(links)
+        ctx.field, ctx.mu = blocked.algebra_in(ctx.lattice, field, mu), mu
         square, ctx.paths = blocked.staple_square(ctx.lattice, ctx.blocks, mu)
-        ctx.mu = mu
-        return blocked.direction_out(ctx.lattice, square)
+        moved = blocked.laplacian(ctx.lattice, ctx.blocks, ctx.field, True, mu)
+        return (blocked.direction_out(ctx.lattice, square),
+                blocked.algebra_out(ctx.lattice, moved, mu))
 
     @staticmethod
     @_once
-    def backward(ctx, gradient: Tensor):
-        along = blocked.staple_square_pullback(
-            ctx.lattice, ctx.blocks, ctx.paths, blocked.direction_in(ctx.lattice, gradient),
-            ctx.mu,
-        )
-        return _leave(ctx.lattice, along, ctx.blocks), None
+    def backward(ctx, to_square: Tensor, to_moved: Tensor):
+        lattice, blocks, mu = ctx.lattice, ctx.blocks, ctx.mu
+        weights = blocked.algebra_in(lattice, to_moved, mu)
+        to_field = blocked.laplacian(lattice, blocks, weights, True, mu)
+        along = blocked.laplacian_pullback(lattice, blocks, ctx.field, weights, True, mu)
+        other = blocked.staple_square_pullback(
+            lattice, blocks, ctx.paths, blocked.direction_in(lattice, to_square), mu
+        )  # `along` is of twice the weights
+        return (_leave(lattice, along.add_(other, alpha=2), blocks, 1.0),
+                blocked.algebra_out(lattice, to_field, mu), None)
 
 
 class _Clover(torch.autograd.Function):
@@ -228,17 +214,17 @@ def loop_square(links: Tensor) -> Tensor:
 
 def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
     """Covariant Laplacian of an algebra field, like links."""
-    return _Laplacian.apply(links, field, transverse)
+    return _Laplacian.apply(links, field, transverse, -1)
+
+
+def frozen_features(links: Tensor, field: Tensor, mu: int) -> tuple[Tensor, Tensor]:
+    """(tr(A_mu A_mu^dagger) of the plaquette staples, `transport_laplacian` of X_mu)."""
+    return _FrozenFeatures.apply(links, field, mu)
 
 
 def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
     """The transverse Laplacian of one direction, X_mu [Nb,Nt,Nx,Ny,Nz,3,3]."""
-    return _TransportLaplacian.apply(links, field, mu)
-
-
-def staple_square(links: Tensor, mu: int) -> Tensor:
-    """tr(A_mu A_mu^dagger) of the plaquette staples, [Nb,Nt,Nx,Ny,Nz]."""
-    return _StapleSquare.apply(links, mu)
+    return _Laplacian.apply(links, field, True, mu)
 
 
 def clover(links: Tensor, traceless: bool = True) -> Tensor:

@@ -84,9 +84,10 @@ def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
     return loops.transport_laplacian(links, field, mu)
 
 
-def staple_square(links: Tensor, mu: int) -> Tensor:
-    """tr(A_mu A_mu^dagger) of the plaquette staples, 108 on the unit field, [Nb,Nt,Nx,Ny,Nz]."""
-    return torch.view_as_real(loops.staple_sum(links, mu)).square().sum((-1, -2, -3))
+def frozen_features(links: Tensor, field: Tensor, mu: int) -> tuple[Tensor, Tensor]:
+    """(tr(A_mu A_mu^dagger) of the plaquette staples, `transport_laplacian` of X_mu)."""
+    square = torch.view_as_real(loops.staple_sum(links, mu)).square().sum((-1, -2, -3))
+    return square, transport_laplacian(links, field, mu)
 
 
 def clover(links: Tensor, traceless: bool = True) -> Tensor:

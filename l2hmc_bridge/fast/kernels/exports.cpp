@@ -4,7 +4,7 @@
 #include "exports_torch.hpp"
 
 // Changes whenever an argument list does; native.py refuses any other number.
-EXPORT int interface_version() { return 6; }
+EXPORT int interface_version() { return 7; }
 
 EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
 EXPORT long lattice_blocks(const Lattice* lattice) { return lattice->blocks; }
@@ -108,13 +108,16 @@ EXPORT void staples(Call* call, int rectangle, int only, const vec* links, vec* 
                });
 }
 
-// The gradient along the group of sum 2 Re tr(W^dagger S), W held fixed.
-EXPORT void path_pullback(Call* call, const vec* links, const vec* fixed, vec* out) {
+// The gradient along the group of sum 2 Re tr(W^dagger S), W held fixed, over all links or those of
+// direction `only`.
+EXPORT void path_pullback(Call* call, int only, const vec* links, const vec* fixed, vec* out) {
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
                    const Fields fields = {*call->lattice, links + call->links(chain),
                                           fixed + call->links(chain)};
-                   path_pullback_blocks(fields, first, end, out + call->algebra(chain));
+                   vec* target = out + call->algebra(chain);
+                   if (only < 0) path_pullback_blocks(fields, first, end, target);
+                   else active_pullback_blocks(fields, only, first, end, target);
                });
 }
 

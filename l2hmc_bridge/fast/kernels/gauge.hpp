@@ -172,6 +172,31 @@ inline void path_pullback_blocks(const Fields& fields, long first, long end, vec
         }
 }
 
+// The same where W is zero but for direction `active`, the only one that is read.
+inline void active_pullback_blocks(const Fields& fields, int active, long first, long end,
+                                   vec* out) {
+    const vec* w = fields.tangent;
+    for (long block = first; block < end; block++)
+        for (int mu = 0; mu < 4; mu++) {
+            const long at = block * 4 + mu;
+            const int32_t here = (int32_t)(block * 8);
+            Sum<false> sum;
+            Matrix loop;
+            for (int nu = 0; nu < 8; nu++) {
+                if ((nu & 3) == mu) continue;
+                if (mu == active) {
+                    Walk<false>(fields, here).go(nu).go(mu, w).add_to(sum, opposite(nu));
+                } else if ((nu & 3) == active) {
+                    Walk<false>(fields, here).go(nu, w).go(mu).add_to(sum, opposite(nu));
+                    Walk<false>(fields, here).go(nu).go(mu).add_to(sum, opposite(nu), w);
+                }
+            }
+            mul_ad(loop.v, fields.links + at * LINK, sum.value.v);
+            project(out + at * ALGEBRA, loop.v);
+            for (int a = 0; a < ALGEBRA; a++) out[at * ALGEBRA + a] *= -1.0;
+        }
+}
+
 // out = A_mu, the closing staples (dagger of the paths): plaquette or rectangle ones; of direction
 // `only` where that is not negative.
 inline void staple_blocks(const Fields& fields, bool rectangle, int only, long first, long end,

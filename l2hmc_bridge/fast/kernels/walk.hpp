@@ -57,11 +57,14 @@ struct Walk {
     void move(int direction) { at = step(fields.lattice, at, direction); }
 
     // Multiply by the link in `direction` and move along it.
-    Walk& go(int direction) {
+    Walk& go(int direction) { return go(direction, fields.links); }
+
+    // The same with the link of another field.
+    Walk& go(int direction, const vec* links) {
         const bool back = direction & BACK;
         const int mu = direction & 3;
         if (back) move(direction);
-        const vec* u = link(fields.links, at, mu, room);
+        const vec* u = link(links, at, mu, room);
         const vec* w = DUAL ? link(fields.tangent, at, mu, tangent_room) : nullptr;
         if (!back) move(direction);
         if (empty) {
@@ -81,11 +84,13 @@ struct Walk {
     }
 
     // sum += product so far times the link in `direction`.
-    void add_to(Sum<DUAL>& sum, int direction) {
+    void add_to(Sum<DUAL>& sum, int direction) { add_to(sum, direction, fields.links); }
+
+    void add_to(Sum<DUAL>& sum, int direction, const vec* links) {
         const bool back = direction & BACK;
         const int mu = direction & 3;
         const int32_t place = back ? step(fields.lattice, at, direction) : at;
-        const vec* u = link(fields.links, place, mu, room);
+        const vec* u = link(links, place, mu, room);
         (back ? add_mul_ad : add_mul)(sum.value.v, value, u);
         if (DUAL) {
             const vec* w = link(fields.tangent, place, mu, tangent_room);
