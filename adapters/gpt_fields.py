@@ -1,8 +1,8 @@
 """GPT's lattices to and from tensors: layout, precision, ranks, and what is refused.
 
-`lattice[:]` gives the sites of one direction with x fastest, then y, z, t, colour row by row.
-Conversion costs two passes over the field each way: GPT's vectorised layout to sites in order, and
-sites in order to links. With several ranks every rank holds the whole field.
+`lattice[coordinates]` gives the sites that are asked for, (x,y,z,t) each, colour row by row. So GPT
+itself puts them into the order of links: one pass out of its vectorised layout, one into the joint
+array; back, one. With several ranks every rank holds the whole field.
 """
 
 import os
@@ -14,19 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from l2hmc_bridge import layout
 from l2hmc_bridge.errors import LayoutError
-from l2hmc_bridge.layout import FILE_DIRECTIONS
+from l2hmc_bridge.layout import DIRECTIONS, FILE_DIRECTIONS, check_links
 
 from .live import require_periodic_su3
 
-AXES = ("direction", "t", "z", "y", "x", "row", "column")  # of the four lattices[:], stacked
 GROUP, ALGEBRA = "ot_matrix_su_n_fundamental_group(3)", "ot_matrix_su_n_fundamental_algebra(3)"
 PRECISIONS = {"double": np.complex128, "single": np.complex64}
 WORKING_COPIES = 12  # fields of a trajectory: links, momenta, force, features, and what is formed
 BROADCAST = 2**30  # bytes; GPT's broadcast counts them in an int
 
-_PLANS: dict[str, dict] = {}  # GPT's copy plans, by layout: made once, as `lattice[:] = ` does
+_PLANS: dict[str, tuple[NDArray, dict]] = {}  # by layout, as GPT's own `lattice[:] = ` keeps them
 
 
 def to_links(U: Sequence[Any]) -> Tensor:
@@ -73,27 +71,51 @@ def agreed(links: Tensor, numbers: NDArray, grid: Any) -> Tensor:
 def read(U: Sequence[Any], otype: str) -> Tensor:
     """Four lattices of this type as one tensor in the order of links, unchecked otherwise."""
     grid = _check(U, otype)
-    plan = _PLANS.setdefault(f"{otype} {grid}", {})
-    everywhere = tuple(slice(0, extent) for extent in grid.fdimensions)
-    stacked = np.stack([one[(*everywhere, plan)] for one in U])
-    array = stacked.reshape(4, *grid.fdimensions[::-1], 3, 3)
-    return layout.to_links(array, AXES, FILE_DIRECTIONS)
+    x, y, z, t = grid.fdimensions
+    sites, plan = _sites(f"{otype} {grid}", grid, whole=True)
+    links = np.empty((1, 4, t, x, y, z, 3, 3), np.complex128)
+    for one, name in zip(U, FILE_DIRECTIONS, strict=True):
+        links[0, DIRECTIONS.index(name)] = one[sites, plan].reshape(links.shape[2:])
+    return torch.from_numpy(links)
 
 
 def write(links: Tensor, U: Sequence[Any], otype: str) -> None:
     """Inverse of `read`, in place."""
     grid = _check(U, otype)
-    array = layout.from_links(links, AXES, FILE_DIRECTIONS)
-    if list(array.shape[4:0:-1]) != list(grid.fdimensions):
-        raise LayoutError(f"GPT field: expected links on X,Y,Z,T = {list(grid.fdimensions)}, found "
-                          f"{list(array.shape[4:0:-1])}")
+    check_links(links)
+    x, y, z, t = grid.fdimensions
+    if tuple(links.shape[:6]) != (1, 4, t, x, y, z):
+        raise LayoutError(f"GPT field: expected one configuration on T,X,Y,Z = {[t, x, y, z]}, "
+                          f"found {links.shape[0]} on {list(links.shape[2:6])}")
     if not links.detach().sum().isfinite():
         raise LayoutError("GPT field: expected finite links, found NaN or infinity")
-    own = tuple(slice(at * extent, (at + 1) * extent) for at, extent in
-                zip(grid.processor_coor, grid.ldimensions, strict=True))
-    for one, values in zip(U, array, strict=True):
-        local = np.ascontiguousarray(values[own[::-1]], PRECISIONS[grid.precision.__name__])
-        one[:] = local.reshape(-1, 3, 3)
+    array, dtype = links[0].detach().cpu().numpy(), PRECISIONS[grid.precision.__name__]
+    own = _own(grid)
+    sites = _sites(f"{otype} {grid}", grid, whole=False)
+    for one, name in zip(U, FILE_DIRECTIONS, strict=True):
+        values = array[DIRECTIONS.index(name)][own[3], own[0], own[1], own[2]]
+        one[sites] = np.ascontiguousarray(values, dtype).reshape(-1, 3, 3)
+
+
+def _own(grid: Any) -> tuple[slice, ...]:
+    """The x,y,z,t of the sites of this rank."""
+    return tuple(slice(at * extent, (at + 1) * extent) for at, extent in
+                 zip(grid.processor_coor, grid.ldimensions, strict=True))
+
+
+def _sites(key: str, grid: Any, whole: bool) -> tuple[NDArray, dict]:
+    """(x,y,z,t of sites in the order of links, of the rank or of all; GPT's plan), made once.
+
+    GPT copies sites in any order it is asked for: ours needs no second pass.
+    """
+    key = f"{key} {'all' if whole else grid.processor_coor}"
+    if key not in _PLANS:
+        ranges = [np.arange(extent) for extent in grid.fdimensions] if whole else [
+            np.arange(one.start, one.stop) for one in _own(grid)]
+        x, y, z, t = ranges
+        mesh = np.stack(np.meshgrid(t, x, y, z, indexing="ij"), -1).reshape(-1, 4)
+        _PLANS[key] = np.ascontiguousarray(mesh[:, [1, 2, 3, 0]], np.int32), {}
+    return _PLANS[key]
 
 
 def _check(U: Sequence[Any], otype: str) -> Any:

@@ -77,25 +77,31 @@ def _reordered(
     array: NDArray, axes: Sequence[str], directions: Sequence[str],
     new_axes: Sequence[str], new_directions: Sequence[str],
 ) -> NDArray:
-    """`array` in new orders, in one pass; itself where nothing changes.
-
-    Matrices that are whole in memory move as single elements, eight times faster than numbers.
-    """
+    """`array` in new orders, in one pass; itself where nothing changes."""
     permutation = [list(axes).index(name) for name in new_axes]
     order = [list(directions).index(name) for name in new_directions]
     if permutation == sorted(permutation) and order == sorted(order):
         return array
-    shape, dtype, size = [array.shape[at] for at in permutation], array.dtype, array.itemsize
-    whole = (list(axes[-2:]) == list(new_axes[-2:]) == ["row", "column"]
-             and array.shape[-2:] == (3, 3) and array.strides[-2:] == (3 * size, size))
-    if whole:
-        array = array.reshape(*array.shape[:-2], 9).view(f"V{9 * size}")[..., 0]
-        permutation = permutation[:-2]
-    array = array.transpose(permutation)
+    shape, dtype = [array.shape[at] for at in permutation], array.dtype
+    array = _moved(array, axes, new_axes)
     out, before = np.empty(array.shape, array.dtype), list(new_axes).index("direction")
     for new, old in enumerate(order):
         out[(slice(None),) * before + (new,)] = array[(slice(None),) * before + (old,)]
-    return out.view(dtype).reshape(shape) if whole else out
+    return out if array.dtype == dtype else out.view(dtype).reshape(shape)
+
+
+def _moved(array: NDArray, axes: Sequence[str], new_axes: Sequence[str]) -> NDArray:
+    """A view with its axes in a new order; matrices that are whole in memory as one element each.
+
+    They then move as such, eight times faster than number by number.
+    """
+    permutation = [list(axes).index(name) for name in new_axes]
+    size = array.itemsize
+    if (list(axes[-2:]) == list(new_axes[-2:]) == ["row", "column"]
+            and array.shape[-2:] == (3, 3) and array.strides[-2:] == (3 * size, size)):
+        array = array.reshape(*array.shape[:-2], 9).view(f"V{9 * size}")[..., 0]
+        permutation = permutation[:-2]
+    return array.transpose(permutation)
 
 
 def _check(ndim: int, axes: Sequence[str], directions: Sequence[str]) -> None:

@@ -101,6 +101,11 @@ class lattice:
             key = key[:-1]
         own = [slice(at * n, (at + 1) * n)
                for at, n in zip(self.grid.processor_coor, self.grid.ldimensions, strict=True)]
+        if isinstance(key, tuple) and len(key) == 1:
+            key = key[0]
+        if isinstance(key, np.ndarray):
+            assert key.dtype == np.int32 and key.shape[1] == self.grid.nd
+            return tuple(key[:, ::-1].T)
         if key == slice(None):
             return tuple(own[::-1])
         assert len(key) == self.grid.nd
@@ -111,9 +116,9 @@ class lattice:
         return self.data[self._sites(key)].reshape(-1, *self.otype.shape)
 
     def __setitem__(self, key, value):
-        part = self.data[self._sites(key)]
+        sites = self._sites(key)
         assert value.dtype == self.data.dtype and value.flags.c_contiguous  # GPT copies bytes
-        part[...] = value.reshape(part.shape)
+        self.data[sites] = value.reshape(self.data[sites].shape)
 
 
 def copy(first, second=None):
