@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from l2hmc_bridge.actions import Action
+from l2hmc_bridge.dense import DenseDrift, DenseKick
 from l2hmc_bridge.elementwise import ElementwiseDrift, ElementwiseKick
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.integrators import Schedule, schedule
@@ -22,7 +23,7 @@ def describe(kernel: L2HMC) -> dict[str, Any]:
     return {
         "composition": kernel.composition,
         "repeats": kernel.repeats,
-        "masks": MASKS[kernel.action.group],
+        "masks": _masks(kernel.action.group, drift and drift.description()),
         "displaced": list(kernel.steps.displaced),
         "kick_network": kick and kick.description(),
         "drift_network": drift and drift.description(),
@@ -37,9 +38,9 @@ def build(description: Mapping[str, Any], action: Action) -> L2HMC:
     """
     if sorted(description) != sorted(KEYS):
         raise ConfigError(f"architecture: expected keys {KEYS}, found {tuple(description)}")
-    if description["masks"] != MASKS[action.group]:
-        raise ConfigError(f"masks: expected the rule {MASKS[action.group]!r}, "
-                          f"found {description['masks']!r}")
+    masks = _masks(action.group, description["drift_network"])
+    if description["masks"] != masks:
+        raise ConfigError(f"masks: expected the rule {masks!r}, found {description['masks']!r}")
     displaced = [bool(flag) for flag in description["displaced"]]
     kicks, drifts = len(displaced), len(displaced) - 1
     plan = Schedule((1.0 / kicks,) * kicks, (1.0 / drifts,) * drifts,
@@ -80,14 +81,22 @@ def untrained(action: Action, integrator: str, step_size: float, steps: int,
         raise ConfigError(f"network: {error}") from error
 
 
+def _masks(group: str, drift: Mapping | None) -> str:
+    """The rule of the link halves: dense networks on SU(3) use a checkerboard of links."""
+    return MASKS["u1"] if drift and drift.get("kind") == "dense" else MASKS[group]
+
+
 def _network(part: str, steps: int, group: str, given: Mapping | None,
              shape: tuple[int, ...] = ()):
     """The kick or drift network of a description; None for None."""
     if given is None:
         return None
-    if group == "su3":
-        kind = KickNetwork if part == "kick" else DriftNetwork
-        arguments = (steps,)
+    if group == "su3" and given.get("kind", "covariant") == "covariant":
+        kind, arguments = (KickNetwork if part == "kick" else DriftNetwork), (steps,)
+        given = {key: value for key, value in given.items() if key != "kind"}
+    elif group == "su3":
+        kind, arguments = (DenseKick if part == "kick" else DenseDrift), (steps,)
+        given = {"shape": shape, **given}
     else:
         kind = ElementwiseKick if part == "kick" else ElementwiseDrift
         arguments, given = (steps, group), {"shape": shape, **given}

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from l2hmc_bridge import (
     bundle,
+    gate_dense,
     gate_exact,
     hmc,
     laws,
@@ -57,7 +58,12 @@ def run(
     checks += jacobian(kernel, generator)
     progress("symmetry")
     known = kernel.action.group != "su3"
-    checks += (gate_exact.symmetry if known else symmetry)(kernel, links[:1], generator)
+    if known:
+        checks += gate_exact.symmetry(kernel, links[:1], generator)
+    elif gate_dense.is_dense(kernel):
+        checks += gate_dense.kicks(kernel, links[:1], generator)
+    else:
+        checks += symmetry(kernel, links[:1], generator)
     progress("state")
     checks += bookkeeping(kernel, links, generator)
     progress("statistics")
@@ -117,6 +123,8 @@ def jacobian(kernel: L2HMC, generator: torch.Generator) -> list[Check]:
     On 2^4 for SU(3); on the lattice that fits the networks, or 4^2, for U(1).
     """
     group = group_of(kernel.action)
+    if gate_dense.is_dense(kernel):
+        kernel = gate_dense.rebuilt(kernel, (2, 2, 2, 2), generator)
     if group.name == "su3":
         links = cold_start((2, 2, 2, 2))
         links = su3.exp(0.4 * su3.random_algebra(links.shape[:-2], generator)) @ links
@@ -125,7 +133,8 @@ def jacobian(kernel: L2HMC, generator: torch.Generator) -> list[Check]:
     else:
         links, momenta = gate_exact.phase_point(kernel, generator)
         source = f"finite differences, {list(links.shape[1:])}"
-    checks = [Check("log|J| of Phi, as trained",
+    trained = "as trained" if not gate_dense.is_dense(kernel) else "rebuilt on 2^4"
+    checks = [Check(f"log|J| of Phi, {trained}",
                     laws.jacobian_defect(laws.forward_map(kernel), links, momenta, group), 0, 1e-6,
                     source)]
     rough = probes.roughened(kernel, generator)

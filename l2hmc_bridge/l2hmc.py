@@ -23,6 +23,7 @@ from torch import Tensor
 from l2hmc_bridge import fast, markov
 from l2hmc_bridge.actions import Action
 from l2hmc_bridge.compiled import CompiledPoint, serves
+from l2hmc_bridge.dense import DenseDrift, DenseKick
 from l2hmc_bridge.elementwise import ElementwiseDrift, ElementwiseKick
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.groups import GROUPS, Group, group_of
@@ -46,8 +47,8 @@ class L2HMC:
 
     action: Action
     steps: Steps
-    kick_network: KickNetwork | ElementwiseKick | None = None
-    drift_network: DriftNetwork | ElementwiseDrift | None = None
+    kick_network: KickNetwork | DenseKick | ElementwiseKick | None = None
+    drift_network: DriftNetwork | DenseDrift | ElementwiseDrift | None = None
     mixing: MomentumMixing | None = None
     composition: str = "palindrome"
     scale: float = 1.0
@@ -184,7 +185,7 @@ class L2HMC:
         """The point after drift k (sign 1) or its inverse (sign -1), and log|J|."""
         if isinstance(point, CompiledPoint):
             return point.drift(k, e, momenta, sign, self.subsets(k, sign)), 0.0
-        if isinstance(self.drift_network, ElementwiseDrift):
+        if isinstance(self.drift_network, ElementwiseDrift | DenseDrift):
             links, log_det = self.drift_network.move(k, e, point.links, momenta, sign)
             return point.moved(links), log_det
         return point.moved(self.drift(k, e, point.links, momenta, sign)), 0.0
