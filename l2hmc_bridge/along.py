@@ -19,11 +19,26 @@ class Record(NamedTuple):
     energy: Tensor  # H = K + S
     log_det: Tensor  # log|J| so far
     links: Tensor
+    momenta: Tensor
 
     @property
     def effective(self) -> Tensor:
         """H - log|J|, what the accept step compares at the ends."""
         return self.energy - self.log_det
+
+
+@torch.no_grad()
+def proposal(kernel: L2HMC, links: Tensor, momenta: Tensor) -> list[Record]:
+    """The whole proposal: Phi, and for a palindrome Phi^-1 from the flipped momenta after it."""
+    found = records(kernel, links, momenta)
+    for number in range(1, 2 * kernel.repeats if kernel.composition == "palindrome" else 1):
+        last = found[-1]
+        more = records(kernel, last.links, -last.momenta if number % 2 else last.momenta,
+                       -1 if number % 2 else 1)
+        found += [one._replace(time=last.time + one.time, log_det=last.log_det + one.log_det,
+                               momenta=-one.momenta if number % 2 else one.momenta)
+                  for one in more[1:]]
+    return found
 
 
 @torch.no_grad()
@@ -53,4 +68,5 @@ def records(kernel: L2HMC, links: Tensor, momenta: Tensor, sign: int = 1) -> lis
 
 def _record(kernel: L2HMC, time: float, links: Tensor, momenta: Tensor, log_det: Tensor) -> Record:
     energy = kernel.action(links) + group_of(kernel.action).kinetic(momenta)
-    return Record(time, system_of(kernel.action).observable(links), energy, log_det, links)
+    seen = system_of(kernel.action).observable(links)
+    return Record(time, seen, energy, log_det, links, momenta)

@@ -5,7 +5,7 @@
 
 Mean plaquette, H - log|J|, log|J| and |delta U|^2 (links that moved since the start) against MD
 time, with the standard error of the mean over chains as bands. The chains start in equilibrium:
-HMC from the unit field and, on 2D U(1), instanton hits for their charges.
+HMC from the unit field and, on 2D U(1), instanton hits for their charges; a mixture is drawn.
 """
 
 import argparse
@@ -26,6 +26,12 @@ from l2hmc_bridge.hmc import HMC, thermalise
 def equilibrium(kernel, lattice, chains, generator):
     """Chains of the bundle's action."""
     system = systems.system_of(kernel.action)
+    if kernel.action.group == "vector":
+        means = torch.tensor(kernel.action.means, dtype=torch.float64)
+        weights = torch.tensor(kernel.action.weights)
+        modes = torch.multinomial(weights, chains, True, generator=generator)
+        noise = torch.randn(chains, *lattice, generator=generator, dtype=torch.float64)
+        return means[modes] + kernel.action.variance**0.5 * noise
     hmc = HMC(kernel.action, 0.1, 10, "omf2")
     links = thermalise(hmc, system.cold(lattice, chains), 40, lambda n: generator)
     if kernel.action.group != "u1":
@@ -53,7 +59,7 @@ def distance(group, one, other):
 
 def curves(kernel, links, momenta):
     """{name: [layers + 1, chains]} and the MD times."""
-    found = along.records(kernel, links, momenta)
+    found = along.proposal(kernel, links, momenta)
     start = found[0]
     series = {
         "observable": [one.observable for one in found],
