@@ -1,6 +1,6 @@
 """The compiled kernels against torch: one table per question, and a JSON file with all of it.
 
-    python benchmarks/bench_kernels.py [--lattices 8,16] [--threads 1,2] [--json FILE] [--quick]
+    python benchmarks/bench_kernels.py [--lattices 8,16,32] [--threads 1,2] [--json FILE] [--quick]
 
 Every time is the best of several calls in this one run (processor time where one thread works, so
 that a busy machine disturbs little; else time on the clock), with what it is compared to in the
@@ -19,7 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from kernel_cases import CASES, Case, Fields, networks, training, trajectories
+from kernel_cases import CASES, LINKS, Case, Fields
+from kernel_table import markdown
+from trajectory_cases import networks, training, trajectories
 
 from l2hmc_bridge import fast
 from l2hmc_bridge.fast import native
@@ -60,6 +62,13 @@ def peaks(threads: int) -> dict:
     arithmetic = best(lambda: native.call("peak_arithmetic", threads, native.long(loops), out))
     copied = best(lambda: native.call("peak_copy", threads, native.long(length), source, target))
     return {"gflops": 768e-9 * loops * threads / arithmetic, "gbytes": 16e-9 * length / copied}
+
+
+def fits(extent: int, chains: int) -> bool:
+    """Whether the fields of this size and the results (gradients too) fit into free memory."""
+    free = 1024 * int(next(line.split()[1] for line in Path("/proc/meminfo").open()
+                           if line.startswith("MemAvailable")))
+    return 12 * LINKS * chains * extent**4 < free
 
 
 def rows(cases: list[Case], fields: Fields, threads: int, peak: dict, compare: bool,
@@ -104,21 +113,26 @@ def _text(value) -> str:
 
 
 def exponents(force: Case, budget: float) -> list[dict]:
-    """Cost of the force ~ volume^a at one chain and ~ chains^b on 8^4, from end to end."""
+    """a of cost ~ size^a of the force, from end to end, in the caches and beyond them."""
     torch.set_num_threads(1)
 
     def seconds(fields: Fields) -> float:
         return best(lambda: force.run(fields), budget)
 
-    a = math.log(seconds(Fields(20, 1)) / seconds(Fields(8, 1))) / math.log((20 / 8) ** 4)
-    b = math.log(seconds(Fields(8, 16)) / seconds(Fields(8, 1))) / math.log(16)
-    return [{"against": "volume 8^4 .. 20^4", "exponent": a},
-            {"against": "chains 1 .. 16 on 8^4", "exponent": b}]
+    rows = []
+    for small, large in (((8, 1), (20, 1)), ((16, 1), (24, 1)), ((8, 1), (8, 16)),
+                         ((8, 8), (8, 32))):
+        sizes = [extent**4 * chains for extent, chains in (small, large)]
+        times = [seconds(Fields(*one)) for one in (small, large)]
+        name = " .. ".join(f"{extent}^4 x {chains}" for extent, chains in (small, large))
+        rows.append({"against": f"lattice x chains, {name}",
+                     "exponent": math.log(times[1] / times[0]) / math.log(sizes[1] / sizes[0])})
+    return rows
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--lattices", default="8,16")
+    parser.add_argument("--lattices", default="8,16,32")
     parser.add_argument("--threads", default=f"1,{os.cpu_count()}")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/kernels.json"))
     parser.add_argument("--quick", action="store_true", help="8^4, one thread, short")
@@ -137,7 +151,10 @@ def main() -> None:
     report["functions"] = []
     for extent in lattices:
         for threads in counts:
-            for chains in (1,) if options.quick or extent > 8 else (1, 8):
+            for chains in (1,) if options.quick else (1, 8):
+                if not fits(extent, chains):
+                    print(f"\n{extent}^4, {chains} chains: left out, not enough memory")
+                    continue
                 compare = extent <= 16 and (chains == 1 or extent <= 8) and threads == 1
                 table = rows(CASES, Fields(extent, chains), threads,
                              report["peaks"][str(threads)], compare, budget)
@@ -151,7 +168,8 @@ def main() -> None:
     report["exponents"] = exponents(CASES[0], budget)
     show("cost", report["exponents"])
     options.json.write_text(json.dumps(report, indent=1) + "\n")
-    print(f"\nwritten to {options.json}")
+    options.json.with_suffix(".md").write_text("\n".join(markdown(report)) + "\n")
+    print(f"\nwritten to {options.json} and, as tables, .md beside it")
 
 
 if __name__ == "__main__":
