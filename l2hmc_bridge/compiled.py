@@ -155,10 +155,10 @@ class CompiledPoint:
                             self._force[0], self._loops)
 
     def _cached(self, make, network, k: int) -> learned.Network:
-        """The weights make(network, k, beta), once per trajectory."""
-        if (make, k) not in self._kept:
-            self._kept[make, k] = make(network, k, self.kernel.action.beta)
-        return self._kept[make, k]
+        """Number k of make(network, beta), which is called once per trajectory."""
+        if make not in self._kept:
+            self._kept[make] = make(network, self.kernel.action.beta)
+        return self._kept[make][k]
 
     def _passing(self, k: int) -> bool:
         """Whether nothing but this kick, between two drifts, needs the force of this point."""
@@ -193,19 +193,18 @@ class CompiledPoint:
                              self._kept)
 
 
-def _kick_weights(network: KickNetwork, k: int, beta: float) -> learned.Network:
+def _kick_weights(network: KickNetwork, beta: float) -> list[learned.Network]:
     """Inputs Re tr(U A)/18, <F,F>/(8 beta) and beta - 6, the last one folded into the offset."""
-    scale = torch.tensor([1 / 18, 1 / (8 * max(beta, 1e-3))], dtype=torch.float64)
-    return _weights(network, scale, network.weight[k], network.bias[k], beta)
+    return _weights(network, (1 / 18, 1 / (8 * max(beta, 1e-3))), beta)
 
 
-def _drift_weights(network: DriftNetwork, k: int, beta: float) -> learned.Network:
+def _drift_weights(network: DriftNetwork, beta: float) -> list[learned.Network]:
     """Inputs tr(A A^dagger)/36, <P,P>/8 and beta - 6."""
-    scale = torch.tensor([1 / 36, 1 / 8], dtype=torch.float64)
-    return _weights(network, scale, network.weight[k], network.bias[k], beta)
+    return _weights(network, (1 / 36, 1 / 8), beta)
 
 
-def _weights(network, scale: Tensor, weight: Tensor, bias: Tensor, beta: float):
-    first = network.first.weight
-    offset = network.first.bias + first[:, 2] * (beta - 6)
-    return learned.network(first[:, :2] * scale, offset, weight, bias)
+def _weights(network, scale: tuple[float, float], beta: float) -> list[learned.Network]:
+    first = network.first.weight.detach()
+    offset = network.first.bias.detach() + first[:, 2] * (beta - 6)
+    inputs = first[:, :2] * torch.tensor(scale, dtype=torch.float64)
+    return learned.networks(inputs, offset, network.weight, network.bias)

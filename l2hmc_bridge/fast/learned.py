@@ -36,27 +36,31 @@ class _Drift(ctypes.Structure):
                 ("links", _POINTER)]
 
 
-class Network:
-    """Weights of one network, float64 and contiguous, and where the kernels find them.
+class Network(NamedTuple):
+    """Where the kernels find the weights of one network, and the tensors that hold them."""
 
-    first [hidden, 2], offset [hidden], weight [outputs, hidden], bias [outputs].
+    structure: _Network
+    outputs: int
+    weights: tuple[Tensor, ...]
+
+
+def networks(first: Tensor, offset: Tensor, weights: Tensor, biases: Tensor) -> list[Network]:
+    """Networks with a common hidden layer: first [hidden, 2], offset [hidden], and for each of them
+    weights[k] [outputs, hidden], biases[k] [outputs]. ConfigError beyond MOST_OUTPUTS outputs.
     """
-
-    def __init__(self, *weights: Tensor):
-        self.weights = tuple(plain(one).to(torch.float64) for one in weights)
-        first, _, weight, _ = self.weights
-        self.outputs = weight.shape[0]
-        self.structure = _Network(first.shape[0], self.outputs,
-                                  *(one.data_ptr() for one in self.weights))
+    count, outputs, hidden = weights.shape
+    if outputs > MOST_OUTPUTS:
+        raise ConfigError(f"network: expected at most {MOST_OUTPUTS} outputs, found {outputs}")
+    kept = tuple(plain(one).to(torch.float64) for one in (first, offset, weights, biases))
+    first_at, offset_at, weight_at, bias_at = (one.data_ptr() for one in kept)
+    return [Network(_Network(hidden, outputs, first_at, offset_at,
+                             weight_at + 8 * k * outputs * hidden, bias_at + 8 * k * outputs),
+                    outputs, kept) for k in range(count)]
 
 
 def network(first: Tensor, offset: Tensor, weight: Tensor, bias: Tensor) -> Network:
-    """The weights as the kernels want them; ConfigError beyond MOST_OUTPUTS outputs."""
-    if weight.shape[0] > MOST_OUTPUTS:
-        raise ConfigError(
-            f"network: expected at most {MOST_OUTPUTS} outputs, found {weight.shape[0]}"
-        )
-    return Network(first, offset, weight, bias)
+    """One network."""
+    return networks(first, offset, weight[None], bias[None])[0]
 
 
 class Push(NamedTuple):
