@@ -1,8 +1,9 @@
 """The hot functions, and the one table that says who computes them.
 
 "torch" is the reference: any device and dtype, with autograd. "cpu" are the compiled kernels for
-complex128 fields in main memory, with analytic gradients where these are asked for; they serve
-where they can, the reference everywhere else. The choice is made anew in every call;
+complex128 fields in main memory, with analytic gradients where these are asked for; "cuda" are
+Triton kernels for complex128 fields on a graphics card, used where they agree with the reference.
+They serve where they can, the reference everywhere else. The choice is made anew in every call;
 `use("torch")`, or L2HMC_BRIDGE_FAST=off in the environment, forces the reference. Formulas, signs
 and shapes are those of `reference.py`.
 """
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import ConfigError
-from l2hmc_bridge.fast import cpu, differentiable, native, reference
+from l2hmc_bridge.fast import cpu, differentiable, gpu, native, reference
 from l2hmc_bridge.fast.native import keep_memory
 
 __all__ = ["BACKENDS", "CHOICES", "action", "backend", "charge", "charge_density", "clover",
@@ -25,7 +26,7 @@ __all__ = ["BACKENDS", "CHOICES", "action", "backend", "charge", "charge_density
            "rectangle_staples", "staple_trace", "staples", "trajectory", "transport_laplacian",
            "use", "using"]
 
-BACKENDS = {"torch": reference, "cpu": cpu, "cpu with gradients": differentiable}
+BACKENDS = {"torch": reference, "cpu": cpu, "cpu with gradients": differentiable, "cuda": gpu}
 CHOICES = ("auto", "torch")
 _choice = "torch" if os.environ.get("L2HMC_BRIDGE_FAST", "auto") in ("off", "torch") else "auto"
 
@@ -59,16 +60,16 @@ def description() -> str:
 def backend(*tensors: Tensor | float) -> ModuleType:
     """The module that serves a call with these arguments."""
     given = [one for one in tensors if isinstance(one, Tensor)]
-    compiled = (
-        _choice == "auto"
-        and all(one.device.type == "cpu" for one in given)
-        and all(one.dtype in (torch.complex128, torch.float64) for one in given)
-        and native.library() is not None
-    )
-    if not compiled:
+    devices = {one.device for one in given}
+    wide = all(one.dtype in (torch.complex128, torch.float64) for one in given)
+    if _choice != "auto" or not wide or len({one.type for one in devices}) > 1:
         return BACKENDS["torch"]
     gradients = torch.is_grad_enabled() and any(one.requires_grad for one in given)
-    return BACKENDS["cpu with gradients" if gradients else "cpu"]
+    if all(one.type == "cpu" for one in devices) and native.library() is not None:
+        return BACKENDS["cpu with gradients" if gradients else "cpu"]
+    if {one.type for one in devices} == {"cuda"} and not gradients:
+        return BACKENDS["cuda" if len(devices) == 1 and gpu.trusted(*devices) else "torch"]
+    return BACKENDS["torch"]
 
 
 def compiled(*tensors: Tensor) -> bool:
