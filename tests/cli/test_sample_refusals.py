@@ -174,7 +174,7 @@ def test_a_refusal_is_one_line_for_a_start_to_be_projected_too(tmp_path, capsys)
     start = write_start(tmp_path / "start.ildg", precision=32)
     assert hmc(start, tmp_path / "s", "-n", 1) == 0
     assert "projected to SU(3) once" in capsys.readouterr().err
-    for words, found in ((("--beta", "nan"), "beta"), (("--format", "jpeg"), "format"),
+    for words, found in ((("--beta", -1), "beta"), (("--format", "jpeg"), "format"),
                          (("--integrator", "euler"), "integrator")):
         refused(capsys, tmp_path, hmc(start, tmp_path / "out", "-n", 1, *words), found)
     refused(capsys, tmp_path, hmc(start, tmp_path / "s", "-n", 1), "found a stream")
