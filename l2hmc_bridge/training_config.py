@@ -70,6 +70,7 @@ class Config:
     annealing: tuple[float, ...] = (1.0,)  # gamma multiplies beta; ends at 1
     annealing_iterations: int = 0
     checkpoint_every: int = 50
+    keep: str = "better"  # "trained": the bundle holds what was trained even if the start is better
     validation_chains: int = 16
 
     def as_dict(self) -> dict[str, Any]:
@@ -182,6 +183,7 @@ def _check(config: Config) -> None:
     _one_of("action", config.action, systems.ACTIONS)
     _one_of("model.integrator", model.integrator, INTEGRATORS)
     _one_of("model.composition", model.composition, COMPOSITIONS)
+    _one_of("keep", config.keep, ("better", "trained"))
     _one_of("schedule", config.schedule, ("cosine", "constant"))
     for name in config.loss:
         _one_of("loss", name, LOSSES_OF[config.group])

@@ -70,7 +70,7 @@ def finish(trainer: Trainer, path: Path, provenance: dict[str, Any]) -> dict[str
     outcome = validate(trainer)
     kept = trainer.kernel
     outcome["kept"] = "trained"
-    if not outcome["gain"] > 1:
+    if not outcome["gain"] > 1 and trainer.config.keep == "better":
         kept, outcome["kept"] = beginning(trainer.config), "start"
     config = trainer.config
     provenance = {**provenance, "config": config.as_dict(), "validation": outcome,
