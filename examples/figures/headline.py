@@ -44,7 +44,7 @@ def main():
             axis.errorbar(betas, values, errors, fmt=marker, label=label, capsize=3)
         if observable == "q":
             betas = [one["beta"] for one in results]
-            axis.errorbar(betas, [one["scan"][0]["bound"] for one in results], 1, fmt="_",
+            axis.errorbar(betas, [one["scan"][0]["bound"] for one in results], fmt="_",
                           color="C0", label="HMC, lower bound", lolims=True,
                           yerr=[0.2 * one["scan"][0]["bound"] for one in results])
             axis.plot(betas, [one["slides"][0] for one in results], "C0:", label="slides, HMC")
