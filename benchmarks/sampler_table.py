@@ -5,6 +5,7 @@
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 from bench_sampler import label
@@ -59,6 +60,33 @@ def long_table(rows: list[dict]) -> list[str]:
     return lines
 
 
+def cost_table(rows: list[dict]) -> list[str]:
+    """tau_int times cost and squared jump over cost of every observable, per force and second."""
+    names = {"e1": "E(t=1)", "e2": "E(t=2)", "plaquette": "plaquette"}
+    head = [f"{what} {name}" for what in ("tau x forces,", "tau x seconds,", "jump^2 per force,",
+                                          "jump^2 per second,") for name in names.values()]
+    lines = ["| kernel | " + " | ".join(head) + " |", "|---" * (len(head) + 1) + "|"]
+    for row in rows:
+        costs = (row["forces"], row["seconds_per_trajectory"])
+        cells = [number(row[key]["tau_trajectories"] * cost,
+                        (row[key]["tau_trajectories_error"] or float("nan")) * cost)
+                 for cost in costs for key in names]
+        for cost in costs:
+            for key in names:
+                one = row[key]
+                value = one["jump_per_force"] * row["forces"] / cost
+                error = value * one["squared_jump_error"] / one["squared_jump"]
+                cells.append(scientific(value, error))
+        lines.append(f"| {name(row)} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def scientific(value: float, error: float) -> str:
+    """Value with its error and one power of ten: 2.27(9)e-6."""
+    power = math.floor(math.log10(value))
+    return f"{with_error(value / 10**power, error / 10**power)}e{power}"
+
+
 def scan_table(rows: list[dict]) -> list[str]:
     """One line per setting of the scan that was the best of its kind and length."""
     lines = ["| kernel | MD length | acceptance | forces | jump^2(E, t=1) per force |",
@@ -83,6 +111,8 @@ def main() -> None:
     for beta in dict.fromkeys(row["beta"] for row in report["scan"]):
         print(f"\n### beta {beta}, 8^4\n")
         print("\n".join(long_table([r for r in report["long"] if r["beta"] == beta])))
+        print("\ntau_int x cost, squared jump / cost\n")
+        print("\n".join(cost_table([r for r in report["long"] if r["beta"] == beta])))
         print("\nScan: steps, acceptance: best steps of each length\n")
         print("\n".join(scan_table([r for r in report["scan"] if r["beta"] == beta])))
 
