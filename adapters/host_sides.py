@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from l2hmc_bridge.atomic import temporary_path
-from l2hmc_bridge.errors import FormatError, StreamError
+from l2hmc_bridge.errors import ActionError, FormatError, StreamError
 
 from . import markup
 from .host_streams import HostStream
@@ -20,6 +20,7 @@ from .host_streams import HostStream
 DRAWN = "right only if the host has not drawn from it since"
 LARGEST_XML = 1 << 24
 RNG_HEAD = struct.Struct("<9i")  # openQCD: configuration number, process grid, local lattice
+OTHER_LOG = re.compile(r"Simulation of QCD.*|(?:Open|SF|Open-SF) boundary conditions")  # openQCD's
 
 
 class Side(NamedTuple):
@@ -42,7 +43,8 @@ def plan(
     """(side files for configuration `number`, in the order of writing; what to say of others).
 
     lattice: X,Y,Z,T; folders: where side files may lie. Raises FormatError or StreamError where
-    one that the host needs is missing or does not belong to its last configuration.
+    one that the host needs is missing or does not belong to its last configuration, ActionError
+    where one tells of quarks, anisotropy or boundaries.
     """
     planner = {"Grid or GPT": _grid, "Chroma": _chroma, "openQCD": _openqcd}.get(stream.scheme.name)
     return planner(stream, number, lattice, folders) if planner else ([], [])
@@ -94,6 +96,7 @@ def _restart(path: Path, stream: HostStream, number: int) -> tuple[bytes, int]:
     fields = markup.parse(raw)
     if fields.broken:
         raise FormatError(f"{path}: expected well-formed XML, found a broken one")
+    _refuse_theory(path, _other_theory(fields))
     if "Seed" not in fields.texts:
         raise FormatError(f"{path}: expected the <Seed> of the random numbers, found none")
     last = stream.path(stream.number).name
@@ -118,6 +121,22 @@ def _restart(path: Path, stream: HostStream, number: int) -> tuple[bytes, int]:
     if warm + production < this_run + number:
         raw = _set(raw, b"NUpdatesThisRun", str(max(0, warm + production - number)))
     return raw, warm + production
+
+
+def _other_theory(fields: markup.Fields) -> str | None:
+    """What in Chroma's XML is not an isotropic, periodic gauge action alone, None if nothing."""
+    for name in fields.all("Name"):
+        if "FERM" in name and "MONOMIAL" in name:
+            return name
+        if name.endswith("GAUGEBC") and name != "PERIODIC_GAUGEBC":
+            return name
+    return "anisoP true" if "true" in fields.all("anisoP") else None
+
+
+def _refuse_theory(path: Path, found: str | None) -> None:
+    if found is not None:
+        raise ActionError(f"{path}: expected a stream of an isotropic, periodic gauge action and "
+                          f"no quarks, found {found[:80]}: an update by files knows nothing of it")
 
 
 def _openqcd(
@@ -153,12 +172,17 @@ def _openqcd(
 
 
 def _check_log(path: Path, number: int) -> None:
-    """StreamError unless openQCD's log ends with configuration `number`, as its -a wants it."""
+    """StreamError unless openQCD's log ends with configuration `number`, as its -a wants it.
+
+    ActionError where it tells of quarks or of boundaries that are not periodic.
+    """
     last = None
     with open(path, encoding="latin-1") as file:
         for line in file:
             found = re.search(r"(Trajectory|Configuration) no\s+(\d+)", line)
             last = found.groups() if found else last
+            other = OTHER_LOG.match(line)
+            _refuse_theory(path, other and other[0])
     if last != ("Configuration", str(number)):
         raise StreamError(f"{path}: expected it to end with configuration {number}, found "
                           f"{' '.join(last or ('none',)).lower()} last")

@@ -14,11 +14,11 @@ import click
 import torch
 
 from l2hmc_bridge import lock, provenance, stream
-from l2hmc_bridge.adapters import files, host_log, host_sides, host_streams
+from l2hmc_bridge.adapters import files, host_log, host_sides, host_streams, live
 from l2hmc_bridge.adapters.host_streams import HostStream
 from l2hmc_bridge.checkpoint import Definition
 from l2hmc_bridge.configuration import Configuration
-from l2hmc_bridge.errors import StreamError
+from l2hmc_bridge.errors import StreamError, VerificationError
 from l2hmc_bridge.markov import Kernel
 
 from . import sample_run, sample_start
@@ -47,7 +47,7 @@ def run(options: dict[str, Any], given: set[str], stop: Stopper) -> None:
         options |= _remembered(before, given)
         number = host.number + (options["trajectories"] or 1)
         host_streams.refuse_later(host, folders)
-        start = sample_start.from_files((path,), None, options["beta"])
+        start = _start(path, options["beta"])
         host = host_streams.recognise(path, start.read)  # the links may have told more
         sides, notes = host_sides.plan(host, number, sample_run.xyzt(start), folders)
         start.notes += notes
@@ -62,6 +62,18 @@ def run(options: dict[str, Any], given: set[str], stop: Stopper) -> None:
         for side in sides:
             host_sides.write(side)
     _show(host, number, rows, [*said, *start.record.get("warnings", [])])
+
+
+def _start(path: Path, beta: float | None) -> Start:
+    """The verified configuration; links that are fixed, open or carry phases are named as such."""
+    try:
+        start = sample_start.from_files((path,), None, beta)
+    except VerificationError as error:
+        if "determinant: " in str(error):
+            live.require_periodic_su3(str(path), files.read(path, verify=False).links)
+        raise
+    live.require_periodic_su3(str(path), start.links)
+    return start
 
 
 def _remembered(before: Mapping[str, Any] | None, given: set[str]) -> dict[str, Any]:
@@ -79,6 +91,8 @@ def _definition(
     sample_start.check_fits(start, kernel)
     for sentence in start.notes:  # everything that could be refused without work was
         say(sentence)
+    say(f"{host.name}: sampled with the {action.name} action at beta {action.beta:g}, no quarks: "
+        "right only if that is what the host samples")
     start.links = start.links.to(options["device"])
     lattice, coupling = list(sample_run.xyzt(start)), {"name": action.name, "beta": action.beta}
     if before is not None and "tune" not in given and _same(before, about, coupling, lattice):

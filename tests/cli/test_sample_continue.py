@@ -61,6 +61,7 @@ def test_two_updates_of_every_host(kind, tmp_path, capsys):
                                                              abs=tolerance)
     out, err = capsys.readouterr()
     assert f"{last}: written" in out and "as before on this stream" in err
+    assert err.count("sampled with the wilson action at beta 5.7, no quarks: right only if") == 2
 
 
 def test_the_same_seed_repeats_an_update_and_another_does_not(tmp_path):

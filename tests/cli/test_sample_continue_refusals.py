@@ -4,12 +4,14 @@ import struct
 
 import numpy as np
 import pytest
+import torch
 
 from l2hmc_bridge.adapters import host_log, host_sides
 from tests.adapters import samples
 from tests.cli.test_sample import sample
 from tests.cli.test_sample_continue import go_on, names, untouched
 from tests.conftest import reference_file
+from tests.fields import rough_links
 from tests.hosts import leave
 
 LATER = {
@@ -96,6 +98,19 @@ BAD = {
         struct.pack("<9i", 8, 1, 1, 1, 1, 4, 4, 6, 2)), "found 8 of 4,4,6,2"),
     "short rng": ("openqcd", lambda p: p.with_name("Snoopy137.rng").write_bytes(b"1234"),
                   "expected openQCD's .rng file"),
+    "quarks in Chroma": ("chroma", _xml(lambda t: t.replace(
+        "<HMCTrj>", "<HMCTrj><Monomials><elem><Name>TWO_FLAVOR_EOPREC_CONSTDET_FERM_MONOMIAL</Name>"
+        "</elem></Monomials>")), "no quarks, found TWO_FLAVOR_EOPREC_CONSTDET_FERM_MONOMIAL"),
+    "boundaries in Chroma": ("chroma", _xml(lambda t: t.replace(
+        "<HMCTrj>", "<HMCTrj><GaugeBC><Name>SCHROEDINGER_NONPERT_GAUGEBC</Name></GaugeBC>")),
+                             "periodic gauge action and no quarks, found SCHROEDINGER_NONPERT"),
+    "anisotropy in Chroma": ("chroma", _xml(lambda t: t.replace(
+        "<HMCTrj>", "<HMCTrj><AnisoParam><anisoP>true</anisoP></AnisoParam>")),
+                             "expected a stream of an isotropic, periodic gauge action"),
+    "quarks in openQCD": ("openqcd", _log("Simulation of QCD with Wilson quarks\n"),
+                          "found Simulation of QCD with Wilson quarks"),
+    "boundaries in openQCD": ("openqcd", _log("Open-SF boundary conditions\n"),
+                              "found Open-SF boundary conditions"),
     "record without rows": ("gpt", lambda p: p.with_name(host_log.NAME).write_text(
         '{"stream":"ckpoint_lat.N","options":{},"kernel":{},"action":{},"lattice":[],"factor":1.0,'
         '"rows":[{}]}\n'), "line 1: expected an entry of this package"),
@@ -110,6 +125,30 @@ def test_bad_input_is_one_line_and_nothing_is_written(case, tmp_path, capsys):
     path = leave(tmp_path, kind)
     result = spoil(path)
     path = result if hasattr(result, "is_file") else path
+    refused(tmp_path, capsys, lambda: go_on(path), told)
+
+
+def _anti_periodic(links):
+    links[:, 0, -1] *= -1
+
+
+def _open(links):
+    links[:, 0, -1] = 0
+
+
+def _fixed(links):
+    links[:, 1:, 0] = torch.diag(torch.exp(1j * torch.tensor([0.1, 0.2, -0.3]).double()))
+
+
+@pytest.mark.parametrize("spoil, told", [
+    (_anti_periodic, "anti-periodic fermion boundaries"), (_open, "found open boundaries"),
+    (_fixed, "found Schroedinger-functional boundaries"),
+])
+def test_boundaries_in_the_links_are_named(spoil, told, tmp_path, capsys):
+    links = rough_links(torch.Generator().manual_seed(2), (4, 2, 6, 2))
+    spoil(links)
+    path = tmp_path / "cfg_7.npy"
+    np.save(path, links[0, [1, 2, 3, 0]].permute(0, 1, 4, 3, 2, 5, 6).numpy())
     refused(tmp_path, capsys, lambda: go_on(path), told)
 
 
