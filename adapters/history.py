@@ -153,7 +153,8 @@ def _read_h5(path: Path, name: str) -> History:
                 # Where both have a series, the history has more rows.
                 series |= {key: one for key, one in measured.items() if key not in series}
             _add_flowed_charge(series, flow, spacing, group.attrs)
-            attributes = {key: _plain(value) for key, value in file.attrs.items()}
+            attributes = {key: value.item() if isinstance(value, np.generic) else value
+                          for key, value in file.attrs.items()}
     except (OSError, KeyError, ValueError) as error:
         raise FormatError(f"{path}: expected a history in HDF5, found {error}") from error
     return History(name, series, times, flow, spacing, attributes)
@@ -215,10 +216,6 @@ def _h5_flow(group: h5py.Group) -> tuple[NDArray, dict[str, list[NDArray]]]:
 def _spacing(trajectories: Iterable[float]) -> int:
     steps = np.diff(np.asarray(list(trajectories), float))
     return max(1, int(np.median(steps))) if steps.size and np.isfinite(steps).all() else 1
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _json_rows(path: Path) -> list[dict[str, Any]]:

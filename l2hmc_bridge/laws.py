@@ -12,6 +12,7 @@ from torch import Tensor
 from l2hmc_bridge import loops, su3
 from l2hmc_bridge.groups import GROUPS, Group
 from l2hmc_bridge.l2hmc import L2HMC, Point
+from l2hmc_bridge.markov import State
 from l2hmc_bridge.su3 import DIMENSION
 
 
@@ -45,6 +46,24 @@ def _phase_map(kernel: L2HMC, sign: int) -> PhaseMap:
         return point.links, momenta, log_det
 
     return phi
+
+
+def proposal_map(kernel: L2HMC) -> PhaseMap:
+    """The map of one proposal: the palindrome, or one direction of the two."""
+    if kernel.composition == "palindrome":
+        return involution(kernel)
+    return inverse_map(kernel)
+
+
+def involution(kernel: L2HMC) -> PhaseMap:
+    """(U, P) -> (U', -P', log|J|) of a palindrome: its own inverse."""
+
+    def there(links: Tensor, momenta: Tensor):
+        state = State(links, None, kernel.action.force(links))
+        end = kernel.trajectory(state, momenta, torch.Generator())
+        return end.links, -end.momenta, end.log_det
+
+    return there
 
 
 def chart(links: Tensor, group: Group) -> Chart:
