@@ -70,9 +70,14 @@ class Mixture:
         return sum(w * k.length for k, w in self._weighted()) / sum(self.weights)
 
     def scaled(self, factor: float) -> "Mixture":
-        """The same with every step of every part multiplied by `factor`; no statistics yet."""
+        """The same with every step of every part multiplied by `factor`; no statistics yet.
+
+        Its watches are new ones of the same settings: what tuning did is no part of the stream.
+        """
         parts = [(kernel.scaled(factor), weight) for kernel, weight in self._weighted()]
-        return Mixture(parts, self.choice, self.names, self.watch)
+        watch = {name: Drift(one.observables, one.sigmas, one.minimum)
+                 for name, one in self.watch.items()}
+        return Mixture(parts, self.choice, self.names, watch)
 
     def init(self, links: Tensor) -> State:
         """State at `links`."""

@@ -103,6 +103,17 @@ def test_a_drift_is_noticed(equilibrium):
         kernel.watch["l2hmc"].require()
 
 
+def test_a_scaled_mixture_starts_its_statistics_anew(generator):
+    links, drift = rough_links(generator, (2, 4, 2, 2)), Drift(sigmas=3.0, minimum=7)
+    mixture = Mixture([(HMC(ACTION, 0.2, 2), 1)], watch={"hmc": drift})
+    scaled = mixture.scaled(0.5)
+    scaled.step(scaled.init(links), generator)
+    assert drift.differences == {} and mixture.usage()["hmc"].updates == 0
+    own = scaled.watch["hmc"]
+    assert len(own.differences["plaquette"][0]) == 1 and (own.sigmas, own.minimum) == (3.0, 7)
+    assert scaled.length == pytest.approx(0.2)
+
+
 def test_random_choice_is_that_of_each_chains_own_generator(generator):
     """The trajectory of a chain is the same alone and beside another."""
     links = rough_links(generator, (2, 4, 2, 2), 3)
