@@ -16,7 +16,7 @@ from l2hmc_bridge.adapters.live import require_periodic_su3
 from l2hmc_bridge.errors import ActionError, BridgeError, LayoutError, VerificationError
 from l2hmc_bridge.hmc import HMC
 from l2hmc_bridge.statistics import estimate, exp_minus_dh
-from l2hmc_bridge.topology import topological_charge
+from l2hmc_bridge.topology import topological_charge, topological_charge_5li
 from tests.fields import rough_links
 from tests.standins import gpt_standin
 
@@ -96,6 +96,27 @@ def test_plaquette_charge_action_and_gradient_are_gpts(g):
     host = bridge.host_action(action, U)
     assert float(host(links)) == action(U) and host.beta == beta
     assert (host.force(links) - ours.force(links)).abs().max() < 1e-12
+
+
+def test_other_conventions_of_the_charge_are_gpts_too():
+    """Traceless, from GPT's own field strength, and the five-loop improved charge."""
+    g = real() or pytest.skip("needs GPT: github.com/lehner/gpt built on Grid")
+    links = links_on(width=0.3)
+    U = field(g, links)
+    unit = g.identity(U[0])
+
+    def strength(mu, nu):
+        plain = g.qcd.gauge.field_strength(U, mu, nu)
+        return g.eval(plain - unit * (g.trace(plain) / 3.0))
+
+    charge = -sum(
+        sign * g.sum(g.trace(strength(*one) * strength(*two))).real
+        for one, two, sign in (((0, 1), (2, 3), 1), ((0, 2), (1, 3), -1), ((0, 3), (1, 2), 1))
+    ) / (4 * np.pi**2)
+    assert charge == pytest.approx(float(topological_charge(links)), rel=1e-12)
+    assert abs(charge - g.qcd.gauge.topological_charge(U)) > 1e-6
+    assert g.qcd.gauge.topological_charge_5LI(U) == pytest.approx(
+        float(topological_charge_5li(links, traceless=False)), rel=1e-12)
 
 
 def test_momenta_and_their_energy_are_gpts(g):
