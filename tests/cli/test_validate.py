@@ -1,6 +1,7 @@
 """`validate`: stored values, tables and logs of others, stream against stream."""
 
 import json
+from pathlib import Path
 
 import h5py
 import pytest
@@ -160,6 +161,17 @@ def test_gpt_log_of_a_real_configuration(tmp_path, capsys):
     log.write_text("".join(f"GPT :  {1.5:12.6f} s : {line}\n" for line in lines))
     status, content, _ = run(capsys, path, "--reference", log)
     assert status == 0 and len(content["checks"]) == 13
+
+
+def test_log_that_gpt_printed(capsys):
+    """What GPT of October 2024 said of this file: header, plaquette, charge, three flow steps."""
+    path = reference_file("gpt_l4x6x8x10.nersc")
+    log = Path(__file__).resolve().parent.parent / "data" / "gpt_measure.log"
+    status, content, _ = run(capsys, path, "--reference", log)
+    assert status == 0 and len(content["checks"]) == 9
+    flowed = [check for check in content["checks"] if "at t =" in check["name"]]
+    assert len(flowed) == 6 and all(abs(check["ours"] - check["theirs"]) < 1e-14
+                                    for check in flowed)
 
 
 def test_stream_against_stream(tmp_path, capsys):
