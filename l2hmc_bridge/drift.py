@@ -58,13 +58,15 @@ class Drift:
         return found
 
     def warnings(self) -> list[str]:
-        """One sentence for each observable that drifts beyond its error; [] where none does."""
+        """One sentence for each observable that drifts beyond its error; [] where none does.
+
+        A change that is the same every time has no error, and is a drift unless it is 0.
+        """
         return [
             f"{name}: changes by {with_error(one.value, one.error)} in each update, "
-            f"{abs(one.value) / one.error:.1f} errors from 0: it is not exact, or the stream was "
-            "not in equilibrium"
+            f"{_distance(one)} from 0: it is not exact, or the stream was not in equilibrium"
             for name, one in self.estimates().items()
-            if one.error > 0 and abs(one.value) > self.sigmas * one.error
+            if one.value and not abs(one.value) <= self.sigmas * one.error
         ]
 
     def require(self) -> None:
@@ -72,3 +74,7 @@ class Drift:
         found = self.warnings()
         if found:
             raise StatisticsError("; ".join(found))
+
+
+def _distance(one: Estimate) -> str:
+    return f"{abs(one.value) / one.error:.1f} errors" if one.error > 0 else "always as far"

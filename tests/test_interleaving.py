@@ -103,6 +103,15 @@ def test_a_drift_is_noticed(equilibrium):
         kernel.watch["l2hmc"].require()
 
 
+def test_a_change_that_is_always_the_same_is_a_drift():
+    for change, count in ((1.0, 1), (0.0, 0)):
+        drift = Drift({"charge": lambda values: values})
+        for number in range(50):
+            before = torch.tensor([float(number)]).double()
+            drift.record(drift.measure(before), before + change)
+        assert len(drift.warnings()) == count
+
+
 def test_a_scaled_mixture_starts_its_statistics_anew(generator):
     links, drift = rough_links(generator, (2, 4, 2, 2)), Drift(sigmas=3.0, minimum=7)
     mixture = Mixture([(HMC(ACTION, 0.2, 2), 1)], watch={"hmc": drift})
