@@ -246,6 +246,12 @@ def test_the_stream_of_the_example_is_exact(g, mode, tmp_path):
     assert abs(charge.value) < 4 * charge.error
 
 
+def test_the_example_does_not_write_over_a_stream(tmp_path):
+    (tmp_path / "ckpoint_lat.120").write_bytes(b"theirs")
+    with pytest.raises(FileExistsError, match="expected no ckpoint_lat"):
+        example("gpt_stream").stream(gpt_standin, (4, 4, 4, 4), 1.0, 1, 2, folder=tmp_path)
+
+
 @pytest.mark.parametrize("mpi", [[1, 1, 1, 2], [2, 1, 2, 1]])
 def test_ranks_hold_the_whole_field_and_agree(mpi):
     links, kernel = links_on((4, 4, 4, 4)), HMC(GaugeAction(5.7), 0.1, 2)
