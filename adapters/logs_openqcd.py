@@ -4,6 +4,9 @@ Header: int32 dn, nn, T, float64 eps. Records: int32 trajectory, then float64 W[
 density from plaquettes), Y[nn+1][T] (from the clover), Q[nn+1][T] (charge), each summed over the
 three-dimensional time slice, at flow times n dn eps. pyerrors reads the same
 (pyerrors.input.openQCD.extract_t0, read_qtop); its readers give means, this one configurations.
+
+Q changes sign here: openQCD's is (1/8 pi^2) sum (F^a_01 F^a_23 + F^a_02 F^a_31 + F^a_03 F^a_12)
+with 0 = t (modules/tcharge/tcharge.c), eps_txyz = +1; ours has eps_xyzt = +1.
 """
 
 import numpy as np
@@ -38,7 +41,7 @@ def _reference(row: np.void, spacing: float, eps: float, lattice: tuple | None) 
     one = Reference("openQCD .ms.dat", trajectory=int(row["trajectory"]), lattice=lattice,
                     traceless=True, flow_step=eps)
     for n in range(charge.size):
-        values = {"topological_charge": _value(charge[n])}
+        values = {"topological_charge": _value(-charge[n])}  # eps_txyz = -eps_xyzt
         if lattice is not None:
             sites = float(np.prod(lattice))
             values["energy_density"] = _value(clover[n] / sites)

@@ -1,7 +1,7 @@
 """Topological charge of SU(3) fields: the clover and the five-loop improved definition.
 
 Q = -(1/4 pi^2) sum_x tr(G_xy G_zt - G_xz G_yt + G_yz G_xt), eps_xyzt = +1, G anti-Hermitian: the
-sign of MILC, QUDA, QEX, Chroma, GPT and Grid; SIMULATeQCD's is opposite.
+sign of MILC, QUDA, QEX, Chroma, GPT and Grid; SIMULATeQCD's and openQCD's are opposite.
 """
 
 from torch import Tensor

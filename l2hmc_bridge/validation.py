@@ -139,7 +139,7 @@ def convention(key: str, ours: float, theirs: float, bound: float) -> str | None
         if abs(ours - 3 * theirs) <= 3 * bound:
             return "looks divided by 3 once more"
     if key.startswith("topological_charge") and abs(ours + theirs) <= bound:
-        return "looks like the opposite sign of Q, SIMULATeQCD's convention"
+        return "looks like the opposite sign of Q, as SIMULATeQCD and openQCD have it"
     return None
 
 

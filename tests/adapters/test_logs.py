@@ -6,8 +6,12 @@ import struct
 import numpy as np
 import pytest
 
+from l2hmc_bridge import loops, su3
 from l2hmc_bridge.adapters.logs import read_references
 from l2hmc_bridge.errors import FormatError
+from l2hmc_bridge.measurement import Plan, records
+from l2hmc_bridge.validation import compare
+from tests.fields import rough_links
 
 MILC = """SU3 with flow
 MIMD version 7
@@ -125,14 +129,38 @@ def test_openqcd_flow_file_as_pyerrors_reads_it(tmp_path, capsys):
                                 files=["runr1.ms.dat"], names=["run|r1"])
     ours = [one.flow[0.2]["topological_charge"].number for one in found]
     theirs = charges.deltas["run|r1"] + charges.r_values["run|r1"]
-    assert ours == pytest.approx(theirs, abs=1e-12)
+    assert ours == pytest.approx(-theirs, abs=1e-12)  # openQCD: eps_txyz = +1, ours eps_xyzt
     energies = openQCD._extract_flowed_energy_density(
         str(tmp_path), "run", 1, 0, 4, "ms", files=["runr1.ms.dat"], names=["run|r1"]
     )
     ours = [one.flow[0.1]["energy_density"].number for one in found]
     assert np.mean(ours) == pytest.approx(energies[0.1].value, abs=1e-12)
-    assert data[0, 2, 0].sum() == pytest.approx(found[0].values["topological_charge"].number)
+    assert data[0, 2, 0].sum() == pytest.approx(-found[0].values["topological_charge"].number)
     capsys.readouterr()  # pyerrors prints
+
+
+def test_openqcd_densities_of_a_field_agree_with_ours(tmp_path, generator):
+    """W, Y and Q by the formulas in openQCD's plaq_sum.c, ym_action.c and tcharge.c."""
+    links = rough_links(generator)
+    field = {pair: loops.field_strength(links, *pair) for pair in loops.PLANES}
+    field[3, 1] = -field[1, 3]
+
+    def product(one, other):  # F^a F'^a with F^a = -2 tr(F T^a), tr(T^a T^b) = -1/2 delta
+        return -2 * su3.trace(field[one] @ field[other]).real[0].sum((1, 2, 3))
+
+    plaquettes = sum((3 - su3.trace(loops.plaquette_field(links, *pair)).real[0]).sum((1, 2, 3))
+                     for pair in loops.PLANES)
+    charge = product((0, 1), (2, 3)) + product((0, 2), (3, 1)) + product((0, 3), (1, 2))
+    action = sum(product(pair, pair) for pair in loops.PLANES) / 2
+    table = np.stack([2 * plaquettes, action, charge / (8 * np.pi**2)])
+    nt, *space = links.shape[2:6]
+    with open(tmp_path / "a.ms.dat", "wb") as file:
+        file.write(struct.pack("<iiid", 1, 0, nt, 0.02) + struct.pack("<i", 7) + table.tobytes())
+    found = read_references(tmp_path / "a.ms.dat", lattice=(*space, nt))
+    (ours,) = records(links, Plan())
+    checks = compare([{**ours, "path": "a", "trajectory": 7, "lattice": [*space, nt]}], found)
+    assert len(checks) == 3 and abs(ours["topological_charge"]) > 1e-3
+    assert all(check.passed for check in checks), checks
 
 
 def test_openqcd_without_extents_gives_the_charge_alone(tmp_path):
