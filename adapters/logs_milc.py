@@ -5,8 +5,10 @@ pure_gauge/control.c (GMES: Polyakov loop, iterations, spatial and temporal plaq
 wilson_flow/integrate.c (E = -sum tr F^2 over three planes per site, F traceless).
 """
 
+import math
 import re
 
+from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.references import Reference, Value
 
 from .verify import parse_number, printed_unit
@@ -50,7 +52,7 @@ def parse(text: str) -> list[Reference]:
             one.values["polyakov_loop_t_real"] = _value(words[1]).scaled(1 / 3)
             _plaquettes(one, words[4], words[5])
             result.append(one)
-        elif words[:1] == ["WFLOW"] and len(words) >= 5 and result:
+        elif words[:1] == ["WFLOW"] and result:
             _flow_line(result[-1], words, state)
     return result
 
@@ -70,13 +72,15 @@ def _plaquettes(one: Reference, spatial: str, temporal: str) -> None:
 
 
 def _flow_line(one: Reference, words: list[str], state: dict) -> None:
-    time = round(float(words[1]), 12)
-    temporal, spatial = _value(words[2]), _value(words[3])
-    charge = parse_number(words[4])
-    one.flow[time] = {
+    time = parse_number(words[1]) if len(words) == 5 else None
+    if time is None:  # programs derived from MILC print other columns
+        raise FormatError(f"expected WFLOW time Et Es charge, found {' '.join(words)}")
+    temporal, spatial, charge = map(_value, words[2:])
+    digits = _unit(words[4], charge.number)
+    one.flow[round(time, 12)] = {
         "energy_density": Value(temporal.number + spatial.number,
                                 temporal.tolerance + spatial.tolerance),
-        "topological_charge": Value(charge, _unit(words[4], charge) + SINGLE["charge"]),
+        "topological_charge": Value(charge.number, digits + SINGLE["charge"]),
     }
     one.flow_step, one.flow_kernel = state["step"], state["kernel"]
 
@@ -84,13 +88,16 @@ def _flow_line(one: Reference, words: list[str], state: dict) -> None:
 def _value(text: str) -> Value:
     """A number with the uncertainty of its digits; few digits mean single precision."""
     number = parse_number(text)
+    if number is None:
+        return Value(math.nan, 0.0)  # no number of ours agrees with it
     unit = _unit(text, number)
     single = SINGLE["relative"] * max(abs(number), 0.1) if unit > 1e-12 else 1e-12
     return Value(number, unit + single)
 
 
 def _unit(text: str, number: float) -> float:
-    """One unit in the last of six digits where %g dropped trailing zeros, else as printed."""
-    if "e" in text.lower() or number == 0:
+    """One unit in the last digit, of six at least where %g may have dropped trailing zeros."""
+    if not abs(number) > 0:
         return printed_unit(text)
-    return max(printed_unit(text) if "." in text else 0.0, 0.0) or abs(number) * 1e-5
+    sixth = 10.0 ** (math.floor(math.log10(abs(number))) - 5)
+    return min(printed_unit(text), sixth)

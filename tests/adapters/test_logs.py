@@ -73,6 +73,19 @@ def test_milc_flow_log(tmp_path):
     assert one.flow[0.1]["topological_charge"].number == 0.0389772
 
 
+def test_milc_digits_that_g_drops_are_known(tmp_path):
+    """%g prints 0.790040 as 0.79004 and 1.00000 as 1: six digits all the same."""
+    text = MILC.format(name="a").replace("0.790042 0.76505 0.0389772", "0.79004 1 0.5")
+    (one,) = parsed(tmp_path, "log", text)
+    assert one.flow[0.1]["energy_density"].tolerance < 1.2e-5
+    assert one.flow[0.1]["topological_charge"].tolerance < 1.1e-6
+
+
+def test_milc_log_of_a_diverged_run_agrees_with_nothing(tmp_path):
+    (one,) = parsed(tmp_path, "log", MILC.format(name="a").replace("1.723748e+00", "nan"))
+    assert np.isnan(one.values["plaquette_spatial"].number)
+
+
 def test_milc_run(tmp_path):
     start, first, second, saved = parsed(tmp_path, "log", MILC_RUN)
     assert start.path is None and start.values["plaquette"].number == 1.0
@@ -197,6 +210,7 @@ def test_tables(tmp_path):
         ("a.txt", b"nothing in here", "no mark"),
         ("a.csv", b"a,b\n1,2,3\n", "fields"),
         ("a.bin", b"\xff\xfe\x00", "other bytes"),
+        ("a.log", b"CHECK PLAQ: 1.7 1.7\nWFLOW 0.1 2.3 1.5 0.01 0.2 0.01 0.3\n", "time Et Es"),
         ("a.ms.dat", b"\x00" * 10, "20 bytes"),
         ("a.ms.dat", b"\xff" * 40, "openQCD"),
         ("a.ms.dat", struct.pack("<iiid", 1, 1, 4, 0.1) + b"\x00" * 7, "records of"),
