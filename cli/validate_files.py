@@ -95,6 +95,9 @@ def _against_table(paths, options):
     notes = [f"{len(records)} configurations, {len(references)} in {options['reference']} "
              f"({references[0].source}); field strength "
              f"{'traceless' if traceless else 'with its trace, as GPT and Grid'}"]
+    if unknown := validation.not_compared(records, references):
+        notes.append(f"in {options['reference']}, but not measured here and not compared: "
+                     f"{', '.join(unknown)}")
     return f"Against {options['reference']}", checks, Extra(notes, [], {})
 
 

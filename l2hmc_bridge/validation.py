@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from l2hmc_bridge.check import Check
-from l2hmc_bridge.references import Reference, Value, numbers_of, short_path
+from l2hmc_bridge.references import NOT_COMPARED, Reference, Value, numbers_of, short_path
 
 LOOPS = ("plaquette", "plaquette_spatial", "plaquette_temporal", "rectangle", "link_trace")
 CLOVER = ("topological_charge", "topological_charge_5li", "energy_density")
@@ -68,6 +68,12 @@ def match(
     extra = [one.label for one in references if id(one) not in used and (one.path or one.trajectory
                                                                          is not None or anonymous)]
     return pairs, lonely, extra
+
+
+def not_compared(records: Sequence[Record], references: Sequence[Reference]) -> list[str]:
+    """Names of numbers in the table that no configuration of ours has: they decide nothing."""
+    ours = {name for record in records for name in numbers_of(record)}
+    return sorted({name for one in references for name in one.values} - ours - {*NOT_COMPARED})
 
 
 def label(record: Record) -> str:

@@ -81,6 +81,13 @@ def test_a_right_table_passes_and_shows_deltas(configurations, tmp_path, capsys)
     assert all(abs(check["difference"]) < 1e-11 for check in content["checks"])
 
 
+def test_numbers_that_are_not_compared_are_named(configurations, tmp_path, capsys):
+    path = table(tmp_path, configurations, lambda n, row: {**row, "plaquete": 0.1, "index": None})
+    status, content, _ = run(capsys, *configurations, "--reference", path)
+    (note,) = [one for one in content["notes"] if "not compared" in one]
+    assert status == 0 and note.endswith(": plaquete")
+
+
 def test_wrong_sign_of_the_charge_is_caught_and_named(configurations, tmp_path, capsys):
     def flip(number, row):
         return {**row, "topological_charge": -row["topological_charge"]} if number == 1 else row
