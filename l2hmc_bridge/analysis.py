@@ -93,7 +93,7 @@ def analyse(
     chains = max(len(series.chains) for series in history.series.values())
     result = Analysis(history.name, cut, history.trajectories, chains, observables, samples,
                       weight, bad, topology(history, cut, among), flow_scales(history, cut))
-    result.effective.update(_effective(result))
+    result.effective.update(_effective(result, _covered(history, cut)))
     return result
 
 
@@ -168,7 +168,13 @@ def flow_scales(history: History, cut: int = 0) -> dict[str, Estimate]:
     return found
 
 
-def _effective(result: Analysis) -> dict[str, float]:
+def _covered(history: History, cut: int) -> int:
+    """Trajectories after the cut, of all chains together, that the longest series spans."""
+    return max(sum(chain.size for chain in series.after(cut)) * series.spacing
+               for series in history.series.values())
+
+
+def _effective(result: Analysis, trajectories: int) -> dict[str, float]:
     """Effective samples N / (2 tau_int), also per force evaluation and per second."""
     numbers = {}
     total = {
@@ -182,7 +188,7 @@ def _effective(result: Analysis) -> dict[str, float]:
         if one is None or not one.resolved:
             continue
         # tau_int counts trajectories; N must count them too.
-        count = result.chains * (result.trajectories - result.cut) / (2 * one.tau_int)
+        count = trajectories / (2 * one.tau_int)
         numbers[key] = count
         for unit, amount in total.items():
             numbers[f"{key}_per_{unit.removesuffix('s')}"] = count / amount

@@ -63,7 +63,7 @@ def compare_streams(
     _variances(histories, analyses, tests, unresolved)
     _exactness(histories, analyses, tests, unresolved)
     _charges(histories, analyses, both, tests, unresolved)
-    checks = _decide(tests, error_rate)
+    checks = [*_same_action(first, second), *_decide(tests, error_rate)]
     for history in histories:
         checks.extend(soundness(history))
     if not any(test.name == "mean plaquette" for test in tests):
@@ -71,6 +71,20 @@ def compare_streams(
                    "mean plaquette: not in both streams")
         checks.insert(0, Check("mean plaquette decided", 0.0, 1.0, 0.0, why))
     return Comparison(checks, unresolved, analyses, plaquette_distance(first, second))
+
+
+def _same_action(first: History, second: History) -> list[Check]:
+    """A failing row where the streams state other couplings or actions: no physics difference."""
+    checks = []
+    for key, kind in (("action", str), ("beta", int | float)):
+        mine, theirs = (history.attributes.get(key) for history in (first, second))
+        if not isinstance(mine, kind) or not isinstance(theirs, kind) or mine == theirs:
+            continue
+        numbers = (mine, theirs) if key == "beta" else (1.0, 0.0)
+        checks.append(Check(f"one {key}", *map(float, numbers), 0.0,
+                            f"other ensembles: {key} {mine} in {first.name}, {theirs} in "
+                            f"{second.name}"))
+    return checks
 
 
 def _decide(tests: Sequence[Test], error_rate: float) -> list[Check]:

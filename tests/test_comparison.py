@@ -136,6 +136,24 @@ def test_analysis_of_a_known_stream():
     )
 
 
+def test_a_short_chain_counts_with_its_own_length():
+    """Effective samples of 4000 + 1000 trajectories, not of twice the longer chain."""
+    known = synthetic(7, 4000)
+    cut = {name: Series([one.chains[0], one.chains[1][:1000]])
+           for name, one in known.series.items()}
+    result = analyse(History("a", cut), cut=0)
+    tau = result.observables["plaquette"].tau_int
+    assert result.effective["plaquette"] == pytest.approx(5000 / (2 * tau))
+
+
+def test_streams_of_two_couplings_are_named():
+    streams = [History(str(beta), synthetic(n).series, attributes={"beta": beta})
+               for n, beta in enumerate((5.7, 5.9))]
+    row = compare_streams(*streams).checks[0]
+    assert row.name == "one beta" and not row.passed and "5.7" in row.source
+    assert "one beta" not in failed(streams[0], History("b", synthetic(1).series))
+
+
 def test_flow_scales_have_errors():
     rng, times = np.random.default_rng(2), np.linspace(0, 3, 31)
     energies = [0.2 * (1 + 0.05 * rng.normal(size=(200, 1))) * times / np.maximum(times, 1e-9) ** 2
