@@ -23,6 +23,10 @@ class Number(click.FloatRange):
 
     name = "number"
 
+    def _describe_range(self) -> str:
+        """What the help says of the bounds; nothing where there are none."""
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
     def convert(self, value: Any, param: Any, context: Any) -> float:
         """The number; wrong usage where it is none, not finite, or out of bounds."""
         number = super().convert(value, param, context)

@@ -216,6 +216,10 @@ def _beta(start: Start, asked: float | None) -> float:
 
 def _bundle(path: Any, beta: float, options: dict[str, Any], start: Start) -> bundle.Bundle:
     loaded = bundle.load(Path(path), beta, options["device"])
+    group = loaded.kernel.action.group
+    if group != "su3":
+        raise BundleError(f"{path}: expected a bundle for su3 links (--bundle), found one for "
+                          f"{group}: {loaded.meta['action']['name']}")
     try:
         bundle.require_gate(loaded)
     except BundleError as error:

@@ -8,7 +8,7 @@ report of gate.py for that hash with a digest of its own.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from l2hmc_bridge import __version__, architecture, atomic, systems
 from l2hmc_bridge.actions import Action
-from l2hmc_bridge.errors import BridgeError, BundleError
+from l2hmc_bridge.errors import BridgeError, BundleError, LayoutError
 from l2hmc_bridge.fingerprint import TOLERANCE, difference, fingerprint
 from l2hmc_bridge.l2hmc import L2HMC
 
@@ -86,7 +86,7 @@ def load(path: Path, beta: float | None = None, device: torch.device | None = No
         weights = {k: v for k, v in tensors.items() if not k.startswith("fingerprint.")}
         architecture.load_tensors(kernel, weights)
         _check_fingerprint(path, kernel, json.loads(meta["fingerprint"]), tensors)
-        gate = _read_gate(meta)
+        gate = _read_gate(path, meta)
         provenance = json.loads(meta["provenance"])
     except BundleError:
         raise
@@ -124,6 +124,19 @@ def require_action(bundle: Bundle, action: Action) -> None:
             f"{bundle.path}: expected a bundle for {action.group} {ours['name']}, "
             f"found {bundle.kernel.action.group} {theirs['name']}"
         )
+
+
+def require_lattice(bundle: Bundle, lattice: Sequence[int]) -> Bundle:
+    """The bundle; LayoutError unless its action and networks fit this lattice, time first."""
+    system = systems.system_of(bundle.kernel.action)
+    if len(lattice) != system.dimensions:
+        raise LayoutError(f"{bundle.path}: expected {system.dimensions} number(s) as the lattice "
+                          f"of {bundle.kernel.action.group} (--lattice), found {len(lattice)}")
+    try:
+        bundle.kernel.init(system.cold((*lattice[1:], lattice[0]), 1))
+    except LayoutError as error:
+        raise LayoutError(f"{bundle.path}: {error}") from error
+    return bundle
 
 
 def write_gate(path: Path, report: Mapping[str, Any]) -> None:
@@ -179,13 +192,14 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, meta
 
 
-def _read_gate(meta: Mapping[str, str]) -> dict | None:
+def _read_gate(path: Path, meta: Mapping[str, str]) -> dict | None:
     if not meta["gate"]:
         return None
     report = json.loads(meta["gate"])
-    stated = report.pop("digest", None)
-    if stated != _gate_digest(report):
-        raise BundleError(f"gate report: expected digest {stated}, found another: it was altered")
+    stated = report.pop("digest", None) if isinstance(report, dict) else None
+    if stated is None or stated != _gate_digest(report):
+        raise BundleError(f"{path}: expected a gate report with digest {stated}, found another: "
+                          "it was altered")
     return report
 
 

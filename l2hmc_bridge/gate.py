@@ -240,7 +240,7 @@ def _stale(action, state: State) -> float:
 def check_bundle(path, lattice, beta: float | None = None, trajectories: int = 150, seed: int = 1,
                  progress: Progress = lambda name: None) -> tuple[list[Check], dict[str, Any]]:
     """Load (version, hash, fingerprint), run every row, return them with the report."""
-    loaded = bundle.load(path, beta)
+    loaded = bundle.require_lattice(bundle.load(path, beta), lattice)
     checks = [Check("hash and fingerprint reproduced", 0.0, 0.0, bundle.TOLERANCE,
                     "stored in the bundle")]
     checks += run(loaded.kernel, lattice, trajectories, seed, progress)

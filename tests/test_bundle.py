@@ -159,6 +159,13 @@ def test_gate_report_is_required_and_bound_to_the_hash(path):
         bundle.load(path)
 
 
+@pytest.mark.parametrize("report", ["[1]", "3", '"x"', "{}", "{"])
+def test_what_is_no_gate_report_is_refused_with_the_name_of_the_file(report, path):
+    rewrite(path, lambda tensors, meta: meta.update(gate=report))
+    with pytest.raises(BundleError, match=f"{path.name}: expected"):
+        bundle.load(path)
+
+
 def test_bundle_of_another_action_is_refused(path):
     loaded = bundle.load(path)
     bundle.require_action(loaded, gauge_action("wilson", 6.0))
