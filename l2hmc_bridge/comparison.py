@@ -65,7 +65,11 @@ def compare_streams(
     _charges(histories, analyses, both, tests, unresolved)
     checks = [*_same_action(first, second), *_decide(tests, error_rate)]
     for history in histories:
-        checks.extend(soundness(history))
+        sound = soundness(history)
+        checks.extend(sound)
+        if not sound:
+            unresolved.append(f"copies in {history.name}: no acceptance recorded, or plaquettes "
+                              "of few digits")
     if not any(test.name == "mean plaquette" for test in tests):
         why = next((one for one in unresolved if one.startswith("mean plaquette:")),
                    "mean plaquette: not in both streams")

@@ -146,6 +146,13 @@ def test_a_short_chain_counts_with_its_own_length():
     assert result.effective["plaquette"] == pytest.approx(5000 / (2 * tau))
 
 
+def test_a_stream_without_acceptance_is_not_called_free_of_copies():
+    bare = History("bare", {"plaquette": synthetic(1).series["plaquette"]})
+    unresolved = compare_streams(synthetic(0), bare).unresolved
+    assert [one for one in unresolved if one.startswith("copies in")] == [
+        "copies in bare: no acceptance recorded, or plaquettes of few digits"]
+
+
 def test_streams_of_two_couplings_are_named():
     streams = [History(str(beta), synthetic(n).series, attributes={"beta": beta})
                for n, beta in enumerate((5.7, 5.9))]
