@@ -19,7 +19,7 @@ from . import host_log
 from .records import FLOWED, GROUP, flatten
 
 NOT_SERIES = ("trajectory", "chain", "index", "lattice", "path", "reunitarised", "t0", "w0",
-              "flow_step", "unitarity_defect", "determinant_defect")
+              "flow_step", "flow_tolerance", "unitarity_defect", "determinant_defect")
 RECORDED = ("plaquette", "plaquette_spatial", "plaquette_temporal", "topological_charge")
 FLOW_COLUMN = re.compile(rf"flow_([\d.]+(?:e[-+]?\d+)?)_({'|'.join(FLOWED)})")
 RECORDED_TOLERANCE = 1e-6  # a stream may write single-precision configurations

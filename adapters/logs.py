@@ -30,7 +30,7 @@ PARSERS: dict[str, tuple[Callable[[str], bool], Callable[[str], list[Reference]]
     "milc": (logs_milc.recognise, logs_milc.parse),
 }
 NOT_VALUES = ("path", "file", "trajectory", "chain", "index", "lattice", "lattice_xyzt",
-              "convention", "flow_step", "flow_kernel")
+              "convention", "flow_step", "flow_tolerance", "flow_kernel")
 NOT_FINITE = ("nan", "inf", "infinity")
 LARGEST = 1 << 28
 
@@ -124,6 +124,8 @@ def _from_record(record: Mapping[str, Any]) -> Reference:
         result.traceless = record["convention"] == CONVENTIONS[0]
     if record.get("flow_step"):
         result.flow_step = parse_number(str(record["flow_step"]))
+    if record.get("flow_tolerance"):
+        result.flow_tolerance = parse_number(str(record["flow_tolerance"]))
     if record.get("flow_kernel") in KERNELS:
         result.flow_kernel = record["flow_kernel"]
     for name, entry in record.items():

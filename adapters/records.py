@@ -15,7 +15,7 @@ from l2hmc_bridge import __version__
 from l2hmc_bridge.atomic import replacing
 from l2hmc_bridge.errors import FormatError
 
-STATED = ("convention", "flow_kernel", "flow_step")  # how all records were measured
+STATED = ("convention", "flow_kernel", "flow_step", "flow_tolerance")  # how it was measured
 FLOWED = ("plaquette", "energy_density", "topological_charge")
 GROUP = "measurements"  # in history.h5; what a resumed stream rebuilds does not touch it
 

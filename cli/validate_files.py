@@ -116,8 +116,11 @@ def _plan(options, references, traceless):
     steps = [one.flow_step for one in references if one.flow_step]
     kernels = [one.flow_kernel for one in references if one.flow_kernel]
     step = options["flow_step"] or (steps[0] if steps else 0.02)
+    bounds = [one.flow_tolerance for one in references if one.flow_tolerance]
+    tolerance = bounds[0] if bounds and not options["flow_step"] else None
     return Plan(flow_time=times[-1] if times else 0.0, flow_step=step, points=tuple(times),
-                kernel=kernels[0] if kernels else "wilson", traceless=traceless)
+                kernel=kernels[0] if kernels else "wilson", tolerance=tolerance,
+                traceless=traceless)
 
 
 def _measure(sources, plan):

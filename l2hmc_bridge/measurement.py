@@ -70,7 +70,8 @@ def records(links: Tensor, plan: Plan) -> list[dict[str, Any]]:
     polyakov_loop (time direction, [re, im]), polyakov_loops (per direction), unitarity_defect,
     determinant_defect, flow (list of {t, plaquette, energy_density, topological_charge}), t0 and
     w0 where the flow reaches them; smeared and wilson_loops where the plan asks for them;
-    convention ("traceless" or "gpt"), and flow_kernel and flow_step of a flow.
+    convention ("traceless" or "gpt"), and flow_kernel, flow_step and, where it adapts,
+    flow_tolerance of a flow.
     """
     values = observables.measure(links, plan.traceless)
     values["rectangle"] = observables.rectangle(links)
@@ -113,6 +114,8 @@ def _add_flow(result: list[dict[str, Any]], links: Tensor, plan: Plan) -> None:
             record["flow"].append({"t": time, **point})
     for record in result:
         record["flow_kernel"], record["flow_step"] = plan.kernel, plan.flow_step
+        if plan.tolerance is not None:
+            record["flow_tolerance"] = plan.tolerance
         energies = np.array([point["energy_density"] for point in record["flow"]])
         for name, function in (("t0", scales.t0), ("w0", scales.w0)):
             value = float(function(times, energies)) if len(times) > 3 else math.nan

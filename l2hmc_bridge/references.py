@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 RELATIVE = 1e-11  # of a number given in full precision
-NOT_COMPARED = ("trajectory", "chain", "index", "flow_step", "unitarity_defect",
-                "determinant_defect")
+NOT_COMPARED = ("trajectory", "chain", "index", "flow_step", "flow_tolerance",
+                "unitarity_defect", "determinant_defect")
 
 
 class Value(NamedTuple):
@@ -37,6 +37,7 @@ class Reference:
     flow: dict[float, dict[str, Value]] = field(default_factory=dict)
     traceless: bool | None = None
     flow_step: float | None = None
+    flow_tolerance: float | None = None
     flow_kernel: str | None = None
 
     @property

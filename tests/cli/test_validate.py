@@ -275,10 +275,13 @@ def test_chains_are_told_apart_in_a_table(tmp_path, generator, capsys):
         assert run(capsys, one, "--reference", path)[0] == 1
 
 
-def test_a_table_states_its_convention_and_its_flow(configurations, tmp_path, capsys):
-    path = tmp_path / "gpt.json"
+@pytest.mark.parametrize("adaptive", [[], ["--flow-tolerance", "1e-3"]])
+@pytest.mark.parametrize("suffix", ["json", "csv"])
+def test_a_table_states_its_convention_and_its_flow(
+        configurations, tmp_path, capsys, adaptive, suffix):
+    path = tmp_path / f"gpt.{suffix}"
     arguments = ["--convention", "gpt", "--flow-time", "0.2", "--flow-step", "0.05",
-                 "--flow-kernel", "symanzik", "--json", str(path)]
+                 "--flow-kernel", "symanzik", f"--{suffix}", str(path), *adaptive]
     assert main(["measure", *map(str, configurations), *arguments]) == 0
     capsys.readouterr()
     assert run(capsys, *configurations, "--reference", path)[0] == 0
