@@ -120,7 +120,7 @@ def _plan(options, references, traceless):
     tolerance = bounds[0] if bounds and not options["flow_step"] else None
     return Plan(flow_time=times[-1] if times else 0.0, flow_step=step, points=tuple(times),
                 kernel=kernels[0] if kernels else "wilson", tolerance=tolerance,
-                traceless=traceless)
+                traceless=traceless, any_step=bool(steps) and not options["flow_step"])
 
 
 def _measure(sources, plan):

@@ -84,15 +84,17 @@ def integrate(
     step: float = 0.02,
     kernel: str = "wilson",
     tolerance: float | None = None,
+    any_step: bool = False,
 ) -> Iterator[tuple[float, Tensor]]:
     """(t, links at flow time t) for each of the increasing `times`.
 
     Without `tolerance`, each interval is cut into equal steps of at most `step`. With it the step
     adapts, per configuration, so that max over links of |V - V'|_F / 9 stays below it in every
     step, V' the embedded second-order result (arXiv:1301.4388, appendix D); `step` is then the
-    first one tried. Raises ActionError for an unknown kernel, bad times or a bad step.
+    first one tried. `any_step` repeats another code's run, stable or not. Raises ActionError for
+    an unknown kernel, bad times or a bad step.
     """
-    check(times, step, kernel, tolerance)
+    check(times, step, kernel, tolerance, any_step)
     now = 0.0
     size = torch.full((links.shape[0],), step, dtype=torch.float64, device=links.device)
     for time in times:
@@ -115,15 +117,17 @@ def _fixed(links: Tensor, step: float, count: int, kernel: str) -> Tensor:
     return fast.flow(links, step, count, SYMANZIK if kernel == "symanzik" else 0.0)
 
 
-def check(times: Sequence[float], step: float, kernel: str, tolerance: float | None) -> None:
+def check(times: Sequence[float], step: float, kernel: str, tolerance: float | None,
+          any_step: bool = False) -> None:
     """Raises ActionError for what `integrate` cannot do."""
     if kernel not in KERNELS:
         raise ActionError(f"flow kernel: expected one of {', '.join(KERNELS)}, found {kernel!r}")
     if not all(a <= b < math.inf for a, b in zip([0.0, *times], times, strict=False)):
         raise ActionError(f"flow times: expected increasing and not negative, found {times}")
-    if not 0 < step <= LARGEST_STEP[kernel]:
+    largest = 1.0 if any_step else LARGEST_STEP[kernel]
+    if not 0 < step <= largest:
         raise ActionError(
-            f"flow step: expected 0 < step <= {LARGEST_STEP[kernel]} for {kernel}, found {step}"
+            f"flow step: expected 0 < step <= {largest} for {kernel}, found {step}"
         )
     if tolerance is not None and not 0 < tolerance < math.inf:
         raise ActionError(f"flow tolerance: expected a positive number, found {tolerance}")

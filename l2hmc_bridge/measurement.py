@@ -22,7 +22,7 @@ class Plan:
 
     traceless=False keeps the trace of the field strength, as GPT and Grid do. `flow_every` is the
     distance of two points of the flow, by default the multiple of flow_step nearest to 0.1;
-    `points` names the flow times instead.
+    `points` names the flow times instead, `any_step` lifts the bound on unstable steps.
     Raises ActionError for what cannot be done.
     """
 
@@ -37,13 +37,14 @@ class Plan:
     smear_steps: int = 10
     wilson_loops: int = 0
     points: tuple[float, ...] = ()
+    any_step: bool = False
 
     def __post_init__(self):
         if not 0 <= self.flow_time < math.inf:
             raise ActionError(f"flow time: expected a number >= 0, found {self.flow_time}")
         if self.flow_every is not None and not 0 < self.flow_every < math.inf:
             raise ActionError(f"flow interval: expected a number > 0, found {self.flow_every}")
-        flow.check(self.points, self.flow_step, self.kernel, self.tolerance)
+        flow.check(self.points, self.flow_step, self.kernel, self.tolerance, self.any_step)
         if not math.isfinite(self.smear_parameter):
             raise ActionError(f"smearing: expected a number, found {self.smear_parameter}")
         if self.smear is not None and self.smear not in SMEARINGS:
@@ -106,7 +107,8 @@ def _add_flow(result: list[dict[str, Any]], links: Tensor, plan: Plan) -> None:
     times = plan.times()
     if not times:
         return
-    flowed = flow.integrate(links, times, plan.flow_step, plan.kernel, plan.tolerance)
+    flowed = flow.integrate(links, times, plan.flow_step, plan.kernel, plan.tolerance,
+                            plan.any_step)
     for time, field in flowed:
         values = observables.measure_flowed(field, plan.traceless)
         for row, record in enumerate(result):

@@ -76,6 +76,27 @@ def test_digits_of_milc():
     assert agreed == 12  # of 15: the last digit of the others is rounding of the single build
 
 
+# MILC's own log of the Symanzik flow of the same file, a single-precision build, step 0.1.
+MILC_SYMANZIK = {
+    0.1: (0.702993, 0.679487, 0.0318912),
+    0.2: (0.3965, 0.370493, 0.0147839),
+    0.3: (0.24165, 0.213598, 0.0106361),
+    0.5: (0.117361, 0.0927153, 0.00433563),
+    0.8: (0.0581566, 0.040449, 0.000788772),
+    1.0: (0.0419343, 0.0274275, 0.000108379),
+}
+
+
+def test_symanzik_flow_of_milc():
+    """Every digit of the energies; the charge within single precision (2e-8) and rounding."""
+    links = reference_links("lat.sample.l4448")
+    flowed = flow.integrate(links, list(MILC_SYMANZIK), 0.1, "symanzik", any_step=True)
+    for time, field in flowed:
+        ours, theirs = _milc_row(field), MILC_SYMANZIK[time]
+        assert [f"{a:.6g}" for a in ours[:2]] == [f"{b:.6g}" for b in theirs[:2]], time
+        assert abs(ours[2] - theirs[2]) < 7e-8, time
+
+
 def _gram_schmidt(links):
     first = torch.nn.functional.normalize(links[..., 0, :], dim=-1)
     second = links[..., 1, :] - (first.conj() * links[..., 1, :]).sum(-1, keepdim=True) * first
@@ -173,6 +194,7 @@ def test_times_do_not_change_the_trajectory(generator):
         (dict(times=[-0.1]), "increasing"),
         (dict(times=[0.1], step=0.0), "step"),
         (dict(times=[0.1], step=0.2), "0.15"),
+        (dict(times=[0.1], step=1.5, any_step=True), "1.0"),
         (dict(times=[0.1], tolerance=0.0), "tolerance"),
     ],
 )

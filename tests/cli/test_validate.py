@@ -154,6 +154,18 @@ def test_milc_log_of_a_real_configuration(tmp_path, capsys):
     assert run(capsys, path, "--reference", log)[0] == 1
 
 
+def test_a_log_with_a_long_step_is_repeated(tmp_path, capsys):
+    """MILC's Symanzik flow takes 0.1; `measure` would not, as the fastest modes grow."""
+    path = reference_file("lat.sample.l4448")
+    log = tmp_path / "milc.log"
+    text = MILC.format(name=path.name).replace("staple to wilson", "staple to symanzik")
+    log.write_text(text.replace("0.790042 0.76505 0.0389772", "0.702993 0.679487 0.0318912"))
+    status, content, _ = run(capsys, path, "--reference", log)
+    assert status == 0 and len(content["checks"]) == 8
+    assert main(["validate", str(path), "--reference", str(log), "--flow-step", "0.1"]) == 1
+    assert "0.065 for symanzik" in capsys.readouterr().err
+
+
 def test_gpt_log_of_a_real_configuration(tmp_path, capsys):
     path = reference_file("gpt_l4x6x8x10.nersc")
     values = json.loads(reference_file("manifest.json").read_text())
