@@ -47,7 +47,10 @@ def plaquette_plane(links: Tensor, plane: int) -> Tensor:
 
 
 def rectangle(links: Tensor) -> Tensor:
-    """Mean of Re tr / 3 over the twelve orientations of the 2x1 rectangle, [Nb]."""
+    """Mean of Re tr / 3 over the twelve orientations of the 2x1 rectangle, [Nb].
+
+    Commun. Math. Phys. 97 (1985) 59.
+    """
     return (loops.rectangles(links).sum((1, 2)) - 4) / 12
 
 
@@ -64,7 +67,10 @@ def rectangle_gpt(links: Tensor) -> Tensor:
 
 
 def polyakov_loop(links: Tensor, mu: int = 0) -> Tensor:
-    """(1/3 V_perp) sum tr prod_{n} U_mu(x + n mu) around direction mu, complex [Nb]."""
+    """(1/3 V_perp) sum tr prod_{n} U_mu(x + n mu) around direction mu, complex [Nb].
+
+    Phys. Lett. B 72 (1978) 477; ordered along +mu, the link at coordinate 0 leftmost.
+    """
     field = links[:, mu]
     line = field.select(1 + mu, 0)
     for step in range(1, field.shape[1 + mu]):
@@ -73,7 +79,10 @@ def polyakov_loop(links: Tensor, mu: int = 0) -> Tensor:
 
 
 def wilson_loop(links: Tensor, r: int, t: int) -> Tensor:
-    """W(R,T): Re tr / 3 of loops of R spatial links and T time links, mean over x, y, z; [Nb]."""
+    """W(R,T): Re tr / 3 of loops of R spatial links and T time links, mean over x, y, z; [Nb].
+
+    Phys. Rev. D 10 (1974) 2445; planes of time and one space direction only, both turns alike.
+    """
     time = loops.line(links, 0, t)
     total = 0
     for mu in (1, 2, 3):

@@ -2,6 +2,7 @@
 
 Q = -(1/4 pi^2) sum_x tr(G_xy G_zt - G_xz G_yt + G_yz G_xt), eps_xyzt = +1, G anti-Hermitian: the
 sign of MILC, QUDA, QEX, Chroma, GPT and Grid; SIMULATeQCD's and openQCD's are opposite.
+The clover definition is that of Nucl. Phys. B 192 (1981) 392.
 """
 
 from torch import Tensor
