@@ -4,6 +4,7 @@ lib/meas/inline/glue/inline_plaquette.cc (all 1 on the unit field), inline_qtop_
 with k5 = 0 the plain clover), inline_qactden.cc (keeps the trace), wilson_flow_w.cc.
 """
 
+import math
 from collections.abc import Iterator
 from xml.parsers import expat
 
@@ -62,8 +63,11 @@ def _store(
     result: dict[int | None, Reference], update: int | None, name: str, text: str, improved: float
 ) -> None:
     number = parse_number(text)
-    if number is None or (name == "qtop" and improved != 0):
+    if name == "qtop" and improved != 0:
         return
+    if number is None and text.strip().lower().lstrip("+-") not in ("nan", "inf"):
+        return
+    number = math.nan if number is None else number  # NaN: no number of ours agrees with it
     one = result.setdefault(update, _new(update))
     if name in NAMES:
         # Chroma is mostly built in single precision: basePrecision 32.

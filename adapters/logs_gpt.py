@@ -5,6 +5,7 @@ Understood are the messages of GPT's own programs (applications/hmc) and of its 
 energy density keep the trace of the field strength (lib/gpt/core/log.py, qcd/gauge/topology.py).
 """
 
+import math
 import re
 
 from l2hmc_bridge.references import RELATIVE, Reference, Value
@@ -12,7 +13,7 @@ from l2hmc_bridge.references import RELATIVE, Reference, Value
 from .verify import parse_number, printed_unit
 
 PREFIX = re.compile(r"^(?:GPT :\s+[\d.]+ s :|\s{20,}:)\s?", re.MULTILINE)
-NUMBER = r"([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)"
+NUMBER = r"([-+]?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|(?:nan|inf)\b))"
 NAMES = {
     "plaquette": "plaquette",
     "p": "plaquette",
@@ -87,4 +88,6 @@ def _new(**what) -> Reference:
 
 def _value(text: str) -> Value:
     number = parse_number(text)
+    if number is None:
+        return Value(math.nan, 0.0)  # no number of ours agrees with it
     return Value(number, printed_unit(text) + RELATIVE * abs(number))

@@ -86,6 +86,14 @@ def test_milc_log_of_a_diverged_run_agrees_with_nothing(tmp_path):
     assert np.isnan(one.values["plaquette_spatial"].number)
 
 
+def test_nan_in_logs_of_gpt_and_chroma_is_kept(tmp_path):
+    first, *_ = parsed(tmp_path, "log", GPT.replace("0.5962355196784478", "nan"))
+    assert np.isnan(first.values["plaquette"].number)
+    text = CHROMA.format(updates=UPDATE.format(n=1, p="-nan", k5=0))
+    (one,) = parsed(tmp_path, "a.xml", text)
+    assert np.isnan(one.values["plaquette"].number)
+
+
 def test_milc_run(tmp_path):
     start, first, second, saved = parsed(tmp_path, "log", MILC_RUN)
     assert start.path is None and start.values["plaquette"].number == 1.0
