@@ -199,6 +199,7 @@ def main() -> None:
     torch.set_num_threads(1)
     report = {"machine": {"processor": platform.processor(), "kernels": fast.description(),
                           "torch": torch.__version__}, "scan": [], "long": [],
+              "hashes": {one: bundle.load(one.split("=", 1)[-1]).hash for one in options.bundle},
               "options": {k: str(v) for k, v in vars(options).items()}}
     with ProcessPoolExecutor(options.jobs) as pool:
         for beta in options.betas:

@@ -85,7 +85,7 @@ def _tau(part: Mapping[str, Any]) -> str:
     entry = part["plaquette"] or {}
     if entry.get("tau_int") is None:
         return "not resolvable"
-    return f"{entry['tau_int']:.2g} +- {entry['tau_int_error']:.1g}"
+    return f"{entry['tau_int']:.2g} +- {entry['tau_int_error']:.2g}"
 
 
 def _number(name: str, form: str) -> Any:

@@ -142,7 +142,7 @@ def _make(kind, table: Mapping[str, Any], where: str):
         raise ConfigError(f"{where}: expected a table, found {table!r}")
     unknown = sorted(set(table) - set(fields))
     if unknown:
-        shown = sorted(set(fields) - {"model", "stages"})
+        shown = sorted("stage" if name == "stages" else name for name in fields)
         raise ConfigError(f"{prefix}{unknown[0]}: unknown key, expected one of {shown}")
     values = {}
     for name, field in fields.items():

@@ -193,7 +193,7 @@ def test_annealing_and_learning_rate():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"colour": 1}, "colour: unknown key"),
+        ({"colour": 1}, "colour: unknown key, expected one of .*'model'.*'stage'"),
         ({"action": "plain"}, "action: expected one of wilson"),
         ({"betas": []}, "betas"),
         ({"betas": "6.0"}, "betas: expected tuple"),
