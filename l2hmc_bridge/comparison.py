@@ -78,11 +78,12 @@ def compare_streams(
 
 
 def _same_action(first: History, second: History) -> list[Check]:
-    """A failing row where the streams state other couplings or actions: no physics difference."""
+    """A failing row where the streams state other actions, couplings or extents: no physics."""
     checks = []
-    for key, kind in (("action", str), ("beta", int | float)):
+    for key, kind in (("action", str), ("lattice", str), ("beta", int | float)):
         mine, theirs = (history.attributes.get(key) for history in (first, second))
-        if not isinstance(mine, kind) or not isinstance(theirs, kind) or mine == theirs:
+        stated = all(isinstance(one, kind) and one != "" for one in (mine, theirs))
+        if not stated or mine == theirs:
             continue
         numbers = (mine, theirs) if key == "beta" else (1.0, 0.0)
         checks.append(Check(f"one {key}", *map(float, numbers), 0.0,

@@ -125,6 +125,7 @@ def attributes(definition: Definition) -> dict[str, Any]:
         "action": definition.action["name"],
         "kernel": definition.kernel["kind"],
         "convention": "traceless",  # of the topological charge
+        "lattice": ",".join(map(str, definition.record.get("lattice", ()))),  # X,Y,Z,T
         "bundle_hash": definition.kernel.get("hash") or "",
         "factor": definition.factor,
         "threads": definition.threads,

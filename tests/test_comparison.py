@@ -159,6 +159,8 @@ def test_streams_of_two_couplings_are_named():
     row = compare_streams(*streams).checks[0]
     assert row.name == "one beta" and not row.passed and "5.7" in row.source
     assert "one beta" not in failed(streams[0], History("b", synthetic(1).series))
+    sizes = [replace(one, attributes={"lattice": f"8,8,8,{n}"}) for n, one in enumerate(streams)]
+    assert "one lattice" in failed(*sizes) and "one lattice" not in failed(sizes[0], sizes[0])
 
 
 def test_flow_scales_have_errors():
