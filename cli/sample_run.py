@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 
 from l2hmc_bridge import checkpoint, gate, lock, provenance, stream, su3, summary, tuning
+from l2hmc_bridge.actions import GaugeAction
 from l2hmc_bridge.atomic import replacing
 from l2hmc_bridge.check import Check
 from l2hmc_bridge.checkpoint import Definition
@@ -51,34 +52,36 @@ def begin(options: dict[str, Any], stop: Stopper) -> None:
         factor, kernel = prepare(start, kernel, options, seed, stop)
         checks = prove(start, kernel, seed, options["ungated"])
         start.record.setdefault("warnings", [])
-        definition = Definition(
-            seed=seed,
-            kernel=about,
-            action={"name": action.name, "beta": action.beta},
-            factor=factor,
-            first=start.first,
-            save_every=options["save_every"] or sample_start.save_every(start),
-            suffix=suffix,
-            format=name,
-            check_reversibility=options["check_reversibility"],
-            device=str(device),
-            threads=torch.get_num_threads(),
-            meta=[{**meta, "beta": action.beta} for meta in start.meta],
-            record={
-                **start.record,
-                "lattice": list(xyzt(start)),
-                "beta": action.beta,
-                "md_length": kernel.length,
-                "checks": [check.as_dict() for check in checks],
-                "provenance": {"command": options["command"], **provenance.describe()},
-            },
-        )
+        definition = _definition(start, options, about, action, seed=seed, factor=factor,
+                                 format=name, suffix=suffix, device=str(device))
+        definition.record.update(md_length=kernel.length,
+                                 checks=[check.as_dict() for check in checks])
         with stream.create(folder, definition, kernel, start.links, options["trajectories"],
                            sample_start.writer(definition)) as made:
             if about["kind"] == "l2hmc":
                 with replacing(folder / stream.BUNDLE, force=True) as file:
                     file.write(Path(about["bundle"]).read_bytes())
             _record(made, stop)
+
+
+def _definition(start: Start, options: dict[str, Any], about: dict[str, Any],
+                action: GaugeAction, **fixed: Any) -> Definition:
+    """What a stream is defined by; `fixed`: seed, factor, format, suffix, device."""
+    return Definition(
+        kernel=about,
+        action={"name": action.name, "beta": action.beta},
+        first=start.first,
+        save_every=options["save_every"] or sample_start.save_every(start),
+        check_reversibility=options["check_reversibility"],
+        threads=torch.get_num_threads(),
+        meta=[{**meta, "beta": action.beta} for meta in start.meta],
+        record={
+            **start.record,
+            "lattice": list(xyzt(start)), "beta": action.beta,
+            "provenance": {"command": options["command"], **provenance.describe()},
+        },
+        **fixed,
+    )
 
 
 def go_on(folder: Path, options: dict[str, Any], stop: Stopper) -> None:
