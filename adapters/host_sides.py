@@ -59,12 +59,9 @@ def write(side: Side) -> None:
 def _grid(
     stream: HostStream, number: int, _lattice: Sequence[int], folders: Sequence[Path]
 ) -> tuple[list[Side], list[str]]:
-    spelled = "{rng}.{number}"
-    name = stream.file_name(spelled, stream.number)
-    source = _find(name, folders)
+    name, source, path = _pair(stream, "{rng}.{number}", number, folders)
     if source is None:
         return [], [f"no {name} (GPT saves none; Grid does not start without)"]
-    path = source.with_name(stream.file_name(spelled, number))
     said = f"a copy of {name}: {DRAWN} {stream.number}"
     return [Side(source, path, lambda place: _copy(source, place), said)], []
 
@@ -72,15 +69,12 @@ def _grid(
 def _chroma(
     stream: HostStream, number: int, _lattice: Sequence[int], folders: Sequence[Path]
 ) -> tuple[list[Side], list[str]]:
-    spelled = "{stem}_restart_{number}.xml"
-    name = stream.file_name(spelled, stream.number)
-    source = _find(name, folders)
+    name, source, path = _pair(stream, "{stem}_restart_{number}.xml", number, folders)
     if source is None:
         raise StreamError(f"{stream.path(stream.number)}: expected {name} beside it, from which "
                           "Chroma starts again, found none (--side-files names its folder)")
     text, total = _restart(source, stream, number)
     said = f"{name} with its number and file name changed, its RNG seed {DRAWN} {stream.number}"
-    path = source.with_name(stream.file_name(spelled, number))
     notes = []
     if number >= total:
         notes.append(f"{path.name}: update {number} is the last of {total}: Chroma will have "
@@ -200,6 +194,15 @@ def _check_rng(path: Path, number: int, lattice: Sequence[int]) -> None:
     if found != number or extents != [nt, nx, ny, nz]:
         raise FormatError(f"{path}: expected configuration {number} of T,X,Y,Z = "
                           f"{nt},{nx},{ny},{nz}, found {found} of {','.join(map(str, extents))}")
+
+
+def _pair(
+    stream: HostStream, spelled: str, number: int, folders: Sequence[Path]
+) -> tuple[str, Path | None, Path | None]:
+    """(name of the side file there should be, where it is, where that of `number` goes)."""
+    name = stream.file_name(spelled, stream.number)
+    source = _find(name, folders)
+    return name, source, source and source.with_name(stream.file_name(spelled, number))
 
 
 def _find(name: str, folders: Sequence[Path]) -> Path | None:

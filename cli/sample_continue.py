@@ -179,10 +179,8 @@ def _entry(
 def _write(
     host: HostStream, number: int, start: Start, definition: Definition, links: torch.Tensor
 ) -> None:
-    meta = {**definition.meta[0], "trajectory": number}
     path = host.path(number)
-    if meta.get("lfn"):
-        meta["lfn"] = f"{meta['lfn'].rpartition('/')[0]}/{path.name}"
+    meta = sample_start.renamed({**definition.meta[0], "trajectory": number}, path.name)
     files.write(path, Configuration(links.cpu(), meta), format=host.format, **host.options)
 
 

@@ -157,13 +157,18 @@ def writer(definition: stream.Definition) -> stream.Writer:
     """What writes the configurations of a stream in its format."""
 
     def write(path: Path, configuration: Any) -> None:
-        meta = dict(configuration.meta)
-        if meta.get("lfn"):  # the collection of the input's name, with this file's own
-            place = path.name if definition.chains == 1 else f"{path.parent.name}/{path.name}"
-            meta["lfn"] = f"{meta['lfn'].rpartition('/')[0]}/{place}"
+        place = path.name if definition.chains == 1 else f"{path.parent.name}/{path.name}"
+        meta = renamed(configuration.meta, place)
         files.write(path, configuration._replace(meta=meta), format=definition.format, force=True)
 
     return write
+
+
+def renamed(meta: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """The metadata with its logical file name, if any, that of `place` in the same collection."""
+    if not meta.get("lfn"):
+        return dict(meta)
+    return {**meta, "lfn": f"{meta['lfn'].rpartition('/')[0]}/{place}"}
 
 
 def save_every(start: Start) -> int:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import markov
+from l2hmc_bridge import losses, markov
 from l2hmc_bridge.hmc import HMC
 from l2hmc_bridge.l2hmc import L2HMC
 from l2hmc_bridge.markov import State
@@ -72,8 +72,7 @@ def jump_per_force(kernel: L2HMC | HMC, links: Tensor, generator: torch.Generato
     state, gained, forces, accepted = kernel.init(links), 0.0, 0, 0.0
     for _ in range(steps):
         proposal, info = markov.propose(kernel, state, generator)
-        ratio = torch.where(info.log_ratio.isfinite(), info.log_ratio, -torch.inf)
-        chance = ratio.clamp(max=0).exp()
+        chance = losses.acceptance(info)
         gained = gained + torch.where(chance > 0, chance * jump(state, proposal), 0.0)
         forces, accepted = forces + info.force_evaluations, accepted + float(chance.mean()) / steps
         uniform = markov.draw_uniform(len(links), generator)

@@ -23,6 +23,16 @@ def acceptance(info: Info) -> Tensor:
     return ratio.clamp(max=0).exp()
 
 
+def smooth_charge_jump(before: State, proposal: State) -> Tensor:
+    """(q' - q)^2 of the smooth charge of 2D U(1), [Nb]."""
+    return (u1.smooth_charge(proposal.links) - u1.smooth_charge(before.links)).square()
+
+
+def squared_distance(before: State, proposal: State) -> Tensor:
+    """|x' - x|^2 of vectors, [Nb]."""
+    return (proposal.links - before.links).square().sum(1)
+
+
 def energy_error(before: State, proposal: State, info: Info) -> Tensor:
     """log of the batch mean of r^2: the energy error at fixed MD time, free of its scale."""
     return parallel.mean(info.log_ratio.square().mean()).log()
@@ -47,8 +57,7 @@ def link_distance(before: State, proposal: State, info: Info) -> Tensor:
 
 def smooth_charge(before: State, proposal: State, info: Info) -> Tensor:
     """-E[A (q' - q)^2] with q = (1/2 pi) sum sin x_P, the differentiable charge of 2D U(1)."""
-    jump = u1.smooth_charge(proposal.links) - u1.smooth_charge(before.links)
-    return -(acceptance(info) * jump.square()).mean()
+    return -(acceptance(info) * smooth_charge_jump(before, proposal)).mean()
 
 
 def angle_plaquette(before: State, proposal: State, info: Info) -> Tensor:
@@ -65,7 +74,7 @@ def angle_distance(before: State, proposal: State, info: Info) -> Tensor:
 
 def distance(before: State, proposal: State, info: Info) -> Tensor:
     """-E[A |x' - x|^2] of vectors."""
-    return -(acceptance(info) * (proposal.links - before.links).square().sum(1)).mean()
+    return -(acceptance(info) * squared_distance(before, proposal)).mean()
 
 
 LOSSES: dict[str, Loss] = {

@@ -6,8 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from l2hmc_bridge import bundle, efficiency, markov, u1
-from l2hmc_bridge.efficiency import ratio
+from l2hmc_bridge import bundle, efficiency, losses, markov
 from l2hmc_bridge.l2hmc import L2HMC
 from l2hmc_bridge.training import Trainer, start, thermalised
 from l2hmc_bridge.training_config import Config
@@ -15,20 +14,12 @@ from l2hmc_bridge.training_config import Config
 VALIDATION_SEED = 2**31  # added to the seed: chains that training never sees
 
 
-def _charge_jump(before: markov.State, proposal: markov.State):
-    return (u1.smooth_charge(proposal.links) - u1.smooth_charge(before.links)).square()
-
-
-def _distance(before: markov.State, proposal: markov.State):
-    return (proposal.links - before.links).square().sum(1)
-
-
 SCORES = {  # by group: what it is called, (kernel, links, generator) -> Efficiency
     "su3": ("MD time per force evaluation at 80 % acceptance", efficiency.md_time_per_force),
     "u1": ("E[A (q' - q)^2] of the smooth charge per force evaluation",
-           partial(efficiency.jump_per_force, jump=_charge_jump)),
+           partial(efficiency.jump_per_force, jump=losses.smooth_charge_jump)),
     "vector": ("E[A |x' - x|^2] per force evaluation",
-               partial(efficiency.jump_per_force, jump=_distance)),
+               partial(efficiency.jump_per_force, jump=losses.squared_distance)),
 }
 
 
@@ -49,7 +40,7 @@ def validate(trainer: Trainer) -> dict[str, Any]:
                   markov.trajectory_generator(config.seed + VALIDATION_SEED, index, 0))
             for kernel in (trainer.kernel, begun)
         )
-        gain, error = ratio(trained, untrained)
+        gain, error = efficiency.ratio(trained, untrained)
         rows.append({"beta": beta, "trained": trained.value, "trained_error": trained.error,
                      "start": untrained.value, "start_error": untrained.error,
                      "gain": gain, "gain_error": error})

@@ -126,10 +126,4 @@ def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) ->
 
 def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
     """`steps` steps of Luescher's third-order scheme of size `step`."""
-    for _ in range(steps):
-        links = expm_multiply(first := force(links, 6.0, c1), links, -step / 4)
-        second = (8 / 9) * force(links, 6.0, c1) - (17 / 36) * first
-        links = expm_multiply(second, links, -step)
-        third = 0.75 * force(links, 6.0, c1) - second
-        links = expm_multiply(third, links, -step)
-    return links
+    return reference.flow_with(force, expm_multiply, links, step, steps, c1)

@@ -137,6 +137,11 @@ def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
 
     dU/dt = Z U with Z = -F at beta = 6: the Wilson flow, or another c1.
     """
+    return flow_with(force, expm_multiply, links, step, steps, c1)
+
+
+def flow_with(force, expm_multiply, links: Tensor, step: float, steps: int, c1: float) -> Tensor:
+    """`flow` made of any backend's `force` and `expm_multiply`."""
     for _ in range(steps):
         links = expm_multiply(first := force(links, 6.0, c1), links, -step / 4)
         second = (8 / 9) * force(links, 6.0, c1) - (17 / 36) * first
