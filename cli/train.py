@@ -18,36 +18,42 @@ from l2hmc_bridge.cli.options import Computing, parse_any_lattice
 @click.option("--gate/--no-gate", "gated", default=True, show_default=True,
               help="Run the gate at the end and store its report.")
 @click.option("--gate-lattice", metavar="X,Y,Z,T",
-              help="Lattice of the gate; 4,4,4,4, or that of the last stage for U(1) and vectors.")
-def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice):
+              help="Lattice of the gate; that of the last stage, or 4,4,4,4 for SU(3) networks "
+              "that fit any lattice.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1),
+              help="In place of the configuration's seed: another model of the same kind.")
+def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, seed):
     """Train the update that CONFIG (TOML) describes, by backpropagation through whole proposals.
 
     SU(3) in 4D (the actions by name), U(1) in 2D (action "u1"), Gaussian mixtures ("mixture"). The
-    history of the run goes to OUT.history.h5. Under torchrun every process takes a part of the
+    history of the run goes to OUT.history.h5; bundles after the iterations of its key `snapshots`
+    lie beside OUT (my.iteration100.safetensors). Under torchrun every process takes a part of the
     chains; the result is that of one process.
 
     The bundle holds the configuration, seed, versions and the validation against its starting
     point on chains that training never saw; where that is not beaten, the start is kept.
     """
+    from dataclasses import replace
     from pathlib import Path
 
     from l2hmc_bridge import parallel, training, training_checkpoint, training_config
     from l2hmc_bridge import training_history as history
 
     settings = training_config.read(config)
-    last = "4,4,4,4" if settings.group == "su3" else ",".join(map(str, settings.stages[-1].lattice))
-    extents = parse_any_lattice(gate_lattice or last)
+    settings = settings if seed is None else replace(settings, seed=seed)
+    extents = parse_any_lattice(gate_lattice or _gate_lattice(settings))
     out = Path(out)
     checkpoint = Path(f"{out}.checkpoint")
-    _refuse_overwriting(out, checkpoint, resume, force)
-    links = _starting_links(settings, inputs)
+    _refuse_overwriting(out, checkpoint, resume, force, settings.snapshots)
+    links, provenance = _starting_links(settings, inputs), _provenance(inputs)
     with parallel.processes():
         trainer = (training_checkpoint.load(settings, checkpoint) if resume
                    else training.start(settings))
         first = parallel.rank() == 0
         try:
-            finished = _run(trainer, checkpoint, links, _scalars(tensorboard if first else None),
-                            first)
+            scalars = _scalars(tensorboard if first else None)
+            finished = _run(trainer, checkpoint, links,
+                            _each(trainer, out, provenance, scalars) if first else scalars, first)
         finally:
             if first:
                 history.write(Path(f"{out}.history.h5"), trainer)
@@ -56,7 +62,7 @@ def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice
     if not finished:
         click.echo(f"stopped at iteration {trainer.iteration}; --resume goes on", err=True)
         return
-    _finish(trainer, out, _provenance(inputs), extents if gated else None)
+    _finish(trainer, out, provenance, extents if gated else None)
     checkpoint.unlink(missing_ok=True)
     click.echo(f"wrote {out}")
 
@@ -83,8 +89,28 @@ def _finish(trainer, out, provenance, extents) -> None:
         click.get_current_context().exit(1)
 
 
-def _refuse_overwriting(out, checkpoint, resume, force) -> None:
+def _gate_lattice(settings) -> str:
+    """The last stage's, where the networks fit no other or answers are known; a small one else."""
+    networks = (settings.model.kick_network, settings.model.drift_network)
+    fixed = any(network and network.get("kind") == "dense" for network in networks)
+    any_volume = settings.group == "su3" and not fixed
+    return ",".join(map(str, (4, 4, 4, 4) if any_volume else settings.stages[-1].lattice))
+
+
+def _each(trainer, out, provenance, scalars):
+    """What is done with every row of the history: numbers for TensorBoard, bundles on the way."""
+    from l2hmc_bridge import training_outcome
+
+    def write(row) -> None:
+        scalars(row)
+        training_outcome.snapshot(trainer, out, provenance)
+
+    return write
+
+
+def _refuse_overwriting(out, checkpoint, resume, force, snapshots) -> None:
     from l2hmc_bridge.errors import StreamError
+    from l2hmc_bridge.training_outcome import snapshot_path
 
     if not out.parent.is_dir():
         raise StreamError(f"{out}: expected the folder {out.parent} to exist, found none (--out)")
@@ -93,8 +119,11 @@ def _refuse_overwriting(out, checkpoint, resume, force) -> None:
                           "(without --resume a run begins)")
     if force:
         return
-    if out.exists():
-        raise StreamError(f"{out}: expected a new file, found one; pass --force to overwrite it")
+    before = () if resume else (snapshot_path(out, number) for number in snapshots)
+    for path in (out, *before):
+        if path.exists():
+            raise StreamError(f"{path}: expected a new file, found one; pass --force to overwrite "
+                              "it")
     if checkpoint.exists() and not resume:
         raise StreamError(f"{checkpoint}: expected none, found a checkpoint; pass --resume to go "
                           "on from it or --force to begin anew")
@@ -122,7 +151,7 @@ def _scalars(folder):
 
 
 def _run(trainer, checkpoint, links, write, show) -> bool:
-    """Train with a progress bar; SIGTERM and SIGINT save and stop."""
+    """Train with a progress bar, `write` every row; SIGTERM and SIGINT save and stop."""
     import signal
 
     from rich.console import Console

@@ -70,6 +70,7 @@ class Config:
     annealing: tuple[float, ...] = (1.0,)  # gamma multiplies beta; ends at 1
     annealing_iterations: int = 0
     checkpoint_every: int = 50
+    snapshots: tuple[int, ...] = ()  # iterations after which a bundle is left beside OUT
     keep: str = "better"  # "trained": the bundle holds what was trained even if the start is better
     validation_chains: int = 16
 
@@ -201,6 +202,10 @@ def _check(config: Config) -> None:
     for name in ("checkpoint_every", "validation_chains"):
         _require(getattr(config, name) > 0, name, "> 0", getattr(config, name))
     _require(all(map(_number, config.loss.values())), "loss", "a number for each", config.loss)
+    total = sum(stage.iterations for stage in config.stages)
+    good = all(isinstance(n, int) and 0 < n <= total for n in config.snapshots)
+    _require(good and sorted(set(config.snapshots)) == list(config.snapshots), "snapshots",
+             f"growing numbers of iterations, 1 to {total}", config.snapshots)
     _check_target(config)
     for stage in config.stages:
         _one_of("stage.method", stage.method, ("adam", "gauss_newton"))

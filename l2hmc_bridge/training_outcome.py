@@ -56,6 +56,23 @@ def beginning(config: Config) -> L2HMC:
     return start(replace(config, model=replace(config.model, drift_start=0.0))).kernel
 
 
+def snapshot_path(path: Path, iteration: int) -> Path:
+    """Beside my.safetensors: my.iteration100.safetensors."""
+    return path.with_name(f"{path.stem}.iteration{iteration}{path.suffix}")
+
+
+def snapshot(trainer: Trainer, path: Path, provenance: dict[str, Any]) -> Path | None:
+    """Write the kernel as it is where the configuration asks for it: neither validated nor gated.
+
+    None, and nothing written, after an iteration that is none of `snapshots`.
+    """
+    if trainer.iteration not in trainer.config.snapshots:
+        return None
+    target = snapshot_path(path, trainer.iteration)
+    bundle.save(target, trainer.kernel, {**provenance, **_told(trainer)}, _range(trainer.config))
+    return target
+
+
 def finish(trainer: Trainer, path: Path, provenance: dict[str, Any]) -> dict[str, Any]:
     """Validate, keep the starting point where training did not beat it, write the bundle."""
     outcome = validate(trainer)
@@ -63,9 +80,15 @@ def finish(trainer: Trainer, path: Path, provenance: dict[str, Any]) -> dict[str
     outcome["kept"] = "trained"
     if not outcome["gain"] > 1 and trainer.config.keep == "better":
         kept, outcome["kept"] = beginning(trainer.config), "start"
-    config = trainer.config
-    provenance = {**provenance, "config": config.as_dict(), "validation": outcome,
-                  "iterations": trainer.iteration,
-                  "seconds": sum(row.seconds for row in trainer.history)}
-    bundle.save(path, kept, provenance, (min(config.betas), max(config.betas)))
+    provenance = {**provenance, **_told(trainer), "validation": outcome}
+    bundle.save(path, kept, provenance, _range(trainer.config))
     return outcome
+
+
+def _told(trainer: Trainer) -> dict[str, Any]:
+    return {"config": trainer.config.as_dict(), "iterations": trainer.iteration,
+            "seconds": sum(row.seconds for row in trainer.history)}
+
+
+def _range(config: Config) -> tuple[float, float]:
+    return min(config.betas), max(config.betas)

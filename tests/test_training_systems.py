@@ -10,6 +10,7 @@ from l2hmc_bridge import (
     training,
     training_checkpoint,
     training_config,
+    training_outcome,
     u1,
 )
 from l2hmc_bridge.cli import main
@@ -81,6 +82,11 @@ def test_random_translation_is_learned_to_be_accepted():
     ({"stage": [{"lattice": [5, 4]}]}, "two even extents X,T"),
     ({"annealing": [0.5, 0.9]}, "gamma = 1"),
     ({"step_rate": 0.0}, "step_rate"),
+    ({"snapshots": [0]}, "snapshots: expected growing numbers of iterations, 1 to 60"),
+    ({"snapshots": [9, 9]}, "snapshots"),
+    ({"snapshots": [61]}, "snapshots"),
+    ({"snapshots": [2.5]}, "snapshots"),
+    ({"snapshots": 10}, "snapshots: expected tuple"),
 ])
 def test_configurations_refused(changes, words):
     with pytest.raises(ConfigError, match=words):
@@ -124,6 +130,48 @@ def test_low_acceptance_ends_the_run_with_the_last_good_checkpoint(tmp_path, mon
     assert trainer.iteration == 3 and not saved
 
 
+@pytest.mark.parametrize("spoil", [lambda steps: steps.length.mul_(40),
+                                   lambda steps: steps.kicks.fill_(torch.nan)],
+                         ids=["rejected", "nan"])
+def test_divergence_keeps_the_last_good_checkpoint(spoil, tmp_path, monkeypatch):
+    """Steps that went wrong after the fifth iteration: the run ends, the fourth can be resumed."""
+    monkeypatch.setattr(training, "REJECTIONS", 8)
+    monkeypatch.setattr(training, "PATIENCE", 7)
+    model = {k: v for k, v in U1["model"].items() if not k.startswith("drift_")}
+    table = {**U1, "annealing": [1.0], "model": model}
+    trainer, path, good = training.start(config(table)), tmp_path / "run.checkpoint", []
+
+    def report(row):
+        if row.iteration == 3:
+            good.append(float(trainer.kernel.steps.length.detach()))
+        if row.iteration == 4:
+            with torch.no_grad():
+                spoil(trainer.kernel.steps)
+
+    with pytest.raises(StreamError, match="last (good )?checkpoint is kept"):
+        training.run(trainer, path, training_checkpoint.save, report)
+    kept = training_checkpoint.load(config(table), path)
+    assert kept.iteration == 4 and float(kept.kernel.steps.length.detach()) == good[0]
+    assert torch.isfinite(kept.kernel.steps.kicks).all()
+
+
+def test_snapshots_are_the_run_so_far(tmp_path):
+    """A bundle after 2 of 4 iterations is the kernel of a run of 2, also when resumed."""
+    table = {**U1, "snapshots": [2, 4], "stage": [{**U1["stage"][0], "iterations": 4}]}
+    two, path, written = trained(table, 2), tmp_path / "u1.safetensors", []
+    trainer = training.start(config(table))
+    for _ in range(4):
+        training.iterate(trainer)
+        written.append(training_outcome.snapshot(trainer, path, {"date": "today"}))
+    assert written[::2] == [None, None]
+    assert [one.name for one in written[1::2]] == ["u1.iteration2.safetensors",
+                                                   "u1.iteration4.safetensors"]
+    loaded = bundle.load(written[1])
+    assert loaded.meta["provenance"]["iterations"] == 2 and loaded.gate is None
+    for name, value in architecture.tensors(two.kernel).items():
+        assert torch.equal(value, architecture.tensors(loaded.kernel)[name]), name
+
+
 def test_command_writes_bundle_report_and_history(tmp_path, capsys):
     out = tmp_path / "u1.safetensors"
     text = '''
@@ -146,10 +194,16 @@ iterations = 3
 chains = 8
 thermalisation = 5
 '''
+    text = text.replace("[loss]", "snapshots = [1]\n[loss]")
     (tmp_path / "run.toml").write_text(text)
-    assert main(["train", str(tmp_path / "run.toml"), "--out", str(out)]) == 0
+    command = ["train", str(tmp_path / "run.toml"), "--out", str(out), "--seed", "7"]
+    assert main(command) == 0
     assert "kept" in capsys.readouterr().out
     loaded = bundle.load(out)
+    assert loaded.meta["provenance"]["config"]["seed"] == 7
+    out.unlink()
+    assert main(command) == 1  # what a former run has left on its way
+    assert "u1.iteration1.safetensors: expected a new file" in capsys.readouterr().err
     assert loaded.gate["passed"] and loaded.kernel.action.group == "u1"
     with h5py.File(f"{out}.history.h5") as file:
         assert file["loss"].shape == (3,) and (file["charge_change"][:] >= 0).all()
