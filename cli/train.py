@@ -50,8 +50,8 @@ def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice
         trainer = (training_checkpoint.load(settings, checkpoint) if resume
                    else training.start(settings))
         first = parallel.rank() == 0
+        scalars = _scalars(tensorboard if first else None)
         try:
-            scalars = _scalars(tensorboard if first else None)
             finished = _run(trainer, checkpoint, links,
                             _each(trainer, out, provenance, scalars) if first else scalars, first)
         finally:

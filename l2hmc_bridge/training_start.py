@@ -9,7 +9,7 @@ from torch import Tensor
 
 from l2hmc_bridge import architecture, bundle, gauss_newton, models
 from l2hmc_bridge.elementwise import Elementwise
-from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.errors import ConfigError, LayoutError
 from l2hmc_bridge.l2hmc import L2HMC
 from l2hmc_bridge.systems import SYSTEMS
 from l2hmc_bridge.training_config import Config, Stage
@@ -67,6 +67,7 @@ def start(config: Config) -> Trainer:
         model.steps, model.composition, model.kick_network, model.drift_network, model.mixing,
         model.repeats, SYSTEMS[config.group].shape(config.stages[0].lattice),
     )
+    _check_stages(kernel, config)
     _seed_first_layers(kernel, config.seed)
     _seed_translations(kernel, model.drift_start, config.seed)
     if model.start_from:
@@ -82,6 +83,18 @@ def start(config: Config) -> Trainer:
         raise ConfigError("model: expected something to train, found train_steps = false, no nets")
     groups = [group for group in groups if group["params"]]
     return Trainer(config, kernel, torch.optim.Adam(groups, lr=config.learning_rate))
+
+
+def _check_stages(kernel: L2HMC, config: Config) -> None:
+    """ConfigError before anything runs where a later stage has a lattice that no network fits."""
+    for number, stage in enumerate(config.stages):
+        field = torch.empty(1, *SYSTEMS[config.group].shape(stage.lattice), device="meta")
+        for network in (kernel.kick_network, kernel.drift_network):
+            try:
+                if network is not None:
+                    network.check(field)
+            except LayoutError as error:
+                raise ConfigError(f"stage.lattice of stage {number + 1}: {error}") from error
 
 
 def _seed_translations(kernel: L2HMC, size: float, seed: int) -> None:

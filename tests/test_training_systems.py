@@ -1,5 +1,9 @@
 """Training of U(1) and a mixture: reproducible, resumed, stopped in time; what is refused."""
 
+import os
+import sys
+from types import SimpleNamespace
+
 import h5py
 import pytest
 import torch
@@ -114,6 +118,22 @@ def test_networks_refused(network, words):
         training.start(config(table))
 
 
+def test_networks_of_one_lattice_refuse_a_curriculum_in_volume_before_it_runs():
+    stages = [U1["stage"][0], {**U1["stage"][0], "lattice": [8, 4]}]
+    with pytest.raises(ConfigError, match=r"stage.lattice of stage 2: .*expected \[2, 4, 4\]"):
+        training.start(config(U1, stage=stages))
+    dense = {"name": "x", "action": "wilson", "betas": [6.0], "loss": {"plaquette": 1.0},
+             "model": {"steps": 1, "kick_network": {"kind": "dense", "hidden": 1}},
+             "stage": [{"lattice": [2, 2, 2, 2]}, {"lattice": [2, 2, 2, 4]}]}
+    with pytest.raises(ConfigError, match=r"stage 2: .*expected \[2, 2, 2, 2\] \(t, x, y, z\)"):
+        training.start(training_config.parse(dense))
+    conv = {**U1["model"], "drift_start": 0.0, "drift_network": {"kind": "conv", "hidden": 2}}
+    trainer = training.start(config(U1, model=conv, stage=[
+        {**one, "iterations": 1, "chains": 4} for one in stages]))
+    shapes = [(training.iterate(trainer), trainer.chains[0].shape[2:])[1] for _ in stages]
+    assert [tuple(shape) for shape in shapes] == [(4, 4), (4, 8)]
+
+
 def test_translations_need_a_network():
     with pytest.raises(ConfigError, match="drift_start"):
         training.start(config(U1, model={**U1["model"], "drift_network": {"outputs": ["q"]}}))
@@ -208,3 +228,38 @@ thermalisation = 5
     with h5py.File(f"{out}.history.h5") as file:
         assert file["loss"].shape == (3,) and (file["charge_change"][:] >= 0).all()
         assert "gamma" not in file and "annealing" in file.attrs["config"]
+
+
+def test_tensorboard_where_it_is_installed_and_a_sentence_where_not(tmp_path, capsys, monkeypatch):
+    (tmp_path / "run.toml").write_text('''
+name = "mixture"
+action = "mixture"
+betas = [1.0]
+validation_chains = 4
+target = { means = [[-1.0, 0.0], [1.0, 0.0]], variance = 0.3 }
+loss = { distance = 1.0 }
+model = { integrator = "leapfrog", step_size = 0.3, steps = 1 }
+stage = [{ lattice = [2], iterations = 3, chains = 4, thermalisation = 2 }]
+''')
+    command = ["train", str(tmp_path / "run.toml"), "--out", str(tmp_path / "m.safetensors"),
+               "--no-gate", "--tensorboard", str(tmp_path / "board")]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    assert main(command) == 1
+    assert "pip install tensorboard" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["run.toml"]
+
+    class Writer:
+        rows = []
+
+        def __init__(self, folder):
+            self.folder = folder
+
+        def add_scalar(self, name, value, iteration):
+            self.rows.append((self.folder, name, iteration))
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard",
+                        SimpleNamespace(SummaryWriter=Writer))
+    assert main(command) == 0
+    losses = [row for row in Writer.rows if row[1] == "loss"]
+    assert losses == [(str(tmp_path / "board"), "loss", n) for n in range(3)]
+    assert not any(name == "charge_change" for _, name, _ in Writer.rows)
