@@ -1,8 +1,10 @@
 """GPT's lattices to and from tensors: layout, precision, ranks, and what is refused.
 
-`lattice[coordinates]` gives the sites that are asked for, (x,y,z,t) each, colour row by row. So GPT
-itself puts them into the order of links: one pass out of its vectorised layout, one into the joint
-array; back, one. With several ranks every rank holds the whole field.
+On one rank numbers go straight between GPT's memory (`lattice.mview()`, its vectorised layout) and
+links, one pass each way. Where each is, GPT is asked once a grid: numbered sites and entries are
+written through `lattice[coordinates]` and found again in memory. With several ranks, or where no
+such places are found, GPT copies: `lattice[coordinates]` gives the sites that are asked for,
+(x,y,z,t) each, colour row by row; every rank then holds the whole field.
 """
 
 import os
@@ -14,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from l2hmc_bridge import fast
 from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.layout import DIRECTIONS, FILE_DIRECTIONS, check_links
 
@@ -21,10 +24,12 @@ from .live import require_periodic_su3
 
 GROUP, ALGEBRA = "ot_matrix_su_n_fundamental_group(3)", "ot_matrix_su_n_fundamental_algebra(3)"
 PRECISIONS = {"double": np.complex128, "single": np.complex64}
+EXACT = {np.complex128: 2**53, np.complex64: 2**24}  # whole numbers up to here are held exactly
 WORKING_COPIES = 12  # fields of a trajectory: links, momenta, force, features, and what is formed
 BROADCAST = 2**30  # bytes; GPT's broadcast counts them in an int
 
 _PLANS: dict[str, tuple[NDArray, dict]] = {}  # by layout, as GPT's own `lattice[:] = ` keeps them
+_PLACES: dict[str, fast.Places | None] = {}  # by layout, on one rank
 
 
 def to_links(U: Sequence[Any]) -> Tensor:
@@ -33,8 +38,8 @@ def to_links(U: Sequence[Any]) -> Tensor:
     With several ranks, the whole field on each. Raises LayoutError for another group, dimension,
     grid or checkerboard, VerificationError and ActionError for links outside SU(3) and boundaries.
     """
-    links = read(U, GROUP)
-    require_periodic_su3("GPT field", links)
+    links, defects = _fetch(U, GROUP)
+    require_periodic_su3("GPT field", links, defects)
     return links
 
 
@@ -70,13 +75,21 @@ def agreed(links: Tensor, numbers: NDArray, grid: Any) -> Tensor:
 
 def read(U: Sequence[Any], otype: str) -> Tensor:
     """Four lattices of this type as one tensor in the order of links, unchecked otherwise."""
+    return _fetch(U, otype)[0]
+
+
+def _fetch(U: Sequence[Any], otype: str) -> tuple[Tensor, fast.Defects | None]:
+    """(links, how far from SU(3) they are where the pass found that)."""
     grid = _check(U, otype)
     x, y, z, t = grid.fdimensions
+    places = _places(U[0], f"{otype} {grid}")
+    if places is not None:
+        return fast.fetch_links(_in_order(U), places, (t, x, y, z))
     sites, plan = _sites(f"{otype} {grid}", grid, whole=True)
     links = np.empty((1, 4, t, x, y, z, 3, 3), np.complex128)
     for one, name in zip(U, FILE_DIRECTIONS, strict=True):
         links[0, DIRECTIONS.index(name)] = one[sites, plan].reshape(links.shape[2:])
-    return torch.from_numpy(links)
+    return torch.from_numpy(links), None
 
 
 def write(links: Tensor, U: Sequence[Any], otype: str) -> None:
@@ -89,12 +102,60 @@ def write(links: Tensor, U: Sequence[Any], otype: str) -> None:
                           f"found {links.shape[0]} on {list(links.shape[2:6])}")
     if not links.detach().sum().isfinite():
         raise LayoutError("GPT field: expected finite links, found NaN or infinity")
+    places = _places(U[0], f"{otype} {grid}")
+    if places is not None:
+        fast.store_links(links, _in_order(U), places)
+        return
     array, dtype = links[0].detach().cpu().numpy(), PRECISIONS[grid.precision.__name__]
     own = _own(grid)
     sites = _sites(f"{otype} {grid}", grid, whole=False)
     for one, name in zip(U, FILE_DIRECTIONS, strict=True):
         values = array[DIRECTIONS.index(name)][own[3], own[0], own[1], own[2]]
         one[sites] = np.ascontiguousarray(values, dtype).reshape(-1, 3, 3)
+
+
+def _places(one: Any, key: str) -> fast.Places | None:
+    """Where a lattice like this one keeps its matrices, asked once a layout; None: GPT copies."""
+    if one.grid.Nprocessors > 1 or not hasattr(one, "mview"):
+        return None
+    key = f"{type(one).__module__} {key}"
+    if key not in _PLACES:
+        _PLACES[key] = _found(one.new(), _sites(key, one.grid, whole=False)[0])
+    return _PLACES[key]
+
+
+def _found(probe: Any, sites: NDArray) -> fast.Places | None:
+    """The places of this lattice's numbers, which are overwritten; None if they follow no stride.
+
+    Entry k of the matrix of site s is set to s + i k through GPT.
+    """
+    count, dtype = len(sites), PRECISIONS[probe.grid.precision.__name__]
+    if count > EXACT[dtype] or len(probe.mview()) != 1:
+        return None
+    numbers = np.empty((count, 9), dtype)
+    numbers.real, numbers.imag = np.arange(count)[:, None], np.arange(9)
+    probe[sites] = numbers.reshape(-1, 3, 3)
+    memory = _memory(probe)
+    starts = np.flatnonzero(memory.imag == 0)
+    if memory.size != numbers.size or len(starts) != count:
+        return None
+    first = np.full(count, -1)
+    first[memory.real[starts].astype(np.int64)] = starts
+    stride = int(np.flatnonzero((memory.real == 0) & (memory.imag == 1))[0]) - int(first[0])
+    entries = first[:, None] + stride * np.arange(9)
+    if entries.min() < 0 or entries.max() >= memory.size or (memory[entries] != numbers).any():
+        return None
+    return fast.places(first, stride)
+
+
+def _in_order(U: Sequence[Any]) -> list[NDArray]:
+    """The numbers of the four lattices, in the order of links."""
+    return [_memory(U[FILE_DIRECTIONS.index(name)]) for name in DIRECTIONS]
+
+
+def _memory(one: Any) -> NDArray:
+    """A lattice's own memory as it lies there; to be let go before GPT works with it again."""
+    return np.frombuffer(one.mview()[0], PRECISIONS[one.grid.precision.__name__])
 
 
 def _own(grid: Any) -> tuple[slice, ...]:

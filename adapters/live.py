@@ -4,27 +4,26 @@ det U finds what a plaquette cannot: a sign (-1)^3 = -1 on single links is a fer
 staggered phase multiplied into them, zero is a link that open boundaries switched off.
 """
 
-import math
-
-import numpy as np
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import su3
+from l2hmc_bridge import fast, su3
 from l2hmc_bridge.errors import ActionError, VerificationError
 
-from . import dispatch
 from .verify import GROUP_BOUND
 
 
-def require_periodic_su3(name: str, links: Tensor) -> None:
+def require_periodic_su3(
+    name: str, links: Tensor, defects: fast.Defects | None = None
+) -> None:
     """Raise VerificationError (not SU(3), and why) or ActionError (boundary) for what `name` holds.
 
     Bounds are those of files, 2e-5 on max|U U^dagger - 1| and max|det U - 1|. A boundary that is
     fixed (Schroedinger functional) is known by spatial links that are one diagonal matrix on the
-    first time slice alone.
+    first time slice alone. defects: those of these links where the pass that fetched them found
+    them.
     """
-    unitarity, determinant = _defects(links)
+    unitarity, determinant = defects or fast.group_defects(links)
     if unitarity <= GROUP_BOUND and determinant <= GROUP_BOUND:
         if _fixed_slice(links):
             raise ActionError(
@@ -39,23 +38,12 @@ def require_periodic_su3(name: str, links: Tensor) -> None:
                           "on the last slice): this action is not among ours")
     signs = (torch.linalg.det(links).real < 0)[0]
     turned = torch.where(signs[None, ..., None, None], -links, links)
-    if signs.any() and all(defect <= GROUP_BOUND for defect in _defects(turned)):
+    if signs.any() and max(fast.group_defects(turned)) <= GROUP_BOUND:
         raise VerificationError(f"{name}: expected links in SU(3), found {_phases(links, signs)}")
     raise VerificationError(
         f"{name}: expected max|U U^dagger - 1| and max|det U - 1| of at most {GROUP_BOUND:g}, "
         f"found {unitarity:.2g} and {determinant:.2g}"
     )
-
-
-def _defects(links: Tensor) -> tuple[float, float]:
-    """(max|U U^dagger - 1|, max|det U - 1|), NaN where a link has one; on the links' own device."""
-    kernels = dispatch.measure_kernels(dispatch.COMPILED_FROM)
-    if links.device.type == "cpu" and kernels is not None:
-        flat, found = links.detach().numpy().reshape(-1).view(np.float64), np.empty(4)
-        kernels.group(flat, 0, flat.size // 18, found)
-        spoiled = float(0 * found[3])  # NaN where any link holds one
-        return math.sqrt(found[1]) + spoiled, math.sqrt(found[2]) + spoiled
-    return float(su3.unitarity_defect(links)), float(su3.determinant_defect(links))
 
 
 def _phases(links: Tensor, signs: Tensor) -> str:

@@ -24,6 +24,7 @@ hmc.saveGauge takes it out again. QUDA counts K = -tr P^2 / 2 (MILC's normalisat
 -tr P^2): one unit of its MD time is sqrt(2) of ours. Read at 0ac50a0 (2026-04-11).
 """
 
+import functools
 import itertools
 import math
 from typing import Any
@@ -33,6 +34,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ActionError, LayoutError
 from l2hmc_bridge.host_action import HostAction
 from l2hmc_bridge.layout import DIRECTIONS, FILE_DIRECTIONS
@@ -51,9 +53,13 @@ def to_links(gauge: Any) -> Tensor:
     """
     data = _checked(gauge)
     _, _, nt, nz, ny, half = data.shape[:6]
-    links = data.new_empty((1, 4, nt, 2 * half, ny, nz, 3, 3))
-    _move(links, data, into_links=True)
-    require_periodic_su3("PyQUDA gauge", links)
+    extents = (nt, 2 * half, ny, nz)
+    if data.device.type == "cpu":
+        links, defects = fast.fetch_links(_directions(data), _places(extents), extents)
+    else:
+        links, defects = data.new_empty((1, 4, *extents, 3, 3)), None
+        _move(links, data, into_links=True)
+    require_periodic_su3("PyQUDA gauge", links, defects)
     return links
 
 
@@ -67,7 +73,10 @@ def from_links(links: Tensor, gauge: Any) -> None:
                           f"{links.dtype} {list(links.shape)}")
     if not links.detach().sum().isfinite():
         raise LayoutError("PyQUDA gauge: expected finite links, found NaN or infinity")
-    _move(links.detach(), data, into_links=False)
+    if data.device.type == "cpu":
+        fast.store_links(links, _directions(data), _places(expected[2:6]))
+    else:
+        _move(links.detach(), data, into_links=False)
 
 
 def host_action(hmc: Any, gauge: Any, beta: float = 0.0) -> HostAction:
@@ -123,11 +132,24 @@ def _has_noise(hmc: Any) -> bool:
     return False
 
 
+def _directions(data: Tensor) -> list[NDArray]:
+    """The numbers of each direction in the order of links."""
+    array = data.numpy()
+    return [array[direction].reshape(-1) for direction in ORDER]
+
+
+@functools.lru_cache(maxsize=32)
+def _places(extents: tuple[int, int, int, int]) -> fast.Places:
+    """Where the matrix of each site t,x,y,z is among those of its direction."""
+    nt, nx, ny, nz = extents
+    t, x, y, z = np.ogrid[:nt, :nx, :ny, :nz]
+    parity = (t + x + y + z) % 2
+    return fast.places(9 * ((((parity * nt + t) * nz + z) * ny + y) * (nx // 2) + x // 2), 1)
+
+
 def _move(links: Tensor, data: Tensor, into_links: bool) -> None:
-    """Copy between the two, in 16 blocks of one parity and direction each."""
+    """Copy between the two on their device, in 16 blocks of one parity and direction each."""
     lexico = links[0].permute(0, 1, 4, 3, 2, 5, 6)  # direction, t, z, y, x, row, column
-    if links.device.type == data.device.type == "cpu" and lexico.dtype == data.dtype:
-        lexico, data = _elements(lexico), _elements(data)
     for t, z, y, parity in itertools.product((0, 1), repeat=4):
         sites = (slice(t, None, 2), slice(z, None, 2), slice(y, None, 2))
         x = slice((t + z + y + parity) % 2, None, 2)
@@ -137,12 +159,6 @@ def _move(links: Tensor, data: Tensor, into_links: bool) -> None:
                 lexico[ours] = data[theirs]
             else:
                 data[theirs] = lexico[ours]
-
-
-def _elements(field: Tensor) -> NDArray:
-    """The same memory with every matrix as one element: it moves as a whole, and faster."""
-    array = field.numpy()
-    return array.reshape(*array.shape[:-2], 9).view("V144")[..., 0]
 
 
 def _checked(gauge: Any) -> Tensor:

@@ -14,17 +14,20 @@ from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from l2hmc_bridge.errors import ConfigError
-from l2hmc_bridge.fast import cpu, differentiable, gpu, native, reference
+from l2hmc_bridge.fast import cpu, differentiable, gpu, native, placed, reference
 from l2hmc_bridge.fast.native import keep_memory
+from l2hmc_bridge.fast.placed import Defects, Places, places
 
-__all__ = ["BACKENDS", "CHOICES", "action", "backend", "charge", "charge_density", "clover",
-           "compiled", "description", "expm_multiply", "flow", "force", "frozen_features",
-           "keep_memory", "kinetic", "laplacian", "loop_square", "plaquettes",
-           "rectangle_staples", "staple_trace", "staples", "trajectory", "transport_laplacian",
-           "use", "using"]
+__all__ = ["BACKENDS", "CHOICES", "Defects", "Places", "action", "backend", "charge",
+           "charge_density", "clover", "compiled", "description", "expm_multiply", "fetch_links",
+           "flow", "force", "frozen_features", "group_defects", "keep_memory", "kinetic",
+           "laplacian", "loop_square", "places", "plaquettes", "rectangle_staples",
+           "staple_trace", "staples", "store_links", "trajectory", "transport_laplacian", "use",
+           "using"]
 
 BACKENDS = {"torch": reference, "cpu": cpu, "cpu with gradients": differentiable, "cuda": gpu}
 CHOICES = ("auto", "torch")
@@ -179,3 +182,23 @@ def trajectory(links: Tensor, momenta: Tensor, force: Tensor, beta: float, c1: f
     if not compiled(links, momenta, force):
         return None
     return cpu.trajectory(links, momenta, force, beta, c1, kicks, drifts, displacements)
+
+
+def fetch_links(fields: Sequence[NDArray], at: Places, extents: Sequence[int]
+                ) -> tuple[Tensor, Defects]:
+    """Four flat arrays of a host, directions t,x,y,z -> (links [1,4,Nt,Nx,Ny,Nz,3,3], Defects)."""
+    return placed.fetch(fields, at, extents, _kernels())
+
+
+def store_links(links: Tensor, fields: Sequence[NDArray], at: Places) -> None:
+    """Inverse of `fetch_links`, in place."""
+    placed.store(links, fields, at, _kernels())
+
+
+def group_defects(links: Tensor) -> Defects:
+    """max |U U^dagger - 1| over entries and max |det U - 1| of [..., 3, 3]; NaN if not finite."""
+    return placed.defects(links, _kernels())
+
+
+def _kernels() -> bool:
+    return _choice == "auto" and native.library() is not None

@@ -15,7 +15,7 @@ LEVELS = {  # what torch says of the processor -> builds to try, best first
     "DEFAULT": ("default",),
 }
 FOLDER = Path(__file__).parent
-INTERFACE = 7  # of kernels/exports.cpp
+INTERFACE = 8  # of kernels/exports.cpp
 LANES = 8  # sub-lattices side by side
 LINK, ALGEBRA = 18, 8  # doubles per matrix, components per algebra element
 

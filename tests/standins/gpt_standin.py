@@ -2,12 +2,12 @@
 
 Mirrors github.com/lehner/gpt at f3ef3267 (2024-10-31): `grid` of lib/gpt/core/grid.py, `lattice`
 and its indexing of core/lattice.py and core/peekpoke.py (map_pos: `[:]` is the rank's own sites,
-explicit slices are global; sites x fastest), `ot_matrix_su_n_fundamental_group` and its algebra of
-core/object_type/su_n.py, `metropolis` of algorithms/markov/metropolis.py, update_p, update_q and
-leap_frog of algorithms/integrator/symplectic.py, `mass_term` of qcd/scalar/action/mass_term.py,
-`wilson` of qcd/gauge/action/wilson.py with the gradient of action/base.py, `plaquette` and
-`topological_charge` of qcd/gauge/stencil. Fields of all ranks lie in one array; ranks run one after
-the other, and what rank 0 says is kept for the others.
+explicit slices are global; sites x fastest) and `mview`, `ot_matrix_su_n_fundamental_group` and its
+algebra of core/object_type/su_n.py, `metropolis` of algorithms/markov/metropolis.py, update_p,
+update_q and leap_frog of algorithms/integrator/symplectic.py, `mass_term` of
+qcd/scalar/action/mass_term.py, `wilson` of qcd/gauge/action/wilson.py with the gradient of
+action/base.py, `plaquette` and `topological_charge` of qcd/gauge/stencil. Fields of all ranks lie
+in one array; ranks run one after the other, and what rank 0 says is kept for the others.
 """
 
 import types
@@ -89,11 +89,18 @@ class lattice:
         if isinstance(first, lattice):
             first, second = first.grid, first.otype
         self.grid, self.otype = first, second
-        shape = (*first.fdimensions[::-1], *second.shape)  # T, Z, Y, X, row, column
-        self.data = np.zeros(shape, first.precision.complex_dtype) if data is None else data
+        # As Grid keeps it: numbers of several sites next to each other, here of all x.
+        x, *others = first.fdimensions
+        self.memory = np.zeros((*others[::-1], *second.shape, x), first.precision.complex_dtype)
+        self.data = np.moveaxis(self.memory, -1, 3)  # T, Z, Y, X, row, column
+        if data is not None:  # of all ranks, for one of them
+            self.memory, self.data = None, data
 
     def new(self):
         return lattice(self)
+
+    def mview(self):
+        return [memoryview(self.memory).cast("B")]
 
     def _sites(self, key):
         if isinstance(key, tuple) and isinstance(key[-1], dict):
@@ -124,8 +131,11 @@ class lattice:
 def copy(first, second=None):
     """g.copy(x), or g.copy(destination, source)."""
     if second is None:
-        return [copy(one) for one in first] if isinstance(first, list) else lattice(
-            first.grid, first.otype, first.data.copy())
+        if isinstance(first, list):
+            return [copy(one) for one in first]
+        made = lattice(first)
+        made.data[...] = first.data
+        return made
     for one, other in zip(first, second, strict=True):
         one.data[...] = other.data
     return first

@@ -1,10 +1,11 @@
 // The C interface, one function per kernel; pointers are to double, shapes as in the headers. Here:
 // layouts, and loops of blocked links.
 #include "exports_algebra.hpp"
+#include "exports_placed.hpp"
 #include "exports_torch.hpp"
 
 // Changes whenever an argument list does; native.py refuses any other number.
-EXPORT int interface_version() { return 7; }
+EXPORT int interface_version() { return 8; }
 
 EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
 EXPORT long lattice_blocks(const Lattice* lattice) { return lattice->blocks; }
