@@ -12,13 +12,14 @@ import click
 from l2hmc_bridge import __version__
 from l2hmc_bridge.errors import BridgeError
 
-# Verb: what `--help` says of it. Each lives in the module of its name, as `command`.
+# Verb: what `--help` says of it. Each lives in the module of its name (_ for -), as `command`.
 VERBS = {
     "info": "Say what gauge files are, and verify them.",
     "convert": "Convert gauge files from any format to any other.",
     "sample": "Run a trained update (or HMC) on a configuration.",
     "train": "Train an update and write it as a bundle.",
     "gate": "Prove that a bundle is exact on a lattice.",
+    "import-l2hmc-qcd": "Make a bundle of a checkpoint of l2hmc-qcd.",
     "measure": "Measure observables on configurations.",
     "analyze": "Analyze a stream: errors and autocorrelations.",
     "validate": "Compare our numbers with those of established codes.",
@@ -32,12 +33,12 @@ class Verbs(click.Group):
     """A group that imports a verb's module when that verb is asked for, and not before."""
 
     def list_commands(self, _context: click.Context) -> list[str]:
-        return [verb for verb in VERBS if importlib.util.find_spec(f"{__name__}.{verb}")]
+        return [verb for verb in VERBS if importlib.util.find_spec(_module(verb))]
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.list_commands(context):
             return None
-        return importlib.import_module(f"{__name__}.{name}").command
+        return importlib.import_module(_module(name)).command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -75,6 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _complain("expected fields that fit into memory (a smaller lattice, fewer "
                              f"chains), found: {_first_line(error)}")
     return status if isinstance(status, int) else 0
+
+
+def _module(verb: str) -> str:
+    return f"{__name__}.{verb.replace('-', '_')}"
 
 
 def _complain(message: str, status: int = 1) -> int:

@@ -128,21 +128,20 @@ def jacobian(kernel: L2HMC, generator: torch.Generator) -> list[Check]:
         links = cold_start((2, 2, 2, 2))
         links = su3.exp(0.4 * su3.random_algebra(links.shape[:-2], generator)) @ links
         momenta = su3.random_algebra(links.shape[:-2], generator)
-        source = "finite differences, 2^4"
+        where = "2^4"
     else:
         links, momenta = gate_exact.phase_point(kernel, generator)
-        source = f"finite differences, {list(links.shape[1:])}"
+        where = str(list(links.shape[1:]))
+    defect, how = gate_exact.jacobian_by(kernel)
+    source = f"{how}, {where}"
     trained = "as trained" if not gate_dense.is_dense(kernel) else "rebuilt on 2^4"
-    checks = [Check(f"log|J| of Phi, {trained}",
-                    laws.jacobian_defect(laws.forward_map(kernel), links, momenta, group), 0, 1e-6,
-                    source)]
     rough = probes.roughened(kernel, generator)
+    maps = {f"log|J| of Phi, {trained}": laws.forward_map(kernel)}
     if rough.kick_network is not None:
-        defect = laws.jacobian_defect(laws.forward_map(rough), links, momenta, group)
-        checks.append(Check("log|J| of Phi, random networks", defect, 0, 1e-6, source))
-    proposal = laws.jacobian_defect(laws.proposal_map(rough), links, momenta, group)
-    checks.append(Check("log|J| of the proposal, random networks", proposal, 0, 1e-6, source))
-    return checks
+        maps["log|J| of Phi, random networks"] = laws.forward_map(rough)
+    maps["log|J| of the proposal, random networks"] = laws.proposal_map(rough)
+    return [Check(name, defect(phi, links, momenta), 0, 1e-6, source)
+            for name, phi in maps.items()]
 
 
 def symmetry(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> list[Check]:

@@ -1,6 +1,8 @@
 """Rows of the gate for the systems with exact answers: U(1) on a torus and Gaussian mixtures."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from l2hmc_bridge.check import Check
 from l2hmc_bridge.elementwise import Elementwise
 from l2hmc_bridge.groups import group_of
 from l2hmc_bridge.l2hmc import L2HMC
+from l2hmc_bridge.layered import Layered
 from l2hmc_bridge.systems import system_of
 
 SIGMAS = 4.0
@@ -25,6 +28,13 @@ def phase_point(kernel: L2HMC, generator: torch.Generator) -> tuple[Tensor, Tens
     shape = (1, *fingerprint.field_shape(kernel, LATTICES), 1)
     field, momenta = (2 * torch.rand(2, *shape, generator=generator, dtype=torch.float64) - 1)
     return system.field(field), system.momenta(momenta)
+
+
+def jacobian_by(kernel: L2HMC) -> tuple[Callable[..., float], str]:
+    """(a defect of log|J| of (phi, links, momenta), how): derivatives where networks have kinks."""
+    if any(isinstance(one, Layered) for one in (kernel.kick_network, kernel.drift_network)):
+        return laws.differentiated_defect, "automatic differentiation"
+    return partial(laws.jacobian_defect, group=group_of(kernel.action)), "finite differences"
 
 
 def in_range(kernel: L2HMC, moved: Tensor) -> list[Check]:

@@ -10,12 +10,18 @@ from l2hmc_bridge.l2hmc import L2HMC
 
 
 def roughened(kernel: L2HMC, generator: torch.Generator, size: float = 0.3) -> L2HMC:
-    """A copy with random weights in every network, so that s, q and t are far from zero."""
+    """A copy with random weights in every network, so that s, q and t are far from zero.
+
+    Networks `by_inputs` have many layers that sum over many inputs: theirs are as much smaller.
+    """
     rough = architecture.build(architecture.describe(kernel), kernel.action)
     values = architecture.tensors(kernel)
     for name, value in values.items():
         if not name.startswith("steps.") and value.ndim:
-            values[name] = size * torch.randn(value.shape, generator=generator, dtype=value.dtype)
+            deep = value.ndim > 1 and getattr(getattr(kernel, name.split(".")[0]), "by_inputs", 0)
+            width = (value[0].numel() if deep else 1) ** 0.5
+            values[name] = size / width * torch.randn(value.shape, generator=generator,
+                                                      dtype=value.dtype)
     architecture.load_tensors(rough, values)
     return replace(kernel, **architecture.modules(rough))
 

@@ -24,7 +24,7 @@ LAYERS = (
     ("markov",),
     ("parallel",),
     ("host_action",),
-    ("hmc", "networks", "dense", "elementwise"),
+    ("hmc", "networks", "dense", "elementwise", "layered"),
     ("l2hmc", "points", "compiled"),
     ("systems", "fingerprint", "along"),
     ("architecture", "laws", "losses", "training_config"),
