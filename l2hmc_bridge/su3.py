@@ -200,4 +200,4 @@ def random_group(
     # A unitary matrix times a phase of its own determinant: exactly Haar on SU(3).
     phase = torch.polar(torch.ones(shape, dtype=torch.float64, device=unitary.device),
                         -_determinant(unitary).angle() / 3)
-    return (unitary * phase[..., None, None]).to(device or generator.device)
+    return (unitary * phase[..., None, None]).contiguous().to(device or generator.device)

@@ -28,9 +28,9 @@ struct Lattice {
         int bits = 0;
         blocks = 1;
         for (int mu = 0; mu < 4; mu++) extent[mu] = n[mu], bit[mu] = -1;
-        while (bits < 3) {  // the longest even direction first
-            int best = -1;
-            for (int mu = 0; mu < 4; mu++)
+        while (bits < 3) {  // the longest even direction first, of equal ones the last: then the
+            int best = -1;  // slices of the slowest direction are thin, and neighbours near
+            for (int mu = 3; mu >= 0; mu--)
                 if (bit[mu] < 0 && n[mu] % 2 == 0 && (best < 0 || n[mu] > n[best])) best = mu;
             if (best < 0) break;
             bit[best] = bits++;

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -10,31 +11,61 @@
 
 namespace {
 
+constexpr int MOST_THREADS = 256;
+constexpr auto PATIENCE = std::chrono::microseconds(40);  // awake between calls that follow closely
+
+INLINE void relax() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+// Whether `done()` came true while there was patience left.
+template <class Done>
+bool spin(const Done& done) {
+    const auto end = std::chrono::steady_clock::now() + PATIENCE;
+    do {
+        for (int i = 0; i < 64; i++, relax())
+            if (done()) return true;
+    } while (std::chrono::steady_clock::now() < end);
+    return false;
+}
+
+// The tasks of one thread, which the others help with once their own are done.
+struct alignas(64) Share {
+    std::atomic<long> next{0};
+    long end = 0;
+};
+
 struct Pool {
     std::mutex busy, lock;
     std::condition_variable wake, done;
     const std::function<void(long)>* task = nullptr;
-    long tasks = 0;
-    std::atomic<long> next{0}, generation{0};
+    Share shares[MOST_THREADS];
+    std::atomic<long> generation{0};
     int workers = 0, wanted = 0;
     std::atomic<int> running{0};
 
-    void drain() {
-        for (long i; (i = next.fetch_add(1)) < tasks;) (*task)(i);
+    // Every thread begins with its own range, the same in each call: its cache still holds what it
+    // wrote there the last time.
+    void drain(int self) {
+        for (int turn = 0; turn <= wanted; turn++) {
+            Share& share = shares[(self + turn) % (wanted + 1)];
+            for (long i; (i = share.next.fetch_add(1)) < share.end;) (*task)(i);
+        }
     }
 
     void work(int index) {
         long seen = 0;
         for (;;) {
-            for (int spin = 0; spin < 2000 && generation.load() == seen; spin++)
-                std::atomic_signal_fence(std::memory_order_seq_cst);
+            spin([&] { return generation.load() != seen; });
             {
                 std::unique_lock<std::mutex> guard(lock);
                 wake.wait(guard, [&] { return generation.load() != seen; });
                 seen = generation.load();
-                if (index >= wanted) continue;
+                if (index > wanted) continue;
             }
-            drain();
+            drain(index);
             if (running.fetch_sub(1) == 1) {
                 std::lock_guard<std::mutex> guard(lock);
                 done.notify_one();
@@ -46,22 +77,24 @@ struct Pool {
         {
             std::lock_guard<std::mutex> guard(lock);
             while (workers < threads - 1) {
-                const int index = workers++;
+                const int index = ++workers;
                 std::thread([this, index] { work(index); }).detach();
             }
             task = &body;
-            tasks = count;
+            for (int i = 0; i < threads; i++) {
+                shares[i].next = count * i / threads;
+                shares[i].end = count * (i + 1) / threads;
+            }
             wanted = threads - 1;
             running = wanted;
-            next = 0;
             generation++;
         }
         wake.notify_all();
-        drain();
-        for (int spin = 0; spin < 20000 && running.load() != 0; spin++)
-            std::atomic_signal_fence(std::memory_order_seq_cst);
+        drain(0);
+        const auto ended = [&] { return running.load() == 0; };
+        if (spin(ended)) return;
         std::unique_lock<std::mutex> guard(lock);
-        done.wait(guard, [&] { return running.load() == 0; });
+        done.wait(guard, ended);
     }
 };
 
@@ -75,6 +108,7 @@ void parallel(long tasks, int threads, const std::function<void(long)>& task) {
         pthread_atfork(nullptr, nullptr, [] { pool = new Pool; });
     });
     if (threads > tasks) threads = (int)tasks;
+    if (threads > MOST_THREADS) threads = MOST_THREADS;
     if (threads > 1 && pool->busy.try_lock()) {
         pool->run(tasks, threads, task);
         pool->busy.unlock();
