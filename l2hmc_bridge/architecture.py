@@ -10,9 +10,10 @@ from l2hmc_bridge.elementwise import ElementwiseDrift, ElementwiseKick
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.integrators import Schedule, schedule
 from l2hmc_bridge.l2hmc import L2HMC
+from l2hmc_bridge.layered import KIND, LayeredDrift, LayeredKick
 from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing, Steps
 
-# The rules of l2hmc.SUBSETS and of ElementwiseDrift.half, the only ones there are.
+# The rules of DriftNetwork.order and of ElementwiseDrift.half, the only ones there are.
 MASKS = {"su3": "direction x parity", "u1": "checkerboard", "vector": "checkerboard"}
 KEYS = ("composition", "repeats", "masks", "displaced", "kick_network", "drift_network", "mixing")
 
@@ -82,7 +83,10 @@ def untrained(action: Action, integrator: str, step_size: float, steps: int,
 
 
 def _masks(group: str, drift: Mapping | None) -> str:
-    """The rule of the link halves: dense networks on SU(3) use a checkerboard of links."""
+    """The rule of the link halves: dense networks on SU(3) use a checkerboard of links, layered
+    ones list theirs."""
+    if drift and drift.get("kind") == KIND:
+        return "listed"
     return MASKS["u1"] if drift and drift.get("kind") == "dense" else MASKS[group]
 
 
@@ -97,6 +101,9 @@ def _network(part: str, steps: int, group: str, given: Mapping | None,
     elif group == "su3":
         kind, arguments = (DenseKick if part == "kick" else DenseDrift), (steps,)
         given = {"shape": shape, **given}
+    elif given.get("kind") == KIND:
+        kind = LayeredKick if part == "kick" else LayeredDrift
+        arguments, given = (steps, group), {"shape": shape, **given}
     else:
         kind = ElementwiseKick if part == "kick" else ElementwiseDrift
         arguments, given = (steps, group), {"shape": shape, **given}

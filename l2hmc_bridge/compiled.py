@@ -186,8 +186,8 @@ class CompiledPoint:
         else:
             net = self._cached(_drift_weights, network, k) if network else None
             share = float(mixing.coefficient) if mixing is not None else 0.0
-            for mu, odd in subsets:
-                learned.drift(self.lattice, net, mu, odd, e, sign, share, momenta, self.blocks)
+            for mu, odd, alive in subsets:
+                learned.drift(self.lattice, net if alive else None, mu, odd, e, sign, share, momenta, self.blocks)
         SCRATCH.give(*self.__dict__.pop("_force", ()))
         return CompiledPoint(self.kernel, self.lattice, self.blocks, self.evaluations + 1,
                              self._kept)

@@ -9,8 +9,8 @@ affine map of P (h = e/2 gives the half kick of the slides). Half kicks at the e
     Lambda+  U_A' = exp(e [P_A e^{e q} + t]) U_A,             log|J| = 0
     Lambda-  U_A  = exp(-e [P_A e^{e q} + t]) U_A'
 
-with (s, q, t) = KickNetwork(U, F) and (q, t) = DriftNetwork(frozen U_B, P), A running through the
-link subsets. There is no s_U on group elements: an elementwise factor has no meaning on SU(3).
+with (s, q, t) = KickNetwork(U, F) and (q, t) = DriftNetwork(frozen U_B, P), A running through all
+link subsets, or one a drift in turn while the rest moves by exp(e P). There is no s_U on group elements: an elementwise factor has no meaning on SU(3).
 Where it has one (angles, R^n) the drift is that of elementwise.py, with s and its log|J|; the 8 of
 the kick is then 1, and everything else is the same.
 """
@@ -28,11 +28,17 @@ from l2hmc_bridge.elementwise import ElementwiseDrift, ElementwiseKick
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.groups import GROUPS, Group, group_of
 from l2hmc_bridge.markov import Generators, Info, State, Trajectory
-from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing, Steps, parity
+from l2hmc_bridge.networks import (
+    DriftNetwork,
+    KickNetwork,
+    MomentumMixing,
+    Steps,
+    Subset,
+    parity,
+)
 from l2hmc_bridge.points import Point, coupling
 
 COMPOSITIONS = ("palindrome", "direction")
-SUBSETS = tuple((mu, odd) for mu in range(4) for odd in (False, True))  # direction x parity
 
 
 @dataclass(frozen=True)
@@ -185,35 +191,40 @@ class L2HMC:
         """The point after drift k (sign 1) or its inverse (sign -1), and log|J|."""
         if isinstance(point, CompiledPoint):
             return point.drift(k, e, momenta, sign, self.subsets(k, sign)), 0.0
-        if isinstance(self.drift_network, ElementwiseDrift | DenseDrift):
+        if hasattr(self.drift_network, "move"):
             links, log_det = self.drift_network.move(k, e, point.links, momenta, sign)
             return point.moved(links), log_det
         return point.moved(self.drift(k, e, point.links, momenta, sign)), 0.0
 
-    def subsets(self, k: int, sign: int) -> tuple[tuple[int, bool | None], ...]:
-        """(direction, parity or None for both) in the order they move, palindromic in pairs."""
-        order = SUBSETS if self.drift_network is not None else tuple((mu, None) for mu in range(4))
+    def subsets(self, k: int, sign: int) -> tuple[Subset, ...]:
+        """(direction, parity or None for both, with the network) in the order they move.
+
+        Even drifts and odd ones go through the same order from opposite ends, as do inverses.
+        """
+        every = tuple((mu, None, False) for mu in range(4))
+        order = every if self.drift_network is None else self.drift_network.order(k)
         return order[::-1] if (k % 2 == 0) != (sign > 0) else order
 
     def drift(self, k: int, e: Tensor, links: Tensor, momenta: Tensor, sign: int) -> Tensor:
         """Lambda+ (sign 1) or Lambda- (sign -1), subset after subset."""
         if self.drift_network is None and self.mixing is None:
             return group_of(self.action).drift(momenta, links, sign * e)
-        for mu, odd in self.subsets(k, sign):
-            moved = fast.expm_multiply(self.velocity(k, e, links, momenta, mu)[:, None],
-                                       links[:, mu, None], sign * e)[:, 0]
+        for mu, odd, network in self.subsets(k, sign):
+            velocity = self.velocity(k, e, links, momenta, mu, network)
+            moved = fast.expm_multiply(velocity[:, None], links[:, mu, None], sign * e)[:, 0]
             if odd is not None:
                 active = (parity(links) == odd)[..., None, None]
                 moved = torch.where(active, moved, links[:, mu])
             links = torch.cat([links[:, :mu], moved[:, None], links[:, mu + 1:]], dim=1)
         return links
 
-    def velocity(self, k: int, e: Tensor, links: Tensor, momenta: Tensor, mu: int) -> Tensor:
-        """P e^{e q} + t of direction mu, with mixing M_mu P, [Nb,Nt,Nx,Ny,Nz,3,3]."""
+    def velocity(self, k: int, e: Tensor, links: Tensor, momenta: Tensor, mu: int,
+                 network: bool) -> Tensor:
+        """P e^{e q} + t of direction mu, or P, with mixing M_mu P, [Nb,Nt,Nx,Ny,Nz,3,3]."""
         velocity = momenta[:, mu]
         if self.mixing is not None:
             velocity = self.mixing.direction(links, velocity, mu)
-        if self.drift_network is not None:
+        if network:
             change = self.drift_network(k, e, links, momenta, mu, coupling(self.action))
             velocity = velocity + change - momenta[:, mu]
         return velocity

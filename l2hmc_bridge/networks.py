@@ -22,6 +22,9 @@ KICK_LOOPS = {
 }
 
 
+Subset = tuple[int, bool | None, bool]  # direction, parity (None: both), network or P alone
+
+
 class Steps(nn.Module):
     """Signed step sizes of every kick and drift, and the displacement of every kick's force.
 
@@ -61,7 +64,7 @@ class KickNetwork(nn.Module):
 
     inputs = 3
 
-    def __init__(self, kicks: int, hidden: int = 8, loops: tuple[str, ...] = ("laplacian",)):
+    def __init__(self, kicks: int, hidden: int = 8, loops: tuple[str, ...] = ("square",)):
         super().__init__()
         unknown = sorted(set(loops) - set(KICK_LOOPS))
         if unknown:
@@ -101,20 +104,35 @@ class DriftNetwork(nn.Module):
     The active links are one of the eight subsets direction x parity. Inputs per link, from frozen
     links only: tr(A A^dagger)/36, <P,P>/8, beta - 6; q = e q^ and t = e^2 c Lap_mu P, the
     covariant Laplacian along frozen links; q^ and c are scalars per link.
+
+    subsets "turn": each drift moves one subset so, another one the next time, and the other links
+    by exp(e P) U: after eight drifts every link had its turn, at an eighth of the cost. "all": one
+    subset after the other, every time. Raises ConfigError for anything else.
     """
 
     inputs = 3
 
-    def __init__(self, drifts: int, hidden: int = 8):
+    def __init__(self, drifts: int, hidden: int = 8, subsets: str = "turn"):
         super().__init__()
-        self.hidden = int(hidden)
+        if subsets not in ("turn", "all"):
+            raise ConfigError(f"subsets: expected 'turn' or 'all', found {subsets!r}")
+        self.hidden, self.subsets = int(hidden), subsets
         self.first = nn.Linear(self.inputs, hidden, dtype=torch.float64)
         self.weight = nn.Parameter(torch.zeros(drifts, 2, hidden, dtype=torch.float64))
         self.bias = nn.Parameter(torch.zeros(drifts, 2, dtype=torch.float64))
 
     def description(self) -> dict:
         """What `architecture.build` needs to make the same network again."""
-        return {"hidden": self.hidden}
+        return {"hidden": self.hidden, "subsets": self.subsets}
+
+    def order(self, drift: int) -> tuple[Subset, ...]:
+        """(direction, parity or None for both, with the network) in the order they move."""
+        if self.subsets == "all":
+            return tuple((mu, odd, True) for mu in range(4) for odd in (False, True))
+        chosen, odd = drift % 4, (drift + drift // 4) % 2 == 1
+        halves = {mu: ((mu, None, False),) for mu in range(4)}
+        halves[chosen] = ((chosen, odd, True), (chosen, not odd, False))
+        return tuple(subset for mu in range(4) for subset in halves[mu])
 
     def check(self, links: Tensor) -> None:
         """LayoutError where the parity masks do not fit an odd extent."""

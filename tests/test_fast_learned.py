@@ -24,14 +24,14 @@ def fields(extents, generator, chains=2):
     return su3.random_group(shape, generator), su3.random_algebra(shape, generator)
 
 
-def learned_kernel(generator, kick=None, drift=False, mixing=False, **options):
+def learned_kernel(generator, kick=None, drift=None, mixing=False, **options):
     """A kernel whose networks do something: every weight is random."""
     steps = Steps(schedule(options.pop("integrator", "omf2"), 0.15, 2))
     kernel = L2HMC(
         GaugeAction(5.7, options.pop("c1", 0.0)),
         steps,
         None if kick is None else KickNetwork(len(steps.kicks), hidden=5, loops=kick),
-        DriftNetwork(len(steps.drifts), hidden=3) if drift else None,
+        DriftNetwork(len(steps.drifts), 3, drift) if drift else None,
         MomentumMixing() if mixing else None,
         **options,
     )
@@ -52,10 +52,12 @@ KERNELS = {
     "local kick and mixing": {"kick": ("square",), "mixing": True, "c1": -1 / 12},
     "kick, two loops": {"kick": ("laplacian", "rectangle"), "c1": -1 / 12},
     "displaced": {"kick": ("laplacian",), "integrator": "force_gradient"},
-    "drift": {"drift": True},
+    "drift": {"drift": "turn"},
+    "drift, all subsets": {"drift": "all"},
+    "drift and mixing": {"drift": "turn", "mixing": True},
     "mixing": {"mixing": True},
     "kick and mixing": {"kick": ("laplacian",), "mixing": True},
-    "everything": {"kick": ("laplacian",), "drift": True, "mixing": True, "c1": -0.331},
+    "everything": {"kick": ("laplacian",), "drift": "all", "mixing": True, "c1": -0.331},
     "direction": {"kick": ("laplacian",), "composition": "direction"},
 }
 
@@ -111,7 +113,7 @@ def test_hmc_trajectories(name, extents, generator):
 @torch.no_grad()
 def test_the_compiled_map_is_inverted_by_its_own_inverse(generator):
     links, momenta = fields((4, 2, 4, 2), generator)
-    kernel = learned_kernel(generator, kick=("laplacian",), drift=True, mixing=True)
+    kernel = learned_kernel(generator, kick=("laplacian",), drift="turn", mixing=True)
     point = kernel.start(links, kernel.action.force(links))
     there, moved, log_det = kernel.forward(point, point.momenta_in(momenta))
     back, again, minus = kernel.inverse(there, moved)

@@ -16,7 +16,7 @@ from tests.fields import EXTENTS, rough_links
 from tests.test_hmc import CountingAction
 
 ACTION = gauge_action("wilson", 5.8)
-KINDS = ("steps", "kick", "drift", "mixing", "all")
+KINDS = ("steps", "kick", "drift", "all subsets", "mixing", "all")
 
 
 def make_kernel(kind, generator=None, integrator="omf2", composition="palindrome", steps=1,
@@ -26,8 +26,9 @@ def make_kernel(kind, generator=None, integrator="omf2", composition="palindrome
     pieces = {}
     if kind in ("kick", "all"):
         pieces["kick_network"] = KickNetwork(len(plan.kicks), 4, loops)
-    if kind in ("drift", "all"):
-        pieces["drift_network"] = DriftNetwork(len(plan.drifts), 4)
+    if kind in ("drift", "all subsets", "all"):
+        subsets = "all" if kind == "all subsets" else "turn"
+        pieces["drift_network"] = DriftNetwork(len(plan.drifts), 4, subsets)
     if kind in ("mixing", "all"):
         pieces["mixing"] = MomentumMixing()
     kernel = L2HMC(action, Steps(plan), composition=composition, **pieces)
@@ -181,6 +182,22 @@ def test_one_force_per_distinct_field(kind, composition, generator):
         assert len(action.fields) - before == info.force_evaluations
         passes = 2 if composition == "palindrome" else 1
         assert info.force_evaluations == passes * kernel.steps.force_evaluations
+
+
+def test_every_link_has_its_turn():
+    """Eight drifts in turn go through the eight subsets; each drift moves every link once."""
+    network, whole = DriftNetwork(16, 4), DriftNetwork(16, 4, "all")
+    for start in (0, 5, 8):
+        turns = [subset for k in range(start, start + 8) for subset in network.order(k)]
+        assert sorted(one[:2] for one in turns if one[2]) == sorted(
+            one[:2] for one in whole.order(start))
+    for k in range(16):
+        for one in (network, whole):
+            moved = [(mu, odd) for mu, parity, _ in one.order(k)
+                     for odd in ((False, True) if parity is None else (parity,))]
+            assert sorted(moved) == [(mu, odd) for mu in range(4) for odd in (False, True)]
+    with pytest.raises(ConfigError, match="subsets"):
+        DriftNetwork(2, 4, "half")
 
 
 def test_mixing_is_self_adjoint_and_conserves_energy_with_small_steps(generator):
