@@ -60,12 +60,12 @@ def distance(group, one, other):
 def curves(kernel, links, momenta):
     """{name: [layers + 1, chains]} and the MD times."""
     found = along.proposal(kernel, links, momenta)
-    start = found[0]
+    start, group = found[0], kernel.action.group
     series = {
-        "observable": [one.observable for one in found],
+        "mean |x|^2" if group == "vector" else "mean plaquette": [one.observable for one in found],
         "H - log|J| - start": [one.effective - start.effective for one in found],
         "log|J|": [one.log_det for one in found],
-        "|delta U|^2": [distance(kernel.action.group, one.links, links) for one in found],
+        "|delta U|^2": [distance(group, one.links, links) for one in found],
     }
     return [one.time for one in found], {k: torch.stack(v) for k, v in series.items()}
 
