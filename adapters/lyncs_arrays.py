@@ -8,6 +8,8 @@ have (t,z,y,x,direction,row,column) with directions x,y,z,t and big-endian numbe
 (t,x,y,z,direction,row,column) with directions t,x,y,z (lyncs_io 0.2.3 lime.py, openqcd.py).
 """
 
+import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from l2hmc_bridge import layout
+from l2hmc_bridge import fast, layout
 from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.layout import AXES, DIRECTIONS, FILE_AXES, FILE_DIRECTIONS
 
@@ -49,13 +51,16 @@ def to_links(
     _check_numbers(numbers)
     _check_shape(numbers.shape, names)
     native = numbers.astype(np.complex128, copy=not numbers.flags.writeable)
-    links = _shared(native, names, order)
-    if links is None:
+    links, places, defects = _shared(native, names, order), _places(names, native.shape), None
+    if links is None and places is not None:
+        links, defects = fast.fetch_links(_directions(native, names, order), places,
+                                          [native.shape[names.index(axis)] for axis in AXES[2:6]])
+    elif links is None:
         links = layout.to_links(native, names, order)
         links = links.clone() if np.shares_memory(links.numpy(), native) else links
     if verify:
         for one in links.split(1):
-            require_periodic_su3("array", one)
+            require_periodic_su3("array", one, defects)
     return links
 
 
@@ -74,7 +79,7 @@ def from_links(
         whole = links.detach().cpu().numpy()
         array = whole if names == AXES else whole[0]
     else:
-        array = layout.from_links(links, names, order)
+        array = _stored(links, names, order)
     if not _is_dask(like):
         return array
     if like.shape != array.shape:
@@ -90,6 +95,40 @@ def _shared(array: NDArray, names: tuple[str, ...], order: tuple[str, ...]) -> T
     if names not in (AXES, AXES[1:]) or order != DIRECTIONS:
         return None
     return torch.from_numpy(array if names == AXES else array[None])
+
+
+def _stored(links: Tensor, names: tuple[str, ...], order: tuple[str, ...]) -> NDArray:
+    """A new array with these axes, from any device and number type of links."""
+    extents = dict(zip(AXES, links.shape, strict=True))
+    shape = tuple(extents[name] for name in names)
+    places = _places(names, shape)
+    if places is None or links.shape[0] != 1:
+        return layout.from_links(links, names, order)
+    array = np.empty(shape, np.complex128)
+    fast.store_links(links, _directions(array, names, order), places)
+    return array
+
+
+@functools.lru_cache(maxsize=4)
+def _places(names: tuple[str, ...], shape: tuple[int, ...]) -> fast.Places | None:
+    """Where the matrices of a direction are in such an array; None if they follow no stride."""
+    step = _steps(names, shape)
+    if "batch" in names or 0 in shape or step["row"] != 3 * step["column"]:
+        return None
+    axes = np.ogrid[tuple(slice(shape[names.index(axis)]) for axis in AXES[2:6])]
+    first = sum(step[name] * index for name, index in zip(AXES[2:6], axes, strict=True))
+    return fast.places(first, step["column"])
+
+
+def _directions(array: NDArray, names: tuple[str, ...], order: tuple[str, ...]) -> list[NDArray]:
+    """The numbers of an array from where each direction of links begins."""
+    step = _steps(names, array.shape)["direction"]
+    return [array.reshape(-1)[order.index(name) * step:] for name in DIRECTIONS]
+
+
+def _steps(names: tuple[str, ...], shape: tuple[int, ...]) -> dict[str, int]:
+    """Numbers from one to the next along each axis of a contiguous array."""
+    return {name: math.prod(shape[at + 1:]) for at, name in enumerate(names)}
 
 
 def _is_dask(array: Any) -> bool:

@@ -138,7 +138,7 @@ def _directions(data: Tensor) -> list[NDArray]:
     return [array[direction].reshape(-1) for direction in ORDER]
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=4)
 def _places(extents: tuple[int, int, int, int]) -> fast.Places:
     """Where the matrix of each site t,x,y,z is among those of its direction."""
     nt, nx, ny, nz = extents

@@ -3,10 +3,12 @@
     python benchmarks/bench_hosts.py                       # 8^4
     python benchmarks/bench_hosts.py --lattice 16,16,16,16
 
-Every conversion includes its checks (SU(3), boundaries). "copies" are passes over the whole field,
-there and back; 0 means that the memory is shared, which is verified here. GPT is measured where
-it imports, otherwise a stand-in of its layout; PyQUDA's layout is always that of the stand-in.
-Exit status 1 if a conversion there and back exceeds 2 % of the trajectory measured in this run.
+Every conversion includes its checks (SU(3), boundaries, finite numbers). "copies" are passes that
+move the whole field, there and back; 0 means that the memory is shared, which is verified here. GPT
+is measured where it imports, otherwise a stand-in of its layout; PyQUDA's layout is always that of
+the stand-in. A second row of GPT shows its own copying, which serves with several ranks; it is not
+held to the bound. Exit status 1 if another conversion there and back exceeds 2 % of the trajectory
+measured in this run.
 """
 
 import argparse
@@ -21,20 +23,13 @@ import torch  # noqa: E402
 
 from l2hmc_bridge import bundle, models  # noqa: E402
 from l2hmc_bridge.actions import hot_start  # noqa: E402
-from l2hmc_bridge.adapters import gpt, pyquda  # noqa: E402
+from l2hmc_bridge.adapters import gpt, lyncs_arrays, pyquda  # noqa: E402
 from l2hmc_bridge.errors import BridgeError  # noqa: E402
 from l2hmc_bridge.hmc import HMC, thermalise  # noqa: E402
-from l2hmc_bridge.layout import (  # noqa: E402
-    AXES,
-    DIRECTIONS,
-    FILE_AXES,
-    FILE_DIRECTIONS,
-    from_links,
-    to_links,
-)
 from tests.standins import gpt_standin, pyquda_standin  # noqa: E402
 
 BOUND = 0.02
+OWN = ", its own copying"
 
 
 def best(function, seconds=1.0):
@@ -48,22 +43,38 @@ def best(function, seconds=1.0):
     return min(times)
 
 
-def numpy_case(links, axes, directions):
-    """(to, from, copies each way) for a numpy array with these axes."""
-    array = from_links(links, axes, directions)
-    shared = to_links(array, axes, directions).data_ptr() == array.ctypes.data
-    return (lambda: to_links(array, axes, directions),
-            lambda: from_links(links, axes, directions), 0 if shared else 1)
+def numpy_case(links, axes):
+    """(to, from, copies each way) for a numpy array in a layout that lyncs_arrays knows."""
+    array = lyncs_arrays.from_links(links, axes)
+    shared = lyncs_arrays.to_links(array, axes).data_ptr() == array.ctypes.data
+    return (lambda: lyncs_arrays.to_links(array, axes),
+            lambda: lyncs_arrays.from_links(links, axes), 0 if shared else 1)
 
 
-def gpt_case(links):
-    """GPT's field, or its stand-in: two passes there, one back."""
+class WithoutMemory:
+    """A lattice of GPT that gives its numbers through GPT's copying alone."""
+
+    def __init__(self, lattice):
+        self.lattice, self.grid, self.otype = lattice, lattice.grid, lattice.otype
+
+    def __getitem__(self, key):
+        return self.lattice[key]
+
+    def __setitem__(self, key, value):
+        self.lattice[key] = value
+
+
+def gpt_cases(links):
+    """GPT's field, or its stand-in: one pass each way; by GPT's copying two there, two back."""
     try:
         g, name = gpt.library(), "GPT"
     except BridgeError:
         g, name = gpt_standin, "GPT (stand-in)"
     field = g.qcd.gauge.unit(g.grid([*links.shape[3:6], links.shape[2]], g.double))
-    return name, (lambda: gpt.to_links(field), lambda: gpt.from_links(links, field), 1.5)
+    gpt.from_links(links, field)
+    slow = [WithoutMemory(one) for one in field]
+    return {name: (lambda: gpt.to_links(field), lambda: gpt.from_links(links, field), 1),
+            f"{name}{OWN}": (lambda: gpt.to_links(slow), lambda: gpt.from_links(links, slow), 2)}
 
 
 def pyquda_case(links, backend):
@@ -72,6 +83,7 @@ def pyquda_case(links, backend):
     field = pyquda_standin.LatticeGauge(info)
     if backend == "torch":
         field.data = torch.from_numpy(field.data)
+    pyquda.from_links(links, field)
     return lambda: pyquda.to_links(field), lambda: pyquda.from_links(links, field), 1
 
 
@@ -88,13 +100,12 @@ def main(arguments=None):
                        lambda n: generator)
     state = kernel.init(links)
     trajectory = best(lambda: kernel.step(state, generator), 3 * options.seconds)
-    name, gpt_pair = gpt_case(links)
     cases = {
-        "numpy, the order of links": numpy_case(links, AXES[1:], DIRECTIONS),
-        "numpy, t z y x mu": numpy_case(links, FILE_AXES, FILE_DIRECTIONS),
+        "numpy, the order of links": numpy_case(links, "links"),
+        "numpy, t z y x mu": numpy_case(links, "lime"),
         "PyQUDA's layout, numpy": pyquda_case(links, "numpy"),
         "PyQUDA's layout, torch": pyquda_case(links, "torch"),
-        name: gpt_pair,
+        **gpt_cases(links),
     }
     print(f"L2HMC trajectory on {x}x{y}x{z}x{t}: {1e3 * trajectory:.0f} ms, "
           f"{torch.get_num_threads()} thread(s); numpy {np.__version__}, torch "
@@ -104,7 +115,7 @@ def main(arguments=None):
     for row, (there, back, copies) in cases.items():
         to_time, from_time = best(there, options.seconds), best(back, options.seconds)
         share = (to_time + from_time) / trajectory
-        worst = max(worst, share)
+        worst = max(worst, 0.0 if row.endswith(OWN) else share)
         print(f"{row:28s} {1e3 * to_time:8.2f} {1e3 * from_time:8.2f} {int(2 * copies):7d} "
               f"{100 * share:14.2f} %")
     print(f"largest share {100 * worst:.2f} %, bound {100 * BOUND:.0f} %")

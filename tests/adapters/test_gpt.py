@@ -12,6 +12,7 @@ import torch
 from l2hmc_bridge import fast, su3
 from l2hmc_bridge.actions import GaugeAction, cold_start
 from l2hmc_bridge.adapters import gpt as bridge
+from l2hmc_bridge.adapters import gpt_fields
 from l2hmc_bridge.adapters.live import require_periodic_su3
 from l2hmc_bridge.errors import ActionError, BridgeError, LayoutError, VerificationError
 from l2hmc_bridge.hmc import HMC
@@ -69,6 +70,47 @@ def test_conversion_is_bit_exact_both_ways(g, precision):
     assert torch.equal(again, links) and again.dtype == torch.complex128
     V = [one.new() for one in U]
     bridge.from_links(again, V)
+    assert all(np.array_equal(one[:], other[:]) for one, other in zip(U, V, strict=True))
+
+
+class WithoutMemory:
+    """A lattice that gives its numbers through GPT's copying alone."""
+
+    def __init__(self, lattice):
+        self.lattice, self.grid, self.otype = lattice, lattice.grid, lattice.otype
+
+    def __getitem__(self, key):
+        return self.lattice[key]
+
+    def __setitem__(self, key, value):
+        self.lattice[key] = value
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+def test_memory_and_gpts_copying_say_the_same(g, precision):
+    links = links_on()
+    U, V = field(g, links, precision), field(g, links_on(seed=4), precision)
+    copied = [WithoutMemory(one) for one in V]
+    bridge.from_links(links, copied)
+    assert all(np.array_equal(one[:], other[:]) for one, other in zip(U, V, strict=True))
+    assert torch.equal(bridge.to_links(copied), bridge.to_links(U))
+    with fast.using("torch"):
+        assert torch.equal(bridge.to_links(U), bridge.to_links(copied))
+
+
+@pytest.mark.parametrize("memory", [
+    lambda one: [one, one], lambda one: [np.pad(one, (0, 16))], lambda one: [one[:-2]],
+    lambda one: [np.roll(one.reshape(-1, 9), 1, 1).reshape(-1)[::-1].copy()],
+])
+def test_memory_that_follows_no_stride_is_left_to_gpt(monkeypatch, memory):
+    links = links_on()
+    U = field(gpt_standin, links)
+    monkeypatch.setattr(gpt_fields, "_PLACES", {})
+    monkeypatch.setattr(gpt_standin.lattice, "mview", lambda one: [
+        memoryview(part).cast("B") for part in memory(one.memory.reshape(-1))])
+    V = [one.new() for one in U]
+    bridge.from_links(bridge.to_links(U), V)
+    assert set(gpt_fields._PLACES.values()) == {None}
     assert all(np.array_equal(one[:], other[:]) for one, other in zip(U, V, strict=True))
 
 

@@ -46,6 +46,20 @@ def test_there_and_back_bit_for_bit(name):
     assert torch.equal(explicit, LINKS)
 
 
+@pytest.mark.parametrize("axes", [
+    ("direction", "t", "row", "column", "z", "y", "x"),  # as vectors over x
+    ("row", "column", "z", "direction", "y", "x", "t"),
+    ("t", "z", "y", "x", "direction", "column", "row"),
+    ("t", "row", "z", "y", "x", "direction", "column"),
+])
+def test_any_order_of_axes_whether_matrices_follow_a_stride_or_not(axes):
+    array = lyncs.from_links(LINKS, axes)
+    named = dict(zip(("direction", "t", "x", "y", "z", "row", "column"), range(7), strict=True))
+    turned = LINKS[0, [1, 2, 3, 0]].numpy().transpose([named[axis] for axis in axes])
+    assert array.flags.c_contiguous and np.array_equal(array, turned)
+    assert torch.equal(lyncs.to_links(array, axes), LINKS)
+
+
 def test_memory_is_shared_where_the_layout_allows_and_nowhere_else():
     for name in LAYOUTS:
         array = array_of(name)

@@ -68,6 +68,15 @@ def test_conversion_is_bit_exact_both_ways(backend):
         assert np.array_equal(again.data, gauge.data)
 
 
+def test_blocks_on_a_device_move_as_places_in_main_memory_do():
+    links = links_on()
+    data = torch.from_numpy(field(links).data)
+    moved, again = torch.empty_like(links), torch.empty_like(data)
+    bridge._move(moved, data, into_links=True)
+    bridge._move(links, again, into_links=False)
+    assert torch.equal(moved, links) and torch.equal(again, data)
+
+
 def test_every_link_lies_at_its_parity():
     links = links_on()
     data = field(links).data
