@@ -48,7 +48,7 @@ class CompiledPoint:
     @classmethod
     def enter(cls, kernel, links: Tensor, force: float) -> "CompiledPoint":
         """The point at torch links with the force that is known there."""
-        lattice = native.lattice(tuple(links.shape[2:6]))
+        lattice = native.lattice_of(links)
         point = cls(kernel, lattice, blocked.links_in(lattice, links))
         point._kept["zero"] = point.blocks.new_zeros(len(links))
         # The loop traces of this field are the kick network's own work, not a force anew.
@@ -99,7 +99,7 @@ class CompiledPoint:
         return (out, seen, *square)
 
     def _room(self, width: int) -> Tensor:
-        return SCRATCH.take(self.lattice.field(len(self.blocks), width))
+        return SCRATCH.take(self.lattice.field(len(self.blocks), width), self.lattice.dtype)
 
     @cached_property
     def _loops(self) -> tuple[Tensor | None, ...]:
@@ -187,7 +187,8 @@ class CompiledPoint:
             net = self._cached(_drift_weights, network, k) if network else None
             share = float(mixing.coefficient) if mixing is not None else 0.0
             for mu, odd, alive in subsets:
-                learned.drift(self.lattice, net if alive else None, mu, odd, e, sign, share, momenta, self.blocks)
+                learned.drift(self.lattice, net if alive else None, mu, odd, e, sign, share,
+                              momenta, self.blocks)
         SCRATCH.give(*self.__dict__.pop("_force", ()))
         return CompiledPoint(self.kernel, self.lattice, self.blocks, self.evaluations + 1,
                              self._kept)

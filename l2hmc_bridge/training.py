@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import gauss_newton, losses, markov, parallel, u1
+from l2hmc_bridge import gauss_newton, losses, markov, parallel, precision, u1
 from l2hmc_bridge.errors import ConfigError, StreamError
 from l2hmc_bridge.groups import GROUPS
 from l2hmc_bridge.hmc import HMC, thermalise
@@ -50,27 +50,31 @@ def iterate(trainer: Trainer, links: dict[int, Tensor] | None = None) -> Progres
 def _backpropagate(trainer: Trainer, stage: Stage, before: int, links) -> Progress:
     """Propose, differentiate, step the optimiser, accept or reject."""
     config, index = trainer.config, trainer.iteration % len(trainer.config.betas)
-    for group in trainer.optimiser.param_groups:
-        rate = learning_rate(config, trainer.iteration - before, stage.iterations)
-        rate *= config.step_rate if group["of"] == "steps" else 1.0
-        group["lr"] = rate if stage.train in ("all", group["of"]) else 0.0
+    _set_rates(trainer, stage, before)
     beta = config.betas[index] * gamma(config, trainer.iteration)
     kernel = replace(trainer.kernel, action=trainer.kernel.action.at(beta),
                      scale=stage.step_scale, repeats=stage.repeats)
     generator = parallel.share(
         markov.trajectory_generator(config.seed, index, trainer.iteration), stage.chains)
-    with torch.no_grad():
-        state = kernel.init(_moved(trainer, stage, index, _chains(trainer, stage, index, before,
-                                                                  links), kernel.action))
+    single = config.precision == "single"
     trainer.optimiser.zero_grad()
-    proposal, info = markov.propose(kernel, state, generator)
+    working = precision.single(kernel) if single else kernel
+    with torch.no_grad():
+        chains = _moved(trainer, stage, index, _chains(trainer, stage, index, before, links),
+                        kernel.action)
+        state = working.init(chains.to(torch.complex64) if single else chains)
+    proposal, info = markov.propose(working, state, generator)
     loss = losses.mixture(config.loss, config.group)(state, proposal, info)
     loss.backward()
+    if single:
+        precision.hand_back(working, kernel)
     norm = _optimise(trainer, loss)
     with torch.no_grad():
         uniform = markov.draw_uniform(len(state.links), generator)
-        new, _ = markov.metropolis(state, proposal, info.log_ratio, uniform)
-        trainer.chains[index] = new.links.detach()
+        new, accepted = markov.metropolis(state, proposal, info.log_ratio, uniform)
+        trainer.chains[index] = (
+            precision.kept(chains, new.links, accepted, GROUPS[config.group].project)
+            if single else new.links.detach())
         chance = losses.acceptance(info)
         return Progress(
             trainer.iteration, float(parallel.mean(loss.detach())),
@@ -79,6 +83,14 @@ def _backpropagate(trainer: Trainer, stage: Stage, before: int, links) -> Progre
             _charge_change(config, chance, state.links, proposal.links),
             float(kernel.effective()[1].mean()),
         )
+
+
+def _set_rates(trainer: Trainer, stage: Stage, before: int) -> None:
+    config = trainer.config
+    for group in trainer.optimiser.param_groups:
+        rate = learning_rate(config, trainer.iteration - before, stage.iterations)
+        rate *= config.step_rate if group["of"] == "steps" else 1.0
+        group["lr"] = rate if stage.train in ("all", group["of"]) else 0.0
 
 
 def _gauss_newton(trainer: Trainer, stage: Stage, before: int, links) -> Progress:

@@ -71,6 +71,7 @@ class Config:
     annealing_iterations: int = 0
     checkpoint_every: int = 50
     snapshots: tuple[int, ...] = ()  # iterations after which a bundle is left beside OUT
+    precision: str = "double"  # "single": adam differentiates through fields in complex64
     keep: str = "better"  # "trained": the bundle holds what was trained even if the start is better
     validation_chains: int = 16
 
@@ -185,6 +186,9 @@ def _check(config: Config) -> None:
     _one_of("model.integrator", model.integrator, INTEGRATORS)
     _one_of("model.composition", model.composition, COMPOSITIONS)
     _one_of("keep", config.keep, ("better", "trained"))
+    _one_of("precision", config.precision, ("double", "single"))
+    _require(config.precision == "double" or config.group == "su3", "precision",
+             f"double for action {config.action!r}", config.precision)
     _one_of("schedule", config.schedule, ("cosine", "constant"))
     for name in config.loss:
         _one_of("loss", name, LOSSES_OF[config.group])

@@ -32,7 +32,7 @@ LAYERS = (
     ("probes", "drift", "interleaving"),
     ("gate_exact", "gate_dense"),
     ("gate",),
-    ("efficiency", "gauss_newton"),
+    ("efficiency", "gauss_newton", "precision"),
     ("training_start",),
     ("training",),
     ("training_checkpoint", "training_history", "training_outcome"),

@@ -1,11 +1,11 @@
 """The hot functions, and the one table that says who computes them.
 
 "torch" is the reference: any device and dtype, with autograd. "cpu" are the compiled kernels for
-complex128 fields in main memory, with analytic gradients where these are asked for; "cuda" are
-Triton kernels for complex128 fields on a graphics card, used where they agree with the reference.
-They serve where they can, the reference everywhere else. The choice is made anew in every call;
-`use("torch")`, or L2HMC_BRIDGE_FAST=off in the environment, forces the reference. Formulas, signs
-and shapes are those of `reference.py`.
+complex128 and complex64 fields in main memory, with analytic gradients where these are asked for
+(sums over the lattice are float64 for both); "cuda" are Triton kernels for complex128 fields on a
+graphics card, used where they agree with the reference. They serve where they can, the reference
+everywhere else. The choice is made anew in every call; `use("torch")`, or L2HMC_BRIDGE_FAST=off in
+the environment, forces the reference. Formulas, signs and shapes are those of `reference.py`.
 """
 
 import contextlib
@@ -64,13 +64,14 @@ def backend(*tensors: Tensor | float) -> ModuleType:
     """The module that serves a call with these arguments."""
     given = [one for one in tensors if isinstance(one, Tensor)]
     devices = {one.device for one in given}
-    wide = all(one.dtype in (torch.complex128, torch.float64) for one in given)
-    if _choice != "auto" or not wide or len({one.type for one in devices}) > 1:
+    fields = {native.REAL.get(one.dtype) for one in given if one.ndim}  # numbers have any precision
+    if (_choice != "auto" or len(fields) != 1 or None in fields
+            or len({one.type for one in devices}) > 1):
         return BACKENDS["torch"]
     gradients = torch.is_grad_enabled() and any(one.requires_grad for one in given)
-    if all(one.type == "cpu" for one in devices) and native.library() is not None:
+    if all(one.type == "cpu" for one in devices) and native.library_of(*fields) is not None:
         return BACKENDS["cpu with gradients" if gradients else "cpu"]
-    if {one.type for one in devices} == {"cuda"} and not gradients:
+    if {one.type for one in devices} == {"cuda"} and not gradients and torch.float64 in fields:
         return BACKENDS["cuda" if len(devices) == 1 and gpu.trusted(*devices) else "torch"]
     return BACKENDS["torch"]
 

@@ -1,9 +1,9 @@
 """Fields that stay in the kernels' layout: what a trajectory does between its two borders.
 
-A field is a plain float64 tensor [Nb, blocks, 4, width, 8] of one `native.Lattice`: links have
-width 18, algebra elements width 8 (the components x_a of sum_a x_a T_a), scalars per link width 1.
-Elementwise torch operations are fine on them; sums go through `inner`, because lanes may hold
-copies. Nothing here records gradients; `differentiable.py` does.
+A field is a plain tensor [Nb, blocks, 4, width, lanes] of one `native.Lattice`, float64 or float32:
+links have width 18, algebra elements width 8 (the components x_a of sum_a x_a T_a), scalars per
+link width 1. Elementwise torch operations are fine on them; sums go through `inner`, because lanes
+may hold copies, and are float64. Nothing here records gradients; `differentiable.py` does.
 """
 
 from collections.abc import Sequence
@@ -11,16 +11,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.fast.native import ALGEBRA, LANES, LINK, Lattice, plain
+from l2hmc_bridge.fast.native import ALGEBRA, LINK, Lattice, plain
 from l2hmc_bridge.fast.scratch import SCRATCH
 
 LONGEST = 3  # links in a straight line, of kernels/leaves.hpp
 
 
 def links_in(lattice: Lattice, links: Tensor, out: Tensor | None = None) -> Tensor:
-    """[Nb,4,Nt,Nx,Ny,Nz,3,3] complex128 -> blocked links."""
+    """[Nb,4,Nt,Nx,Ny,Nz,3,3] of the lattice's precision -> blocked links."""
     out = lattice.empty(links.shape[0], LINK) if out is None else out
-    lattice.call("to_blocks", out, LINK, plain(links), out)
+    lattice.call("to_blocks", out, LINK, lattice.plain(links), out)
     return out
 
 
@@ -37,7 +37,7 @@ def algebra_in(lattice: Lattice, field: Tensor, only: int = -1) -> Tensor:
     With a direction `only`, of [Nb,Nt,Nx,Ny,Nz,3,3]; the other directions are not set.
     """
     out = lattice.empty(field.shape[0], ALGEBRA)
-    lattice.call("algebra_to_blocks", out, only, plain(field), out)
+    lattice.call("algebra_to_blocks", out, only, lattice.plain(field), out)
     return out
 
 
@@ -50,9 +50,9 @@ def algebra_out(lattice: Lattice, blocks: Tensor, only: int = -1) -> Tensor:
 
 
 def scalars_in(lattice: Lattice, field: Tensor) -> Tensor:
-    """One real number per link [Nb,4,Nt,Nx,Ny,Nz] -> [Nb, blocks, 4, 1, 8]."""
+    """One real number per link [Nb,4,Nt,Nx,Ny,Nz] -> [Nb, blocks, 4, 1, lanes]."""
     out = lattice.empty(field.shape[0], 1)
-    lattice.call("to_blocks", out, 1, plain(field), out)
+    lattice.call("to_blocks", out, 1, lattice.plain(field), out)
     return out
 
 
@@ -64,7 +64,7 @@ def scalars_out(lattice: Lattice, blocks: Tensor) -> Tensor:
 
 
 def direction_out(lattice: Lattice, numbers: Tensor) -> Tensor:
-    """One number per site [Nb, blocks, 8] -> [Nb,Nt,Nx,Ny,Nz]."""
+    """One number per site [Nb, blocks, lanes] -> [Nb,Nt,Nx,Ny,Nz]."""
     return scalars_out(lattice, numbers[:, :, None, None].expand(-1, -1, 4, 1, -1).contiguous()
                        )[:, 0]
 
@@ -109,7 +109,7 @@ def force_and_invariants(lattice: Lattice, links: Tensor, beta: float, c1: float
 def loop_square(lattice: Lattice, links: Tensor) -> Tensor:
     """Components of TA((U_mu A_mu)^2) / 36 with the plaquette staples A."""
     square = lattice.empty(links.shape[0], ALGEBRA)
-    spare = SCRATCH.take(tuple(square.shape))
+    spare = SCRATCH.like(square)
     force_and_invariants(lattice, links, 1.0, 0.0, out=spare, square=square)
     SCRATCH.give(spare)
     return square
@@ -118,7 +118,7 @@ def loop_square(lattice: Lattice, links: Tensor) -> Tensor:
 def loop_square_pullback(lattice: Lattice, links: Tensor, gradient: Tensor) -> Tensor:
     """The gradient along the group of sum <gradient, loop_square>."""
     out, rest = (lattice.empty(links.shape[0], ALGEBRA) for _ in range(2))
-    fixed = SCRATCH.take(tuple(links.shape))
+    fixed = SCRATCH.like(links)
     lattice.call("square_pullback", links, links, gradient, fixed, out)
     lattice.call("path_pullback", links, -1, links, fixed, rest)
     SCRATCH.give(fixed)
@@ -145,7 +145,7 @@ def force_pullback(lattice: Lattice, links: Tensor, direction: Tensor, beta: flo
                    ) -> Tensor:
     """g_b, the left derivative of sum_a v_a F_a along T_b: d/ds F(exp(s V) U) + [F, V]."""
     out = lattice.empty(links.shape[0], ALGEBRA)
-    moved = tangent(lattice, direction, links, out=SCRATCH.take(tuple(links.shape)))
+    moved = tangent(lattice, direction, links, out=SCRATCH.like(links))
     lattice.call("force_pullback", links, float(beta), float(c1), links, direction, moved, out)
     SCRATCH.give(moved)
     return out
@@ -162,17 +162,18 @@ def staples(lattice: Lattice, links: Tensor, rectangle: bool = False, only: int 
 
 
 def staple_square(lattice: Lattice, links: Tensor, mu: int) -> tuple[Tensor, Tensor]:
-    """(tr(A_mu A_mu^dagger) [Nb, blocks, 8], the staples it came from, others not set)."""
+    """(tr(A_mu A_mu^dagger) [Nb, blocks, lanes], the staples it came from, others not set)."""
     paths = staples(lattice, links, only=mu)
     return paths[:, :, mu].square().sum(2), paths
 
 
 def staple_square_pullback(lattice: Lattice, links: Tensor, paths: Tensor, weights: Tensor,
                            mu: int) -> Tensor:
-    """The gradient along the group of sum weights staple_square, weights [Nb, blocks, 8]."""
-    fixed = SCRATCH.take(tuple(links.shape))  # only direction mu is read
+    """The gradient along the group of sum weights staple_square, weights [Nb, blocks, lanes].
+    """
+    fixed = SCRATCH.like(links)  # only direction mu is read
     matrix = paths[:, :, mu].unflatten(2, (3, 3, 2)).transpose(2, 3)  # the path is A^dagger
-    sign = torch.tensor([1.0, -1.0], dtype=torch.float64)[:, None]
+    sign = torch.tensor([1.0, -1.0], dtype=links.dtype)[:, None]
     fixed[:, :, mu] = (weights[:, :, None, None, None] * matrix * sign).flatten(2, 4)
     out = lattice.empty(links.shape[0], ALGEBRA)
     lattice.call("path_pullback", links, mu, links, fixed, out)
@@ -215,7 +216,7 @@ def staple_trace_pullback(lattice: Lattice, links: Tensor, weights: Tensor) -> T
 def clover_pullback(lattice: Lattice, links: Tensor, weights: Tensor, traceless: bool) -> Tensor:
     """The gradient along the group of sum_k weights[:, k] (the three site sums of `clover`)."""
     out = lattice.empty(links.shape[0], ALGEBRA)
-    room = SCRATCH.take((links.shape[0], lattice.blocks, 6, 9, LANES))
+    room = SCRATCH.take((links.shape[0], lattice.blocks, 6, 9, lattice.lanes), lattice.dtype)
     lattice.call("clover_pullback", links, int(traceless), links, plain(weights), room, out)
     SCRATCH.give(room)
     return out
@@ -223,11 +224,14 @@ def clover_pullback(lattice: Lattice, links: Tensor, weights: Tensor, traceless:
 
 def charge_density(lattice: Lattice, links: Tensor, shapes: Sequence[tuple[int, int, float]],
                    traceless: bool) -> Tensor:
-    """q(x) of clovers of m x n loops with sides up to LONGEST, [Nb, blocks, 8]; (m, n, weight)."""
-    density = torch.zeros(len(links), lattice.blocks, LANES, dtype=torch.float64)
+    """q(x) of clovers of m x n loops with sides up to LONGEST, [Nb, blocks, lanes].
+
+    A shape is (m, n, weight).
+    """
+    density = torch.zeros(len(links), lattice.blocks, lattice.lanes, dtype=lattice.dtype)
     sides = torch.tensor([shape[:2] for shape in shapes], dtype=torch.int32)
     weights = torch.tensor([shape[2] for shape in shapes], dtype=torch.float64)
-    room = SCRATCH.take((len(links), lattice.blocks, len(shapes), 9, LANES))
+    room = SCRATCH.take((len(links), lattice.blocks, len(shapes), 9, lattice.lanes), lattice.dtype)
     lattice.call("add_charge", links, int(traceless), len(shapes), sides, weights, links, room,
                  density)
     SCRATCH.give(room)

@@ -1,6 +1,7 @@
 """The hot functions on the compiled kernels: torch layout in, torch layout out, no gradients.
 
 Formulas and shapes as in `reference.py`; sums are the same bit for bit for any number of threads.
+Fields in complex64 have kernels of their own; their sums over the lattice are float64 too.
 """
 
 import contextlib
@@ -19,8 +20,8 @@ from l2hmc_bridge.layout import check_links, volume
 def _blocks(links: Tensor) -> Iterator[tuple[Lattice, Tensor]]:
     """The blocked layout of these extents, and the links in it for the length of the block."""
     check_links(links)
-    lattice = native.lattice(tuple(links.shape[2:6]))
-    blocks = SCRATCH.take(lattice.field(links.shape[0], LINK))
+    lattice = native.lattice_of(links)
+    blocks = SCRATCH.take(lattice.field(links.shape[0], LINK), lattice.dtype)
     yield lattice, blocked.links_in(lattice, links, out=blocks)
     SCRATCH.give(blocks)
 
@@ -34,7 +35,7 @@ def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
 def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
     """F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu]), like links."""
     with _blocks(links) as (lattice, blocks):
-        components = SCRATCH.take(lattice.field(links.shape[0], ALGEBRA))
+        components = SCRATCH.take(lattice.field(links.shape[0], ALGEBRA), lattice.dtype)
         blocked.force(lattice, blocks, beta, c1, out=components)
         result = blocked.algebra_out(lattice, components)
     SCRATCH.give(components)
@@ -46,9 +47,10 @@ def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) ->
     if isinstance(step, Tensor) and step.numel() > 1:
         momenta, step = step * momenta, 1.0
     momenta, links = torch.broadcast_tensors(momenta, links)
-    out = torch.empty(links.shape, dtype=torch.complex128)
+    native.check_real(native.REAL[links.dtype], momenta)
+    out = torch.empty(links.shape, dtype=links.dtype)
     native.call("exp_multiply", native.long(links.numel() // 9), native.threads(), float(step),
-                plain(momenta), plain(links), out)
+                plain(momenta), plain(links), out, dtype=links.dtype)
     return out
 
 
@@ -57,7 +59,7 @@ def kinetic(momenta: Tensor) -> Tensor:
     out = torch.empty(momenta.shape[0], dtype=torch.float64)
     length = 2 * momenta[0].numel() if len(momenta) else 0
     native.call("square_sum", native.long(len(momenta)), native.long(length), native.threads(),
-                plain(momenta), out)
+                plain(momenta), out, dtype=momenta.dtype)
     return out
 
 

@@ -18,7 +18,6 @@ from l2hmc_bridge.fast.native import Lattice, plain
 from l2hmc_bridge.fast.scratch import SCRATCH
 from l2hmc_bridge.layout import check_links, volume
 
-kinetic = reference.kinetic
 plaquettes = reference.plaquettes
 staples = reference.staples
 rectangle_staples = reference.rectangle_staples
@@ -42,13 +41,13 @@ def _once(backward: Callable) -> Callable:
 
 def _enter(links: Tensor) -> tuple[Lattice, Tensor]:
     check_links(links)
-    lattice = native.lattice(tuple(links.shape[2:6]))
+    lattice = native.lattice_of(links)
     return lattice, blocked.links_in(lattice, links)
 
 
 def _leave(lattice: Lattice, along: Tensor, blocks: Tensor, scale: float = 2.0) -> Tensor:
     """Torch's gradient 2 g U of links from the one along the group."""
-    moved = blocked.tangent(lattice, along, blocks, scale, out=SCRATCH.take(tuple(blocks.shape)))
+    moved = blocked.tangent(lattice, along, blocks, scale, out=SCRATCH.like(blocks))
     result = blocked.links_out(lattice, moved)
     SCRATCH.give(moved)
     return result
@@ -97,8 +96,21 @@ class _Exponential(torch.autograd.Function):
         momenta, links = (plain(one) for one in ctx.saved_tensors)
         to_momenta, to_links = torch.empty_like(momenta), torch.empty_like(links)
         native.call("exp_multiply_pullback", native.long(links.numel() // 9), native.threads(),
-                    momenta, links, plain(gradient), to_momenta, to_links)
+                    momenta, links, plain(gradient), to_momenta, to_links, dtype=links.dtype)
         return to_momenta, to_links
+
+
+class _Kinetic(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, momenta: Tensor) -> Tensor:
+        ctx.save_for_backward(momenta)
+        return cpu.kinetic(momenta)
+
+    @staticmethod
+    @_once
+    def backward(ctx, gradient: Tensor):
+        (momenta,) = ctx.saved_tensors
+        return momenta * (2 * gradient).to(momenta.dtype).view(-1, *[1] * (momenta.ndim - 1))
 
 
 class _StapleTrace(torch.autograd.Function):
@@ -200,6 +212,11 @@ def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
 def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) -> Tensor:
     """exp(step P) U for P in su(3), [..., 3, 3]."""
     return _Exponential.apply(*torch.broadcast_tensors(step * momenta, links))
+
+
+def kinetic(momenta: Tensor) -> Tensor:
+    """K = -tr P^2 over everything but the batch, [Nb]."""
+    return _Kinetic.apply(momenta)
 
 
 def staple_trace(links: Tensor) -> Tensor:

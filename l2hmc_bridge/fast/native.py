@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from l2hmc_bridge.errors import LayoutError
+
 LEVELS = {  # what torch says of the processor -> builds to try, best first
     "AVX512": ("avx512", "avx2", "default"),
     "AVX2": ("avx2", "default"),
@@ -16,8 +18,11 @@ LEVELS = {  # what torch says of the processor -> builds to try, best first
 }
 FOLDER = Path(__file__).parent
 INTERFACE = 8  # of kernels/exports.cpp
-LANES = 8  # sub-lattices side by side
-LINK, ALGEBRA = 18, 8  # doubles per matrix, components per algebra element
+LINK, ALGEBRA = 18, 8  # numbers per matrix, components per algebra element
+LANES = {torch.float64: 8, torch.float32: 16}  # sub-lattices side by side, 64 bytes
+SUFFIX = {torch.float64: "", torch.float32: "_single"}  # of a build's name
+REAL = {torch.complex128: torch.float64, torch.float64: torch.float64,
+        torch.complex64: torch.float32, torch.float32: torch.float32}  # what a field is made of
 
 _INT, _LONG, _DOUBLE, _POINTER = ctypes.c_int, ctypes.c_long, ctypes.c_double, ctypes.c_void_p
 _TYPES = {int: _INT, float: _DOUBLE}
@@ -26,7 +31,25 @@ _TYPES = {int: _INT, float: _DOUBLE}
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The kernels built for this processor, or None (said once) where none could be loaded."""
-    files = built()
+    return _load(torch.float64)
+
+
+@functools.cache
+def single_library() -> ctypes.CDLL | None:
+    """The same for fields in complex64."""
+    return _load(torch.float32)
+
+
+def library_of(dtype: torch.dtype) -> ctypes.CDLL | None:
+    """The kernels for fields of this dtype, or None: other dtypes have none."""
+    real = REAL.get(dtype)
+    if real is None:
+        return None
+    return library() if real == torch.float64 else library() and single_library()
+
+
+def _load(real: torch.dtype) -> ctypes.CDLL | None:
+    files = built(real)
     for level in LEVELS.get(torch.backends.cpu.get_cpu_capability(), ("default",)):
         if level in files:
             try:
@@ -34,15 +57,16 @@ def library() -> ctypes.CDLL | None:
             except (OSError, AttributeError) as error:
                 logging.getLogger(__name__).warning("%s: not used: %s", files[level], error)
     logging.getLogger(__name__).warning(
-        "compiled kernels not found: SU(3) fields are computed with torch alone, about ten times "
-        "slower; install with a C++ compiler at hand (pip install --no-cache-dir .)"
+        "compiled kernels%s not found: SU(3) fields are computed with torch alone, about ten "
+        "times slower; install with a C++ compiler at hand (pip install --no-cache-dir .)",
+        " in single precision" if SUFFIX[real] else "",
     )
     return None
 
 
-def built() -> dict[str, Path]:
+def built(real: torch.dtype = torch.float64) -> dict[str, Path]:
     """The builds that are there, by level."""
-    candidates = ((level, FOLDER / f"_kernels_{level}{suffix}")
+    candidates = ((level, FOLDER / f"_kernels_{level}{SUFFIX[real]}{suffix}")
                   for level in LEVELS["AVX512"] for suffix in reversed(EXTENSION_SUFFIXES))
     return {level: path for level, path in candidates if path.exists()}
 
@@ -59,8 +83,11 @@ def _declare(handle: ctypes.CDLL, level: str) -> ctypes.CDLL:
     return handle
 
 
-def call(name: str, *arguments) -> None:
-    """Call kernel `name`; tensors go as pointers, int as int, float as double, None as null."""
+def call(name: str, *arguments, dtype: torch.dtype = torch.float64) -> None:
+    """Call kernel `name`; tensors go as pointers, int as int, float as double, None as null.
+
+    Fields have `dtype`, or are made of it.
+    """
     converted = []
     for one in arguments:
         if isinstance(one, Tensor):
@@ -71,7 +98,7 @@ def call(name: str, *arguments) -> None:
             converted.append(_TYPES[type(one)](one))
         else:
             converted.append(one)
-    getattr(library(), name)(*converted)
+    getattr(library_of(dtype), name)(*converted)
 
 
 def long(number: int) -> ctypes.c_long:
@@ -103,36 +130,50 @@ def plain(tensor: Tensor) -> Tensor:
     return tensor.detach().resolve_conj().resolve_neg().contiguous()
 
 
+def check_real(dtype: torch.dtype, *tensors: Tensor) -> None:
+    """LayoutError unless all `tensors` are made of numbers of type `dtype`: kernels see none."""
+    for one in tensors:
+        if REAL.get(one.dtype) != dtype:
+            raise LayoutError(f"field: expected numbers of type {dtype}, found {one.dtype}")
+
+
 class _Call(ctypes.Structure):
     _fields_ = [("lattice", _POINTER), ("chains", _LONG), ("threads", _INT)]
 
 
 class Lattice:
-    """The blocked layout of one lattice: eight sub-lattices in the lanes of every number.
+    """The blocked layout of one lattice: sub-lattices in the lanes of every number.
 
-    A field is float64 [Nb, blocks, 4, width, 8]; width is 18 (links: row, column, re/im) or 8
-    (algebra elements: components of T_a). Up to three even directions are halved, `active` lanes
-    hold different sites; lanes beyond are copies and count in no sum.
+    A field is [Nb, blocks, 4, width, lanes] in float64 with 8 lanes or float32 with 16; width is 18
+    (links: row, column, re/im) or 8 (algebra elements: components of T_a). Up to three (four) even
+    directions are halved, `active` lanes hold different sites; lanes beyond are copies and count in
+    no sum.
     """
 
-    def __init__(self, extents: tuple[int, ...]):
-        self.extents = tuple(extents)
-        self.handle = library().lattice_create((_INT * 4)(*extents))
-        self.blocks = library().lattice_blocks(self.handle)
-        self.active = library().lattice_active(self.handle)
+    def __init__(self, extents: tuple[int, ...], dtype: torch.dtype = torch.float64):
+        self.extents, self.dtype, self.lanes = tuple(extents), dtype, LANES[dtype]
+        kernels = library_of(dtype)
+        self.handle = kernels.lattice_create((_INT * 4)(*extents))
+        self.blocks = kernels.lattice_blocks(self.handle)
+        self.active = kernels.lattice_active(self.handle)
 
     def field(self, chains: int, width: int) -> tuple[int, ...]:
         """Shape of a blocked field."""
-        return (chains, self.blocks, 4, width, LANES)
+        return (chains, self.blocks, 4, width, self.lanes)
 
     def empty(self, chains: int, width: int) -> Tensor:
         """An uninitialised field."""
-        return torch.empty(self.field(chains, width), dtype=torch.float64)
+        return torch.empty(self.field(chains, width), dtype=self.dtype)
+
+    def plain(self, field: Tensor) -> Tensor:
+        """`native.plain` of a field in the torch layout; LayoutError for another precision."""
+        check_real(self.dtype, field)
+        return plain(field)
 
     def call(self, name: str, field: Tensor, *arguments) -> None:
         """Call kernel `name` for as many chains as `field` has."""
         head = _Call(self.handle, field.shape[0], threads())
-        call(name, ctypes.byref(head), *arguments)
+        call(name, ctypes.byref(head), *arguments, dtype=self.dtype)
 
     def sums(self, name: str, field: Tensor, width: int, *arguments) -> Tensor:
         """Call a kernel that ends in sums per chain, float64 [Nb, width]."""
@@ -146,6 +187,11 @@ class Lattice:
 
 
 @functools.lru_cache(maxsize=32)
-def lattice(extents: tuple[int, ...]) -> Lattice:
-    """The blocked layout of (Nt, Nx, Ny, Nz), built once."""
-    return Lattice(extents)
+def lattice(extents: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Lattice:
+    """The blocked layout of (Nt, Nx, Ny, Nz) in float64 or float32, built once."""
+    return Lattice(extents, dtype)
+
+
+def lattice_of(links: Tensor) -> Lattice:
+    """The blocked layout of these links."""
+    return lattice(tuple(links.shape[2:6]), REAL[links.dtype])

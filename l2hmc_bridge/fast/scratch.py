@@ -10,31 +10,35 @@ LIMIT = 1 << 28  # bytes kept in all
 
 
 class Scratch:
-    """Uninitialised float64 tensors by shape; safe to use from several threads."""
+    """Uninitialised tensors by shape and dtype; safe to use from several threads."""
 
     def __init__(self, limit: int = LIMIT):
         self.limit = limit
         self.kept = 0
         self._lock = threading.Lock()
-        self._free: OrderedDict[tuple[int, ...], list[Tensor]] = OrderedDict()
+        self._free: OrderedDict[tuple, list[Tensor]] = OrderedDict()
 
-    def take(self, shape: tuple[int, ...]) -> Tensor:
-        """A tensor of this shape with any contents."""
+    def take(self, shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Tensor:
+        """A tensor of this shape and dtype with any contents."""
         with self._lock:
-            waiting = self._free.get(shape)
+            waiting = self._free.get((shape, dtype))
             if waiting:
                 tensor = waiting.pop()
                 self.kept -= tensor.nbytes
                 return tensor
-        return torch.empty(shape, dtype=torch.float64)
+        return torch.empty(shape, dtype=dtype)
+
+    def like(self, tensor: Tensor) -> Tensor:
+        """`take` with the shape and dtype of a tensor."""
+        return self.take(tuple(tensor.shape), tensor.dtype)
 
     def give(self, *tensors: Tensor) -> None:
-        """Hand tensors back that nobody else holds; the oldest shapes go first beyond `limit`."""
+        """Hand tensors back that nobody else holds; the oldest kinds go first beyond `limit`."""
         with self._lock:
             for tensor in tensors:
-                shape = tuple(tensor.shape)
-                self._free.setdefault(shape, []).append(tensor)
-                self._free.move_to_end(shape)
+                kind = tuple(tensor.shape), tensor.dtype
+                self._free.setdefault(kind, []).append(tensor)
+                self._free.move_to_end(kind)
                 self.kept += tensor.nbytes
             while self.kept > self.limit and self._free:
                 _, dropped = self._free.popitem(last=False)

@@ -33,9 +33,9 @@ void sums(const Call& call, int width, double* out, const Body& body) {
     reduce(chunks, call.chains, width, partial, out);
 }
 
-constexpr long GROUPS = 64;  // groups of eight matrices per task in the torch layout
+constexpr long GROUPS = 64;  // groups of LANES matrices per task in the torch layout
 
-// body(first, count) for every group of up to eight of `matrices` matrices.
+// body(first, count) for every group of up to LANES of `matrices` matrices.
 template <class Body>
 void for_groups(long matrices, int threads, const Body& body) {
     const long groups = (matrices + LANES - 1) / LANES;
@@ -47,16 +47,16 @@ void for_groups(long matrices, int threads, const Body& body) {
     });
 }
 
-// Eight matrices from `first`, the last one repeated beyond `count`.
-void load(vec* out, const double* in, long first, int count) {
-    const double* source[LANES];
+// LANES matrices from `first`, the last one repeated beyond `count`.
+void load(vec* out, const real* in, long first, int count) {
+    const real* source[LANES];
     for (int lane = 0; lane < LANES; lane++)
         source[lane] = in + (first + (lane < count ? lane : count - 1)) * LINK;
     gather(out, source);
 }
 
-void save(double* out, const vec* in, long first, int count) {
-    double* target[LANES];
+void save(real* out, const vec* in, long first, int count) {
+    real* target[LANES];
     for (int lane = 0; lane < count; lane++) target[lane] = out + (first + lane) * LINK;
     scatter(target, in, count);
 }

@@ -11,7 +11,7 @@ constexpr int PLANE[6][2] = {{0, 1}, {0, 2}, {0, 3}, {1, 2}, {1, 3}, {2, 3}};
 inline void field_strength(const Fields& fields, long block, int mu, int nu, bool traceless,
                            vec* g) {
     for (int i = 0; i < ANTIHERMITIAN; i++) g[i] = vec{};
-    add_clover(Plane{fields.lattice, fields.links, mu, nu}, (int32_t)(block * 8), 1, 1, 0.25, g);
+    add_clover(Plane{fields.lattice, fields.links, mu, nu}, (int32_t)(block * LANES), 1, 1, 0.25, g);
     if (traceless) remove_trace(g);
 }
 
@@ -27,7 +27,7 @@ INLINE vec trace_product(const vec* a, const vec* b) {
 // (1/4 pi^2) tr(G_xy G_tz - G_xz G_ty + G_yz G_tx).
 inline void clover_blocks(const Fields& fields, bool traceless, long first, long end,
                           double* sums) {
-    vec total[3] = {};
+    wide total[3] = {};
     for (long block = first; block < end; block++) {
         vec g[6][ANTIHERMITIAN];
         int plane = 0;
@@ -35,9 +35,9 @@ inline void clover_blocks(const Fields& fields, bool traceless, long first, long
             for (int nu = mu + 1; nu < 4; nu++)
                 field_strength(fields, block, mu, nu, traceless, g[plane++]);
         for (plane = 0; plane < 6; plane++)
-            total[plane / 3] -= trace_product(g[plane], g[plane]);
-        total[2] += (trace_product(g[3], g[2]) - trace_product(g[4], g[1]) +
-                     trace_product(g[5], g[0])) * (1 / FOUR_PI_SQUARED);
+            total[plane / 3] -= widen(trace_product(g[plane], g[plane]));
+        total[2] += widen(trace_product(g[3], g[2]) - trace_product(g[4], g[1]) +
+                          trace_product(g[5], g[0])) * (1 / FOUR_PI_SQUARED);
     }
     for (int k = 0; k < 3; k++) sums[k] += fields.lattice.lane_sum(total[k]);
 }
@@ -60,8 +60,8 @@ struct Shapes {
 // G of one shape at one place of a slice.
 INLINE void wide_strength(const Slice& slice, int place, int m, int n, bool traceless, vec* g) {
     for (int i = 0; i < ANTIHERMITIAN; i++) g[i] = vec{};
-    add_clover(slice, place * 8, m, n, m == n ? 0.25 : 0.125, g);
-    if (m != n) add_clover(slice, place * 8, n, m, 0.125, g);
+    add_clover(slice, place * LANES, m, n, m == n ? 0.25 : 0.125, g);
+    if (m != n) add_clover(slice, place * LANES, n, m, 0.125, g);
     if (traceless) remove_trace(g);
 }
 
@@ -80,7 +80,7 @@ inline void charge_slice(const Lattice& lattice, const vec* links, const Shapes&
             vec* stored = strengths + (block * shapes.count + s) * ANTIHERMITIAN;
             wide_strength(slice, place, shapes.sides[2 * s], shapes.sides[2 * s + 1], traceless,
                           second ? g : stored);
-            if (second) density[block] += sign * shapes.weight[s] * trace_product(g, stored);
+            if (second) density[block] += (real)(sign * shapes.weight[s]) * trace_product(g, stored);
         }
 }
 
@@ -89,12 +89,12 @@ inline void charge_slice(const Lattice& lattice, const vec* links, const Shapes&
 INLINE void slope(const vec* strengths, const double* weights, int32_t at, int plane, double sign,
                   Matrix& h) {
     const double dual = (plane == 1 || plane == 4 ? -1 : 1) / FOUR_PI_SQUARED;
-    const vec* own = strengths + ((long)(at >> 3) * 6 + plane) * ANTIHERMITIAN;
-    const vec* other = strengths + ((long)(at >> 3) * 6 + 5 - plane) * ANTIHERMITIAN;
+    const vec* own = strengths + ((long)(at >> LANE_BITS) * 6 + plane) * ANTIHERMITIAN;
+    const vec* other = strengths + ((long)(at >> LANE_BITS) * 6 + 5 - plane) * ANTIHERMITIAN;
+    const real first = sign * dual * weights[2], second = 2 * sign * weights[plane / 3];
     vec g[ANTIHERMITIAN];
     for (int i = 0; i < ANTIHERMITIAN; i++)
-        g[i] = swap_lanes(sign * (dual * weights[2] * other[i] - 2 * weights[plane / 3] * own[i]),
-                          at & 7);
+        g[i] = swap_lanes(first * other[i] - second * own[i], at & (LANES - 1));
     const int upper[3] = {2, 4, 10}, lower[3] = {6, 12, 14};
     for (int i = 0; i < 3; i++) h.v[8 * i] = vec{}, h.v[8 * i + 1] = g[i];
     for (int k = 0; k < 3; k++) {
@@ -117,7 +117,7 @@ inline void clover_pullback_blocks(const Fields& fields, const vec* strengths,
                 int plane = 0;
                 while (PLANE[plane][0] != low || PLANE[plane][1] != high) plane++;
                 const double sign = (mu == low ? 1 : -1) * (nu & BACK ? -1 : 1);
-                Walk<false> walk(fields, (int32_t)(block * 8));
+                Walk<false> walk(fields, (int32_t)(block * LANES));
                 Matrix inserted = {};
                 for (const int direction : {mu, nu, opposite(mu), opposite(nu)}) {
                     Walk<false> carry(fields, walk.at);

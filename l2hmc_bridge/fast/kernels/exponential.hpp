@@ -10,11 +10,11 @@
 
 namespace {
 
-constexpr int TERMS = 18;
+constexpr int TERMS = sizeof(real) == 8 ? 18 : 11;
 constexpr int MOST_HALVINGS = 64;
 
 struct Series {
-    double inverse_factorial[TERMS + 1];
+    real inverse_factorial[TERMS + 1];
     constexpr Series() : inverse_factorial() {
         double factorial = 1;
         for (int n = 0; n <= TERMS; n++) {
@@ -77,7 +77,7 @@ INLINE int halvings(const vec* components) {
 INLINE int prepare(const vec* components, Matrix& x, Matrix& square, Invariants& invariants) {
     const int count = halvings(components);
     vec scaled[ALGEBRA];
-    for (int a = 0; a < ALGEBRA; a++) scaled[a] = components[a] * std::ldexp(1.0, -count);
+    for (int a = 0; a < ALGEBRA; a++) scaled[a] = components[a] * (real)std::ldexp(1.0, -count);
     assemble(x.v, scaled);
     mul(square.v, x.v, x.v);
     invariants.t = 0.5 * (square.v[0] + square.v[8] + square.v[16]);
@@ -87,7 +87,7 @@ INLINE int prepare(const vec* components, Matrix& x, Matrix& square, Invariants&
             const int p = 2 * (3 * i + j), q = 2 * (3 * j + i);
             c += square.v[p] * x.v[q + 1] + square.v[p + 1] * x.v[q];
         }
-    invariants.c = c * (1.0 / 3);
+    invariants.c = c * (real)(1.0 / 3);
     return count;
 }
 
@@ -106,6 +106,39 @@ inline void exponential(vec* out, const vec* components) {
     for (int k = 0; k < count; k++) {
         for (int i = 0; i < LINK; i++) spare.v[i] = out[i];
         mul(out, spare.v, spare.v);
+    }
+}
+
+// out = exp(sum_a x_a T_a) - 1.
+inline void exponential_less_one(vec* out, const vec* components) {
+    Matrix x, square, spare;
+    Invariants invariants;
+    const int count = prepare(components, x, square, invariants);
+    Coefficients f = {};
+    f.q[0][0] = splat(SERIES.inverse_factorial[TERMS]);
+    for (int n = TERMS - 1; n >= 1; n--) {
+        times_x(f, invariants);
+        f.q[0][0] += SERIES.inverse_factorial[n];
+    }
+    times_x(f, invariants);
+    combine(out, f, x.v, square.v);
+    for (int k = 0; k < count; k++) {  // e^2x - 1 = 2 (e^x - 1) + (e^x - 1)^2
+        mul(spare.v, out, out);
+        for (int i = 0; i < LINK; i++) out[i] = 2.0 * out[i] + spare.v[i];
+    }
+}
+
+// out = exp(sum_a x_a T_a) u. In single precision it is u + (exp - 1) u: a number just below 1 is
+// rounded upwards more often than not, which the action of a whole lattice would see.
+INLINE void rotate(Matrix& out, const vec* components, const vec* u) {
+    Matrix e;
+    if (sizeof(real) == 8) {
+        exponential(e.v, components);
+        mul(out.v, e.v, u);
+    } else {
+        exponential_less_one(e.v, components);
+        for (int i = 0; i < LINK; i++) out.v[i] = u[i];
+        add_mul(out.v, e.v, u);
     }
 }
 
@@ -135,8 +168,8 @@ inline void exponential_derivative(const vec* components, Matrix& n, Matrix& val
     Matrix x, square, spare;
     Invariants invariants;
     const int count = prepare(components, x, square, invariants);
-    vec mean[2] = {(n.v[0] + n.v[8] + n.v[16]) * (1.0 / 3), (n.v[1] + n.v[9] + n.v[17]) * (1.0 / 3)};
-    const double scale = std::ldexp(1.0, -count);
+    const real third = 1.0 / 3, scale = std::ldexp(1.0, -count);
+    vec mean[2] = {(n.v[0] + n.v[8] + n.v[16]) * third, (n.v[1] + n.v[9] + n.v[17]) * third};
     for (int i = 0; i < 3; i++) n.v[8 * i] -= mean[0], n.v[8 * i + 1] -= mean[1];
     for (int i = 0; i < LINK; i++) n.v[i] *= scale;
     vec dt[2], dd[2];

@@ -1,8 +1,10 @@
-// The C interface, one function per kernel; pointers are to double, shapes as in the headers. Here:
-// layouts, and loops of blocked links.
+// The C interface, one function per kernel: fields are of type real, sums and weights double, shapes
+// as in the headers. Here: layouts, and loops of blocked links.
 #include "exports_algebra.hpp"
-#include "exports_placed.hpp"
 #include "exports_torch.hpp"
+#ifndef SINGLE
+#include "exports_placed.hpp"
+#endif
 
 // Changes whenever an argument list does; native.py refuses any other number.
 EXPORT int interface_version() { return 8; }
@@ -11,39 +13,39 @@ EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
 EXPORT long lattice_blocks(const Lattice* lattice) { return lattice->blocks; }
 EXPORT int lattice_active(const Lattice* lattice) { return lattice->active; }
 
-// [chains][4][site][width] -> [chains][blocks][4][width][8]
-EXPORT void to_blocks(Call* call, int width, const double* in, double* out) {
+// [chains][4][site][width] -> [chains][blocks][4][width][LANES]
+EXPORT void to_blocks(Call* call, int width, const real* in, real* out) {
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
                    visit_links(*call->lattice, chain, first, end, LANES,
                                [&](long torch, long blocked, int lane) {
-                                   const double* from = in + torch * width;
-                                   double* to = out + blocked * width * LANES + lane;
+                                   const real* from = in + torch * width;
+                                   real* to = out + blocked * width * LANES + lane;
                                    for (int i = 0; i < width; i++) to[LANES * i] = from[i];
                                });
                });
 }
 
-EXPORT void from_blocks(Call* call, int width, const double* in, double* out) {
+EXPORT void from_blocks(Call* call, int width, const real* in, real* out) {
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
                    visit_links(*call->lattice, chain, first, end, call->lattice->active,
                                [&](long torch, long blocked, int lane) {
-                                   double* to = out + torch * width;
-                                   const double* from = in + blocked * width * LANES + lane;
+                                   real* to = out + torch * width;
+                                   const real* from = in + blocked * width * LANES + lane;
                                    for (int i = 0; i < width; i++) to[i] = from[LANES * i];
                                });
                });
 }
 
-EXPORT void algebra_to_blocks(Call* call, int only, const double* in, vec* out) {
+EXPORT void algebra_to_blocks(Call* call, int only, const real* in, vec* out) {
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
                    algebra_to_blocks(*call->lattice, only, chain, first, end, in, out);
                });
 }
 
-EXPORT void algebra_from_blocks(Call* call, int only, const vec* in, double* out) {
+EXPORT void algebra_from_blocks(Call* call, int only, const vec* in, real* out) {
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
                    algebra_from_blocks(*call->lattice, only, chain, first, end, in, out);
@@ -53,7 +55,7 @@ EXPORT void algebra_from_blocks(Call* call, int only, const vec* in, double* out
 // out = keep * in + push * F(links), invariants and square as in the header; these and in may be null.
 EXPORT void force(Call* call, double beta, double c1, const vec* links, double keep, const vec* in,
                   double push, vec* out, vec* invariants, vec* square) {
-    const Coupling coupling = {beta, 1 - 8 * c1, c1};
+    const Coupling coupling(beta, c1);
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
                    const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
@@ -68,7 +70,7 @@ EXPORT void force(Call* call, double beta, double c1, const vec* links, double k
 // The gradient along the group of sum_a v_a F_a; tangent = V U.
 EXPORT void force_pullback(Call* call, double beta, double c1, const vec* links,
                            const vec* direction, const vec* tangent, vec* out) {
-    const Coupling coupling = {beta, 1 - 8 * c1, c1};
+    const Coupling coupling(beta, c1);
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
                    const Fields fields = {*call->lattice, links + call->links(chain),
@@ -170,8 +172,8 @@ EXPORT void add_charge(Call* call, int traceless, int count, const int* sides,
 // Sum over sites of one number per site, [chains][blocks] -> [chains].
 EXPORT void site_sum(Call* call, const vec* field, double* out) {
     sums(*call, 1, out, [&](long chain, long first, long end, double* partial) {
-        vec total = {};
-        for (long i = first; i < end; i++) total += field[chain * call->lattice->blocks + i];
+        wide total = {};
+        for (long i = first; i < end; i++) total += widen(field[chain * call->lattice->blocks + i]);
         partial[0] += call->lattice->lane_sum(total);
     });
 }
@@ -197,10 +199,10 @@ EXPORT void clover_pullback(Call* call, int traceless, const vec* links, const d
 // Sum of a b over [blocks][4][width] of each chain, [chains].
 EXPORT void inner(Call* call, int width, const vec* a, const vec* b, double* out) {
     sums(*call, 1, out, [&](long chain, long first, long end, double* partial) {
-        vec total = {};
+        wide total = {};
         const long shift = chain * call->lattice->blocks * 4 * width;
         for (long i = first * 4 * width; i < end * 4 * width; i++)
-            total += a[shift + i] * b[shift + i];
+            total += widen(a[shift + i]) * widen(b[shift + i]);
         partial[0] += call->lattice->lane_sum(total);
     });
 }

@@ -7,12 +7,12 @@ EXPORT void exp_multiply_blocks(Call* call, double step, const vec* x, const vec
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
                    const long base = chain * call->lattice->blocks;
+                   const real size = step;
                    for (long i = (base + first) * 4; i < (base + end) * 4; i++) {
-                       Matrix e, result;
+                       Matrix result;
                        vec scaled[ALGEBRA];
-                       for (int a = 0; a < ALGEBRA; a++) scaled[a] = step * x[i * ALGEBRA + a];
-                       exponential(e.v, scaled);
-                       mul(result.v, e.v, u + i * LINK);
+                       for (int a = 0; a < ALGEBRA; a++) scaled[a] = size * x[i * ALGEBRA + a];
+                       rotate(result, scaled, u + i * LINK);
                        for (int k = 0; k < LINK; k++) out[i * LINK + k] = result.v[k];
                    }
                });
@@ -68,10 +68,11 @@ EXPORT void algebra_multiply_blocks(Call* call, double scale, const vec* x, cons
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
                    const long base = chain * call->lattice->blocks;
+                   const real size = scale;
                    for (long i = (base + first) * 4; i < (base + end) * 4; i++) {
                        Matrix m;
                        vec scaled[ALGEBRA];
-                       for (int a = 0; a < ALGEBRA; a++) scaled[a] = scale * x[i * ALGEBRA + a];
+                       for (int a = 0; a < ALGEBRA; a++) scaled[a] = size * x[i * ALGEBRA + a];
                        assemble(m.v, scaled);
                        mul(out + i * LINK, m.v, u + i * LINK);
                    }

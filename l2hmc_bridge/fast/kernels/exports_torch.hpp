@@ -3,25 +3,25 @@
 #include "calls.hpp"
 #include "peak.hpp"
 
-// out = exp(step X) U for `count` matrices of 18 doubles each, X traceless anti-Hermitian.
-EXPORT void exp_multiply(long matrices, int threads, double step, const double* x, const double* u,
-                         double* out) {
+// out = exp(step X) U for `matrices` matrices of 18 numbers each, X traceless anti-Hermitian.
+EXPORT void exp_multiply(long matrices, int threads, double step, const real* x, const real* u,
+                         real* out) {
+    const real size = step;
     for_groups(matrices, threads, [&](long first, int count) {
         Matrix a, b, c;
         vec components[ALGEBRA];
         load(a.v, x, first, count);
         load(b.v, u, first, count);
         project(components, a.v);
-        for (int k = 0; k < ALGEBRA; k++) components[k] *= step;
-        exponential(a.v, components);
-        mul(c.v, a.v, b.v);
+        for (int k = 0; k < ALGEBRA; k++) components[k] *= size;
+        rotate(c, components, b.v);
         save(out, c.v, first, count);
     });
 }
 
 // The gradients of X (in the algebra) and U from that of exp(X) U.
-EXPORT void exp_multiply_pullback(long matrices, int threads, const double* x, const double* u,
-                                  const double* gradient, double* to_x, double* to_u) {
+EXPORT void exp_multiply_pullback(long matrices, int threads, const real* x, const real* u,
+                                  const real* gradient, real* to_x, real* to_u) {
     for_groups(matrices, threads, [&](long first, int count) {
         Matrix a, b, g, c;
         vec components[ALGEBRA], slope[ALGEBRA];
@@ -37,13 +37,13 @@ EXPORT void exp_multiply_pullback(long matrices, int threads, const double* x, c
     });
 }
 
-// Multiply-adds on every thread, 768 flop per loop each.
+// Multiply-adds on every thread, 96 flop per lane and loop each.
 EXPORT void peak_arithmetic(int threads, long loops, double* out) {
     parallel(threads, threads, [&](long task) { out[task] = multiply_add_loop(loops); });
 }
 
 // out = in, `length` numbers.
-EXPORT void peak_copy(int threads, long length, const double* in, double* out) {
+EXPORT void peak_copy(int threads, long length, const real* in, real* out) {
     constexpr long PIECE = 1 << 16;
     parallel((length + PIECE - 1) / PIECE, threads, [&](long task) {
         const long first = task * PIECE;
@@ -52,19 +52,19 @@ EXPORT void peak_copy(int threads, long length, const double* in, double* out) {
 }
 
 // Sum of squares of each chain's `length` numbers, [chains].
-EXPORT void square_sum(long chains, long length, int threads, const double* in, double* out) {
+EXPORT void square_sum(long chains, long length, int threads, const real* in, double* out) {
     constexpr long PIECE = 1 << 14;
     const long pieces = (length + PIECE - 1) / PIECE;
     std::vector<double> partial(chains * pieces);
     parallel(chains * pieces, threads, [&](long task) {
         const long first = task % pieces * PIECE;
         const long count = length - first < PIECE ? length - first : PIECE;
-        const double* data = in + task / pieces * length + first;
+        const real* data = in + task / pieces * length + first;
         double lanes[4 * LANES] = {};
         long i = 0;
         for (; i + 4 * LANES <= count; i += 4 * LANES)
-            for (int k = 0; k < 4 * LANES; k++) lanes[k] += data[i + k] * data[i + k];
-        for (int k = 0; i < count; i++, k++) lanes[k] += data[i] * data[i];
+            for (int k = 0; k < 4 * LANES; k++) lanes[k] += (double)data[i + k] * data[i + k];
+        for (int k = 0; i < count; i++, k++) lanes[k] += (double)data[i] * data[i];
         for (int k = 0; k < 4 * LANES; k++) partial[task] += lanes[k];
     });
     reduce(pieces, chains, 1, partial, out);

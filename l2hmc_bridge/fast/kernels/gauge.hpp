@@ -8,12 +8,13 @@
 namespace {
 
 struct Coupling {
-    double beta, c0, c1;
+    real beta, c0, c1;
+    Coupling(double beta, double c1) : beta(beta), c0(1 - 8 * c1), c1(c1) {}
 };
 
 // The scalar of direction mu at a position, [blocks][4].
 INLINE vec weight(const vec* weights, int32_t at, int mu) {
-    return swap_lanes(weights[(at >> 3) * 4 + mu], at & 7);
+    return swap_lanes(weights[(at >> LANE_BITS) * 4 + mu], at & (LANES - 1));
 }
 
 // c0 (plaquette paths) + c1 (rectangle paths) of one link, from the plaquette paths in `sum`.
@@ -44,7 +45,7 @@ __attribute__((noinline)) void force_link(const Fields& fields, const Coupling& 
     if (square) {
         mul(twice.v, loop.v, loop.v);
         project(square, twice.v);
-        for (int a = 0; a < ALGEBRA; a++) square[a] *= 1.0 / 36;
+        for (int a = 0; a < ALGEBRA; a++) square[a] *= (real)(1.0 / 36);
     }
     invariants[0] = real_trace_ad(u, sum.value.v);
     if (coupling.c1 != 0) {
@@ -62,7 +63,7 @@ __attribute__((noinline)) void force_link(const Fields& fields, const Coupling& 
 // out = keep * in + push * F, [blocks][4][8]; `in` may be null (then keep is not used). Where they are
 // not null, `invariants` becomes [blocks][4][2] and `square` [blocks][4][8].
 inline void force_blocks(const Fields& fields, const Coupling& coupling, long first, long end,
-                         double keep, const vec* in, double push, vec* out, vec* invariants,
+                         real keep, const vec* in, real push, vec* out, vec* invariants,
                          vec* square) {
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++) {
@@ -91,7 +92,7 @@ inline void square_pullback_blocks(const Fields& fields, const vec* gradient, lo
             vec scaled[ALGEBRA];
             plaquette_paths<false>(fields, block, mu, sum);
             mul_ad(loop.v, u, sum.value.v);
-            for (int a = 0; a < ALGEBRA; a++) scaled[a] = gradient[at * ALGEBRA + a] * (1.0 / 36);
+            for (int a = 0; a < ALGEBRA; a++) scaled[a] = gradient[at * ALGEBRA + a] * (real)(1.0 / 36);
             assemble(g.v, scaled);
             mul(k.v, loop.v, g.v);
             add_mul(k.v, g.v, loop.v);
@@ -106,7 +107,7 @@ inline void square_pullback_blocks(const Fields& fields, const vec* gradient, lo
 // gradient along the group of sum_a v_a F_a. fields.tangent = V U.
 inline void pullback_blocks(const Fields& fields, const Coupling& coupling, long first, long end,
                             const vec* direction, vec* out) {
-    const double scale = coupling.beta / 6;
+    const real scale = coupling.beta / 6;
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++) {
             const long at = block * 4 + mu;
@@ -135,7 +136,7 @@ inline void trace_pullback_blocks(const Fields& fields, const vec* weights, long
                                   vec* out) {
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++) {
-            const int32_t here = (int32_t)(block * 8);
+            const int32_t here = (int32_t)(block * LANES);
             Matrix sum = {}, loop;
             for (int nu = 0; nu < 8; nu++) {
                 if ((nu & 3) == mu) continue;
@@ -179,7 +180,7 @@ inline void active_pullback_blocks(const Fields& fields, int active, long first,
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++) {
             const long at = block * 4 + mu;
-            const int32_t here = (int32_t)(block * 8);
+            const int32_t here = (int32_t)(block * LANES);
             Sum<false> sum;
             Matrix loop;
             for (int nu = 0; nu < 8; nu++) {
@@ -213,15 +214,15 @@ inline void staple_blocks(const Fields& fields, bool rectangle, int only, long f
 
 // sums[6] += Re tr P of the planes tx ty tz xy xz yz.
 inline void plaquette_blocks(const Fields& fields, long first, long end, double* sums) {
-    vec total[6] = {};
+    wide total[6] = {};
     for (long block = first; block < end; block++) {
         int plane = 0;
         for (int mu = 0; mu < 3; mu++)
             for (int nu = mu + 1; nu < 4; nu++) {
-                Walk<false> one(fields, (int32_t)(block * 8)), two(fields, (int32_t)(block * 8));
+                Walk<false> one(fields, (int32_t)(block * LANES)), two(fields, (int32_t)(block * LANES));
                 one.go(mu).go(nu);
                 two.go(nu).go(mu);
-                total[plane++] += real_trace_ad(one.value, two.value);
+                total[plane++] += widen(real_trace_ad(one.value, two.value));
             }
     }
     for (int plane = 0; plane < 6; plane++) sums[plane] += fields.lattice.lane_sum(total[plane]);
@@ -229,15 +230,15 @@ inline void plaquette_blocks(const Fields& fields, long first, long end, double*
 
 // Sum of Re tr R over all rectangles, both long sides.
 inline double rectangle_blocks(const Fields& fields, long first, long end) {
-    vec total = {};
+    wide total = {};
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++)
             for (int nu = 0; nu < 4; nu++) {
                 if (nu == mu) continue;
-                Walk<false> one(fields, (int32_t)(block * 8)), two(fields, (int32_t)(block * 8));
+                Walk<false> one(fields, (int32_t)(block * LANES)), two(fields, (int32_t)(block * LANES));
                 one.go(mu).go(mu).go(nu);
                 two.go(nu).go(mu).go(mu);
-                total += real_trace_ad(one.value, two.value);
+                total += widen(real_trace_ad(one.value, two.value));
             }
     return fields.lattice.lane_sum(total);
 }

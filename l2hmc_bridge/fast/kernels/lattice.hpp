@@ -1,8 +1,8 @@
 // Geometry of the blocked layout, and the thread pool.
 //
-// Up to three even directions are cut in half; the eight sub-lattices are the lanes of one block.
-// A lattice with fewer than three even extents keeps copies of its sites in the lanes left over,
-// so every extent works; sums run over the first `active` lanes only.
+// Up to three (SINGLE: four) even directions are cut in half; the sub-lattices are the lanes of one
+// block. A lattice with fewer even extents keeps copies of its sites in the lanes left over, so every
+// extent works; sums run over the first `active` lanes only.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -20,16 +20,16 @@ struct Lattice {
     int bit[4];           // lane bit of a halved direction, else -1
     int active;           // lanes that hold different sites
     long blocks;          // sites of a sub-lattice
-    std::vector<int32_t> next;  // [blocks][8]: block * 8 + lane mask; +t +x +y +z -t -x -y -z
-    std::vector<long> place;    // [blocks][8], see site()
-    std::vector<uint8_t> odd;   // [blocks], bit `lane` is (t + x + y + z) mod 2 of the site there
+    std::vector<int32_t> next;  // [blocks][8]: positions, see step(); +t +x +y +z -t -x -y -z
+    std::vector<long> place;    // [blocks][LANES], see site()
+    std::vector<uint16_t> odd;  // [blocks], bit `lane` is (t + x + y + z) mod 2 of the site there
 
     explicit Lattice(const int* n) {
         int bits = 0;
         blocks = 1;
         for (int mu = 0; mu < 4; mu++) extent[mu] = n[mu], bit[mu] = -1;
-        while (bits < 3) {  // the longest even direction first, of equal ones the last: then the
-            int best = -1;  // slices of the slowest direction are thin, and neighbours near
+        while (bits < LANE_BITS) {  // the longest even direction first, of equal ones the last: then
+            int best = -1;          // slices of the slowest direction are thin, and neighbours near
             for (int mu = 3; mu >= 0; mu--)
                 if (bit[mu] < 0 && n[mu] % 2 == 0 && (best < 0 || n[mu] > n[best])) best = mu;
             if (best < 0) break;
@@ -60,8 +60,8 @@ struct Lattice {
                 const bool last = c == sub[mu] - 1, first = c == 0;
                 const long up = b + (last ? 1 - sub[mu] : 1) * stride[mu];
                 const long down = b + (first ? sub[mu] - 1 : -1) * stride[mu];
-                next[b * 8 + mu] = up * 8 + (last ? mask : 0);
-                next[b * 8 + 4 + mu] = down * 8 + (first ? mask : 0);
+                next[b * 8 + mu] = up * LANES + (last ? mask : 0);
+                next[b * 8 + 4 + mu] = down * LANES + (first ? mask : 0);
             }
     }
 
@@ -91,16 +91,16 @@ struct Lattice {
 
     long chunks() const { return (blocks + CHUNK - 1) / CHUNK; }
 
-    double lane_sum(const vec& v) const {
+    double lane_sum(const wide& v) const {
         double sum = 0;
         for (int lane = 0; lane < active; lane++) sum += v[lane];
         return sum;
     }
 };
 
-// A position seen from a block: block * 8 + lane mask. `step` moves it by one site.
+// A position seen from a block: block * LANES + lane mask. `step` moves it by one site.
 INLINE int32_t step(const Lattice& lattice, int32_t at, int direction) {
-    return lattice.next[(at >> 3) * 8 + direction] ^ (at & 7);
+    return lattice.next[(at >> LANE_BITS) * 8 + direction] ^ (at & (LANES - 1));
 }
 
 void parallel(long tasks, int threads, const std::function<void(long)>& task);

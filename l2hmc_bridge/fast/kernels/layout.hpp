@@ -1,4 +1,4 @@
-// Between the torch layout [chains][4][site][...] and blocks, and eight torch matrices at a time.
+// Between the torch layout [chains][4][site][...] and blocks, and as many torch matrices at a time as there are lanes.
 #pragma once
 #include "lattice.hpp"
 
@@ -8,15 +8,15 @@ INLINE long sites(const Lattice& lattice) {
     return (long)lattice.extent[0] * lattice.extent[1] * lattice.extent[2] * lattice.extent[3];
 }
 
-// Eight matrices of 18 doubles at source[lane], side by side.
-INLINE void gather(vec* out, const double* const* source) {
+// LANES matrices of 18 numbers at source[lane], side by side.
+INLINE void gather(vec* out, const real* const* source) {
     for (int lane = 0; lane < LANES; lane++)
-        for (int i = 0; i < LINK; i++) ((double*)out)[LANES * i + lane] = source[lane][i];
+        for (int i = 0; i < LINK; i++) ((real*)out)[LANES * i + lane] = source[lane][i];
 }
 
-INLINE void scatter(double* const* target, const vec* in, int count) {
+INLINE void scatter(real* const* target, const vec* in, int count) {
     for (int lane = 0; lane < count; lane++)
-        for (int i = 0; i < LINK; i++) target[lane][i] = ((const double*)in)[LANES * i + lane];
+        for (int i = 0; i < LINK; i++) target[lane][i] = ((const real*)in)[LANES * i + lane];
 }
 
 // Calls visit(torch, blocked, lane) with offsets in units of matrices, for blocks [first, end).
@@ -36,7 +36,7 @@ INLINE void visit_links(const Lattice& lattice, long chain, long first, long end
 // Torch matrices [chains][4][site][18] -> blocked components [chains][blocks][4][8]; with only >= 0
 // the torch field is [chains][1][site][18] and belongs to that direction, the others stay untouched.
 inline void algebra_to_blocks(const Lattice& lattice, int only, long chain, long first, long end,
-                              const double* in, vec* out) {
+                              const real* in, vec* out) {
     const long volume = sites(lattice);
     for (long block = first; block < end; block++) {
         long site[LANES];
@@ -45,7 +45,7 @@ inline void algebra_to_blocks(const Lattice& lattice, int only, long chain, long
         for (int mu = 0; mu < 4; mu++) {
             if (only >= 0 && mu != only) continue;
             const long row = only < 0 ? chain * 4 + mu : chain;
-            const double* source[LANES];
+            const real* source[LANES];
             for (int lane = 0; lane < LANES; lane++)
                 source[lane] = in + (row * volume + site[lane]) * LINK;
             Matrix m;
@@ -57,7 +57,7 @@ inline void algebra_to_blocks(const Lattice& lattice, int only, long chain, long
 
 // The way back, times `scale`.
 inline void algebra_from_blocks(const Lattice& lattice, int only, long chain, long first, long end,
-                                const vec* in, double* out) {
+                                const vec* in, real* out) {
     const long volume = sites(lattice);
     for (long block = first; block < end; block++) {
         long site[LANES];
@@ -66,7 +66,7 @@ inline void algebra_from_blocks(const Lattice& lattice, int only, long chain, lo
         for (int mu = 0; mu < 4; mu++) {
             if (only >= 0 && mu != only) continue;
             const long row = only < 0 ? chain * 4 + mu : chain;
-            double* target[LANES];
+            real* target[LANES];
             for (int lane = 0; lane < LANES; lane++)
                 target[lane] = out + (row * volume + site[lane]) * LINK;
             Matrix m;

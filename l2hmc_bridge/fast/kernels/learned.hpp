@@ -23,15 +23,15 @@ struct Network {
         for (int h = 0; h < TANH_GROUP; h++)
             if (WHOLE || h < count) {
                 const double* row = this->first + (start + h) * INPUTS;
-                y[h] = splat(offset[start + h]) + row[0] * in[0];
-                for (int i = 1; i < INPUTS; i++) y[h] += row[i] * in[i];
+                y[h] = splat(offset[start + h]) + (real)row[0] * in[0];
+                for (int i = 1; i < INPUTS; i++) y[h] += (real)row[i] * in[i];
             }
         tanh_group(y);
         for (int j = 0; j < outputs; j++) {
             const double* row = weight + j * hidden + start;
 #pragma GCC unroll 4
             for (int h = 0; h < TANH_GROUP; h++)
-                if (WHOLE || h < count) out[j] += row[h] * y[h];
+                if (WHOLE || h < count) out[j] += (real)row[h] * y[h];
         }
     }
 
@@ -79,7 +79,7 @@ struct Kick {
 // push = F e^{2 h^2 q} + h^2 sum_l c_l V_l + mixing Lap F of one link; scalars are the network's.
 INLINE void push_link(const Lattice& lattice, const Kick& kick, long block, int mu,
                       const vec* force, const vec* square, const vec* scalars, vec* push) {
-    const double weight = kick.h * kick.h;
+    const real weight = kick.h * kick.h, mixing = kick.mixing;
     const long at = (block * 4 + mu) * ALGEBRA;
     const vec grow = kick.net.outputs > 0 ? exp_lanes(2 * weight * scalars[1]) : splat(1);
     for (int a = 0; a < ALGEBRA; a++) push[a] = force[a] * grow;
@@ -93,7 +93,7 @@ INLINE void push_link(const Lattice& lattice, const Kick& kick, long block, int 
     if (kick.mixing != 0) {
         vec smooth[ALGEBRA];
         laplacian(lattice, kick.links, kick.force, true, block, mu, smooth);
-        for (int a = 0; a < ALGEBRA; a++) push[a] += kick.mixing * smooth[a];
+        for (int a = 0; a < ALGEBRA; a++) push[a] += mixing * smooth[a];
     }
 }
 
@@ -104,14 +104,14 @@ struct Local {
 
 // The kick of one link; adds s to total.
 INLINE void kick_link(const Lattice& lattice, const Kick& kick, long block, int mu,
-                      const Local& fresh, vec& total) {
+                      const Local& fresh, wide& total) {
     const long at = block * 4 + mu;
-    const double h = kick.h, exponent = kick.inverse ? -h * h : h * h;
+    const real h = kick.h, exponent = kick.inverse ? -h * h : h * h;
     vec scalars[MOST_OUTPUTS] = {}, push[ALGEBRA];
     if (kick.net.outputs > 0)
         kick.net.apply(kick.force ? kick.invariants + at * INPUTS : fresh.seen, scalars);
     else if (kick.scale) scalars[0] = kick.scale[at];
-    total += scalars[0];
+    total += widen(scalars[0]);
     if (kick.keep_scale) kick.keep_scale[at] = scalars[0];
     push_link(lattice, kick, block, mu, kick.force ? kick.force + at * ALGEBRA : fresh.force,
               fresh.square, scalars, push);
@@ -131,8 +131,8 @@ INLINE void kick_link(const Lattice& lattice, const Kick& kick, long block, int 
 // networks of a block come after its four forces: their long chains of dependent steps overlap.
 inline double kick_blocks(const Lattice& lattice, const Kick& kick, long first, long end) {
     const Fields fields = {lattice, kick.links, nullptr};
-    const Coupling coupling = {kick.beta, 1 - 8 * kick.c1, kick.c1};
-    vec total = {};
+    const Coupling coupling(kick.beta, kick.c1);
+    wide total = {};
     for (long block = first; block < end; block++) {
         Local fresh[4];
         for (int mu = 0; mu < 4 && !kick.force; mu++)
@@ -155,16 +155,17 @@ struct Drift {
 
 // 1 in the lanes of a block that move, 0 elsewhere; false where none does.
 INLINE bool moving(const Lattice& lattice, const Drift& drift, long block, lanes_index& mask) {
+    constexpr int ALL = (1 << LANES) - 1;
     const int odd = lattice.odd[block];
-    const int on = drift.odd < 0 ? 255 : drift.odd ? odd : 255 & ~odd;
-    for (int lane = 0; lane < LANES; lane++) mask[lane] = -(long long)(on >> lane & 1);
+    const int on = drift.odd < 0 ? ALL : drift.odd ? odd : ALL & ~odd;
+    for (int lane = 0; lane < LANES; lane++) mask[lane] = -(whole)(on >> lane & 1);
     return on != 0;
 }
 
 inline void drift_blocks(const Lattice& lattice, const Drift& drift, long first, long end) {
     const Fields fields = {lattice, drift.links, nullptr};
     const int mu = drift.mu;
-    const double e = drift.e;
+    const real e = drift.e, step = drift.sign * drift.e, mixing = drift.mixing;
     for (long block = first; block < end; block++) {
         lanes_index mask;
         if (!moving(lattice, drift, block, mask)) continue;
@@ -181,13 +182,12 @@ inline void drift_blocks(const Lattice& lattice, const Drift& drift, long first,
         if (drift.net.hidden > 0 || drift.mixing != 0)
             laplacian(lattice, drift.links, drift.momenta, true, block, mu, smooth);
         const vec grow = exp_lanes(e * e * scalars[0]);
-        const vec share = e * e * scalars[1] + drift.mixing;
+        const vec share = e * e * scalars[1] + mixing;
         for (int a = 0; a < ALGEBRA; a++)
-            velocity[a] = drift.sign * e * (p[a] * grow + share * smooth[a]);
-        Matrix rotation, moved;
+            velocity[a] = step * (p[a] * grow + share * smooth[a]);
+        Matrix moved;
         vec* u = drift.links + (block * 4 + mu) * LINK;
-        exponential(rotation.v, velocity);
-        mul(moved.v, rotation.v, u);
+        rotate(moved, velocity, u);
         for (int i = 0; i < LINK; i++) u[i] = mask ? moved.v[i] : u[i];
     }
 }

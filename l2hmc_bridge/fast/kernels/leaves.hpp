@@ -37,19 +37,19 @@ struct Slice {
     Matrix* of(int length, int axis) { return &lines[((length - 1) * 2 + axis) * places()]; }
 
     int32_t move(int32_t at, int axis, bool back, int count) const {
-        int c[2] = {(at >> 3) / size[1], (at >> 3) % size[1]}, lanes = at & 7;
+        int c[2] = {(at >> LANE_BITS) / size[1], (at >> LANE_BITS) % size[1]}, lanes = at & (LANES - 1);
         for (int k = 0; k < count; k++) {
             if (c[axis] == (back ? 0 : size[axis] - 1)) lanes ^= mask[axis];
             c[axis] += back ? (c[axis] == 0 ? size[axis] - 1 : -1)
                             : (c[axis] == size[axis] - 1 ? 1 - size[axis] : 1);
         }
-        return (c[0] * size[1] + c[1]) * 8 + lanes;
+        return (c[0] * size[1] + c[1]) * LANES + lanes;
     }
 
     const vec* line(int32_t at, int axis, int length, Matrix& room) const {
-        const vec* source = lines[((length - 1) * 2 + axis) * places() + (at >> 3)].v;
-        if ((at & 7) == 0) return source;
-        for (int i = 0; i < LINK; i++) room.v[i] = swap_lanes(source[i], at & 7);
+        const vec* source = lines[((length - 1) * 2 + axis) * places() + (at >> LANE_BITS)].v;
+        if ((at & (LANES - 1)) == 0) return source;
+        for (int i = 0; i < LINK; i++) room.v[i] = swap_lanes(source[i], at & (LANES - 1));
         return room.v;
     }
 
@@ -80,25 +80,25 @@ struct Slice {
             for (int axis = 0; axis < 2; axis++)
                 for (int place = 0; place < places(); place++)
                     mul(of(length, axis)[place].v, of(1, axis)[place].v,
-                        line(move(place * 8, axis, false, 1), axis, length - 1, room));
+                        line(move(place * LANES, axis, false, 1), axis, length - 1, room));
     }
 };
 
 // g += scale (C - C^dagger) / 2 of C = op(a) b, op the dagger where asked.
 template <bool DAGGER>
-INLINE void add_antihermitian(vec* g, double scale, const vec* a, const vec* b) {
+INLINE void add_antihermitian(vec* g, real scale, const vec* a, const vec* b) {
     Matrix c;
     product<DAGGER, false, SET>(c.v, a, b);
     const int upper[3] = {2, 4, 10}, lower[3] = {6, 12, 14};
     for (int i = 0; i < 3; i++) {
         g[i] += scale * c.v[8 * i + 1];
-        g[3 + 2 * i] += (0.5 * scale) * (c.v[upper[i]] - c.v[lower[i]]);
-        g[4 + 2 * i] += (0.5 * scale) * (c.v[upper[i] + 1] + c.v[lower[i] + 1]);
+        g[3 + 2 * i] += (scale / 2) * (c.v[upper[i]] - c.v[lower[i]]);
+        g[4 + 2 * i] += (scale / 2) * (c.v[upper[i] + 1] + c.v[lower[i] + 1]);
     }
 }
 
 INLINE void remove_trace(vec* g) {
-    const vec mean = (g[0] + g[1] + g[2]) * (1.0 / 3);
+    const vec mean = (g[0] + g[1] + g[2]) * (real)(1.0 / 3);
     for (int i = 0; i < 3; i++) g[i] -= mean;
 }
 
@@ -108,7 +108,7 @@ INLINE void remove_trace(vec* g) {
 // dagger have the same anti-Hermitian part, so two products serve two leaves at a time.
 template <class Source>
 __attribute__((noinline)) void add_clover(const Source& source, int32_t here, int m, int n,
-                                          double scale, vec* g) {
+                                          real scale, vec* g) {
     const int32_t right = source.move(here, 0, false, m), up = source.move(here, 1, false, n),
                   left = source.move(here, 0, true, m), down = source.move(here, 1, true, n);
     const int32_t lower_left = source.move(left, 1, true, n),

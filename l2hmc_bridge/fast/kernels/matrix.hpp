@@ -1,5 +1,7 @@
-// 3x3 complex matrices with eight sub-lattices side by side in the vector lanes.
+// 3x3 complex matrices with 8 (SINGLE: 16) sub-lattices side by side in the vector lanes.
 //
+// Every source is built in double precision and, with SINGLE defined, in single precision: a vector
+// has 64 bytes in both. Numbers that are summed up over a lattice are of type `wide`.
 // A matrix is 18 vectors in the order [row][column][re, im]; an su(3) element is 8 vectors, the
 // components x_a of sum_a x_a T_a with T_a = i lambda_a / 2 and tr T_a T_b = -1/2 delta_ab.
 #pragma once
@@ -8,17 +10,29 @@
 
 namespace {
 
-constexpr int LANES = 8;
+#ifdef SINGLE
+typedef float real;
+typedef int whole;
+constexpr int LANE_BITS = 4;
+#else
+typedef double real;
+typedef long long whole;
+constexpr int LANE_BITS = 3;
+#endif
+constexpr int LANES = 1 << LANE_BITS;
 constexpr int LINK = 18;
 constexpr int ALGEBRA = 8;
-typedef double vec __attribute__((vector_size(8 * LANES), may_alias));
-typedef long long lanes_index __attribute__((vector_size(8 * LANES)));
+typedef real vec __attribute__((vector_size(64), may_alias));
+typedef whole lanes_index __attribute__((vector_size(64)));
+typedef double wide __attribute__((vector_size(8 * LANES), may_alias));
 
 struct Matrix {
     vec v[LINK];
 };
 
-INLINE vec splat(double x) { return vec{} + x; }
+INLINE vec splat(real x) { return vec{} + x; }
+
+INLINE wide widen(vec v) { return __builtin_convertvector(v, wide); }
 
 // What becomes of c: op(a) op(b), c + op(a) op(b), op(a) op(b) - c.
 enum Result { SET, ADD, LESS };
@@ -109,12 +123,12 @@ INLINE void project(vec* f, const vec* m) {
     f[4] = m[4] - m[12];
     f[5] = m[11] + m[15];
     f[6] = m[10] - m[14];
-    f[7] = (m[1] + m[9] - 2.0 * m[17]) * (1.0 / ROOT3);
+    f[7] = (m[1] + m[9] - 2.0 * m[17]) * (real)(1.0 / ROOT3);
 }
 
 // The matrix sum_a f_a T_a.
 INLINE void assemble(vec* m, const vec* f) {
-    const vec eighth = f[7] * (0.5 / ROOT3), third = f[2] * 0.5;
+    const vec eighth = f[7] * (real)(0.5 / ROOT3), third = f[2] * 0.5;
     for (int i = 0; i < 3; i++) m[8 * i] = vec{};
     m[1] = eighth + third;
     m[9] = eighth - third;
@@ -131,9 +145,24 @@ INLINE void assemble(vec* m, const vec* f) {
 
 // v with lane l taken from lane l ^ mask.
 INLINE vec swap_lanes(vec v, int mask) {
+#ifdef SINGLE
+    if (mask & 8)
+        v = __builtin_shuffle(
+            v, lanes_index{8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7});
+    if (mask & 4)
+        v = __builtin_shuffle(
+            v, lanes_index{4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11});
+    if (mask & 2)
+        v = __builtin_shuffle(
+            v, lanes_index{2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13});
+    if (mask & 1)
+        v = __builtin_shuffle(
+            v, lanes_index{1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14});
+#else
     if (mask & 4) v = __builtin_shuffle(v, lanes_index{4, 5, 6, 7, 0, 1, 2, 3});
     if (mask & 2) v = __builtin_shuffle(v, lanes_index{2, 3, 0, 1, 6, 7, 4, 5});
     if (mask & 1) v = __builtin_shuffle(v, lanes_index{1, 0, 3, 2, 5, 4, 7, 6});
+#endif
     return v;
 }
 

@@ -6,8 +6,8 @@ namespace {
 
 // Pointer to the components of direction mu at a position; `room` holds exchanged lanes.
 INLINE const vec* element(const vec* field, int32_t at, int mu, vec* room) {
-    const vec* source = field + ((long)(at >> 3) * 4 + mu) * ALGEBRA;
-    const int mask = at & 7;
+    const vec* source = field + ((long)(at >> LANE_BITS) * 4 + mu) * ALGEBRA;
+    const int mask = at & (LANES - 1);
     if (mask == 0) return source;
     for (int a = 0; a < ALGEBRA; a++) room[a] = swap_lanes(source[a], mask);
     return room;
@@ -18,7 +18,7 @@ struct Doubled {
     vec d[3], a01, b01, a02, b02, a12, b12;
     explicit Doubled(const vec* x)
         : a01(x[1]), b01(x[0]), a02(x[4]), b02(x[3]), a12(x[6]), b12(x[5]) {
-        const vec eighth = x[7] * (1.0 / ROOT3);
+        const vec eighth = x[7] * (real)(1.0 / ROOT3);
         d[0] = eighth + x[2];
         d[1] = eighth - x[2];
         d[2] = -2.0 * eighth;
@@ -71,7 +71,7 @@ __attribute__((noinline)) void add_conjugate(vec* f, const vec* u, const vec* el
     add_entry<DAGGER>(unused, second, t, u, 1);
     add_entry<DAGGER>(f[6], f[5], t, u, 2);
     f[2] += 0.5 * (first - second);
-    f[7] += (0.5 * ROOT3) * (first + second);
+    f[7] += (real)(0.5 * ROOT3) * (first + second);
 }
 
 // f += TA([A, B]) of two algebra elements.
@@ -89,9 +89,9 @@ INLINE void add_commutator(vec* f, const vec* a, const vec* b) {
 // link; nu runs over all directions, or with `transverse` over those other than mu.
 __attribute__((noinline)) void laplacian(const Lattice& lattice, const vec* links, const vec* field, bool transverse,
                       long block, int mu, vec* out) {
-    const int32_t here = (int32_t)(block * 8);
+    const int32_t here = (int32_t)(block * LANES);
     const vec* own = field + (block * 4 + mu) * ALGEBRA;
-    const double count = transverse ? -6 : -8;
+    const real count = transverse ? -6 : -8;
     Matrix room;
     vec other[ALGEBRA];
     for (int a = 0; a < ALGEBRA; a++) out[a] = count * own[a];
@@ -121,7 +121,7 @@ inline void laplacian_pullback_blocks(const Lattice& lattice, const vec* links, 
     for (long block = first; block < end; block++)
         for (int nu = 0; nu < 4; nu++) {
             vec* f = out + (block * 4 + nu) * ALGEBRA;
-            const int32_t ahead = step(lattice, (int32_t)(block * 8), nu);
+            const int32_t ahead = step(lattice, (int32_t)(block * LANES), nu);
             const vec* u = links + (block * 4 + nu) * LINK;
             for (int a = 0; a < ALGEBRA; a++) f[a] = vec{};
             for (int mu = 0; mu < 4; mu++) {

@@ -12,8 +12,8 @@ INLINE int opposite(int direction) { return direction ^ BACK; }
 
 // Pointer to the matrix of direction mu at a position; `room` holds a copy with exchanged lanes.
 INLINE const vec* link(const vec* links, int32_t at, int mu, Matrix& room) {
-    const vec* source = links + ((long)(at >> 3) * 4 + mu) * LINK;
-    const int mask = at & 7;
+    const vec* source = links + ((long)(at >> LANE_BITS) * 4 + mu) * LINK;
+    const int mask = at & (LANES - 1);
     if (mask == 0) return source;
     for (int i = 0; i < LINK; i++) room.v[i] = swap_lanes(source[i], mask);
     return room.v;
@@ -114,7 +114,7 @@ template <bool DUAL>
 void plaquette_paths(const Fields& fields, long block, int mu, Sum<DUAL>& paths) {
     for (int nu = 0; nu < 8; nu++) {
         if ((nu & 3) == mu) continue;
-        Walk<DUAL> walk(fields, (int32_t)(block * 8));
+        Walk<DUAL> walk(fields, (int32_t)(block * LANES));
         walk.go(nu).go(mu).add_to(paths, opposite(nu));
     }
 }
@@ -122,7 +122,7 @@ void plaquette_paths(const Fields& fields, long block, int mu, Sum<DUAL>& paths)
 // paths += the eighteen five-link paths from x to x + mu that close to a 2 x 1 rectangle.
 template <bool DUAL>
 void rectangle_paths(const Fields& fields, long block, int mu, Sum<DUAL>& paths) {
-    const int32_t here = (int32_t)(block * 8);
+    const int32_t here = (int32_t)(block * LANES);
     for (int nu = 0; nu < 8; nu++) {
         if ((nu & 3) == mu) continue;
         const int back = opposite(nu);
