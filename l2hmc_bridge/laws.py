@@ -142,7 +142,7 @@ def jacobian_defect(phi: PhaseMap, links: Tensor, momenta: Tensor,
 
 
 def differentiated_defect(phi: PhaseMap, links: Tensor, momenta: Tensor,
-                          batch: int = 256) -> float:
+                          batch: int = 32) -> float:
     """The same by automatic differentiation, for components with a meaning of their own, Nb = 1.
 
     Networks with kinks or jumps have a Jacobian almost everywhere, but no differences across one.

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from l2hmc_bridge import architecture, bundle, gate, laws
+from l2hmc_bridge.actions import U1Action
 from l2hmc_bridge.adapters import l2hmc_qcd, l2hmc_qcd_kernel, l2hmc_qcd_masks
 from l2hmc_bridge.errors import BundleError, ConfigError, FormatError
 from l2hmc_bridge.groups import GROUPS
@@ -384,6 +385,13 @@ def test_the_state_dict_alone_is_enough(tmp_path):
 def test_settings_that_do_not_fit_are_refused(options, error, message, tmp_path):
     with pytest.raises(error, match=message):
         imported(tmp_path / "ckpt.tar", trained(Run()), **options)
+
+
+@pytest.mark.parametrize("part", ["kick_network", "drift_network"])
+def test_networks_of_layers_are_imported_and_not_begun(part):
+    with pytest.raises(ConfigError, match="missing"):
+        architecture.untrained(U1Action(2.0), "leapfrog", 0.1, 2, shape=(2, 4, 4),
+                               **{part: {"kind": "l2hmc-qcd"}})
 
 
 def test_other_pooling_is_refused(tmp_path):
