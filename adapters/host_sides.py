@@ -136,7 +136,7 @@ def _refuse_theory(path: Path, found: str | None) -> None:
 def _openqcd(
     stream: HostStream, number: int, lattice: Sequence[int], folders: Sequence[Path]
 ) -> tuple[list[Side], list[str]]:
-    log, rng = (_find(f"{stream.stem}.{kind}", folders) for kind in ("log", "rng"))
+    log, rng = (find(f"{stream.stem}.{kind}", folders) for kind in ("log", "rng"))
     if log is None:
         if rng is not None:
             raise StreamError(f"{rng}: expected {stream.stem}.log with it, found none "
@@ -201,11 +201,12 @@ def _pair(
 ) -> tuple[str, Path | None, Path | None]:
     """(name of the side file there should be, where it is, where that of `number` goes)."""
     name = stream.file_name(spelled, stream.number)
-    source = _find(name, folders)
+    source = find(name, folders)
     return name, source, source and source.with_name(stream.file_name(spelled, number))
 
 
-def _find(name: str, folders: Sequence[Path]) -> Path | None:
+def find(name: str, folders: Sequence[Path]) -> Path | None:
+    """The first file of this name in the folders, None where none has it."""
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 

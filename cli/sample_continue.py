@@ -14,7 +14,7 @@ import click
 import torch
 
 from l2hmc_bridge import lock, provenance, stream
-from l2hmc_bridge.adapters import files, host_log, host_sides, host_streams, live
+from l2hmc_bridge.adapters import files, host_couplings, host_log, host_sides, host_streams, live
 from l2hmc_bridge.adapters.host_streams import HostStream
 from l2hmc_bridge.checkpoint import Definition
 from l2hmc_bridge.configuration import Configuration
@@ -51,6 +51,9 @@ def run(options: dict[str, Any], given: set[str], stop: Stopper) -> None:
         host = host_streams.recognise(path, start.read)  # the links may have told more
         sides, notes = host_sides.plan(host, number, sample_run.xyzt(start), folders)
         start.notes += notes
+        stated = start.stated.get(start.name) if options["beta"] is None else options["beta"]
+        if stated is not None:
+            host_couplings.require_beta(host, folders, float(stated))
         if options["seed"] is None:
             options["seed"] = secrets.randbits(32)
         kernel, definition = _definition(host, start, options, given, before, stop)

@@ -7,6 +7,7 @@ is one more update in the loop, its proposal judged by hmc.accept. Configuration
 """
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -75,6 +76,14 @@ def stream(hmc, gauge, kernel, trajectories, every, time=1.0, save=None):
     return rows
 
 
+def refuse_existing(numbers):
+    """FileExistsError where one of the configurations is there: PyQUDA would overwrite it."""
+    there = [name for name in (f"cfg_{number}.npy" for number in numbers) if Path(name).exists()]
+    if there:
+        raise FileExistsError(f"{there[0]}: expected none of cfg_N.npy before a new stream, found "
+                              f"this and {len(there) - 1} more (start in another folder)")
+
+
 def library():
     """What of PyQUDA this example uses, imported."""
     from pyquda.action import GaugeAction, abstract
@@ -87,7 +96,8 @@ def library():
 
 def main():
     """100 trajectories on 16^3 x 32 at beta 6.2, every second one L2HMC."""
-    q, beta = library(), 6.2
+    q, beta, numbers = library(), 6.2, range(5, 101, 5)
+    refuse_existing(numbers)
     q.core.init(resource_path=".cache/quda")
     X, Y, Z, T = q.core.X, q.core.Y, q.core.Z, q.core.T
     planes = [[a, b, -a, -b] for a, b in ((X, Y), (X, Z), (Y, Z), (X, T), (Y, T), (Z, T))]
@@ -99,7 +109,7 @@ def main():
     kernel = bundle.load(models.default(), beta, bridge.to_links(gauge).device).kernel
 
     def save(number, field):
-        if number % 5 == 0:
+        if number in numbers:
             q.io.writeNPYGauge(f"cfg_{number}.npy", field)
 
     log = q.core.getLogger()

@@ -205,11 +205,28 @@ def test_the_hosts_whole_action_decides_with_its_noise_drawn_once():
     assert bridge.host_action(resident(5.7)[0], gauge).refresh(links, generator) is False
 
 
-def test_the_stream_of_the_example_is_exact():
-    """Plaquette of SU(3) at beta = 1 on 4^4, 0.0601266, with every second trajectory ours."""
+def example_module():
     spec = importlib.util.spec_from_file_location("pyquda_stream", EXAMPLE)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
+    return example
+
+
+def test_the_example_overwrites_no_configuration(tmp_path, monkeypatch):
+    example, numbers = example_module(), range(5, 101, 5)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cfg_7.npy").touch()  # none of its own
+    example.refuse_existing(numbers)
+    for name in ("cfg_100.npy", "cfg_15.npy"):
+        (tmp_path / name).write_bytes(b"theirs")
+    monkeypatch.setattr(example, "library", lambda: None)
+    with pytest.raises(FileExistsError, match="^cfg_15.npy: expected none.*and 1 more"):
+        example.main()
+
+
+def test_the_stream_of_the_example_is_exact():
+    """Plaquette of SU(3) at beta = 1 on 4^4, 0.0601266, with every second trajectory ours."""
+    example = example_module()
     hmc, gauge = resident(1.0, width=3.0, t_boundary=-1)
     kernel, saved = HMC(GaugeAction(1.0), 0.5, 3), []
     rows = example.stream(hmc, gauge, kernel, 260, 2, time=0.9, save=lambda n, _: saved.append(n))

@@ -69,6 +69,8 @@ def _log(text):
     return lambda path: path.with_name("Snoopy137.log").write_text(text)
 
 
+GAUGE = ("<HMCTrj><Monomials><elem><Name>GAUGE_MONOMIAL</Name><GaugeAction><Name>{}</Name>"
+         "<beta>{}</beta></GaugeAction></elem></Monomials>")
 BAD = {
     "missing": ("gpt", lambda p: p.unlink(), "expected a file, found none"),
     "truncated": ("gpt", _cut, "truncated"),
@@ -111,6 +113,15 @@ BAD = {
                           "found Simulation of QCD with Wilson quarks"),
     "boundaries in openQCD": ("openqcd", _log("Open-SF boundary conditions\n"),
                               "found Open-SF boundary conditions"),
+    "another beta in Chroma": ("chroma", _xml(lambda t: t.replace("<HMCTrj>", GAUGE.format(
+        "RBC_GAUGEACT", "5.8"))), "expected beta 5.7, which is sampled here (--beta), found beta "
+        "5.8"),
+    "no number in Chroma": ("chroma", _xml(lambda t: t.replace("<HMCTrj>", GAUGE.format(
+        "WILSON_GAUGEACT", "5.7.1"))), "expected a number for beta, found '5.7.1'"),
+    "another beta in openQCD": ("openqcd", _log("beta = 5.70001\nc0 = 1.0, c1 = 0.0\n\n"
+                                                "Configuration no 8\n"),
+                                "expected beta 5.7, which is sampled here (--beta), found beta "
+                                "5.70001"),
     "record without rows": ("gpt", lambda p: p.with_name(host_log.NAME).write_text(
         '{"stream":"ckpoint_lat.N","options":{},"kernel":{},"action":{},"lattice":[],"factor":1.0,'
         '"rows":[{}]}\n'), "line 1: expected an entry of this package"),
@@ -126,6 +137,17 @@ def test_bad_input_is_one_line_and_nothing_is_written(case, tmp_path, capsys):
     result = spoil(path)
     path = result if hasattr(result, "is_file") else path
     refused(tmp_path, capsys, lambda: go_on(path), told)
+
+
+@pytest.mark.parametrize("kind, spoil", [
+    ("chroma", _xml(lambda t: t.replace("<HMCTrj>", GAUGE.format("WILSON_GAUGEACT", " 5.70 ")))),
+    ("chroma", _xml(lambda t: t.replace("<HMCTrj>", GAUGE.format("LW_TREE_GAUGEACT", "8.1")))),
+    ("openqcd", _log("beta = 5.700000\nConfiguration no 8\n")),
+])
+def test_a_beta_that_is_the_same_or_counted_otherwise_is_no_reason_to_refuse(kind, spoil, tmp_path):
+    path = leave(tmp_path, kind)
+    spoil(path)
+    assert go_on(path) == 0
 
 
 def _anti_periodic(links):
