@@ -42,6 +42,7 @@ class CompiledPoint:
     lattice: native.Lattice
     blocks: Tensor  # links; the next drift overwrites them
     evaluations: int = 0
+    given: Tensor | None = None  # the force, where it is known without `_force`
     _kept: dict = field(default_factory=dict)  # what serves the whole trajectory
     _displaced: dict = field(default_factory=dict)
 
@@ -51,12 +52,7 @@ class CompiledPoint:
         lattice = native.lattice_of(links)
         point = cls(kernel, lattice, blocked.links_in(lattice, links))
         point._kept["zero"] = point.blocks.new_zeros(len(links))
-        # The loop traces of this field are the kick network's own work, not a force anew.
-        seen = ()
-        if kernel.kick_network is not None:
-            spare, *seen = point._force
-            SCRATCH.give(spare)
-        point.__dict__["_force"] = (blocked.algebra_in(lattice, force), *seen)
+        point.given = blocked.algebra_in(lattice, force)
         return point
 
     def momenta_in(self, momenta: Tensor) -> Tensor:
@@ -83,12 +79,15 @@ class CompiledPoint:
     @property
     def force(self) -> Tensor:
         """In the torch layout."""
-        return blocked.algebra_out(self.lattice, self._force[0])
+        known = self._force[0] if self.given is None else self.given
+        return blocked.algebra_out(self.lattice, known)
 
     @cached_property
     def _force(self) -> tuple[Tensor, ...]:
         """The force; with a kick network what it sees, and V of its loop "square" if it has one."""
         action, network = self.kernel.action, self.kernel.kick_network
+        if network is None and self.given is not None:
+            return (self.given,)
         out = self._room(native.ALGEBRA)
         if network is None:
             return (blocked.force(self.lattice, self.blocks, action.beta, action.c1, out=out),)
@@ -113,39 +112,45 @@ class CompiledPoint:
         both = blocked.force(self.lattice, self.blocks, 6.0, 1.0)
         return both.add_(blocked.force(self.lattice, self.blocks, 6.0, 0.0), alpha=7.0)
 
-    def kick(self, k: int, h: float, displacement: float, momenta: Tensor, inverse: bool
+    def kick(self, k: int, h: float, displacement: float, momenta: Tensor, mode: int
              ) -> tuple[Tensor, Tensor]:
-        """Gamma+ or Gamma- with its log|J| [Nb]; overwrites `momenta`."""
+        """Gamma+, Gamma- or the turn with its log|J| [Nb]; overwrites `momenta`."""
         network, mixing = self.kernel.kick_network, self.kernel.mixing
         if network is None and mixing is None:
-            return self._plain_kick(k, -h if inverse else h, displacement, momenta)
+            return self._plain_kick(k, h, displacement, momenta, mode)
         net = None if network is None else self._cached(_kick_weights, network, k)
-        push = self._push(k, net, displacement)
-        spare = ()
+        push = self._push(k, net, displacement, mode)
+        spare, keep = (), None
+        if push.force is None and self.given is None and self._handed_on(k, mode):
+            keep = self.given = self._room(native.ALGEBRA)
         if mixing is not None:
             if net is not None:
                 whole, scale = spare = self._room(native.ALGEBRA), self._room(1)
-                learned.kick(self.lattice, push, h, None, out=whole, keep_scale=scale)
-                push = learned.Push(self.blocks, force=whole, scale=scale)
+                learned.kick(self.lattice, push, h, None, out=whole, keep_scale=scale,
+                             keep_force=keep)
+                push, keep = learned.Push(self.blocks, force=whole, scale=scale), None
             push = push._replace(mixing=float(mixing.coefficient))
-        result = learned.kick(self.lattice, push, h, momenta, inverse, out=momenta)
+        result = learned.kick(self.lattice, push, h, momenta, mode, momenta, keep_force=keep)
         SCRATCH.give(*spare)
         return result
 
-    def _plain_kick(self, k: int, h: float, displacement: float, momenta: Tensor
+    def _plain_kick(self, k: int, h: float, displacement: float, momenta: Tensor, mode: int
                     ) -> tuple[Tensor, Tensor]:
-        """P - h F, and log|J| = 0."""
+        """P - h F, P + h F or 2 h F - P, and log|J| = 0."""
         action = self.kernel.action
-        if self._passing(k):
-            blocked.kick(self.lattice, momenta, self.blocks, action.beta, action.c1, h, out=momenta)
+        sign, step = ((1.0, h), (1.0, -h), (-1.0, -2 * h))[mode]
+        if self._passing(k, mode):
+            blocked.kick(self.lattice, momenta, self.blocks, action.beta, action.c1, step, sign,
+                         out=momenta)
         else:
-            momenta.sub_(self._pushing(k, displacement), alpha=h)
+            momenta.mul_(sign).sub_(self._pushing(k, displacement), alpha=step)
         return momenta, self._kept["zero"]
 
-    def _push(self, k: int, net: learned.Network | None, displacement: float) -> learned.Push:
+    def _push(self, k: int, net: learned.Network | None, displacement: float, mode: int
+              ) -> learned.Push:
         """F e^{2 h^2 q} + t of kick k, with a force that may never leave the registers."""
         action, network = self.kernel.action, self.kernel.kick_network
-        if self._passing(k):
+        if self._passing(k, mode):
             names = () if network is None else network.loops
             square = names.index("square") if "square" in names else -1
             return learned.Push(self.blocks, net, beta=action.beta, c1=action.c1, square=square)
@@ -160,12 +165,22 @@ class CompiledPoint:
             self._kept[make] = make(network, self.kernel.action.beta)
         return self._kept[make][k]
 
-    def _passing(self, k: int) -> bool:
-        """Whether nothing but this kick, between two drifts, needs the force of this point."""
+    def _passing(self, k: int, mode: int) -> bool:
+        """Whether the force of this point may stay in the registers of this kick.
+
+        Without a network the kick must be the only one to need it; with one, what the network sees
+        comes along with the force and costs as much by itself.
+        """
         kernel, network = self.kernel, self.kernel.kick_network
-        local = kernel.mixing is None if network is None else LOCAL.issuperset(network.loops)
-        return (local and not kernel.steps.displaced[k] and "_force" not in self.__dict__
-                and 0 < k < len(kernel.steps.kicks) - 1)
+        if kernel.steps.displaced[k] or "_force" in self.__dict__:
+            return False
+        if network is not None:
+            return LOCAL.issuperset(network.loops)
+        return kernel.mixing is None and not self._handed_on(k, mode)
+
+    def _handed_on(self, k: int, mode: int) -> bool:
+        """Whether this kick may be the end of a trajectory, which hands its force on."""
+        return mode != learned.TURN and k in (0, len(self.kernel.steps.drifts))
 
     def _pushing(self, k: int, displacement: float) -> Tensor:
         """F, or F(exp(-g F) U) where kick k has a displacement g."""
@@ -183,6 +198,8 @@ class CompiledPoint:
         network, mixing = self.kernel.drift_network, self.kernel.mixing
         if network is None and mixing is None:
             blocked.drift(self.lattice, momenta, self.blocks, sign * e, out=self.blocks)
+        elif mixing is None and network.subsets == "turn":
+            self._drift_in_turn(k, e, momenta, sign, subsets)
         else:
             net = self._cached(_drift_weights, network, k) if network else None
             share = float(mixing.coefficient) if mixing is not None else 0.0
@@ -191,7 +208,16 @@ class CompiledPoint:
                               momenta, self.blocks)
         SCRATCH.give(*self.__dict__.pop("_force", ()))
         return CompiledPoint(self.kernel, self.lattice, self.blocks, self.evaluations + 1,
-                             self._kept)
+                             _kept=self._kept)
+
+
+    def _drift_in_turn(self, k: int, e: float, momenta: Tensor, sign: int, subsets) -> None:
+        """One subset with the network, and all other links in one pass before or after it."""
+        net = self._cached(_drift_weights, self.kernel.drift_network, k)
+        (mu, odd, _), = (one for one in subsets if one[2])
+        first = subsets[0][2]
+        for rest in (not first, first):
+            learned.drift(self.lattice, net, mu, odd, e, sign, 0.0, momenta, self.blocks, rest)
 
 
 def _kick_weights(network: KickNetwork, beta: float) -> list[learned.Network]:

@@ -10,9 +10,9 @@ affine map of P (h = e/2 gives the half kick of the slides). Half kicks at the e
     Lambda-  U_A  = exp(-e [P_A e^{e q} + t]) U_A'
 
 with (s, q, t) = KickNetwork(U, F) and (q, t) = DriftNetwork(frozen U_B, P), A running through all
-link subsets, or one a drift in turn while the rest moves by exp(e P). There is no s_U on group elements: an elementwise factor has no meaning on SU(3).
-Where it has one (angles, R^n) the drift is that of elementwise.py, with s and its log|J|; the 8 of
-the kick is then 1, and everything else is the same.
+link subsets, or one a drift in turn while the rest moves by exp(e P). There is no s_U on group
+elements: an elementwise factor has no meaning on SU(3). Where it has one (angles, R^n) the drift is
+that of elementwise.py, with s and its log|J|; the 8 of the kick is then 1, all else is the same.
 """
 
 from dataclasses import dataclass, replace
@@ -26,16 +26,10 @@ from l2hmc_bridge.compiled import CompiledPoint, serves
 from l2hmc_bridge.dense import DenseDrift, DenseKick
 from l2hmc_bridge.elementwise import ElementwiseDrift, ElementwiseKick
 from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.fast import learned
 from l2hmc_bridge.groups import GROUPS, Group, group_of
 from l2hmc_bridge.markov import Generators, Info, State, Trajectory
-from l2hmc_bridge.networks import (
-    DriftNetwork,
-    KickNetwork,
-    MomentumMixing,
-    Steps,
-    Subset,
-    parity,
-)
+from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing, Steps, Subset, parity
 from l2hmc_bridge.points import Point, coupling
 
 COMPOSITIONS = ("palindrome", "direction")
@@ -116,8 +110,9 @@ class L2HMC:
         """Phi, flip, Phi^-1, flip, `repeats` times (with zero networks: HMC)."""
         log_det = 0.0
         for _ in range(self.repeats):
-            point, momenta, there = self.forward(point, momenta)
-            point, momenta, back = self.inverse(point, point.flipped(momenta))
+            point, momenta, there = self.forward(point, momenta, closed=False)
+            momenta = self.turn(point, momenta)
+            point, momenta, back = self.inverse(point, momenta, closed=False)
             momenta, log_det = point.flipped(momenta), log_det + there + back
         return Trajectory(point.links, momenta, log_det, point.force, point.evaluations)
 
@@ -131,26 +126,30 @@ class L2HMC:
     def start(self, links: Tensor, force: Tensor) -> Point | CompiledPoint:
         """The point a trajectory starts from: compiled where every part of this map is known."""
         known = all(getattr(type(self), name) is getattr(L2HMC, name)
-                    for name in ("kick", "unkick", "push", "drift", "velocity"))
+                    for name in ("kick", "unkick", "turn", "push", "drift", "velocity"))
         kind = CompiledPoint.enter if known and serves(self, links) else Point
         return kind(self, links, force)
 
-    def forward(self, point: Point, momenta: Tensor) -> tuple[Point, Tensor, Tensor]:
-        """Phi: (U, P) -> (U', P', log|J| [Nb])."""
+    def forward(self, point: Point, momenta: Tensor, closed: bool = True
+                ) -> tuple[Point, Tensor, Tensor]:
+        """Phi: (U, P) -> (U', P', log|J| [Nb]); without its last kick unless `closed`."""
         kicks, drifts, displacements = point.numbers(self.effective())
         momenta, log_det = self.kick(0, kicks[0], displacements[0], point, momenta)
         for k in range(1, len(kicks)):
             point, moved = self.advance(k - 1, drifts[k - 1], point, momenta, 1)
-            momenta, change = self.kick(k, kicks[k], displacements[k], point, momenta)
+            momenta, change = (self.kick(k, kicks[k], displacements[k], point, momenta)
+                               if closed or k < len(drifts) else (momenta, 0.0))
             log_det = log_det + moved + change
         return point, momenta, log_det
 
-    def inverse(self, point: Point, momenta: Tensor) -> tuple[Point, Tensor, Tensor]:
-        """Phi^-1: (U', P') -> (U, P, log|J^-1| [Nb])."""
+    def inverse(self, point: Point, momenta: Tensor, closed: bool = True
+                ) -> tuple[Point, Tensor, Tensor]:
+        """Phi^-1: (U', P') -> (U, P, log|J^-1| [Nb]); without its first kick unless `closed`."""
         kicks, drifts, displacements = point.numbers(self.effective())
         log_det = 0.0
-        for k in range(len(kicks) - 1, 0, -1):
-            momenta, change = self.unkick(k, kicks[k], displacements[k], point, momenta)
+        for k in range(len(drifts), 0, -1):
+            momenta, change = (self.unkick(k, kicks[k], displacements[k], point, momenta)
+                               if closed or k < len(drifts) else (momenta, 0.0))
             point, moved = self.advance(k - 1, drifts[k - 1], point, momenta, -1)
             log_det = log_det + moved + change
         momenta, change = self.unkick(0, kicks[0], displacements[0], point, momenta)
@@ -159,7 +158,7 @@ class L2HMC:
     def kick(self, k: int, h: Tensor, displacement: Tensor, point: Point, momenta: Tensor):
         """Gamma+ and its log|J| [Nb]."""
         if isinstance(point, CompiledPoint):
-            return point.kick(k, h, displacement, momenta, inverse=False)
+            return point.kick(k, h, displacement, momenta, learned.FORWARD)
         push, s = self.push(k, h, displacement, point)
         if s is None:
             return momenta - h * push, momenta.new_zeros(len(momenta)).real
@@ -169,12 +168,23 @@ class L2HMC:
     def unkick(self, k: int, h: Tensor, displacement: Tensor, point: Point, momenta: Tensor):
         """Gamma-, the exact inverse of `kick`, and its log|J| [Nb]."""
         if isinstance(point, CompiledPoint):
-            return point.kick(k, h, displacement, momenta, inverse=True)
+            return point.kick(k, h, displacement, momenta, learned.INVERSE)
         push, s = self.push(k, h, displacement, point)
         if s is None:
             return momenta + h * push, momenta.new_zeros(len(momenta)).real
         group = group_of(self.action)
         return (momenta + h * push) * group.spread(torch.exp(-h * s)), _log_det(-h * s, group)
+
+    def turn(self, point: Point, momenta: Tensor) -> Tensor:
+        """Last Gamma+, flip and Gamma- in one: 2 h e^{-h s} M [F e^{2 h q} + t] - P, log|J| = 0."""
+        k = len(self.steps.drifts)
+        h, displacement = (one[k] for one in point.numbers(self.effective())[::2])
+        if isinstance(point, CompiledPoint):
+            return point.kick(k, h, displacement, momenta, learned.TURN)[0]
+        push, s = self.push(k, h, displacement, point)
+        if s is not None:
+            push = push * group_of(self.action).spread(torch.exp(-h * s))
+        return 2 * h * push - momenta
 
     def push(self, k: int, h: Tensor, displacement: Tensor, point: Point):
         """(M [F e^{2 h q} + t], s) of kick k; s is None without a kick network."""

@@ -130,9 +130,8 @@ class DriftNetwork(nn.Module):
         if self.subsets == "all":
             return tuple((mu, odd, True) for mu in range(4) for odd in (False, True))
         chosen, odd = drift % 4, (drift + drift // 4) % 2 == 1
-        halves = {mu: ((mu, None, False),) for mu in range(4)}
-        halves[chosen] = ((chosen, odd, True), (chosen, not odd, False))
-        return tuple(subset for mu in range(4) for subset in halves[mu])
+        others = tuple((mu, None, False) for mu in range(4) if mu != chosen)
+        return ((chosen, odd, True), (chosen, not odd, False), *others)
 
     def check(self, links: Tensor) -> None:
         """LayoutError where the parity masks do not fit an odd extent."""

@@ -110,6 +110,26 @@ def test_hmc_trajectories(name, extents, generator):
     assert float((found.force - kernel.action.force(found.links)).abs().max()) < 1e-13 * 5.7
 
 
+@pytest.mark.parametrize("choice", ("auto", "torch"))
+@pytest.mark.parametrize("name", ("no networks", "kick, local", "kick, two loops", "everything",
+                                  "displaced, local"))
+@torch.no_grad()
+def test_a_palindrome_is_there_flip_and_back(name, choice, generator):
+    """The turn in one kick gives what the closing kick, the flip and its inverse give."""
+    links, momenta = fields((4, 2, 4, 2), generator)
+    kernel = learned_kernel(generator, **KERNELS[name])
+    with fast.using(choice):
+        force = kernel.action.force(links)
+        found = kernel.palindrome(kernel.start(links, force), momenta) if choice == "torch" else (
+            kernel.trajectory(kernel.init(links), momenta, generator))
+        point = kernel.start(links, force)
+        point, moved, there = kernel.forward(point, point.momenta_in(momenta))
+        point, moved, back = kernel.inverse(point, point.flipped(moved))
+        moved = point.momenta_out(point.flipped(moved))
+    for one, other in zip(found[:4], (point.links, moved, there + back, point.force), strict=True):
+        assert float((one - other).abs().max()) < 1e-12 * (1 + float(other.abs().max()))
+
+
 @torch.no_grad()
 def test_the_compiled_map_is_inverted_by_its_own_inverse(generator):
     links, momenta = fields((4, 2, 4, 2), generator)
@@ -167,7 +187,7 @@ def test_elementary_functions_of_the_networks(generator):
     expected = torch.tanh(inputs[:, :, :, :1])
     assert torch.allclose(out, torch.exp(expected).expand_as(out), rtol=4e-16 * 3, atol=0)
     assert torch.allclose(total / 8, expected.sum((1, 2, 3, 4)), rtol=1e-13)
-    back, minus = learned.kick(lattice, push, 1.0, out, inverse=True)
+    back, minus = learned.kick(lattice, push, 1.0, out, learned.INVERSE)
     assert torch.allclose(back, momenta, rtol=1e-15, atol=0) and torch.equal(minus, -total)
 
 

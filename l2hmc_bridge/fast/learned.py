@@ -13,6 +13,7 @@ from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fast.native import ALGEBRA, Lattice, plain
 
 MOST_OUTPUTS = 8
+FORWARD, INVERSE, TURN = range(3)  # modes of a kick
 
 _INT, _DOUBLE, _POINTER = ctypes.c_int, ctypes.c_double, ctypes.c_void_p
 
@@ -23,15 +24,15 @@ class _Network(ctypes.Structure):
 
 
 class _Kick(ctypes.Structure):
-    _fields_ = [("net", _Network), ("h", _DOUBLE), ("inverse", _INT), ("square", _INT),
+    _fields_ = [("net", _Network), ("h", _DOUBLE), ("mode", _INT), ("square", _INT),
                 ("beta", _DOUBLE), ("c1", _DOUBLE), ("mixing", _DOUBLE), ("links", _POINTER),
                 ("force", _POINTER), ("invariants", _POINTER), ("base", _POINTER),
                 ("loops", _POINTER * MOST_OUTPUTS), ("scale", _POINTER), ("momenta", _POINTER),
-                ("keep_scale", _POINTER), ("out", _POINTER)]
+                ("keep_scale", _POINTER), ("keep_force", _POINTER), ("out", _POINTER)]
 
 
 class _Drift(ctypes.Structure):
-    _fields_ = [("net", _Network), ("mu", _INT), ("odd", _INT), ("e", _DOUBLE),
+    _fields_ = [("net", _Network), ("mu", _INT), ("odd", _INT), ("rest", _INT), ("e", _DOUBLE),
                 ("sign", _DOUBLE), ("mixing", _DOUBLE), ("momenta", _POINTER),
                 ("links", _POINTER)]
 
@@ -85,33 +86,39 @@ class Push(NamedTuple):
     scale: Tensor | None = None
 
 
-def kick(lattice: Lattice, push: Push, h: float, momenta: Tensor | None, inverse: bool = False,
-         out: Tensor | None = None, keep_scale: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """(P e^{h^2 s} - h push, log|J| = 8 h^2 sum s [Nb]); `inverse`: e^{-h^2 s} (P + h push).
+def kick(lattice: Lattice, push: Push, h: float, momenta: Tensor | None, mode: int = FORWARD,
+         out: Tensor | None = None, keep_scale: Tensor | None = None,
+         keep_force: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """(P e^{h^2 s} - h push, log|J| = 8 h^2 sum s [Nb]).
 
-    Without `momenta` the push alone. `out` may be `momenta`; s goes into `keep_scale` as well.
+    INVERSE: e^{-h^2 s} (P + h push) and -log|J|. TURN: forward, a flip and the inverse together,
+    2 h e^{-h^2 s} push - P, log|J| = 0. Without `momenta` the push alone. `out` may be `momenta`; s
+    goes into `keep_scale` as well, and a force that was computed here into `keep_force`.
     """
     out = lattice.empty(push.links.shape[0], ALGEBRA) if out is None else out
     net = push.net.structure if push.net else _Network()
     loops = (_POINTER * MOST_OUTPUTS)(*(_address(one) for one in push.loops))
-    task = _Kick(net, float(h), int(inverse), push.square, push.beta, push.c1,
+    task = _Kick(net, float(h), mode, push.square, push.beta, push.c1,
                  float(push.mixing),
                  *(_address(one) for one in (push.links, push.force, push.invariants, push.base)),
-                 loops, *(_address(one) for one in (push.scale, momenta, keep_scale, out)))
+                 loops, *(_address(one) for one in (push.scale, momenta, keep_scale,
+                                              keep_force, out)))
     log_det = torch.empty(push.links.shape[0], dtype=torch.float64)
     lattice.call("learned_kick", push.links, ctypes.byref(task), log_det)
     return out, log_det
 
 
 def drift(lattice: Lattice, net: Network | None, mu: int, odd: bool | None, e: float, sign: int,
-          mixing: float, momenta: Tensor, links: Tensor) -> None:
+          mixing: float, momenta: Tensor, links: Tensor, rest: bool = False) -> None:
     """U' = exp(sign e [P e^{e^2 q} + (e^2 c + mixing) Lap_mu P]) U for one subset, in place.
 
     (q, c) is the network of (tr A A^dagger, <P, P>) of each link, Lap_mu the covariant Laplacian
-    over the directions besides mu. The subset: direction mu, and one parity unless `odd` is None.
+    over the directions besides mu. The subset: direction mu, and one parity unless `odd` is None;
+    `rest`: all links outside the subset move instead, with P alone.
     """
     task = _Drift(net.structure if net else _Network(), int(mu), -1 if odd is None else int(odd),
-                  float(e), float(sign), float(mixing), momenta.data_ptr(), links.data_ptr())
+                  int(rest), float(e), float(sign), float(mixing), momenta.data_ptr(),
+                  links.data_ptr())
     lattice.call("learned_drift", links, ctypes.byref(task))
 
 

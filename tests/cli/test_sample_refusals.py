@@ -138,8 +138,8 @@ def test_a_kernel_that_fails_the_quick_gate_records_nothing(tmp_path, capsys, mo
     path = make_bundle(tmp_path / "b.safetensors")
     honest = L2HMC.inverse
 
-    def wrong(self, point, momenta):
-        point, momenta, log_det = honest(self, point, momenta)
+    def wrong(self, point, momenta, closed=True):
+        point, momenta, log_det = honest(self, point, momenta, closed)
         return point, momenta * (1 + 1e-6), log_det
 
     monkeypatch.setattr(L2HMC, "inverse", wrong)

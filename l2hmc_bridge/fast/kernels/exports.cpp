@@ -7,7 +7,7 @@
 #endif
 
 // Changes whenever an argument list does; native.py refuses any other number.
-EXPORT int interface_version() { return 8; }
+EXPORT int interface_version() { return 9; }
 
 EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
 EXPORT long lattice_blocks(const Lattice* lattice) { return lattice->blocks; }
@@ -17,6 +17,11 @@ EXPORT int lattice_active(const Lattice* lattice) { return lattice->active; }
 EXPORT void to_blocks(Call* call, int width, const real* in, real* out) {
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
+                   if (width == LINK)
+                       return visit_matrices(*call->lattice, -1, chain, first, end, in,
+                                             [&](long at, const real** source) {
+                                                 gather((vec*)out + at * LINK, source);
+                                             });
                    visit_links(*call->lattice, chain, first, end, LANES,
                                [&](long torch, long blocked, int lane) {
                                    const real* from = in + torch * width;
@@ -29,6 +34,12 @@ EXPORT void to_blocks(Call* call, int width, const real* in, real* out) {
 EXPORT void from_blocks(Call* call, int width, const real* in, real* out) {
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
+                   if (width == LINK)
+                       return visit_matrices(*call->lattice, -1, chain, first, end, out,
+                                             [&](long at, real** target) {
+                                                 scatter(target, (const vec*)in + at * LINK,
+                                                         call->lattice->active);
+                                             });
                    visit_links(*call->lattice, chain, first, end, call->lattice->active,
                                [&](long torch, long blocked, int lane) {
                                    real* to = out + torch * width;

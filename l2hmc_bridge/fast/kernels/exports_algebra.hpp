@@ -46,7 +46,8 @@ EXPORT void learned_kick(Call* call, const Kick* kick, double* out) {
     sums(*call, 1, out, [&](long chain, long first, long end, double* partial) {
         Kick one = *kick;
         one.move_to(call->links(chain), call->algebra(chain));
-        const double weight = (one.inverse ? -ALGEBRA : ALGEBRA) * one.h * one.h;
+        const double weight = (one.mode == TURN ? 0 : one.mode == INVERSE ? -ALGEBRA : ALGEBRA) *
+                              one.h * one.h;
         partial[0] += weight * kick_blocks(*call->lattice, one, first, end);
     });
 }
@@ -58,7 +59,7 @@ EXPORT void learned_drift(Call* call, const Drift* drift) {
                    Drift one = *drift;
                    one.momenta += call->algebra(chain);
                    one.links += call->links(chain);
-                   drift_blocks(*call->lattice, one, first, end);
+                   (one.rest ? drift_rest_blocks : drift_blocks)(*call->lattice, one, first, end);
                });
 }
 

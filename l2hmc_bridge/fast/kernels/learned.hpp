@@ -44,11 +44,15 @@ struct Network {
     }
 };
 
+// P e^{h^2 s} - h push, its inverse e^{-h^2 s} (P + h push), and the first, a flip and the second in
+// one: 2 h e^{-h^2 s} push - P.
+enum Mode { FORWARD, INVERSE, TURN };
+
 // One kick. Pointers are to the first block of a chain.
 struct Kick {
     Network net;            // outputs s, q, c_0, c_1, ...; outputs 0: none, q = 0
-    double h;               // step; the inverse map is the same with `inverse` set
-    int inverse;
+    double h;               // step
+    int mode;
     int square;             // the l whose V_l is TA((U A)^2) / 36, made on the way; -1: none
     double beta, c1;        // of the action, used where `force` is null
     double mixing;          // coefficient of the transverse Laplacian of `force` in the push
@@ -60,6 +64,7 @@ struct Kick {
     const vec *scale;       // s where there is no network, [blocks][4]; null: 0
     const vec *momenta;     // null: out is the push alone
     vec *keep_scale;        // s goes here as well unless null, [blocks][4]
+    vec *keep_force;        // and F as the action has it, where `force` is null, [blocks][4][8]
     vec *out;
 
     void move_to(long links_shift, long shift) {
@@ -71,6 +76,7 @@ struct Kick {
         if (invariants) invariants += shift / 4;
         if (scale) scale += shift / ALGEBRA;
         if (keep_scale) keep_scale += shift / ALGEBRA;
+        if (keep_force) keep_force += shift;
         links += links_shift;
         out += shift;
     }
@@ -106,13 +112,15 @@ struct Local {
 INLINE void kick_link(const Lattice& lattice, const Kick& kick, long block, int mu,
                       const Local& fresh, wide& total) {
     const long at = block * 4 + mu;
-    const real h = kick.h, exponent = kick.inverse ? -h * h : h * h;
+    const real h = kick.h, exponent = kick.mode == FORWARD ? h * h : -h * h;
     vec scalars[MOST_OUTPUTS] = {}, push[ALGEBRA];
     if (kick.net.outputs > 0)
         kick.net.apply(kick.force ? kick.invariants + at * INPUTS : fresh.seen, scalars);
     else if (kick.scale) scalars[0] = kick.scale[at];
     total += widen(scalars[0]);
     if (kick.keep_scale) kick.keep_scale[at] = scalars[0];
+    if (kick.keep_force)
+        for (int a = 0; a < ALGEBRA; a++) kick.keep_force[at * ALGEBRA + a] = fresh.force[a];
     push_link(lattice, kick, block, mu, kick.force ? kick.force + at * ALGEBRA : fresh.force,
               fresh.square, scalars, push);
     vec* out = kick.out + at * ALGEBRA;
@@ -124,11 +132,13 @@ INLINE void kick_link(const Lattice& lattice, const Kick& kick, long block, int 
     const bool scaled = kick.net.outputs > 0 || kick.scale;
     const vec grow = scaled ? exp_lanes(exponent * scalars[0]) : splat(1);
     for (int a = 0; a < ALGEBRA; a++)
-        out[a] = kick.inverse ? grow * (p[a] + h * push[a]) : p[a] * grow - h * push[a];
+        out[a] = kick.mode == FORWARD   ? p[a] * grow - h * push[a]
+                 : kick.mode == INVERSE ? grow * (p[a] + h * push[a])
+                                        : 2 * h * grow * push[a] - p[a];
 }
 
-// out = P e^{h^2 s} - h push, or its inverse e^{-h^2 s} (P + h push); returns the sum of s. The four
-// networks of a block come after its four forces: their long chains of dependent steps overlap.
+// out = the kick of P; returns the sum of s. The four networks of a block come after its four forces:
+// their long chains of dependent steps overlap.
 inline double kick_blocks(const Lattice& lattice, const Kick& kick, long first, long end) {
     const Fields fields = {lattice, kick.links, nullptr};
     const Coupling coupling(kick.beta, kick.c1);
@@ -147,6 +157,7 @@ inline double kick_blocks(const Lattice& lattice, const Kick& kick, long first, 
 struct Drift {
     Network net;       // outputs (q, c); hidden 0: none
     int mu, odd;
+    int rest;          // move every link outside the subset instead, by exp(sign e P)
     double e, sign;    // U' = exp(sign e [P e^{e^2 q} + (e^2 c + mixing) Lap_mu P]) U
     double mixing;     // coefficient of the covariant Laplacian in M = 1 + mixing Lap
     const vec* momenta;
@@ -189,6 +200,24 @@ inline void drift_blocks(const Lattice& lattice, const Drift& drift, long first,
         vec* u = drift.links + (block * 4 + mu) * LINK;
         rotate(moved, velocity, u);
         for (int i = 0; i < LINK; i++) u[i] = mask ? moved.v[i] : u[i];
+    }
+}
+
+inline void drift_rest_blocks(const Lattice& lattice, const Drift& drift, long first, long end) {
+    const real step = drift.sign * drift.e;
+    for (long block = first; block < end; block++) {
+        lanes_index mask;
+        moving(lattice, drift, block, mask);
+        for (int mu = 0; mu < 4; mu++) {
+            const vec* p = drift.momenta + (block * 4 + mu) * ALGEBRA;
+            vec* u = drift.links + (block * 4 + mu) * LINK;
+            vec velocity[ALGEBRA];
+            Matrix moved;
+            for (int a = 0; a < ALGEBRA; a++) velocity[a] = step * p[a];
+            rotate(moved, velocity, u);
+            for (int i = 0; i < LINK; i++)
+                u[i] = mu == drift.mu ? (mask ? u[i] : moved.v[i]) : moved.v[i];
+        }
     }
 }
 
