@@ -19,12 +19,12 @@ BETA, SYMANZIK = 6.0, -1 / 12
 class Fields:
     """Haar links and Gaussian momenta of `chains` chains on extent^4, in both layouts."""
 
-    def __init__(self, extent: int, chains: int):
+    def __init__(self, extent: int, chains: int, dtype: torch.dtype = torch.complex128):
         generator = torch.Generator().manual_seed(extent)
         self.extent, self.chains, self.volume = extent, chains, extent**4
-        self.links = su3.random_group((chains, 4, *(extent,) * 4), generator)
-        self.momenta = su3.random_algebra((chains, 4, *(extent,) * 4), generator)
-        self.lattice = native.lattice((extent,) * 4)
+        self.links = su3.random_group((chains, 4, *(extent,) * 4), generator).to(dtype)
+        self.momenta = su3.random_algebra((chains, 4, *(extent,) * 4), generator).to(dtype)
+        self.lattice = native.lattice_of(self.links)
 
     @cached_property
     def blocks(self) -> Tensor:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from kernel_cases import BETA, SYMANZIK, Fields
 
-from l2hmc_bridge import fast
+from l2hmc_bridge import fast, precision
 from l2hmc_bridge.actions import GaugeAction
 from l2hmc_bridge.hmc import HMC
 from l2hmc_bridge.integrators import schedule
@@ -85,26 +85,34 @@ def networks(extent: int, best: Callable, budget: float) -> list[dict]:
             for name, t in times.items()]
 
 
-def training(extent: int, best: Callable, budget: float) -> list[dict]:
+def training_step(parts: tuple, fields: Fields) -> Callable:
     """Forward and backward through a proposal with two Omelyan steps per half."""
+    made = kernel(*parts)
+    made = L2HMC(made.action, Steps(schedule("omf2", 0.1, 2)), made.kick_network,
+                 made.drift_network, made.mixing)
+    if fields.links.dtype == torch.complex64:
+        made = precision.single(made)
+    trained = [p for part in (made.steps, made.kick_network, made.drift_network, made.mixing)
+               if part is not None for p in part.parameters()]
+
+    def step() -> None:
+        force = made.action.force(fields.links)
+        end = made.palindrome(Point(made, fields.links, force), fields.momenta)
+        energy = made.action(end.links) + fast.kinetic(end.momenta) - end.log_det
+        loss = (energy + fast.clover(end.links)[:, 2] ** 2).sum()
+        torch.autograd.grad(loss, trained, allow_unused=True)
+
+    return step
+
+
+def training(extent: int, best: Callable, budget: float) -> list[dict]:
+    """Steps of training, see above."""
     torch.set_num_threads(1)
     if extent > 8:
         return []
     fields, rows = Fields(extent, 1), []
-    for name, (loops, drift, mixing) in NETWORKS.items():
-        made = kernel(loops, drift, mixing)
-        made = L2HMC(made.action, Steps(schedule("omf2", 0.1, 2)), made.kick_network,
-                     made.drift_network, made.mixing)
-        trained = [p for part in (made.steps, made.kick_network, made.drift_network, made.mixing)
-                   if part is not None for p in part.parameters()]
-
-        def step(made=made, trained=trained):
-            force = made.action.force(fields.links)
-            end = made.palindrome(Point(made, fields.links, force), fields.momenta)
-            energy = made.action(end.links) + fast.kinetic(end.momenta) - end.log_det
-            loss = (energy + fast.clover(end.links)[:, 2] ** 2).sum()
-            torch.autograd.grad(loss, trained, allow_unused=True)
-
+    for name, parts in NETWORKS.items():
+        step = training_step(parts, fields)
         step()
         ours = best(step, budget, 2)
         with fast.using("torch"):

@@ -78,6 +78,23 @@ def test_gradients_of_dense_networks_agree(links, generator):
     assert float((found - expected).norm() / expected.norm()) < 3e-4
 
 
+@pytest.mark.parametrize("kind", ("steps", "kick", "drift", "mixing", "all"))
+def test_trajectories_without_gradients_agree(kind, links, generator):
+    """Compiled trajectories in both precisions; weights may be float64 or float32 in either."""
+    kernel = make_kernel(kind, None, "omf2", steps=2, step=0.1)
+    randomise(kernel, generator, 0.05)
+    small = links.to(torch.complex64)
+    with torch.no_grad():
+        (end, info), *others = (
+            markov.propose(one, one.init(start), markov.trajectory_generator(1, 0, 0))
+            for one, start in ((kernel, links), (kernel, small),
+                               (precision.single(kernel), small)))
+    for other, told in others:
+        assert other.links.dtype == torch.complex64 and told.log_ratio.dtype == torch.float64
+        assert float((other.links - end.links).abs().max()) < 1e-4
+        assert float((told.log_ratio - info.log_ratio).abs().max()) < 1e-3
+
+
 def test_the_kernel_itself_is_left_alone(generator):
     kernel = make_kernel("all", None, "omf2")
     randomise(kernel, generator, 0.1)
