@@ -12,7 +12,6 @@ from l2hmc_bridge.check import Check
 from l2hmc_bridge.elementwise import Elementwise
 from l2hmc_bridge.groups import group_of
 from l2hmc_bridge.l2hmc import L2HMC
-from l2hmc_bridge.layered import Layered
 from l2hmc_bridge.systems import system_of
 
 SIGMAS = 4.0
@@ -31,8 +30,12 @@ def phase_point(kernel: L2HMC, generator: torch.Generator) -> tuple[Tensor, Tens
 
 
 def jacobian_by(kernel: L2HMC) -> tuple[Callable[..., float], str]:
-    """(a defect of log|J| of (phi, links, momenta), how): derivatives where networks have kinks."""
-    if any(isinstance(one, Layered) for one in (kernel.kick_network, kernel.drift_network)):
+    """(a defect of log|J| of (phi, links, momenta), how).
+
+    By derivatives where components have a meaning of their own: rough networks make a map so steep
+    that differences lose their digits, and networks with kinks have none across one.
+    """
+    if kernel.action.group != "su3":
         return laws.differentiated_defect, "automatic differentiation"
     return partial(laws.jacobian_defect, group=group_of(kernel.action)), "finite differences"
 

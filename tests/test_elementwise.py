@@ -112,6 +112,16 @@ def test_gate_on_8_x_8_with_convolutions_of_another_lattice():
     assert all_passed(checks), [row for row in checks if not row.passed]
 
 
+def test_jacobian_rows_hold_where_long_steps_make_the_map_steep(generator):
+    """4 + 4 steps of 0.25 with random networks: differences lose their digits, not derivatives."""
+    kernel = make("u1", "conv", "palindrome", generator, 0.3, steps=4, step=0.25)
+    rows = gate.jacobian(kernel, torch.Generator().manual_seed(1))
+    assert all(row.passed for row in rows), rows
+    phi, field = laws.proposal_map(kernel), phase_point(kernel, generator)
+    rough = laws.jacobian_defect(phi, *field, GROUPS["u1"])
+    assert laws.differentiated_defect(phi, *field) < 1e-9 < rough
+
+
 def test_dropped_log_det_moves_the_exact_answers():
     """The negative control: the same rows fail where log|J| is left out of the accept step."""
     kernel = make("u1", "dense", "direction", torch.Generator().manual_seed(4), 0.2)

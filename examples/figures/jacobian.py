@@ -62,7 +62,8 @@ def main():
             print(f"{label(one)}: log|J| at the {name} {float(record.log_det.mean()):.3f} +- "
                   f"{float(record.log_det.std()):.3f} (spread over chains)")
     axes[0].set(ylabel="log|J|", title=f"{options.bundles[0].stem.split('.')[0]}, "
-                                       f"{options.lattice}")
+                f"{options.lattice}; bands: spread of {options.chains} chains, error of the mean")
+    axes[0].title.set_fontsize(9)
     axes[1].set(xlabel="leapfrog step", ylabel="H - log|J| - start")
     axes[0].legend(fontsize=8)
     figure.tight_layout()

@@ -2,7 +2,7 @@
 
     python examples/figures/models.py models.json --out figures
 
-From a file of benchmarks/bench_models.py. tau_int is 1 + 2 sum rho, bars are errors of the Gamma
+From files of benchmarks/bench_models.py. tau_int is 1 + 2 sum rho, bars are errors of the Gamma
 method. Hollow markers: models that never change the parity of Q, whose small tau_int(Q) says
 nothing. The line is the mean over the others, its band the spread of models (standard error).
 """
@@ -69,16 +69,17 @@ def draw_hmc(axis, rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path)
+    parser.add_argument("results", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, default=Path("figures"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    results = json.loads(options.results.read_text())
-    rows = sorted(results["hmc"], key=lambda row: row["beta"])
+    found = [json.loads(path.read_text()) for path in options.results]
+    models = [one for results in found for one in results["models"]]
+    rows = {row["beta"]: row for results in found for row in results["hmc"]}
+    rows = [rows[beta] for beta in sorted(rows)]
     figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.5))
-    draw_models(axes[0], results["models"], lambda one: (one["q"]["n_lf_tau"],
-                                                         one["q"]["n_lf_tau_error"]))
-    draw_models(axes[1], results["models"], lambda one: (one["dq"]["value"], one["dq"]["error"]))
+    draw_models(axes[0], models, lambda one: (one["q"]["n_lf_tau"], one["q"]["n_lf_tau_error"]))
+    draw_models(axes[1], models, lambda one: (one["dq"]["value"], one["dq"]["error"]))
     if rows:
         draw_hmc(axes[0], rows)
         axes[1].errorbar([row["beta"] for row in rows], [row["dq"]["value"] for row in rows],
