@@ -104,13 +104,13 @@ def rectangle_staples(links: Tensor) -> Tensor:
         for nu in range(4):
             if nu == mu:
                 continue
-            for path in _rectangle_paths(mu + 1, nu + 1) + _rectangle_paths(mu + 1, -nu - 1):
+            for path in rectangle_paths(mu + 1, nu + 1) + rectangle_paths(mu + 1, -nu - 1):
                 total = total + path_product(links, path, start=(mu + 1,))
         result.append(total)
     return torch.stack(result, dim=1)
 
 
-def _rectangle_paths(m: int, n: int) -> tuple[tuple[int, ...], ...]:
+def rectangle_paths(m: int, n: int) -> tuple[tuple[int, ...], ...]:
     """From x + mu back to x: link first, link last, long side along nu."""
     return ((m, n, -m, -m, -n), (n, -m, -m, -n, m), (n, n, -m, -n, -n))
 

@@ -2,10 +2,11 @@
 
 "torch" is the reference: any device and dtype, with autograd. "cpu" are the compiled kernels for
 complex128 and complex64 fields in main memory, with analytic gradients where these are asked for
-(sums over the lattice are float64 for both); "cuda" are Triton kernels for complex128 fields on a
-graphics card, used where they agree with the reference. They serve where they can, the reference
-everywhere else. The choice is made anew in every call; `use("torch")`, or L2HMC_BRIDGE_FAST=off in
-the environment, forces the reference. Formulas, signs and shapes are those of `reference.py`.
+(sums over the lattice are float64 for both); "cuda" are Triton kernels for the same fields on a
+graphics card, each used where it agrees with the reference, gradients left to torch. They serve
+where they can, the reference everywhere else. The choice is made anew in every call; `use("torch")`
+or L2HMC_BRIDGE_FAST=off in the environment forces the reference. Formulas, signs and shapes are
+those of `reference.py`.
 """
 
 import contextlib
@@ -71,9 +72,8 @@ def backend(*tensors: Tensor | float) -> ModuleType:
     gradients = torch.is_grad_enabled() and any(one.requires_grad for one in given)
     if all(one.type == "cpu" for one in devices) and native.library_of(*fields) is not None:
         return BACKENDS["cpu with gradients" if gradients else "cpu"]
-    if {one.type for one in devices} == {"cuda"} and not gradients and torch.float64 in fields:
-        return BACKENDS["cuda" if len(devices) == 1 and gpu.trusted(*devices) else "torch"]
-    return BACKENDS["torch"]
+    card = len(devices) == 1 and {one.type for one in devices} == {"cuda"}
+    return BACKENDS["cuda" if card and not gradients and gpu.there() else "torch"]
 
 
 def compiled(*tensors: Tensor) -> bool:
@@ -176,13 +176,15 @@ def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
 def trajectory(links: Tensor, momenta: Tensor, force: Tensor, beta: float, c1: float,
                kicks: Sequence[float], drifts: Sequence[float], displacements: Sequence[float]
                ) -> tuple[Tensor, Tensor, Tensor] | None:
-    """(U', P', F(U')) of a whole sequence of kicks and drifts in the kernels' own layout.
+    """(U', P', F(U')) of a whole sequence of kicks and drifts: in the kernels' own layout in main
+    memory, a kernel for each kick with the drift after it on a card.
 
     None where the reference serves: the caller's loop over `force` and `expm_multiply` does it.
     """
-    if not compiled(links, momenta, force):
+    whole = getattr(backend(links, momenta, force), "trajectory", None)
+    if whole is None:
         return None
-    return cpu.trajectory(links, momenta, force, beta, c1, kicks, drifts, displacements)
+    return whole(links, momenta, force, beta, c1, kicks, drifts, displacements)
 
 
 def fetch_links(fields: Sequence[NDArray], at: Places, extents: Sequence[int]

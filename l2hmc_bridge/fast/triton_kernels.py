@@ -1,171 +1,195 @@
-"""Kernels for graphics cards in Triton: 3x3 complex matrices as tuples of 18 numbers per site.
+"""The kernels in Triton, made of triton_matrix.py and triton_paths.py.
 
-A program works on BLOCK sites of one chain in the torch layout [Nb,4,site][row][column][re, im].
-Loops are left to the card: unrolled, they take minutes to compile. Imported where triton is there,
-see gpu.py.
+A program works on BLOCK sites of one chain in the torch layout [Nb,4,site][row][column][re, im], in
+the precision of the field; sums over sites are float64, one per program, added up by the caller.
+Grid: ROWS directions (planes, loops) of a block of sites side by side, then its other blocks;
+chains. So the directions of a block share what the caches hold.
 """
 
 import triton
 import triton.language as tl
 
-SQUARINGS = tl.constexpr(16)  # norms up to 2^16
-TERMS = tl.constexpr(18)
+from l2hmc_bridge.fast.triton_matrix import (
+    antihermitian,
+    combine,
+    exponential,
+    load,
+    nothing,
+    product,
+    real_trace,
+    square_norm,
+    store,
+)
+from l2hmc_bridge.fast.triton_paths import laplacian_sum, link_along, neighbour, path_sum, walk
+
+# Numbers that differ from call to call, for which the same machine code serves.
+VARIES = ["nt", "nx", "ny", "nz", "first", "shapes", "paths", "width", "length", "traceless",
+          "count"]
 
 
 @triton.jit
-def load(matrices, at, mask):
-    p = matrices + at * 18
-    return (tl.load(p, mask, 0.0), tl.load(p + 1, mask, 0.0), tl.load(p + 2, mask, 0.0),
-            tl.load(p + 3, mask, 0.0), tl.load(p + 4, mask, 0.0), tl.load(p + 5, mask, 0.0),
-            tl.load(p + 6, mask, 0.0), tl.load(p + 7, mask, 0.0), tl.load(p + 8, mask, 0.0),
-            tl.load(p + 9, mask, 0.0), tl.load(p + 10, mask, 0.0), tl.load(p + 11, mask, 0.0),
-            tl.load(p + 12, mask, 0.0), tl.load(p + 13, mask, 0.0), tl.load(p + 14, mask, 0.0),
-            tl.load(p + 15, mask, 0.0), tl.load(p + 16, mask, 0.0), tl.load(p + 17, mask, 0.0))
+def here(shape, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """(row, sites of this program, which of them exist)."""
+    row = tl.program_id(0) % ROWS
+    site = (tl.program_id(0) // ROWS) * BLOCK + tl.arange(0, BLOCK)
+    return row, site, site < shape[0] * shape[1] * shape[2] * shape[3]
 
 
 @triton.jit
-def store(matrices, at, m, mask):
-    for i in tl.static_range(18):
-        tl.store(matrices + at * 18 + i, m[i], mask)
+def chain_of(field, matrices):
+    """The matrices of this program's chain, `matrices` of them."""
+    return field + tl.program_id(1).to(tl.int64) * matrices * 18
 
 
 @triton.jit
-def real(a, b, i: tl.constexpr, j: tl.constexpr):
-    return (a[6 * i] * b[2 * j] - a[6 * i + 1] * b[2 * j + 1]
-            + a[6 * i + 2] * b[2 * j + 6] - a[6 * i + 3] * b[2 * j + 7]
-            + a[6 * i + 4] * b[2 * j + 12] - a[6 * i + 5] * b[2 * j + 13])
+def store_sum(sums, row, value, mask, ROWS: tl.constexpr):
+    """The sum of `value` over this program's sites, into [rows, block]."""
+    total = tl.sum(tl.where(mask, value, 0.0).to(tl.float64), 0)
+    tl.store(sums + row * (tl.num_programs(0) // ROWS) + tl.program_id(0) // ROWS, total)
 
 
 @triton.jit
-def imaginary(a, b, i: tl.constexpr, j: tl.constexpr):
-    return (a[6 * i] * b[2 * j + 1] + a[6 * i + 1] * b[2 * j]
-            + a[6 * i + 2] * b[2 * j + 7] + a[6 * i + 3] * b[2 * j + 6]
-            + a[6 * i + 4] * b[2 * j + 13] + a[6 * i + 5] * b[2 * j + 12])
+def staple_sum(links, rows, paths, width, c0, c1, mu, site, mask, shape):
+    """c0 A + c1 A^rect of direction mu: rows of paths that lead from x + mu to x."""
+    number = links.dtype.element_ty
+    return path_sum(links, rows + mu * paths * width, paths, width, tl.full((), c0, number),
+                    tl.full((), c1, number), neighbour(site, mu, 1, shape), mask, shape)
 
 
-@triton.jit
-def product(a, b):
-    return (real(a, b, 0, 0), imaginary(a, b, 0, 0), real(a, b, 0, 1), imaginary(a, b, 0, 1),
-            real(a, b, 0, 2), imaginary(a, b, 0, 2), real(a, b, 1, 0), imaginary(a, b, 1, 0),
-            real(a, b, 1, 1), imaginary(a, b, 1, 1), real(a, b, 1, 2), imaginary(a, b, 1, 2),
-            real(a, b, 2, 0), imaginary(a, b, 2, 0), real(a, b, 2, 1), imaginary(a, b, 2, 1),
-            real(a, b, 2, 2), imaginary(a, b, 2, 2))
-
-
-@triton.jit
-def dagger(a):
-    return (a[0], -a[1], a[6], -a[7], a[12], -a[13], a[2], -a[3], a[8], -a[9], a[14], -a[15],
-            a[4], -a[5], a[10], -a[11], a[16], -a[17])
-
-
-@triton.jit
-def combine(p, a, q, b):
-    """p a + q b with real numbers p and q."""
-    return (p * a[0] + q * b[0], p * a[1] + q * b[1], p * a[2] + q * b[2], p * a[3] + q * b[3],
-            p * a[4] + q * b[4], p * a[5] + q * b[5], p * a[6] + q * b[6], p * a[7] + q * b[7],
-            p * a[8] + q * b[8], p * a[9] + q * b[9], p * a[10] + q * b[10],
-            p * a[11] + q * b[11], p * a[12] + q * b[12], p * a[13] + q * b[13],
-            p * a[14] + q * b[14], p * a[15] + q * b[15], p * a[16] + q * b[16],
-            p * a[17] + q * b[17])
-
-
-@triton.jit
-def neighbour(site, direction, back: tl.constexpr, nt, nx, ny, nz):
-    """The site one step ahead or back along (t, x, y, z)[direction], periodic."""
-    stride = tl.where(direction == 0, nx * ny * nz,
-                      tl.where(direction == 1, ny * nz, tl.where(direction == 2, nz, 1)))
-    extent = tl.where(direction == 0, nt,
-                      tl.where(direction == 1, nx, tl.where(direction == 2, ny, nz)))
-    place = (site // stride) % extent
-    if back:
-        return tl.where(place == 0, site + (extent - 1) * stride, site - stride)
+@triton.jit(do_not_specialize=VARIES)
+def staple_kernel(links, out, rows, paths, width, c0: tl.float64, c1: tl.float64,
+                  nt, nx, ny, nz, FORM: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """With A = c0 A + c1 A^rect of each link: A, TA(U A), TA((U A)^2), or Re tr(U A)."""
+    shape = (nt, nx, ny, nz)
+    volume = nt * nx * ny * nz
+    mu, site, mask = here(shape, ROWS, BLOCK)
+    links = chain_of(links, 4 * volume)
+    a = staple_sum(links, rows, paths, width, c0, c1, mu, site, mask, shape)
+    at = mu * volume + site
+    if FORM == "staples":
+        store(chain_of(out, 4 * volume), at, a, mask)
     else:
-        return tl.where(place == extent - 1, site - (extent - 1) * stride, site + stride)
+        u = load(links, at, mask)
+        if FORM == "trace":
+            place = tl.program_id(1).to(tl.int64) * 4 * volume + at
+            tl.store(out + place, real_trace(u, a), mask)
+        else:
+            m = product(u, a)
+            if FORM == "square":
+                m = product(m, m)
+            store(chain_of(out, 4 * volume), at, antihermitian(m, 1), mask)
 
 
-@triton.jit
-def force_kernel(links, out, number, nt, nx, ny, nz, BLOCK: tl.constexpr):
-    """F_mu = scale TA(U_mu A_mu), scale = beta / 6 in `number` (an argument would be float32).
+@triton.jit(do_not_specialize=VARIES)
+def stage_kernel(links, push, out_links, out_push, rows, paths, width, c0: tl.float64,
+                 c1: tl.float64, keep: tl.float64, step: tl.float64, nt, nx, ny, nz,
+                 ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """P' = keep P + TA(U (c0 A + c1 A^rect)), U' = exp(step P') U; U' lies apart from U."""
+    shape = (nt, nx, ny, nz)
+    volume = nt * nx * ny * nz
+    mu, site, mask = here(shape, ROWS, BLOCK)
+    links = chain_of(links, 4 * volume)
+    at = mu * volume + site
+    a = staple_sum(links, rows, paths, width, c0, c1, mu, site, mask, shape)
+    u = load(links, at, mask)
+    number = links.dtype.element_ty
+    p = combine(tl.full((), keep, number), load(chain_of(push, 4 * volume), at, mask),
+                1.0, antihermitian(product(u, a), 1))
+    store(chain_of(out_push, 4 * volume), at, p, mask)
+    e = exponential(combine(tl.full((), step, number), p, 0.0, p))
+    store(chain_of(out_links, 4 * volume), at, product(e, u), mask)
 
-    A_mu is the sum of the six staples that close U_mu to plaquettes; grid: sites, chains, 4.
+
+@triton.jit(do_not_specialize=VARIES)
+def loop_kernel(links, sums, loops, length, nt, nx, ny, nz, ROWS: tl.constexpr,
+                BLOCK: tl.constexpr):
+    """Sums of Re tr of the closed loops that are the rows, of `length` steps each."""
+    shape = (nt, nx, ny, nz)
+    row, site, mask = here(shape, ROWS, BLOCK)
+    links = chain_of(links, 4 * nt * nx * ny * nz)
+    steps = loops + row * length
+    m, last = walk(links, steps, length - 1, site, mask, shape)
+    link, _ = link_along(links, tl.load(steps + length - 1), last, mask, shape)
+    store_sum(sums, tl.program_id(1) * ROWS + row, real_trace(m, link), mask, ROWS)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def laplacian_kernel(links, field, out, first, nt, nx, ny, nz, FIRST: tl.constexpr,
+                     ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """Covariant Laplacian of a field of directions from `first` on; FIRST = 1: transverse."""
+    shape = (nt, nx, ny, nz)
+    volume = nt * nx * ny * nz
+    row, site, mask = here(shape, ROWS, BLOCK)
+    links = chain_of(links, 4 * volume)
+    before = (row * volume).to(tl.int64) * 18
+    field, out = chain_of(field, ROWS * volume) + before, chain_of(out, ROWS * volume) + before
+    store(out, site, laplacian_sum(links, field, first + row, site, mask, shape, FIRST), mask)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def frozen_kernel(links, field, square, moved, rows, paths, width, first, nt, nx, ny, nz,
+                  ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """(tr(A A^dagger), transverse Laplacian of the field) of the direction `first`; one row."""
+    shape = (nt, nx, ny, nz)
+    volume = nt * nx * ny * nz
+    _, site, mask = here(shape, ROWS, BLOCK)
+    links, field = chain_of(links, 4 * volume), chain_of(field, volume)
+    a = staple_sum(links, rows, paths, width, 1.0, 1.0, first, site, mask, shape)
+    tl.store(square + tl.program_id(1).to(tl.int64) * volume + site, square_norm(a), mask)
+    m = laplacian_sum(links, field, first, site, mask, shape, 1)
+    store(chain_of(moved, volume), site, m, mask)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def clover_kernel(links, out, loops, heads, weights, shapes, traceless, nt, nx, ny, nz,
+                  DENSITY: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """tr(C C') of the anti-Hermitian parts C, C' of the clovers of a plane (t, i) and its dual.
+
+    DENSITY: the sum over shapes of weight tr(C C') at each site, [chain, pair, site]; else the
+    sums of tr C C, tr C' C' and tr C C' of the first shape, [chain, pair, 3, block]. `heads` says
+    of each shape where its rows begin, how many a plane has and how wide they are.
     """
-    scale = tl.load(number)
+    shape = (nt, nx, ny, nz)
     volume = nt * nx * ny * nz
-    site = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    mask = site < volume
-    chain = tl.program_id(1).to(tl.int64) * 4 * volume * 18
-    mu = tl.program_id(2)
-    links += chain
-    ahead = neighbour(site, mu, False, nt, nx, ny, nz)
-    u = load(links, mu * volume + site, mask)
-    m = combine(0.0, u, 0.0, u)
-    for k in range(1, 4):
-        nu = (mu + k) % 4
-        up = neighbour(site, nu, False, nt, nx, ny, nz)
-        down = neighbour(site, nu, True, nt, nx, ny, nz)
-        side = neighbour(ahead, nu, True, nt, nx, ny, nz)
-        way = product(load(links, nu * volume + site, mask), load(links, mu * volume + up, mask))
-        upper = product(load(links, nu * volume + ahead, mask), dagger(way))
-        way = product(load(links, mu * volume + down, mask),
-                      load(links, nu * volume + side, mask))
-        lower = product(dagger(way), load(links, nu * volume + down, mask))
-        m = combine(1.0, m, 1.0, product(u, combine(1.0, upper, 1.0, lower)))
-    f = combine(0.5 * scale, m, -0.5 * scale, dagger(m))
-    mean = (f[1] + f[9] + f[17]) / 3
-    f = (f[0], f[1] - mean, f[2], f[3], f[4], f[5], f[6], f[7], f[8], f[9] - mean, f[10], f[11],
-         f[12], f[13], f[14], f[15], f[16], f[17] - mean)
-    store(out + chain, mu * volume + site, f, mask)
+    pair, site, mask = here(shape, ROWS, BLOCK)
+    links = chain_of(links, 4 * volume)
+    chain = tl.program_id(1) * ROWS + pair
+    total = tl.zeros_like(site.to(links.dtype.element_ty))
+    for n in range(shapes):
+        paths, width = tl.load(heads + 3 * n + 1), tl.load(heads + 3 * n + 2)
+        rows = loops + tl.load(heads + 3 * n) + 2 * pair * paths * width
+        one = nothing(total)
+        other = nothing(total)
+        for which in range(2):
+            one = other
+            clover = path_sum(links, rows + which * paths * width, paths, width, 1.0, 1.0, site,
+                              mask, shape)
+            other = antihermitian(clover, traceless)
+        if DENSITY:
+            total += tl.load(weights + n) * real_trace(one, other)
+        else:
+            store_sum(out, 3 * chain, real_trace(one, one), mask, ROWS)
+            store_sum(out, 3 * chain + 1, real_trace(other, other), mask, ROWS)
+            store_sum(out, 3 * chain + 2, real_trace(one, other), mask, ROWS)
+    if DENSITY:
+        tl.store(out + chain.to(tl.int64) * volume + site, total, mask)
 
 
-@triton.jit
-def plaquette_kernel(links, out, nt, nx, ny, nz, BLOCK: tl.constexpr):
-    """Re tr P of each site and plane, [Nb, 6, site]; grid: sites, chains, 6."""
-    volume = nt * nx * ny * nz
-    site = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    mask = site < volume
-    chain = tl.program_id(1).to(tl.int64)
-    plane = tl.program_id(2)
-    mu = tl.where(plane < 3, 0, tl.where(plane < 5, 1, 2))
-    nu = tl.where(plane < 3, plane + 1, tl.where(plane < 5, plane - 1, 3))
-    links += chain * 4 * volume * 18
-    one = product(load(links, mu * volume + site, mask), load(
-        links, nu * volume + neighbour(site, mu, False, nt, nx, ny, nz), mask))
-    two = product(load(links, nu * volume + site, mask), load(
-        links, mu * volume + neighbour(site, nu, False, nt, nx, ny, nz), mask))
-    total = one[0] * two[0]
-    for i in tl.static_range(1, 18):
-        total += one[i] * two[i]
-    tl.store(out + (chain * 6 + plane) * volume + site, total, mask)
-
-
-@triton.jit
-def exp_multiply_kernel(momenta, links, out, number, matrices, BLOCK: tl.constexpr):
-    """exp(step P) U: Horner's rule on X = step P / 2^k with |X| <= 1, squared k times."""
-    step = tl.load(number)
+@triton.jit(do_not_specialize=VARIES)
+def exp_multiply_kernel(momenta, links, out, step, count, BLOCK: tl.constexpr):
+    """exp(step P) U of `count` matrices, blocks of them in a row; `step` in memory."""
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    mask = at < matrices
+    mask = at < count
     x = load(momenta, at, mask)
-    norm = x[0] * x[0]
-    for i in tl.static_range(1, 18):
-        norm += x[i] * x[i]
-    norm = norm * step * step
-    factor = norm * 0.0 + 1.0
-    for _ in tl.static_range(SQUARINGS):
-        large = norm > 1.0
-        factor = tl.where(large, factor * 0.5, factor)
-        norm = tl.where(large, norm * 0.25, norm)
-    x = combine(factor * step, x, 0.0, x)
-    one = 1.0 + 0.0 * norm
-    zero = 0.0 * norm
-    unit = (one, zero, zero, zero, zero, zero, zero, zero, one, zero, zero, zero, zero, zero,
-            zero, zero, one, zero)
-    e = unit
-    count = one * TERMS
-    for _ in range(TERMS):
-        e = combine(1.0, unit, 1.0 / count, product(x, e))
-        count = count - 1.0
-    for _ in range(SQUARINGS):
-        more = tl.where(factor < 0.75, one, zero)
-        e = combine(more, product(e, e), 1.0 - more, e)
-        factor = factor * 2.0
+    e = exponential(combine(tl.load(step), x, 0.0, x))
     store(out, at, product(e, load(links, at, mask)), mask)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def square_kernel(numbers, sums, count, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """Sums of squares of `count` numbers per chain; one row."""
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    mask = place < count
+    value = tl.load(numbers + tl.program_id(1).to(tl.int64) * count + place, mask, 0.0)
+    value = value.to(tl.float64)
+    store_sum(sums, tl.program_id(1), value * value, mask, ROWS)
