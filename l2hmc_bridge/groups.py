@@ -14,7 +14,7 @@ class Group(NamedTuple):
     """Momenta, their energy, and the moves of one group."""
 
     name: str
-    draw: Callable[[tuple[int, ...], torch.Generator], Tensor]  # links.shape -> momenta, N(0, 1)
+    draw: Callable[..., Tensor]  # (links.shape, generator, device) -> momenta, N(0, 1)
     kinetic: Callable[[Tensor], Tensor]  # momenta -> [Nb]
     drift: Callable[..., Tensor]  # (momenta, links, step) -> links moved along the momenta
     project: Callable[[Tensor], Tensor]  # links -> the nearest ones in the group
@@ -27,8 +27,9 @@ class Group(NamedTuple):
     seen: Callable[[Tensor], tuple[Tensor, ...]] | None = None
 
 
-def _draw_su3(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    return su3.random_algebra(shape[:-2], generator)
+def _draw_su3(shape: tuple[int, ...], generator: torch.Generator,
+              device: torch.device | None = None) -> Tensor:
+    return su3.random_algebra(shape[:-2], generator, device)
 
 
 def _same(field: Tensor) -> Tensor:

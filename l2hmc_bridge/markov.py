@@ -73,9 +73,11 @@ class Kernel(Protocol):
     def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]: ...
 
 
-def trajectory_generator(seed: int, chain: int, trajectory: int) -> torch.Generator:
+def trajectory_generator(seed: int, chain: int, trajectory: int,
+                         device: torch.device | str = "cpu") -> torch.Generator:
     """The generator of one trajectory of one chain, so that it can be replayed alone.
 
+    It draws on `device`: momenta need not be moved there, and are others than on the CPU.
     torch's CPU generator has 2^32 seeds; chain < 2^10 and trajectory < 2^22 are mapped to
     them one to one (a bijective mixer after an offset that depends on `seed`).
     """
@@ -83,7 +85,7 @@ def trajectory_generator(seed: int, chain: int, trajectory: int) -> torch.Genera
     word = (offset + (chain % 1024) * 2**22 + trajectory % 2**22) % 2**32
     for multiplier, shift in ((0x85EBCA6B, 16), (0xC2B2AE35, 13)):  # MurmurHash3 finaliser
         word = ((word ^ (word >> shift)) * multiplier) % 2**32
-    return torch.Generator().manual_seed(word ^ (word >> 16))
+    return torch.Generator(device).manual_seed(word ^ (word >> 16))
 
 
 def draw_momenta(
@@ -94,11 +96,11 @@ def draw_momenta(
     Drawn on the generator's device, then moved.
     """
     if isinstance(generator, Share):
-        whole = group.draw((generator.total, *links.shape[1:]), generator.generator)
+        whole = group.draw((generator.total, *links.shape[1:]), generator.generator, links.device)
         return whole[generator.first:generator.last].to(links)
     if isinstance(generator, torch.Generator):
-        return group.draw(links.shape, generator).to(links)
-    parts = [group.draw(links.shape[1:], one) for one in generator]
+        return group.draw(links.shape, generator, links.device).to(links)
+    parts = [group.draw(links.shape[1:], one, links.device) for one in generator]
     return torch.stack(parts).to(links)
 
 

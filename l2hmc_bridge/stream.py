@@ -4,8 +4,8 @@
         stream.advance(stop=lambda: None, report=lambda row: None)
         stream.save_history()
 
-What happens at trajectory n depends on (seed, chain, number of n) and on the save points every
-`save_every` trajectories alone, never on where a run was stopped: `reopen` and `advance` give the
+What happens at trajectory n depends on (seed, chain, number of n), the device that draws, and on the
+save points every `save_every` trajectories alone, never on where a run was stopped: `reopen` and `advance` give the
 bits of a run that never was. The order at a save point: configurations, log, state, each synced.
 """
 
@@ -158,7 +158,8 @@ class Stream:
         """One step of all chains, and its row of the log."""
         definition, before = self.definition, self.state
         numbers = [first + self.count + 1 for first in definition.first]
-        generators = [markov.trajectory_generator(definition.seed, chain, number % RECORDED)
+        generators = [markov.trajectory_generator(definition.seed, chain, number % RECORDED,
+                                                  before.links.device)
                       for chain, number in enumerate(numbers)]
         began = time.perf_counter()
         self.state, info = self.kernel.step(before, generators)

@@ -3,6 +3,7 @@
 Generators T_a = i lambda_a / 2 with tr T_a T_b = -delta_ab / 2; inner product <X, Y> = -2 tr X Y.
 """
 
+import functools
 import math
 
 import torch
@@ -61,15 +62,20 @@ def generators(dtype: torch.dtype = torch.complex128, device: torch.device = Non
 
 def to_components(algebra: Tensor) -> Tensor:
     """x_a = <T_a, X> of X = sum_a x_a T_a: [..., 3, 3] -> real [..., 8]."""
-    return -2 * torch.einsum("aij,...ji->...a", generators(algebra.dtype, algebra.device), algebra
-                             ).real
+    return -2 * torch.einsum("aij,...ji->...a", _basis(algebra.dtype, algebra.device), algebra).real
 
 
 def from_components(components: Tensor) -> Tensor:
     """X = sum_a x_a T_a: real [..., 8] -> [..., 3, 3]."""
     dtype = torch.complex128 if components.dtype == torch.float64 else torch.complex64
-    basis = generators(dtype, components.device)
+    basis = _basis(dtype, components.device)
     return torch.einsum("...a,aij->...ij", components.to(dtype), basis)
+
+
+@functools.lru_cache(maxsize=16)
+def _basis(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """`generators`, brought to a card once."""
+    return generators(dtype, device)
 
 
 def exp(algebra: Tensor) -> Tensor:
@@ -85,7 +91,7 @@ def exp(algebra: Tensor) -> Tensor:
     d = trace(square @ algebra).imag / 3
     coefficients = _series_coefficients(t.clamp(min=-_SERIES_BOUND), d)
     large = -t > _SERIES_BOUND
-    if bool(large.any()):
+    if large.device.type != "cpu" or bool(large.any()):  # to ask a card is to wait for it
         q, f = torch.where(large, -t, 1.0), torch.where(large, -d, 0.0)
         closed = _eigenvalue_coefficients(q, f)
         coefficients = [
@@ -180,11 +186,11 @@ def determinant_defect(links: Tensor) -> Tensor:
 def random_algebra(
     shape: tuple[int, ...], generator: torch.Generator, device: torch.device = None
 ) -> Tensor:
-    """P = sum_a p_a T_a with p_a ~ N(0, 1), complex128 [*shape, 3, 3]."""
+    """P = sum_a p_a T_a with p_a ~ N(0, 1), complex128 [*shape, 3, 3]; the p_a are moved."""
     components = torch.randn(
         *shape, DIMENSION, generator=generator, dtype=torch.float64, device=generator.device
     )
-    return from_components(components).to(device or generator.device)
+    return from_components(components.to(device or generator.device))
 
 
 def random_group(

@@ -59,9 +59,11 @@ def instanton(lattice: tuple[int, int], charge: int = 1) -> Tensor:
     return wrap(angles)
 
 
-def random_momenta(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """v ~ N(0, 1), float64 [*shape], on the generator's device."""
-    return torch.randn(*shape, generator=generator, dtype=torch.float64, device=generator.device)
+def random_momenta(shape: tuple[int, ...], generator: torch.Generator,
+                   device: torch.device | None = None) -> Tensor:
+    """v ~ N(0, 1), float64 [*shape], drawn on the generator's device and moved to `device`."""
+    drawn = torch.randn(*shape, generator=generator, dtype=torch.float64, device=generator.device)
+    return drawn.to(device or generator.device)
 
 
 def kinetic(momenta: Tensor) -> Tensor:
