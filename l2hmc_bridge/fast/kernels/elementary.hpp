@@ -58,6 +58,13 @@ INLINE vec exp_lanes(vec x) {
     return e.scale * e.rest + e.scale;
 }
 
+// exp_lanes of COUNT vectors: their chains of dependent steps overlap.
+template <int COUNT>
+INLINE void exp_group(vec* x) {
+#pragma GCC unroll 8
+    for (int i = 0; i < COUNT; i++) x[i] = exp_lanes(x[i]);
+}
+
 // For |x| <= LIMIT.
 INLINE vec expm1_lanes(vec x) {
     const Split e = split_exponent(x);

@@ -84,10 +84,10 @@ struct Kick {
 
 // push = F e^{2 h^2 q} + h^2 sum_l c_l V_l + mixing Lap F of one link; scalars are the network's.
 INLINE void push_link(const Lattice& lattice, const Kick& kick, long block, int mu,
-                      const vec* force, const vec* square, const vec* scalars, vec* push) {
+                      const vec* force, const vec* square, const vec* scalars, vec grow,
+                      vec* push) {
     const real weight = kick.h * kick.h, mixing = kick.mixing;
     const long at = (block * 4 + mu) * ALGEBRA;
-    const vec grow = kick.net.outputs > 0 ? exp_lanes(2 * weight * scalars[1]) : splat(1);
     for (int a = 0; a < ALGEBRA; a++) push[a] = force[a] * grow;
     for (int l = 0; l + 2 < kick.net.outputs; l++) {
         vec smooth[ALGEBRA];
@@ -108,37 +108,60 @@ struct Local {
     vec force[ALGEBRA], seen[INPUTS], square[ALGEBRA];
 };
 
+// What the network says of the four links of a block: (s, q, c_0, ...), e^{2 h^2 q}, and e^{h^2 s} or
+// its inverse. Link by link the long chains of dependent steps of a network would not overlap.
+struct Factors {
+    vec scalars[4][MOST_OUTPUTS], push[4], keep[4];
+};
+
+INLINE void factors(const Kick& kick, long block, const Local* fresh, Factors& out) {
+    const real weight = kick.h * kick.h, exponent = kick.mode == FORWARD ? weight : -weight;
+    vec grow[8];
+    for (int mu = 0; mu < 4; mu++) {
+        const long at = block * 4 + mu;
+        vec* scalars = out.scalars[mu];
+        out.push[mu] = out.keep[mu] = splat(1);
+        if (kick.net.outputs > 0)
+            kick.net.apply(kick.force ? kick.invariants + at * INPUTS : fresh[mu].seen, scalars);
+        else scalars[0] = kick.scale ? kick.scale[at] : vec{};
+        if (kick.keep_scale) kick.keep_scale[at] = scalars[0];
+        grow[mu] = exponent * scalars[0];
+        grow[4 + mu] = 2 * weight * scalars[1];
+    }
+    if (kick.net.outputs > 0) {
+        exp_group<8>(grow);
+        for (int mu = 0; mu < 4; mu++) out.keep[mu] = grow[mu], out.push[mu] = grow[4 + mu];
+    } else if (kick.scale) {
+        exp_group<4>(grow);
+        for (int mu = 0; mu < 4; mu++) out.keep[mu] = grow[mu];
+    }
+}
+
 // The kick of one link; adds s to total.
 INLINE void kick_link(const Lattice& lattice, const Kick& kick, long block, int mu,
-                      const Local& fresh, wide& total) {
+                      const Local& fresh, const Factors& all, wide& total) {
     const long at = block * 4 + mu;
-    const real h = kick.h, exponent = kick.mode == FORWARD ? h * h : -h * h;
-    vec scalars[MOST_OUTPUTS] = {}, push[ALGEBRA];
-    if (kick.net.outputs > 0)
-        kick.net.apply(kick.force ? kick.invariants + at * INPUTS : fresh.seen, scalars);
-    else if (kick.scale) scalars[0] = kick.scale[at];
+    const real h = kick.h;
+    const vec *scalars = all.scalars[mu], grow = all.keep[mu];
+    vec push[ALGEBRA];
     total += widen(scalars[0]);
-    if (kick.keep_scale) kick.keep_scale[at] = scalars[0];
     if (kick.keep_force)
         for (int a = 0; a < ALGEBRA; a++) kick.keep_force[at * ALGEBRA + a] = fresh.force[a];
     push_link(lattice, kick, block, mu, kick.force ? kick.force + at * ALGEBRA : fresh.force,
-              fresh.square, scalars, push);
+              fresh.square, scalars, all.push[mu], push);
     vec* out = kick.out + at * ALGEBRA;
     if (!kick.momenta) {
         for (int a = 0; a < ALGEBRA; a++) out[a] = push[a];
         return;
     }
     const vec* p = kick.momenta + at * ALGEBRA;
-    const bool scaled = kick.net.outputs > 0 || kick.scale;
-    const vec grow = scaled ? exp_lanes(exponent * scalars[0]) : splat(1);
     for (int a = 0; a < ALGEBRA; a++)
         out[a] = kick.mode == FORWARD   ? p[a] * grow - h * push[a]
                  : kick.mode == INVERSE ? grow * (p[a] + h * push[a])
                                         : 2 * h * grow * push[a] - p[a];
 }
 
-// out = the kick of P; returns the sum of s. The four networks of a block come after its four forces:
-// their long chains of dependent steps overlap.
+// out = the kick of P; returns the sum of s.
 inline double kick_blocks(const Lattice& lattice, const Kick& kick, long first, long end) {
     const Fields fields = {lattice, kick.links, nullptr};
     const Coupling coupling(kick.beta, kick.c1);
@@ -148,7 +171,9 @@ inline double kick_blocks(const Lattice& lattice, const Kick& kick, long first, 
         for (int mu = 0; mu < 4 && !kick.force; mu++)
             force_link(fields, coupling, block, mu, fresh[mu].force, fresh[mu].seen,
                        kick.square >= 0 ? fresh[mu].square : nullptr);
-        for (int mu = 0; mu < 4; mu++) kick_link(lattice, kick, block, mu, fresh[mu], total);
+        Factors all;
+        factors(kick, block, fresh, all);
+        for (int mu = 0; mu < 4; mu++) kick_link(lattice, kick, block, mu, fresh[mu], all, total);
     }
     return lattice.lane_sum(total);
 }
