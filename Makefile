@@ -32,6 +32,7 @@ lint: $(VENV)/.tested
 
 bench: $(VENV)/.installed  ## Times of kernels, trajectories and training; see benchmarks/README.md
 	$(BIN)/python benchmarks/bench_kernels.py
+	$(BIN)/python benchmarks/bench_gpu.py
 
 fuzz: $(VENV)/.tested  ## Damaged files to every reader; ten minutes of atheris where it is there
 	$(BIN)/python tests/fuzz_formats.py --count 100000 --hdf5 10000 --seconds 600

@@ -1,9 +1,11 @@
 """The Triton kernels in the interpreter against torch, what they are given, who is trusted."""
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -76,6 +78,41 @@ def test_kernels_in_the_interpreter():
     done = subprocess.run([sys.executable, "-W", "error", "-c", trust + INTERPRETED],
                           capture_output=True, text=True, timeout=900, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "bench_gpu.py"
+
+
+def benchmark(*options, interpreted):
+    environment = os.environ | {"PYTHONPATH": ":".join(filter(None, sys.path))}
+    if interpreted:
+        environment |= {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, "-W", "error", str(BENCHMARK), *options], timeout=600,
+                          capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card")
+def test_the_benchmark_says_that_there_is_no_card(tmp_path):
+    done = benchmark("--json", str(tmp_path / "gpu.json"), interpreted=False)
+    assert done.returncode == 0 and "no card" in done.stdout, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@needs_triton
+def test_the_benchmark_in_the_interpreter(tmp_path):
+    names = ["force", "exp(P) U", "kinetic"]
+    done = benchmark("--interpreted", "--lattices", "2", "--chains", "1", "--precisions", "double",
+                     "--only", ";".join(names), "--json", str(tmp_path / "gpu.json"),
+                     interpreted=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "gpu.json").read_text())
+    assert [row["function"] for row in report["functions"]] == names
+    for row in report["functions"]:
+        assert min(row["gflops"], row["gbytes"], row["torch_ratio"]) > 0
+        peak = report["peaks"]["double"]
+        assert row["of_peak"] == pytest.approx(max(row["gflops"] / peak["gflops"],
+                                                   row["gbytes"] / peak["gbytes"]))
+    assert "| force |" in (tmp_path / "gpu.md").read_text()
 
 
 class Elsewhere:
