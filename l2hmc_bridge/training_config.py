@@ -17,6 +17,8 @@ from l2hmc_bridge.integrators import INTEGRATORS
 from l2hmc_bridge.l2hmc import COMPOSITIONS
 from l2hmc_bridge.losses import LOSSES_OF
 
+PRECISIONS = {"su3": ("double", "single"), "u1": ("double",), "vector": ("double",)}
+
 
 @dataclasses.dataclass(frozen=True)
 class Model:
@@ -186,9 +188,7 @@ def _check(config: Config) -> None:
     _one_of("model.integrator", model.integrator, INTEGRATORS)
     _one_of("model.composition", model.composition, COMPOSITIONS)
     _one_of("keep", config.keep, ("better", "trained"))
-    _one_of("precision", config.precision, ("double", "single"))
-    _require(config.precision == "double" or config.group == "su3", "precision",
-             f"double for action {config.action!r}", config.precision)
+    _one_of("precision", config.precision, PRECISIONS[config.group])
     _one_of("schedule", config.schedule, ("cosine", "constant"))
     for name in config.loss:
         _one_of("loss", name, LOSSES_OF[config.group])

@@ -162,5 +162,5 @@ def test_the_key_is_checked():
         config(precision="half")
     u1 = {"name": "a", "action": "u1", "betas": [2.0], "loss": {"charge": 1.0},
           "stage": [{"lattice": [8, 8]}], "precision": "single"}
-    with pytest.raises(ConfigError, match="precision: expected double for action 'u1'"):
+    with pytest.raises(ConfigError, match="precision: expected one of double, found 'single'"):
         training_config.parse(u1)

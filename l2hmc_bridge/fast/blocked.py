@@ -169,8 +169,7 @@ def staple_square(lattice: Lattice, links: Tensor, mu: int) -> tuple[Tensor, Ten
 
 def staple_square_pullback(lattice: Lattice, links: Tensor, paths: Tensor, weights: Tensor,
                            mu: int) -> Tensor:
-    """The gradient along the group of sum weights staple_square, weights [Nb, blocks, lanes].
-    """
+    """The gradient along the group of sum weights staple_square, weights like staple_square."""
     fixed = SCRATCH.like(links)  # only direction mu is read
     matrix = paths[:, :, mu].unflatten(2, (3, 3, 2)).transpose(2, 3)  # the path is A^dagger
     sign = torch.tensor([1.0, -1.0], dtype=links.dtype)[:, None]
@@ -224,10 +223,7 @@ def clover_pullback(lattice: Lattice, links: Tensor, weights: Tensor, traceless:
 
 def charge_density(lattice: Lattice, links: Tensor, shapes: Sequence[tuple[int, int, float]],
                    traceless: bool) -> Tensor:
-    """q(x) of clovers of m x n loops with sides up to LONGEST, [Nb, blocks, lanes].
-
-    A shape is (m, n, weight).
-    """
+    """q(x) of clovers (m, n, weight) with sides up to LONGEST, [Nb, blocks, lanes]."""
     density = torch.zeros(len(links), lattice.blocks, lattice.lanes, dtype=lattice.dtype)
     sides = torch.tensor([shape[:2] for shape in shapes], dtype=torch.int32)
     weights = torch.tensor([shape[2] for shape in shapes], dtype=torch.float64)
