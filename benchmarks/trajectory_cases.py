@@ -15,13 +15,13 @@ from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing, Ste
 UPSTREAM = 335.0  # us per site and chain of upstream's own 4 + 4 layer step, as reported
 
 
-def kernel(kick: tuple[str, ...] | None, drift: str | None, mixing: bool) -> L2HMC:
+def kernel(kick: tuple[str, ...] | None, drift: tuple | None, mixing: bool) -> L2HMC:
     """Ten Omelyan steps (two palindromic halves) with networks whose weights are all random."""
     steps = Steps(schedule("omf2", 0.1, 5))
     made = L2HMC(
         GaugeAction(BETA), steps,
         None if kick is None else KickNetwork(len(steps.kicks), loops=kick),
-        DriftNetwork(len(steps.drifts), subsets=drift) if drift else None,
+        DriftNetwork(len(steps.drifts), 8, *drift) if drift else None,
         MomentumMixing() if mixing else None,
     )
     generator = torch.Generator().manual_seed(1)
@@ -32,18 +32,20 @@ def kernel(kick: tuple[str, ...] | None, drift: str | None, mixing: bool) -> L2H
     return made
 
 
-NETWORKS = {  # name: (kick loops, subsets of the drift network, mixing)
+NETWORKS = {  # name: (kick loops, subsets and outputs of the drift network, mixing)
     "trained steps only": (None, None, False),
     "kick network s, q": ((), None, False),
     "kick network s, q, t": (("square",), None, False),
     "kick network s, q, t, Laplacian": (("laplacian",), None, False),
-    "drift network": (None, "turn", False),
-    "kick and drift network": (("square",), "turn", False),
-    "drift network, all subsets": (None, "all", False),
+    "drift network q": (None, ("turn", ("q",)), False),
+    "drift network q, t": (None, ("turn",), False),
+    "kick network s, q, t, drift network q": (("square",), ("turn", ("q",)), False),
+    "kick network s, q, t, drift network q, t": (("square",), ("turn",), False),
+    "drift network q, t, all subsets": (None, ("all",), False),
     "mixing": (None, None, True),
     "kick network and mixing": (("square",), None, True),
-    "everything": (("square",), "turn", True),
-    "everything, all subsets": (("square",), "all", True),
+    "everything": (("square",), ("turn",), True),
+    "everything, all subsets": (("square",), ("all",), True),
 }
 
 

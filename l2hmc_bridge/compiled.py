@@ -143,7 +143,8 @@ class CompiledPoint:
             blocked.kick(self.lattice, momenta, self.blocks, action.beta, action.c1, step, sign,
                          out=momenta)
         else:
-            momenta.mul_(sign).sub_(self._pushing(k, displacement), alpha=step)
+            momenta = momenta if sign > 0 else momenta.neg_()
+            momenta.sub_(self._pushing(k, displacement), alpha=step)
         return momenta, self._kept["zero"]
 
     def _push(self, k: int, net: learned.Network | None, displacement: float, mode: int

@@ -107,23 +107,28 @@ class DriftNetwork(nn.Module):
 
     subsets "turn": each drift moves one subset so, another one the next time, and the other links
     by exp(e P) U: after eight drifts every link had its turn, at an eighth of the cost. "all": one
-    subset after the other, every time. Raises ConfigError for anything else.
+    subset after the other, every time. outputs ("q",): t = 0, which spares the Laplacian. Raises
+    ConfigError for anything else.
     """
 
     inputs = 3
 
-    def __init__(self, drifts: int, hidden: int = 8, subsets: str = "turn"):
+    def __init__(self, drifts: int, hidden: int = 8, subsets: str = "turn",
+                 outputs: tuple[str, ...] = ("q", "t")):
         super().__init__()
         if subsets not in ("turn", "all"):
             raise ConfigError(f"subsets: expected 'turn' or 'all', found {subsets!r}")
-        self.hidden, self.subsets = int(hidden), subsets
+        if tuple(outputs) not in (("q",), ("q", "t")):
+            raise ConfigError(f"outputs: expected ['q'] or ['q', 't'], found {list(outputs)}")
+        self.hidden, self.subsets, self.outputs = int(hidden), subsets, tuple(outputs)
         self.first = nn.Linear(self.inputs, hidden, dtype=torch.float64)
-        self.weight = nn.Parameter(torch.zeros(drifts, 2, hidden, dtype=torch.float64))
-        self.bias = nn.Parameter(torch.zeros(drifts, 2, dtype=torch.float64))
+        count = len(self.outputs)
+        self.weight = nn.Parameter(torch.zeros(drifts, count, hidden, dtype=torch.float64))
+        self.bias = nn.Parameter(torch.zeros(drifts, count, dtype=torch.float64))
 
     def description(self) -> dict:
         """What `architecture.build` needs to make the same network again."""
-        return {"hidden": self.hidden, "subsets": self.subsets}
+        return {"hidden": self.hidden, "subsets": self.subsets, "outputs": list(self.outputs)}
 
     def order(self, drift: int) -> tuple[Subset, ...]:
         """(direction, parity or None for both, with the network) in the order they move."""
@@ -152,6 +157,8 @@ class DriftNetwork(nn.Module):
         inputs = torch.stack([trace, square, torch.full_like(trace, beta - 6)], dim=-1)
         out = torch.tanh(self.first(inputs)) @ self.weight[drift].T + self.bias[drift]
         scale = torch.exp(step**2 * out[..., 0])[..., None, None]
+        if "t" not in self.outputs:
+            return momentum * scale
         return momentum * scale + step**2 * out[..., 1, None, None] * transported
 
 

@@ -31,7 +31,7 @@ def learned_kernel(generator, kick=None, drift=None, mixing=False, **options):
         GaugeAction(5.7, options.pop("c1", 0.0)),
         steps,
         None if kick is None else KickNetwork(len(steps.kicks), hidden=5, loops=kick),
-        DriftNetwork(len(steps.drifts), 3, drift) if drift else None,
+        DriftNetwork(len(steps.drifts), 3, *drift) if drift else None,
         MomentumMixing() if mixing else None,
         **options,
     )
@@ -52,12 +52,14 @@ KERNELS = {
     "local kick and mixing": {"kick": ("square",), "mixing": True, "c1": -1 / 12},
     "kick, two loops": {"kick": ("laplacian", "rectangle"), "c1": -1 / 12},
     "displaced": {"kick": ("laplacian",), "integrator": "force_gradient"},
-    "drift": {"drift": "turn"},
-    "drift, all subsets": {"drift": "all"},
-    "drift and mixing": {"drift": "turn", "mixing": True},
+    "drift": {"drift": ("turn",)},
+    "drift, all subsets": {"drift": ("all",)},
+    "drift without t": {"drift": ("turn", ("q",))},
+    "drift without t, all subsets": {"drift": ("all", ("q",))},
+    "drift and mixing": {"drift": ("turn",), "mixing": True},
     "mixing": {"mixing": True},
     "kick and mixing": {"kick": ("laplacian",), "mixing": True},
-    "everything": {"kick": ("laplacian",), "drift": "all", "mixing": True, "c1": -0.331},
+    "everything": {"kick": ("laplacian",), "drift": ("all",), "mixing": True, "c1": -0.331},
     "direction": {"kick": ("laplacian",), "composition": "direction"},
 }
 
@@ -133,7 +135,7 @@ def test_a_palindrome_is_there_flip_and_back(name, choice, generator):
 @torch.no_grad()
 def test_the_compiled_map_is_inverted_by_its_own_inverse(generator):
     links, momenta = fields((4, 2, 4, 2), generator)
-    kernel = learned_kernel(generator, kick=("laplacian",), drift="turn", mixing=True)
+    kernel = learned_kernel(generator, kick=("laplacian",), drift=("turn",), mixing=True)
     point = kernel.start(links, kernel.action.force(links))
     there, moved, log_det = kernel.forward(point, point.momenta_in(momenta))
     back, again, minus = kernel.inverse(there, moved)

@@ -198,6 +198,8 @@ def test_every_link_has_its_turn():
             assert sorted(moved) == [(mu, odd) for mu in range(4) for odd in (False, True)]
     with pytest.raises(ConfigError, match="subsets"):
         DriftNetwork(2, 4, "half")
+    with pytest.raises(ConfigError, match="outputs"):
+        DriftNetwork(2, 4, outputs=("s",))
 
 
 def test_mixing_is_self_adjoint_and_conserves_energy_with_small_steps(generator):

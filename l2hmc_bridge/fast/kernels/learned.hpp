@@ -180,7 +180,7 @@ inline double kick_blocks(const Lattice& lattice, const Kick& kick, long first, 
 
 // One drift of the links of direction mu (and of one parity, unless odd < 0), in place.
 struct Drift {
-    Network net;       // outputs (q, c); hidden 0: none
+    Network net;       // outputs q or (q, c); hidden 0: none
     int mu, odd;
     int rest;          // move every link outside the subset instead, by exp(sign e P)
     double e, sign;    // U' = exp(sign e [P e^{e^2 q} + (e^2 c + mixing) Lap_mu P]) U
@@ -189,9 +189,10 @@ struct Drift {
     vec* links;
 };
 
+constexpr int ALL = (1 << LANES) - 1;
+
 // 1 in the lanes of a block that move, 0 elsewhere; false where none does.
 INLINE bool moving(const Lattice& lattice, const Drift& drift, long block, lanes_index& mask) {
-    constexpr int ALL = (1 << LANES) - 1;
     const int odd = lattice.odd[block];
     const int on = drift.odd < 0 ? ALL : drift.odd ? odd : ALL & ~odd;
     for (int lane = 0; lane < LANES; lane++) mask[lane] = -(whole)(on >> lane & 1);
@@ -215,7 +216,7 @@ inline void drift_blocks(const Lattice& lattice, const Drift& drift, long first,
             for (int a = 0; a < ALGEBRA; a++) in[1] += p[a] * p[a];
             drift.net.apply(in, scalars);
         }
-        if (drift.net.hidden > 0 || drift.mixing != 0)
+        if (drift.net.outputs > 1 || drift.mixing != 0)
             laplacian(lattice, drift.links, drift.momenta, true, block, mu, smooth);
         const vec grow = exp_lanes(e * e * scalars[0]);
         const vec share = e * e * scalars[1] + mixing;
@@ -232,8 +233,10 @@ inline void drift_rest_blocks(const Lattice& lattice, const Drift& drift, long f
     const real step = drift.sign * drift.e;
     for (long block = first; block < end; block++) {
         lanes_index mask;
-        moving(lattice, drift, block, mask);
+        const bool some = moving(lattice, drift, block, mask);
+        const bool all = some && (drift.odd < 0 || lattice.odd[block] == (drift.odd ? ALL : 0));
         for (int mu = 0; mu < 4; mu++) {
+            if (all && mu == drift.mu) continue;
             const vec* p = drift.momenta + (block * 4 + mu) * ALGEBRA;
             vec* u = drift.links + (block * 4 + mu) * LINK;
             vec velocity[ALGEBRA];
