@@ -21,7 +21,8 @@ BYTES_PER_GROUP = 1 << 26
 
 
 def measure_all(
-    sources: Sequence[Source], plan: Plan, jobs: int, verify: bool
+    sources: Sequence[Source], plan: Plan, jobs: int, verify: bool,
+    device: torch.device | str = "cpu",
 ) -> Iterator[tuple[list[dict[str, Any]], list[str]]]:
     """(records, error messages) per group of files, in the order of `sources`.
 
@@ -29,10 +30,10 @@ def measure_all(
     """
     groups = _groups(sources, jobs)
     if jobs == 1 or len(groups) < 2:
-        yield from (measure_group(group, plan, verify) for group in groups)
+        yield from (measure_group(group, plan, verify, device) for group in groups)
         return
     with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        work = [pool.submit(measure_group, group, plan, verify) for group in groups]
+        work = [pool.submit(measure_group, group, plan, verify, device) for group in groups]
         for one in work:
             yield one.result()
 
@@ -54,7 +55,7 @@ def _groups(sources: Sequence[Source], jobs: int) -> list[list[Source]]:
 
 
 def measure_group(
-    group: Sequence[Source], plan: Plan, verify: bool
+    group: Sequence[Source], plan: Plan, verify: bool, device: torch.device | str = "cpu"
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Read and measure some files; one that cannot be read becomes an error message."""
     loaded, errors = [], []
@@ -71,12 +72,13 @@ def measure_group(
         same = list(same)
         count = max(1, SITES_PER_BATCH // math.prod(shape))
         for n in range(0, len(same), count):
-            result.extend(_measure_batch(same[n : n + count], plan))
+            result.extend(_measure_batch(same[n : n + count], plan, device))
     return result, errors
 
 
-def _measure_batch(batch: list[tuple[Source, Any]], plan: Plan) -> list[dict[str, Any]]:
-    links = torch.cat([configuration.links for _, configuration in batch])
+def _measure_batch(batch: list[tuple[Source, Any]], plan: Plan, device: torch.device | str
+                   ) -> list[dict[str, Any]]:
+    links = torch.cat([configuration.links for _, configuration in batch]).to(device)
     result = []
     for (source, configuration), record in zip(batch, records(links, plan), strict=True):
         stated = configuration.meta.get("trajectory")

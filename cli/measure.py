@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .options import Computing, Number
+from .options import Computing, Number, device_of
 
 SCREEN = {"plaquette": "plaquette", "spatial": "plaquette_spatial",
           "temporal": "plaquette_temporal", "link trace": "link_trace", "E": "energy_density",
@@ -34,8 +34,10 @@ SCREEN = {"plaquette": "plaquette", "spatial": "plaquette_spatial",
 @click.option("--extend", is_flag=True, help="Add the values to each STREAM's history.h5.")
 @click.option("--force", is_flag=True, help="Replace an output file that is already there.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
 @click.option("--no-verify", is_flag=True, help="Measure files that fail their own checks too.")
-def command(paths, json_out, csv_out, h5, extend, force, jobs, no_verify, **options):
+def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify,
+            **options):
     """Measure plaquettes, loops, energy density and topological charge of configurations.
 
     A STREAM is a folder of configurations. Exit status 1 when a file could not be measured; the
@@ -54,7 +56,7 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, no_verify, **opti
     refuse_early([json_out, csv_out, h5], force)
     plan = _plan(options)
     sources = configurations.find(paths)
-    measured, errors = _measure(sources, plan, jobs, not no_verify)
+    measured, errors = _measure(sources, plan, jobs, not no_verify, device_of(device))
     for error in errors:
         click.echo(f"l2hmc-bridge: {error}", err=True)
     emit(json_out, records.to_json(measured), force)
@@ -87,7 +89,7 @@ def _plan(options):
     )
 
 
-def _measure(sources, plan, jobs, verify):
+def _measure(sources, plan, jobs, verify, device):
     """Records in the order of the sources, and errors, with a progress bar on standard error."""
     from rich.console import Console
     from rich.progress import Progress
@@ -97,7 +99,7 @@ def _measure(sources, plan, jobs, verify):
     measured, errors = [], []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("measure", total=len(sources))
-        for found, failed in measure_all(sources, plan, jobs, verify):
+        for found, failed in measure_all(sources, plan, jobs, verify, device):
             measured.extend(found)
             errors.extend(failed)
             progress.update(task, advance=len(found) + len(failed))

@@ -14,14 +14,14 @@ from l2hmc_bridge.actions import GaugeAction
 from l2hmc_bridge.atomic import replacing
 from l2hmc_bridge.check import Check
 from l2hmc_bridge.checkpoint import Definition
-from l2hmc_bridge.errors import BundleError, ConfigError, StreamError
+from l2hmc_bridge.errors import BundleError, StreamError
 from l2hmc_bridge.l2hmc import L2HMC
 from l2hmc_bridge.layout import volume
 from l2hmc_bridge.markov import Kernel
 from l2hmc_bridge.stream import Stream
 
 from . import sample_start
-from .options import parse_lattice
+from .options import device_of, parse_lattice
 from .sample_start import Start
 from .screen import bar, say, summary_table, trajectory_text
 from .stopping import Stopper
@@ -232,17 +232,6 @@ def _check_free(folder: Path) -> None:
 def set_threads(count: int | None) -> None:
     if count is not None:
         torch.set_num_threads(count)
-
-
-def device_of(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = " ".join(str(error).split("\n")[0].split())
-        raise ConfigError(f"--device {name}: expected a device of this machine, found none: "
-                          f"{reason}") from error
-    return device
 
 
 def xyzt(start: Start) -> tuple[int, ...]:

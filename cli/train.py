@@ -2,7 +2,7 @@
 
 import click
 
-from l2hmc_bridge.cli.options import Computing, parse_any_lattice
+from l2hmc_bridge.cli.options import Computing, device_of, parse_any_lattice
 
 
 @click.command(cls=Computing)
@@ -20,9 +20,11 @@ from l2hmc_bridge.cli.options import Computing, parse_any_lattice
 @click.option("--gate-lattice", metavar="X,Y,Z,T",
               help="Lattice of the gate; that of the last stage, or 4,4,4,4 for SU(3) networks "
               "that fit any lattice.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1),
               help="In place of the configuration's seed: another model of the same kind.")
-def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, seed):
+def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, device,
+            seed):
     """Train the update that CONFIG (TOML) describes, by backpropagation through whole proposals.
 
     SU(3) in 4D (the actions by name), U(1) in 2D (action "u1"), Gaussian mixtures ("mixture"). The
@@ -39,6 +41,7 @@ def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice
     from l2hmc_bridge import parallel, training, training_checkpoint, training_config
     from l2hmc_bridge import training_history as history
 
+    device = device_of(device)
     settings = training_config.read(config)
     settings = settings if seed is None else replace(settings, seed=seed)
     extents = parse_any_lattice(gate_lattice or _gate_lattice(settings))
@@ -46,9 +49,9 @@ def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice
     checkpoint = Path(f"{out}.checkpoint")
     _refuse_overwriting(out, checkpoint, resume, force, settings.snapshots)
     links, provenance = _starting_links(settings, inputs), _provenance(inputs)
-    with parallel.processes():
-        trainer = (training_checkpoint.load(settings, checkpoint) if resume
-                   else training.start(settings))
+    with parallel.processes(device.type == "cuda"):
+        trainer = (training_checkpoint.load(settings, checkpoint, device) if resume
+                   else training.start(settings, device))
         first = parallel.rank() == 0
         scalars = _scalars(tensorboard if first else None)
         try:

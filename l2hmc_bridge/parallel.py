@@ -28,11 +28,11 @@ def rank() -> int:
 
 @contextmanager
 def processes(cuda: bool = False):
-    """The process group of torchrun (gloo, nccl with `cuda`); nothing outside of torchrun."""
+    """The process group of torchrun (gloo, nccl too with `cuda`); nothing outside of torchrun."""
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield
         return
-    dist.init_process_group("nccl" if cuda else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
     try:
         yield
     finally:

@@ -4,9 +4,10 @@
         stream.advance(stop=lambda: None, report=lambda row: None)
         stream.save_history()
 
-What happens at trajectory n depends on (seed, chain, number of n), the device that draws, and on the
-save points every `save_every` trajectories alone, never on where a run was stopped: `reopen` and `advance` give the
-bits of a run that never was. The order at a save point: configurations, log, state, each synced.
+What happens at trajectory n depends on (seed, chain, number of n), on the device that draws and on
+the save points every `save_every` trajectories alone, never on where a run was stopped: `reopen`
+and `advance` give the bits of a run that never was. The order at a save point: configurations, log,
+state, each synced.
 """
 
 import re

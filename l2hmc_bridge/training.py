@@ -120,20 +120,20 @@ def _chains(trainer: Trainer, stage: Stage, index: int, before: int, links) -> T
     if index not in trainer.chains:
         given, (*xyz, t) = links.get(index), stage.lattice
         if given is None or tuple(given.shape[2:6]) != (t, *xyz):
-            whole = thermalised(trainer.config, stage, index, before)
+            whole = thermalised(trainer.config, stage, index, before, device=trainer.device)
         else:
-            whole = given[torch.arange(stage.chains) % len(given)]
+            whole = given[torch.arange(stage.chains) % len(given)].to(trainer.device)
         trainer.chains[index] = whole[parallel.part(stage.chains)]
     return trainer.chains[index]
 
 
 def thermalised(config: Config, stage: Stage, index: int, iteration: int,
-                seed: int | None = None) -> Tensor:
+                seed: int | None = None, device: torch.device | str = "cpu") -> Tensor:
     """Chains of one beta on a stage's lattice, from an ordered field by HMC of unit length."""
     beta = config.betas[index] * gamma(config, iteration)
     hmc = HMC(config.action_at(beta), 1 / 8, 8, "omf2")
     base = config.seed if seed is None else seed
-    start = SYSTEMS[config.group].cold(stage.lattice, stage.chains)
+    start = SYSTEMS[config.group].cold(stage.lattice, stage.chains).to(device)
     # Trajectory numbers from the far end: never those of training itself.
     return thermalise(hmc, start, stage.thermalisation,
                       lambda n: markov.trajectory_generator(base, index,

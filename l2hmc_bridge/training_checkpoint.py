@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import safetensors
+import torch
 from torch import Tensor
 
 from l2hmc_bridge import architecture, bundle, parallel, systems
@@ -31,7 +32,7 @@ def save(trainer: Trainer, path: Path) -> None:
     bundle.write_file(path, tensors, meta)
 
 
-def load(config: Config, path: Path) -> Trainer:
+def load(config: Config, path: Path, device: torch.device | str = "cpu") -> Trainer:
     """The trainer as it was saved; StreamError unless it belongs to the same configuration."""
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
@@ -41,11 +42,11 @@ def load(config: Config, path: Path) -> Trainer:
         raise StreamError(f"{path}: expected a training checkpoint, found: {error}") from error
     if meta.get("config") != json.dumps(config.as_dict(), sort_keys=True):
         raise StreamError(f"{path}: expected a checkpoint of this configuration, found another")
-    trainer = start(config)
+    trainer = start(config, device)
     architecture.load_tensors(trainer.kernel, _part(tensors, "weights."))
     trainer.iteration, trainer.damping = int(meta["iteration"]), float(meta["damping"])
     trainer.history = [Progress(**row) for row in json.loads(meta["history"])]
-    trainer.chains = {int(k): systems.restored(v, config.group)[parallel.part(len(v))]
+    trainer.chains = {int(k): systems.restored(v, config.group)[parallel.part(len(v))].to(device)
                       for k, v in _part(tensors, "chains.").items()}
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _part(tensors, "adam.").items():

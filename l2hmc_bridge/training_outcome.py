@@ -1,12 +1,15 @@
 """What a training run was worth: validation on chains it never saw, and the bundle it leaves."""
 
+import copy
 import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from l2hmc_bridge import bundle, efficiency, losses, markov
+import torch
+
+from l2hmc_bridge import architecture, bundle, efficiency, losses, markov
 from l2hmc_bridge.l2hmc import L2HMC
 from l2hmc_bridge.training import Trainer, start, thermalised
 from l2hmc_bridge.training_config import Config
@@ -30,10 +33,10 @@ def validate(trainer: Trainer) -> dict[str, Any]:
     """
     config = trainer.config
     stage = replace(config.stages[-1], chains=config.validation_chains)
-    begun, rows = beginning(config), []
+    begun, rows = beginning(config, trainer.device), []
     name, score = SCORES[config.group]
     for index, beta in enumerate(config.betas):
-        links = thermalised(config, stage, index, 0, config.seed + VALIDATION_SEED)
+        links = thermalised(config, stage, index, 0, config.seed + VALIDATION_SEED, trainer.device)
         action = trainer.kernel.action.at(beta)
         trained, untrained = (
             score(replace(kernel, action=action), links,
@@ -51,9 +54,17 @@ def validate(trainer: Trainer) -> dict[str, Any]:
             "score": name}
 
 
-def beginning(config: Config) -> L2HMC:
+def beginning(config: Config, device: torch.device | str = "cpu") -> L2HMC:
     """The kernel that training has to beat: the integrator alone, no translation drawn."""
-    return start(replace(config, model=replace(config.model, drift_start=0.0))).kernel
+    return start(replace(config, model=replace(config.model, drift_start=0.0)), device).kernel
+
+
+def _in_main_memory(kernel: L2HMC) -> L2HMC:
+    """The kernel, copied where it is on a card: a bundle's fingerprint is that of the CPU."""
+    if kernel.steps.length.device.type == "cpu":
+        return kernel
+    return replace(kernel, **{name: copy.deepcopy(module).to("cpu")
+                              for name, module in architecture.modules(kernel).items()})
 
 
 def snapshot_path(path: Path, iteration: int) -> Path:
@@ -69,14 +80,15 @@ def snapshot(trainer: Trainer, path: Path, provenance: dict[str, Any]) -> Path |
     if trainer.iteration not in trainer.config.snapshots:
         return None
     target = snapshot_path(path, trainer.iteration)
-    bundle.save(target, trainer.kernel, {**provenance, **_told(trainer)}, _range(trainer.config))
+    bundle.save(target, _in_main_memory(trainer.kernel), {**provenance, **_told(trainer)},
+                _range(trainer.config))
     return target
 
 
 def finish(trainer: Trainer, path: Path, provenance: dict[str, Any]) -> dict[str, Any]:
     """Validate, keep the starting point where training did not beat it, write the bundle."""
     outcome = validate(trainer)
-    kept = trainer.kernel
+    kept = _in_main_memory(trainer.kernel)
     outcome["kept"] = "trained"
     if not outcome["gain"] > 1 and trainer.config.keep == "better":
         kept, outcome["kept"] = beginning(trainer.config), "start"

@@ -45,6 +45,11 @@ class Trainer:
     history: list[Progress] = field(default_factory=list)
 
     @property
+    def device(self) -> torch.device:
+        """Where kernel and chains are."""
+        return self.kernel.steps.length.device
+
+    @property
     def iterations(self) -> int:
         """Of all stages together."""
         return sum(stage.iterations for stage in self.config.stages)
@@ -59,8 +64,8 @@ class Trainer:
         raise ConfigError(f"iteration: expected less than {before}, found {self.iteration}")
 
 
-def start(config: Config) -> Trainer:
-    """A fresh run: the best known integrator, all networks zero."""
+def start(config: Config, device: torch.device | str = "cpu") -> Trainer:
+    """A fresh run: the best known integrator, all networks zero; it will train on `device`."""
     model = config.model
     kernel = architecture.untrained(
         config.action_at(config.betas[0]), model.integrator, model.step_size,
@@ -72,6 +77,8 @@ def start(config: Config) -> Trainer:
     _seed_translations(kernel, model.drift_start, config.seed)
     if model.start_from:
         _take_steps(kernel, model.start_from)
+    for module in architecture.modules(kernel).values():
+        module.to(device)
     kernel.steps.length.requires_grad_(model.train_length)
     for parameter in (kernel.steps.kicks, kernel.steps.drifts, kernel.steps.displacements):
         parameter.requires_grad_(model.train_steps)

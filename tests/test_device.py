@@ -9,7 +9,19 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from l2hmc_bridge import actions, fast, flow, losses, markov, observables
+from l2hmc_bridge import (
+    actions,
+    fast,
+    flow,
+    losses,
+    markov,
+    observables,
+    training,
+    training_config,
+    training_outcome,
+)
+from l2hmc_bridge.cli.options import device_of
+from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fast import gpu, reference
 from l2hmc_bridge.hmc import HMC
 from l2hmc_bridge.integrators import schedule
@@ -137,3 +149,33 @@ def test_reading_a_field_would_be_noticed(links):
     with Transfers() as moved:
         torch.ones(5, 3).to(links)
     assert moved.sizes == [15]
+
+
+def test_a_trainer_on_a_device_has_everything_there(monkeypatch, card):
+    """The kernel, the chains of each beta, the optimiser and the start it is held against."""
+    table = {
+        "name": "small", "action": "wilson", "betas": [5.7], "seed": 3,
+        "loss": {"energy_error": 1.0},
+        "model": {"integrator": "leapfrog", "steps": 1, "step_size": 0.1,
+                  "kick_network": {"hidden": 2, "loops": ["square"]}},
+        "stage": [{"lattice": [2, 2, 2, 2], "chains": 2, "iterations": 1, "thermalisation": 0}],
+    }
+    config = training_config.parse(table)
+    monkeypatch.setattr(training, "thermalise", lambda hmc, start, *_: start)
+    trainer = training.start(config, "meta")
+    assert trainer.device.type == "meta"
+    parameters = [p for group in trainer.optimiser.param_groups for p in group["params"]]
+    assert parameters and all(p.is_meta for p in parameters)
+    _, stage, before = trainer.stage()
+    given = torch.zeros(3, 4, 2, 2, 2, 2, 3, 3, dtype=torch.complex128)
+    assert training._chains(trainer, stage, 0, before, {}).is_meta
+    trainer.chains.clear()
+    assert training._chains(trainer, stage, 0, before, {0: given}).is_meta
+    assert training_outcome.beginning(config, "meta").steps.length.is_meta
+
+
+def test_devices_by_name():
+    assert device_of("cpu") == torch.device("cpu")
+    for name in ("cuda:97", "abacus"):
+        with pytest.raises(ConfigError, match=f"--device {name}: expected a device of this machine"):
+            device_of(name)
