@@ -80,6 +80,61 @@ def test_kernels_in_the_interpreter():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+COMPILED = """
+import torch
+from triton.backends.compiler import GPUTarget
+from triton.runtime import driver
+from l2hmc_bridge import su3
+from l2hmc_bridge.fast import card, gpu, triton_kernels
+
+class Card:  # what a launch asks of the driver of a card
+    def get_current_target(self):
+        return GPUTarget("cuda", 90, 32)
+    def get_current_device(self):
+        return 0
+    def get_current_stream(self, device):
+        return 0
+
+class Compiled:
+    def __init__(self, kernel):
+        self.kernel, self.made = kernel, set()
+    def __getitem__(self, grid):
+        def compile(*arguments, **constants):
+            made = self.kernel.warmup(*arguments, grid=grid, **constants)
+            self.made.add(made.hash)
+            if ("f32" in made.asm["ttir"]) != (arguments[0].dtype == torch.float32):
+                raise SystemExit(self.kernel.__name__ + ": single precision where double is meant")
+        return compile
+
+driver.set_active(Card())
+card.trusted = gpu.trusted = lambda *_: True
+kernels = {name: Compiled(getattr(triton_kernels, name)) for name in dir(triton_kernels)
+           if name.endswith("_kernel")}
+vars(triton_kernels).update(kernels)
+generator = torch.Generator().manual_seed(1)
+for dtype in (torch.complex128, torch.complex64):
+    for extents in ((2, 3, 4, 5), (16, 8, 1, 16)):
+        u = su3.random_group((2, 4, *extents), generator).to(dtype)
+        gpu.force(u, 6.0, 0.1), gpu.expm_multiply(u, u, 0.1), gpu.kinetic(u)
+        gpu.plaquettes(u), gpu.clover(u), gpu.frozen_features(u, u[:, 0], 0)
+gpu.flow(u.to(torch.complex128), 0.1)
+for name, kernel in kernels.items():
+    most = 1 if name == "stage_kernel" else 2  # one for each precision, whatever the lattice
+    print(name, len(kernel.made))
+    if len(kernel.made) > most:
+        raise SystemExit(name + " is compiled anew for another lattice")
+"""
+
+
+@needs_triton
+def test_kernels_compile_for_a_card_once_and_for_every_lattice(tmp_path):
+    environment = os.environ | {"PYTHONPATH": ":".join(filter(None, sys.path)),
+                                "TRITON_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-W", "error", "-c", COMPILED],
+                          capture_output=True, text=True, timeout=600, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "bench_gpu.py"
 
 

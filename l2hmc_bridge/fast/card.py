@@ -81,9 +81,10 @@ def launch(name: str, grid: tuple[int, ...], *arguments, **constants) -> None:
 
     given = [torch.view_as_real(one) if isinstance(one, Tensor) and one.is_complex() else one
              for one in arguments]
+    constants = {"BLOCK": BLOCK, "enable_fp_fusion": True, **constants}  # the default changes
     if all(grid):
         with torch.cuda.device_of(arguments[0]):
-            getattr(triton_kernels, name)[grid](*given, **{"BLOCK": BLOCK, **constants})
+            getattr(triton_kernels, name)[grid](*given, **constants)
 
 
 def over_sites(name: str, links: Tensor, *arguments, rows: int = 4, **constants) -> None:
