@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 from kernel_cases import CASES, LINKS, Case, Fields
 from kernel_table import markdown
+from single_cases import table as single
 from trajectory_cases import networks, training, trajectories
 
 from l2hmc_bridge import fast
@@ -95,6 +96,16 @@ def rows(cases: list[Case], fields: Fields, threads: int, peak: dict, compare: b
     return result
 
 
+def gains(table: list[dict], before: list[dict]) -> None:
+    """Adds, to rows of several threads, how much faster they are than one thread was."""
+    alone = {(row["function"], row["lattice"], row["chains"]): row["us_per_site"]
+             for row in before if row["threads"] == 1}
+    for row in table:
+        time = alone.get((row["function"], row["lattice"], row["chains"]))
+        if row["threads"] > 1 and time is not None:
+            row["over_one_thread"] = time / row["us_per_site"]
+
+
 def show(title: str, table: list[dict]) -> None:
     """Print the rows with one column per key."""
     print(f"\n{title}")
@@ -158,10 +169,11 @@ def main() -> None:
                 compare = extent <= 16 and (chains == 1 or extent <= 8) and threads == 1
                 table = rows(CASES, Fields(extent, chains), threads,
                              report["peaks"][str(threads)], compare, budget)
+                gains(table, report["functions"])
                 show(f"functions, {extent}^4, {chains} chains, {threads} threads", table)
                 report["functions"] += table
     for name, table in (("trajectories", trajectories), ("networks", networks),
-                        ("training", training)):
+                        ("training", training), ("single", single)):
         report[name] = [row for extent in lattices if extent <= 16
                         for row in table(extent, best, budget)]
         show(name, report[name])

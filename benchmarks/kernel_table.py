@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FUNCTIONS = {"function": "function", "us_per_site": "us/site", "gflops": "GFLOP/s",
-             "gbytes": "GB/s", "of_peak": "of peak", "torch_us": "torch us/site",
-             "torch_ratio": "torch / ours", "autograd_ratio": "autograd / ours"}
+             "gbytes": "GB/s", "of_peak": "of peak", "over_one_thread": "one thread / this",
+             "torch_us": "torch us/site", "torch_ratio": "torch / ours", "autograd_ratio": "autograd / ours"}
 TABLES = {
     "trajectories": ("HMC trajectories", {
         "trajectory": "trajectory", "lattice": "lattice", "us_per_site": "us/site",
@@ -21,6 +21,10 @@ TABLES = {
     "training": ("Training steps", {
         "training": "trained", "lattice": "lattice", "us_per_site": "us/site",
         "torch_us": "torch us/site", "torch_ratio": "torch / ours"}),
+    "single": ("Single precision", {
+        "function": "function", "lattice": "lattice", "single_us": "single us/site",
+        "double_us": "double us/site", "double_ratio": "double / single",
+        "single_mb": "single MB", "double_mb": "double MB"}),
     "exponents": ("Cost of the force", {"against": "against", "exponent": "exponent"}),
 }
 
