@@ -111,7 +111,28 @@ def _network(part: str, steps: int, group: str, given: Mapping | None,
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise ConfigError(f"{part}_network.{unknown[0]}: unknown key, expected some of {known}")
+    _check_types(part, given)
     return kind(*arguments, **given)
+
+
+def _check_types(part: str, given: Mapping) -> None:
+    """ConfigError, by name, where an option of a network is not of its kind."""
+    def whole(value) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool)
+
+    def listed(right):
+        return lambda value: isinstance(value, list | tuple) and all(map(right, value))
+
+    def word(value) -> bool:
+        return isinstance(value, str)
+
+    names = ("a list of names", listed(word))
+    wanted = {"hidden": ("a number of units, at least 1", lambda v: whole(v) and v > 0),
+              "layers": ("a list of numbers", lambda v: v is None or listed(whole)(v)),
+              "outputs": names, "loops": names, "kind": ("a name", word)}
+    for name, (expected, right) in wanted.items():
+        if name in given and not right(given[name]):
+            raise ConfigError(f"{part}_network.{name}: expected {expected}, found {given[name]!r}")
 
 
 def modules(kernel: L2HMC) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from l2hmc_bridge.errors import ActionError, ConfigError
 from l2hmc_bridge.integrators import INTEGRATORS
 from l2hmc_bridge.l2hmc import COMPOSITIONS
 from l2hmc_bridge.losses import LOSSES_OF
+from l2hmc_bridge.training_checks import check_annealing, check_model, check_stage
+from l2hmc_bridge.training_checks import require as _require
 
 PRECISIONS = {"su3": ("double", "single"), "u1": ("double",), "vector": ("double",)}
 
@@ -198,8 +200,8 @@ def _check(config: Config) -> None:
              "positive numbers", config.betas)
     _require(model.step_size > 0 and model.steps > 0, "model", "step_size > 0 and steps > 0",
              (model.step_size, model.steps))
-    _require(config.annealing[-1:] == (1.0,), "annealing", "a schedule that ends at gamma = 1",
-             config.annealing)
+    check_annealing(config)
+    check_model(config)
     rates = (config.learning_rate, config.step_rate, config.clip)
     _require(min(rates) > 0, "learning_rate, step_rate, clip", "> 0", rates)
     _require(0 <= config.seed < 2**63, "seed", "0 to 2^63 - 1", config.seed)
@@ -215,15 +217,14 @@ def _check(config: Config) -> None:
         _one_of("stage.method", stage.method, ("adam", "gauss_newton"))
         _one_of("stage.train", stage.train, ("all", "steps", "networks"))
         _check_lattice(config, stage.lattice)
-        counts = (stage.repeats, stage.iterations, stage.chains)
-        _require(min(counts) > 0 and min(stage.thermalisation, stage.between) >= 0, "stage",
-                 "repeats, iterations, chains > 0, thermalisation, between >= 0", stage)
+        check_stage(config, stage)
 
 
 def _check_lattice(config: Config, lattice: tuple) -> None:
     if config.group == "vector":
         n = config.action_at(1.0).dimension
-        _require(lattice == (n,), "stage.lattice", f"[{n}], the dimension of the means", lattice)
+        _require(lattice == (n,) and isinstance(lattice[0], int), "stage.lattice",
+                 f"[{n}], the dimension of the means", lattice)
         return
     shown = {"su3": ("four", 4, "X,Y,Z,T"), "u1": ("two", 2, "X,T")}[config.group]
     good = len(lattice) == shown[1] and all(
@@ -245,8 +246,3 @@ def _check_target(config: Config) -> None:
 def _one_of(key: str, value: str, choices) -> None:
     if value not in choices:
         raise ConfigError(f"{key}: expected one of {', '.join(choices)}, found {value!r}")
-
-
-def _require(condition: bool, key: str, expected: str, found: Any) -> None:
-    if not condition:
-        raise ConfigError(f"{key}: expected {expected}, found {found!r}")

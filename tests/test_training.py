@@ -184,7 +184,8 @@ def test_no_finite_gradient_stops_with_a_sentence():
 
 
 def test_annealing_and_learning_rate():
-    settings = config(annealing=[0.5, 0.8, 1.0], annealing_iterations=10)
+    settings = config(annealing=[0.5, 0.8, 1.0], annealing_iterations=10,
+                      stage=[{"iterations": 100}])
     assert [training_config.gamma(settings, n) for n in (0, 5, 10, 99)] == [0.5, 0.8, 1.0, 1.0]
     assert training_config.learning_rate(settings, 0, 100) == pytest.approx(1e-3)
     assert training_config.learning_rate(settings, 100, 100) == pytest.approx(5e-5)
@@ -200,6 +201,17 @@ def test_annealing_and_learning_rate():
         ({"loss": {"beauty": 1.0}}, "loss: expected one of"),
         ({"loss": {}}, "loss"),
         ({"annealing": [0.5, 0.9]}, "ends at gamma = 1"),
+        ({"annealing": [0.0, 1.0], "annealing_iterations": 2}, "positive numbers"),
+        ({"annealing": [0.5, 1.0]}, "annealing_iterations: expected 1 to 3, for 4 iterations"),
+        ({"annealing": [0.5, 1.0], "annealing_iterations": 4}, "to end at gamma = 1, found 4"),
+        ({"annealing_iterations": 2}, "annealing_iterations: expected 0 without"),
+        ({"stage": [{"step_scale": 0}]}, "stage.step_scale: expected > 0"),
+        ({"stage": [{"train": "networks"}], "model": {}}, "for a model without networks"),
+        ({"stage": [{"train": "networks", "method": "gauss_newton"}]}, "moves steps and mixing"),
+        ({"stage": [{"method": "gauss_newton"}], "loss": {"charge": 1.0}},
+         "stage.method: expected adam for other losses"),
+        ({"stage": [{"method": "gauss_newton", "iterations": 9}], "annealing": [0.5, 1.0],
+          "annealing_iterations": 2}, "stage.method: expected adam with annealing"),
         ({"learning_rate": "fast"}, "learning_rate: expected float"),
         ({"model": {"integrator": "euler"}}, "model.integrator"),
         ({"model": {"layers": 3}}, "model.layers: unknown key"),
@@ -217,6 +229,18 @@ def test_annealing_and_learning_rate():
 def test_configurations_that_cannot_work_are_refused(change, message):
     with pytest.raises(ConfigError, match=message):
         config(**change)
+
+
+@pytest.mark.parametrize("option, words", [
+    ({"hidden": "many"}, "kick_network.hidden: expected a number of units, at least 1"),
+    ({"hidden": 2.5}, "hidden"), ({"hidden": 0}, "hidden"), ({"hidden": True}, "hidden"),
+    ({"loops": "laplacian"}, "kick_network.loops: expected a list of names, found 'laplacian'"),
+    ({"kind": 3}, "kick_network.kind: expected a name"),
+    ({"kind": "dense", "hidden": [2]}, "kick_network.hidden"),
+])
+def test_network_options_of_a_wrong_type_are_refused(option, words):
+    with pytest.raises(ConfigError, match=words):
+        training.start(config(model={"kick_network": option}))
 
 
 def test_unknown_network_options_are_refused():
@@ -303,7 +327,8 @@ def test_sigterm_saves_and_resume_finishes(tmp_path):
 
 
 def test_gamma_scales_the_coupling_of_a_step():
-    trainer = training.start(config(annealing=[0.5, 1.0], annealing_iterations=4))
-    betas = [training.iterate(trainer).beta for _ in range(4)]
-    assert betas == pytest.approx([2.9, 3.75, 4.35, 5.25])
+    stage = [{**TABLE["stage"][0], "iterations": 6}]
+    trainer = training.start(config(annealing=[0.5, 1.0], annealing_iterations=4, stage=stage))
+    betas = [training.iterate(trainer).beta for _ in range(6)]
+    assert betas == pytest.approx([2.9, 3.75, 4.35, 5.25, 5.8, 6.0])
     assert gauge_action("wilson", 5.8) == trainer.kernel.action

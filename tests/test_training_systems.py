@@ -86,6 +86,7 @@ def test_random_translation_is_learned_to_be_accepted():
     ({"stage": [{"lattice": [5, 4]}]}, "two even extents X,T"),
     ({"annealing": [0.5, 0.9]}, "gamma = 1"),
     ({"step_rate": 0.0}, "step_rate"),
+    ({"model": {"mixing": True}}, "model.mixing: expected false for action 'u1'"),
     ({"snapshots": [0]}, "snapshots: expected growing numbers of iterations, 1 to 60"),
     ({"snapshots": [9, 9]}, "snapshots"),
     ({"snapshots": [61]}, "snapshots"),
@@ -108,9 +109,16 @@ def test_targets_refused(target, words):
         config(MIXTURE, target=target)
 
 
+def test_dimensions_are_whole_numbers():
+    with pytest.raises(ConfigError, match=r"stage.lattice: expected \[2\]"):
+        config(MIXTURE, stage=[{"lattice": [2.0]}])
+
+
 @pytest.mark.parametrize("network, words", [
     ({"width": 3}, "drift_network.width: unknown key, expected some of .*hidden"),
     ({"kind": "deep"}, "kind: expected one of dense, conv, gate"),
+    ({"layers": "all"}, "drift_network.layers: expected a list of numbers"),
+    ({"outputs": "t"}, "drift_network.outputs: expected a list of names"),
 ])
 def test_networks_refused(network, words):
     table = {**U1, "model": {**U1["model"], "drift_network": network}}
@@ -120,6 +128,7 @@ def test_networks_refused(network, words):
 
 def test_networks_of_one_lattice_refuse_a_curriculum_in_volume_before_it_runs():
     stages = [U1["stage"][0], {**U1["stage"][0], "lattice": [8, 4]}]
+    exact = {"annealing": [1.0], "annealing_iterations": 0}
     with pytest.raises(ConfigError, match=r"stage.lattice of stage 2: .*expected \[2, 4, 4\]"):
         training.start(config(U1, stage=stages))
     dense = {"name": "x", "action": "wilson", "betas": [6.0], "loss": {"plaquette": 1.0},
@@ -128,7 +137,7 @@ def test_networks_of_one_lattice_refuse_a_curriculum_in_volume_before_it_runs():
     with pytest.raises(ConfigError, match=r"stage 2: .*expected \[2, 2, 2, 2\] \(t, x, y, z\)"):
         training.start(training_config.parse(dense))
     conv = {**U1["model"], "drift_start": 0.0, "drift_network": {"kind": "conv", "hidden": 2}}
-    trainer = training.start(config(U1, model=conv, stage=[
+    trainer = training.start(config(U1, model=conv, **exact, stage=[
         {**one, "iterations": 1, "chains": 4} for one in stages]))
     shapes = [(training.iterate(trainer), trainer.chains[0].shape[2:])[1] for _ in stages]
     assert [tuple(shape) for shape in shapes] == [(4, 4), (4, 8)]
@@ -158,7 +167,7 @@ def test_divergence_keeps_the_last_good_checkpoint(spoil, tmp_path, monkeypatch)
     monkeypatch.setattr(training, "REJECTIONS", 8)
     monkeypatch.setattr(training, "PATIENCE", 7)
     model = {k: v for k, v in U1["model"].items() if not k.startswith("drift_")}
-    table = {**U1, "annealing": [1.0], "model": model}
+    table = {**U1, "annealing": [1.0], "annealing_iterations": 0, "model": model}
     trainer, path, good = training.start(config(table)), tmp_path / "run.checkpoint", []
 
     def report(row):
@@ -177,7 +186,8 @@ def test_divergence_keeps_the_last_good_checkpoint(spoil, tmp_path, monkeypatch)
 
 def test_snapshots_are_the_run_so_far(tmp_path):
     """A bundle after 2 of 4 iterations is the kernel of a run of 2, also when resumed."""
-    table = {**U1, "snapshots": [2, 4], "stage": [{**U1["stage"][0], "iterations": 4}]}
+    table = {**U1, "snapshots": [2, 4], "stage": [{**U1["stage"][0], "iterations": 4}],
+             "annealing_iterations": 2}
     two, path, written = trained(table, 2), tmp_path / "u1.safetensors", []
     trainer = training.start(config(table))
     for _ in range(4):
