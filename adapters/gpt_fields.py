@@ -82,10 +82,10 @@ def _fetch(U: Sequence[Any], otype: str) -> tuple[Tensor, fast.Defects | None]:
     """(links, how far from SU(3) they are where the pass found that)."""
     grid = _check(U, otype)
     x, y, z, t = grid.fdimensions
-    places = _places(U[0], f"{otype} {grid}")
+    places = _places(U[0], _layout(otype, grid))
     if places is not None:
         return fast.fetch_links(_in_order(U), places, (t, x, y, z))
-    sites, plan = _sites(f"{otype} {grid}", grid, whole=True)
+    sites, plan = _sites(_layout(otype, grid), grid, whole=True)
     links = np.empty((1, 4, t, x, y, z, 3, 3), np.complex128)
     for one, name in zip(U, FILE_DIRECTIONS, strict=True):
         links[0, DIRECTIONS.index(name)] = one[sites, plan].reshape(links.shape[2:])
@@ -95,6 +95,9 @@ def _fetch(U: Sequence[Any], otype: str) -> tuple[Tensor, fast.Defects | None]:
 def write(links: Tensor, U: Sequence[Any], otype: str) -> None:
     """Inverse of `read`, in place."""
     grid = _check(U, otype)
+    if len({id(one) for one in U}) != len(U):
+        raise LayoutError("GPT field: expected four lattices to write into, found one of them "
+                          "twice")
     check_links(links)
     x, y, z, t = grid.fdimensions
     if tuple(links.shape[:6]) != (1, 4, t, x, y, z):
@@ -102,16 +105,21 @@ def write(links: Tensor, U: Sequence[Any], otype: str) -> None:
                           f"found {links.shape[0]} on {list(links.shape[2:6])}")
     if not links.detach().sum().isfinite():
         raise LayoutError("GPT field: expected finite links, found NaN or infinity")
-    places = _places(U[0], f"{otype} {grid}")
+    places = _places(U[0], _layout(otype, grid))
     if places is not None:
         fast.store_links(links, _in_order(U), places)
         return
-    array, dtype = links[0].detach().cpu().numpy(), PRECISIONS[grid.precision.__name__]
-    own = _own(grid)
-    sites = _sites(f"{otype} {grid}", grid, whole=False)
+    array = links[0].detach().cpu().resolve_conj().resolve_neg().numpy()
+    own, dtype = _own(grid), PRECISIONS[grid.precision.__name__]
+    sites = _sites(_layout(otype, grid), grid, whole=False)
     for one, name in zip(U, FILE_DIRECTIONS, strict=True):
         values = array[DIRECTIONS.index(name)][own[3], own[0], own[1], own[2]]
         one[sites] = np.ascontiguousarray(values, dtype).reshape(-1, 3, 3)
+
+
+def _layout(otype: str, grid: Any) -> str:
+    """What decides where numbers are: str(grid) leaves out which directions are vectorised."""
+    return f"{otype} {grid} {grid.cb.simd_mask}"
 
 
 def _places(one: Any, key: str) -> fast.Places | None:
@@ -120,7 +128,7 @@ def _places(one: Any, key: str) -> fast.Places | None:
         return None
     key = f"{type(one).__module__} {key}"
     if key not in _PLACES:
-        _PLACES[key] = _found(one.new(), _sites(key, one.grid, whole=False)[0])
+        _PLACES[key] = _found(one.new(), _coordinates(_own(one.grid)))
     return _PLACES[key]
 
 
@@ -171,12 +179,16 @@ def _sites(key: str, grid: Any, whole: bool) -> tuple[NDArray, dict]:
     """
     key = f"{key} {'all' if whole else grid.processor_coor}"
     if key not in _PLANS:
-        ranges = [np.arange(extent) for extent in grid.fdimensions] if whole else [
-            np.arange(one.start, one.stop) for one in _own(grid)]
-        x, y, z, t = ranges
-        mesh = np.stack(np.meshgrid(t, x, y, z, indexing="ij"), -1).reshape(-1, 4)
-        _PLANS[key] = np.ascontiguousarray(mesh[:, [1, 2, 3, 0]], np.int32), {}
+        _PLANS[key] = _coordinates(
+            [slice(0, extent) for extent in grid.fdimensions] if whole else _own(grid)), {}
     return _PLANS[key]
+
+
+def _coordinates(ranges: Sequence[slice]) -> NDArray:
+    """x,y,z,t of the sites in these ranges, in the order of links, int32 [V,4]."""
+    x, y, z, t = (np.arange(one.start, one.stop, dtype=np.int32) for one in ranges)
+    mesh = np.stack(np.meshgrid(t, x, y, z, indexing="ij"), -1).reshape(-1, 4)
+    return np.ascontiguousarray(mesh[:, [1, 2, 3, 0]])
 
 
 def _check(U: Sequence[Any], otype: str) -> Any:

@@ -94,6 +94,12 @@ def test_memory_and_gpts_copying_say_the_same(g, precision):
     bridge.from_links(links, copied)
     assert all(np.array_equal(one[:], other[:]) for one, other in zip(U, V, strict=True))
     assert torch.equal(bridge.to_links(copied), bridge.to_links(U))
+    for one in (U, copied):  # a conjugation that torch has only noted
+        bridge.from_links(links.mH, one)
+    assert all(np.array_equal(one[:], other[:]) for one, other in zip(U, V, strict=True))
+    assert (bridge.to_links(U) - links.mH).abs().max() < 1e-7
+    bridge.from_links(links, U)
+    bridge.from_links(links, copied)
     with fast.using("torch"):
         assert torch.equal(bridge.to_links(U), bridge.to_links(copied))
 
@@ -117,12 +123,28 @@ def test_memory_that_follows_no_stride_is_left_to_gpt(monkeypatch, memory):
 def test_every_link_lies_where_gpt_says(g):
     """U_mu at coordinates (x,y,z,t), element by element, through GPT's own indexing."""
     links = links_on()
-    U = field(g, links)
+    _require_in_place(field(g, links), links)
+
+
+def _require_in_place(U, links):
     for mu, ours in enumerate((1, 2, 3, 0)):  # x, y, z, t
         for x, y, z, t in ((0, 0, 0, 0), (3, 1, 5, 7), (1, 5, 2, 9)):
             site = U[mu][x:x + 1, y:y + 1, z:z + 1, t:t + 1]
             matrix = np.asarray(getattr(site, "array", site)).reshape(3, 3)
             assert np.array_equal(matrix, links[0, ours, t, x, y, z].numpy())
+
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+def test_grids_of_one_name_may_vectorise_other_directions(g, precision):
+    """GPT's description of a grid does not tell: each has its own places."""
+    links = links_on((4, 8, 8, 16)).to(torch.complex64).to(torch.complex128)
+    for direction in (0, 1, 2, 3):
+        mask = [int(direction == one) for one in range(4)]
+        full = types.SimpleNamespace(n=1, cb_mask=[0] * 4, simd_mask=mask, __name__="full")
+        U = g.qcd.gauge.unit(g.grid([4, 8, 8, 16], getattr(g, precision), full))
+        bridge.from_links(links, U)
+        _require_in_place(U, links)
+        assert torch.equal(bridge.to_links(U), links)
 
 
 def test_plaquette_charge_action_and_gradient_are_gpts(g):
@@ -360,6 +382,8 @@ def test_links_that_do_not_fit_are_not_written():
         bridge.from_links(links_on((4, 4, 4, 4)), U)
     with pytest.raises(LayoutError, match="NaN"):
         bridge.from_links(links_on() * float("nan"), U)
+    with pytest.raises(LayoutError, match="one of them twice"):
+        bridge.from_links(links_on(), [*U[:3], U[0]])
     single = field(gpt_standin, links_on(), "single")
     with pytest.raises(LayoutError, match="double"):
         bridge.host_action(gpt_standin.wilson(6.0), single)
@@ -383,8 +407,9 @@ def test_phases_and_boundaries_in_the_links_are_named():
     fixed[:, 1:, 0] = torch.diag(torch.exp(1j * torch.tensor([0.1, 0.2, -0.3]).double()))
     with pytest.raises(ActionError, match="Schroedinger"):
         require_periodic_su3("field", fixed)
-    with pytest.raises(VerificationError, match="at most 2e-05"):
-        require_periodic_su3("field", 1.01 * links)
+    for other in (1.01 * links, torch.zeros_like(links)):  # zeros: memory never written
+        with pytest.raises(VerificationError, match="at most 2e-05"):
+            require_periodic_su3("field", other)
     with pytest.raises(VerificationError, match="NaN"):
         require_periodic_su3("field", float("nan") * links)
     require_periodic_su3("field", cold_start((4, 4, 4, 4)))

@@ -29,8 +29,8 @@ class Precision:
 
 double, single = Precision("double", np.complex128), Precision("single", np.complex64)
 half = Precision("half", np.complex64)
-full = types.SimpleNamespace(n=1, __name__="full")
-redblack = types.SimpleNamespace(n=2, __name__="redblack")
+full = types.SimpleNamespace(n=1, simd_mask=[1] * 4, __name__="full")
+redblack = types.SimpleNamespace(n=2, simd_mask=[1] * 4, __name__="redblack")
 
 
 class grid:
@@ -89,10 +89,12 @@ class lattice:
         if isinstance(first, lattice):
             first, second = first.grid, first.otype
         self.grid, self.otype = first, second
-        # As Grid keeps it: numbers of several sites next to each other, here of all x.
-        x, *others = first.fdimensions
-        self.memory = np.zeros((*others[::-1], *second.shape, x), first.precision.complex_dtype)
-        self.data = np.moveaxis(self.memory, -1, 3)  # T, Z, Y, X, row, column
+        # As Grid keeps it: numbers of several sites next to each other, here of all along the
+        # first direction that may be vectorised.
+        others, at = list(first.fdimensions), first.cb.simd_mask.index(1)
+        lanes = others.pop(at)
+        self.memory = np.zeros((*others[::-1], *second.shape, lanes), first.precision.complex_dtype)
+        self.data = np.moveaxis(self.memory, -1, first.nd - 1 - at)  # T, Z, Y, X, row, column
         if data is not None:  # of all ranks, for one of them
             self.memory, self.data = None, data
 
