@@ -76,7 +76,7 @@ def from_links(
     if names in (AXES, AXES[1:]) and order == DIRECTIONS and links.is_contiguous():
         if names != AXES and links.shape[0] != 1:
             raise LayoutError(f"links: expected one configuration, found {links.shape[0]}")
-        whole = links.detach().cpu().numpy()
+        whole = links.detach().to("cpu", torch.complex128).resolve_conj().resolve_neg().numpy()
         array = whole if names == AXES else whole[0]
     else:
         array = _stored(links, names, order)
@@ -187,6 +187,7 @@ def _check_numbers(array: NDArray) -> None:
 def _check_shape(shape: tuple[int, ...], names: tuple[str, ...]) -> None:
     found = dict(zip(names, shape, strict=False))
     expected = {"direction": 4, "row": 3, "column": 3}
-    if len(shape) != len(names) or any(found[name] != size for name, size in expected.items()):
+    if len(shape) != len(names) or 0 in shape or any(
+            found[name] != size for name, size in expected.items()):
         raise LayoutError(f"array: expected axes ({', '.join(names)}) with 4 directions of 3 x 3 "
                           f"matrices, found shape {shape}")

@@ -175,7 +175,7 @@ def _checked(gauge: Any) -> Tensor:
     if list(info.size) != list(info.global_size):
         raise LayoutError(f"PyQUDA gauge: expected the whole lattice {list(info.global_size)} on "
                           f"one rank, found a part {list(info.size)}; run this update on one rank")
-    data = _tensor(gauge.data)
+    data = _tensor(gauge.data).detach()
     lx, ly, lz, lt = info.size
     shape = (4, 2, lt, lz, ly, lx // 2, 3, 3)
     if tuple(data.shape) != shape:
@@ -184,9 +184,10 @@ def _checked(gauge: Any) -> Tensor:
     if data.dtype != torch.complex128:
         raise LayoutError(f"PyQUDA gauge: expected complex128, found {data.dtype}; "
                           "data.astype('<c16') is exact")
-    if not data.is_contiguous():
+    if not data.is_contiguous() or data.is_conj() or data.is_neg():
         raise LayoutError("PyQUDA gauge: expected contiguous data, found strides "
-                          f"{data.stride()}; LatticeGauge(latt_info, data.copy()) makes it so")
+                          f"{data.stride()}{', to be conjugated' if data.is_conj() else ''}; "
+                          "LatticeGauge(latt_info, data.copy()) makes it so")
     return data
 
 
@@ -198,6 +199,9 @@ def _tensor(array: Any) -> Tensor:
         if any(stride < 0 for stride in array.strides) or not array.flags.writeable:
             raise LayoutError("PyQUDA gauge: expected contiguous, writeable data, found "
                               f"strides {array.strides}, writeable {array.flags.writeable}")
+        if not array.dtype.isnative:
+            raise LayoutError(f"PyQUDA gauge: expected numbers in native byte order, found "
+                              f"{array.dtype.str}; data.astype('<c16') converts")
         return torch.from_numpy(array)
     if not hasattr(array, "__dlpack__"):
         raise LayoutError("PyQUDA gauge: expected data in numpy, cupy, dpnp or torch, found "

@@ -128,12 +128,17 @@ def test_memory_outside_a_field_is_never_touched(backend, generator):
         (whole[:3], "found 3"),
         ([*whole[:3], whole[3].astype(np.complex64)], "complex64"),
         ([one.real.copy() for one in whole], "float64"),
+        ([one.astype(one.dtype.newbyteorder()) for one in whole], "another byte order"),
     ):
         with fast.using(backend):
             with pytest.raises(LayoutError, match=words):
                 fast.fetch_links(fields, at, (2, 2, 2, 2))
             with pytest.raises(LayoutError, match=words):
                 fast.store_links(links, fields, at)
+    for one in whole:
+        one.flags.writeable = False
+    with fast.using(backend), pytest.raises(LayoutError, match="read-only"):
+        fast.store_links(links, whole, at)
     with pytest.raises(LayoutError, match="expected 24 matrices"):
         fast.fetch_links(whole, at, (2, 2, 2, 3))
     with pytest.raises(LayoutError, match="before it"):

@@ -69,6 +69,8 @@ def fetch(
 def store(links: Tensor, fields: Sequence[NDArray], at: Places, compiled: bool) -> None:
     """Inverse of `fetch`, in place; rounded into complex64. Raises LayoutError as `fetch`."""
     _check(fields, at, math.prod(links.shape[2:6]))
+    if not all(field.flags.writeable for field in fields):
+        raise LayoutError("host's field: expected arrays that may be written, found read-only ones")
     plain = native.plain(links.to(device="cpu", dtype=torch.complex128))
     if compiled:
         native.call("store_links", len(fields), native.long(at.first.size), native.threads(),
@@ -104,9 +106,11 @@ def _measured(fields: Sequence[NDArray], at: Places | None, links: Tensor | None
 
 def _check(fields: Sequence[NDArray], at: Places, volume: int) -> None:
     dtypes = {field.dtype.type for field in fields}
-    if len(fields) != 4 or len(dtypes) != 1 or not dtypes < set(NUMBERS):
+    native_order = all(field.dtype.isnative for field in fields)
+    if len(fields) != 4 or len(dtypes) != 1 or not dtypes < set(NUMBERS) or not native_order:
         raise LayoutError("host's field: expected four arrays of complex128 or of complex64, found "
-                          f"{len(fields)} of {', '.join(sorted(one.__name__ for one in dtypes))}")
+                          f"{len(fields)} of {', '.join(sorted(one.__name__ for one in dtypes))}"
+                          f"{'' if native_order else ' in another byte order'}")
     if at.first.size != volume:
         raise LayoutError(f"host's field: expected {volume} matrices, found {at.first.size}")
     for field in fields:

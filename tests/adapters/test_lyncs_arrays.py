@@ -72,6 +72,16 @@ def test_memory_is_shared_where_the_layout_allows_and_nowhere_else():
     assert not np.shares_memory(read_only, lyncs.to_links(read_only, axes="links").numpy())
 
 
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_links_that_are_views_or_single(name):
+    """What torch has only noted is carried out, and arrays are complex128 in any layout."""
+    conjugate = lyncs.from_links(LINKS.conj(), name)
+    assert np.array_equal(conjugate, array_of(name).conj())
+    single = lyncs.from_links(LINKS.to(torch.complex64), name)
+    assert single.dtype == np.complex128
+    assert np.array_equal(single, array_of(name).astype("c8"))
+
+
 def test_a_batch_axis_and_another_byte_order():
     axes = ("batch", *LAYOUTS["lime"][0])
     two = np.stack([array_of("lime"), array_of("lime").conj()]).astype(">c16")
@@ -131,6 +141,7 @@ BAD = {
     "other axes": (LIME, ("t", "direction", "z", "y", "x", "row", "column"),
                    "with 4 directions of 3 x 3 matrices, found shape"),
     "SU(2)": (LIME[..., :2, :2].copy(), "lime", "of 3 x 3 matrices"),
+    "no sites": (LIME[:, :, :0].copy(), "lime", "found shape"),
     "few axes": (LIME[0].copy(), "lime", "found shape"),
     "no axes": (LIME, None, "expected axes, by a name.*this ndarray names none"),
     "unknown name": (LIME, "ildg", "axes: expected one of lime, openqcd, pyquda, links.*'ildg'"),

@@ -97,7 +97,9 @@ def test_the_fermion_boundary_belongs_to_quda_not_to_the_field():
 
 def fields_that_are_none():
     links = links_on()
-    transposed, single, mirrored, locked = (field(links) for _ in range(4))
+    transposed, single, mirrored, locked, swapped, turned = (field(links) for _ in range(6))
+    swapped.data = swapped.data.astype(">c16")
+    turned.data = torch.from_numpy(turned.data).conj()
     transposed.data = transposed.data.swapaxes(-1, -2).copy().swapaxes(-1, -2)
     single.data = single.data.astype("<c8")
     mirrored.data = mirrored.data[::-1]
@@ -117,6 +119,8 @@ def fields_that_are_none():
         "expected contiguous data": transposed,
         "strides": mirrored,
         "writeable False": locked,
+        "native byte order": swapped,
+        "to be conjugated": turned,
         "found list": listed,
     }
 
