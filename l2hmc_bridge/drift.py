@@ -13,7 +13,13 @@ from torch import Tensor
 
 from l2hmc_bridge.errors import StatisticsError
 from l2hmc_bridge.observables import plaquette
-from l2hmc_bridge.statistics import Estimate, estimate, with_error
+from l2hmc_bridge.statistics import (
+    MINIMUM_LENGTH,
+    MINIMUM_SAMPLES,
+    Estimate,
+    estimate,
+    with_error,
+)
 
 Observables = Mapping[str, Callable[[Tensor], Tensor]]
 
@@ -49,11 +55,15 @@ class Drift:
                 series.setdefault(chain, []).append(value)
 
     def estimates(self) -> dict[str, Estimate]:
-        """{name: mean difference with its error}, chains with at least `minimum` updates."""
+        """{name: mean difference with its error}, chains with at least `minimum` updates.
+
+        Left out where these are too few for an error.
+        """
         found = {}
         for name, series in self.differences.items():
-            chains = [values for values in series.values() if len(values) >= self.minimum]
-            if chains:
+            least = max(self.minimum, MINIMUM_LENGTH)
+            chains = [values for values in series.values() if len(values) >= least]
+            if chains and sum(map(len, chains)) >= MINIMUM_SAMPLES:
                 found[name] = estimate(chains)
         return found
 
@@ -64,7 +74,7 @@ class Drift:
         """
         return [
             f"{name}: changes by {with_error(one.value, one.error)} in each update, "
-            f"{_distance(one)} from 0: it is not exact, or the stream was not in equilibrium"
+            f"{_distance(one)}: it is not exact, or the stream was not in equilibrium"
             for name, one in self.estimates().items()
             if one.value and not abs(one.value) <= self.sigmas * one.error
         ]
@@ -77,4 +87,5 @@ class Drift:
 
 
 def _distance(one: Estimate) -> str:
-    return f"{abs(one.value) / one.error:.1f} errors" if one.error > 0 else "always as far"
+    """How far from 0 in errors, or why there is no error."""
+    return f"{abs(one.value) / one.error:.1f} errors from 0" if one.error > 0 else one.note

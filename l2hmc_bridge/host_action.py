@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -150,11 +151,13 @@ def _finite(links: Tensor) -> tuple[Tensor, Tensor]:
 def _numbers(value: Any, chains: int) -> Tensor:
     """What a host's action returned as float64 [chains], or ActionError."""
     expected = f"host action: expected {chains} real number(s) in float64 ([{chains}])"
+    kind = type(value).__name__
     try:
+        value = np.asarray(value) if isinstance(value, list | tuple) else value  # in double
         value = torch.as_tensor(value) if not isinstance(value, int | float) \
             else torch.tensor(float(value), dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ActionError(f"{expected}, found {type(value).__name__}") from error
+        raise ActionError(f"{expected}, found {kind}") from error
     value = value.detach()
     if value.is_complex():
         raise ActionError(f"{expected}, found complex ones; where the imaginary part is rounding, "

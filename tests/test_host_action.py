@@ -197,15 +197,19 @@ def test_a_diverged_trajectory_is_a_reject_and_never_reaches_the_host(generator)
     (np.ones(2), r"\[2\]"),
     ("big", "str"),
     (None, "NoneType"),
+    ([1j], "complex"),
+    (["big"], "found list"),
 ])
 def test_actions_that_are_no_number(value, words, generator):
     with pytest.raises(ActionError, match=words):
         HostAction(lambda links: value)(cold_start((2, 2, 2, 2)))
 
 
-@pytest.mark.parametrize("value", [1.5, 2, np.float64(1.5), np.ones(1), torch.ones(1).double()])
+@pytest.mark.parametrize("value", [1.1, 2, np.float64(1.1), np.ones(1), torch.ones(1).double(),
+                                   [1.1], (np.float64(1.1),), [torch.tensor(1.1).double()]])
 def test_actions_that_are(value):
-    assert HostAction(lambda links: value)(cold_start((2, 2, 2, 2))).shape == (1,)
+    found = HostAction(lambda links: value)(cold_start((2, 2, 2, 2)))
+    assert found.shape == (1,) and float(found) == float(np.asarray(value).reshape(()))
 
 
 def test_forces_that_are_none(generator):

@@ -110,6 +110,17 @@ def test_a_change_that_is_always_the_same_is_a_drift():
             before = torch.tensor([float(number)]).double()
             drift.record(drift.measure(before), before + change)
         assert len(drift.warnings()) == count
+        assert all("constant series" in sentence for sentence in drift.warnings())
+
+
+def test_a_few_updates_are_no_drift_whatever_the_minimum():
+    """Nothing is said before there is an error to compare with."""
+    drift, noise = Drift({"charge": lambda values: values}, minimum=3), torch.Generator()
+    for number in range(30):
+        before = torch.zeros(1).double()
+        change = torch.randn(1, generator=noise.manual_seed(number)).double()
+        drift.record(drift.measure(before), before + 2 + change)
+        assert len(drift.warnings()) == (number >= 19), number
 
 
 def test_a_scaled_mixture_starts_its_statistics_anew(generator):
