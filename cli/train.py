@@ -38,7 +38,7 @@ def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice
     from dataclasses import replace
     from pathlib import Path
 
-    from l2hmc_bridge import parallel, training, training_checkpoint, training_config
+    from l2hmc_bridge import bundle, parallel, training, training_checkpoint, training_config
     from l2hmc_bridge import training_history as history
 
     device = device_of(device)
@@ -52,6 +52,8 @@ def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice
     with parallel.processes(device.type == "cuda"):
         trainer = (training_checkpoint.load(settings, checkpoint, device) if resume
                    else training.start(settings, device))
+        if gated:
+            bundle.require_fit(trainer.kernel, extents, f"--gate-lattice {gate_lattice}")
         first = parallel.rank() == 0
         scalars = _scalars(tensorboard if first else None)
         try:

@@ -128,15 +128,20 @@ def require_action(bundle: Bundle, action: Action) -> None:
 
 def require_lattice(bundle: Bundle, lattice: Sequence[int]) -> Bundle:
     """The bundle; LayoutError unless its action and networks fit this lattice, time first."""
-    system = systems.system_of(bundle.kernel.action)
-    if len(lattice) != system.dimensions:
-        raise LayoutError(f"{bundle.path}: expected {system.dimensions} number(s) as the lattice "
-                          f"of {bundle.kernel.action.group} (--lattice), found {len(lattice)}")
-    try:
-        bundle.kernel.init(system.cold((*lattice[1:], lattice[0]), 1))
-    except LayoutError as error:
-        raise LayoutError(f"{bundle.path}: {error}") from error
+    require_fit(bundle.kernel, lattice, bundle.path)
     return bundle
+
+
+def require_fit(kernel: L2HMC, lattice: Sequence[int], where: object) -> None:
+    """LayoutError that names `where` unless action and networks fit this lattice, time first."""
+    system = systems.system_of(kernel.action)
+    if len(lattice) != system.dimensions:
+        raise LayoutError(f"{where}: expected {system.dimensions} number(s) as the lattice of "
+                          f"{kernel.action.group} (--lattice), found {len(lattice)}")
+    try:
+        kernel.init(system.cold((*lattice[1:], lattice[0]), 1))
+    except LayoutError as error:
+        raise LayoutError(f"{where}: {error}") from error
 
 
 def write_gate(path: Path, report: Mapping[str, Any]) -> None:

@@ -163,7 +163,8 @@ def run(trainer: Trainer, checkpoint: Path, save: Callable[[Trainer, Path], None
     """
     while trainer.iteration < trainer.iterations:
         if parallel.any_of(stopping()):
-            save(trainer, checkpoint)
+            if not (trainer.rejected and checkpoint.exists()):  # the last good one is kept
+                save(trainer, checkpoint)
             return False
         row = iterate(trainer, links)
         report(row)

@@ -27,6 +27,8 @@ def save(trainer: Trainer, path: Path) -> None:
         "config": json.dumps(trainer.config.as_dict(), sort_keys=True),
         "iteration": str(trainer.iteration),
         "damping": repr(trainer.damping),
+        "rejected": str(trainer.rejected),
+        "failures": str(trainer.failures),
         "history": json.dumps([vars(row) for row in trainer.history]),
     }
     bundle.write_file(path, tensors, meta)
@@ -40,11 +42,12 @@ def load(config: Config, path: Path, device: torch.device | str = "cpu") -> Trai
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (OSError, safetensors.SafetensorError) as error:
         raise StreamError(f"{path}: expected a training checkpoint, found: {error}") from error
-    if meta.get("config") != json.dumps(config.as_dict(), sort_keys=True):
-        raise StreamError(f"{path}: expected a checkpoint of this configuration, found another")
+    _check_config(config, json.loads(meta.get("config", "{}")), path)
     trainer = start(config, device)
     architecture.load_tensors(trainer.kernel, _part(tensors, "weights."))
     trainer.iteration, trainer.damping = int(meta["iteration"]), float(meta["damping"])
+    trainer.rejected = int(meta.get("rejected", "0"))
+    trainer.failures = int(meta.get("failures", "0"))
     trainer.history = [Progress(**row) for row in json.loads(meta["history"])]
     trainer.chains = {int(k): systems.restored(v, config.group)[parallel.part(len(v))].to(device)
                       for k, v in _part(tensors, "chains.").items()}
@@ -55,6 +58,16 @@ def load(config: Config, path: Path, device: torch.device | str = "cpu") -> Trai
     groups = trainer.optimiser.state_dict()["param_groups"]
     trainer.optimiser.load_state_dict({"state": state, "param_groups": groups})
     return trainer
+
+
+def _check_config(config: Config, found: dict, path: Path) -> None:
+    """StreamError that names the keys in which the configuration of the checkpoint differs."""
+    expected = json.loads(json.dumps(config.as_dict()))
+    keys = [key for key in sorted(expected | found) if expected.get(key) != found.get(key)]
+    if keys:
+        names = ", ".join("stage" if key == "stages" else key for key in keys)
+        raise StreamError(f"{path}: expected a checkpoint of this configuration, found one with "
+                          f"another {names}")
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -31,7 +31,8 @@ def validate(trainer: Trainer) -> dict[str, Any]:
 
     `gain` is the geometric mean over the betas of the ratio, each with its standard error.
     """
-    config = trainer.config
+    # Without the annealing: in equilibrium at each beta itself.
+    config = replace(trainer.config, annealing=(1.0,), annealing_iterations=0)
     stage = replace(config.stages[-1], chains=config.validation_chains)
     begun, rows = beginning(config, trainer.device), []
     name, score = SCORES[config.group]

@@ -127,8 +127,11 @@ def test_resume_equals_an_uninterrupted_run(method, tmp_path):
 
 def test_checkpoint_of_another_configuration_is_refused(tmp_path):
     training_checkpoint.save(training.start(config()), tmp_path / "a")
-    with pytest.raises(StreamError, match="this configuration"):
+    with pytest.raises(StreamError, match="this configuration, found one with another seed$"):
         training_checkpoint.load(config(seed=5), tmp_path / "a")
+    changed = config(stage=[{**TABLE["stage"][0], "chains": 4}], clip=2.0)
+    with pytest.raises(StreamError, match="another clip, stage$"):
+        training_checkpoint.load(changed, tmp_path / "a")
     (tmp_path / "b").write_bytes(b"nothing")
     with pytest.raises(StreamError, match="training checkpoint"):
         training_checkpoint.load(config(), tmp_path / "b")

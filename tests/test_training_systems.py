@@ -184,6 +184,34 @@ def test_divergence_keeps_the_last_good_checkpoint(spoil, tmp_path, monkeypatch)
     assert torch.isfinite(kept.kernel.steps.kicks).all()
 
 
+def test_validation_is_in_equilibrium_at_the_beta_itself():
+    """Chains to validate on know nothing of the annealing of the run before."""
+    annealed, plain = (training.start(config(U1, **one)) for one in (
+        {}, {"annealing": [1.0], "annealing_iterations": 0}))
+    assert training_outcome.validate(annealed) == training_outcome.validate(plain)
+
+
+def test_a_stop_while_nothing_is_accepted_keeps_the_last_good_checkpoint(tmp_path):
+    """Asked to stop among rejections: the good checkpoint stays, and is written where none is."""
+    model = {k: v for k, v in U1["model"].items() if not k.startswith("drift_")}
+    table = {**U1, "annealing": [1.0], "annealing_iterations": 0, "model": model}
+    for good, kept in ((2, 2), (0, 3)):
+        trainer, path = training.start(config(table)), tmp_path / f"{good}.checkpoint"
+
+        def spoil(trainer=trainer, good=good):
+            """Asked before every iteration: steps are far too long after `good` of them."""
+            if trainer.iteration == good:
+                trainer.kernel.steps.length.data.fill_(200.0)
+            return trainer.iteration == 3
+
+        assert not training.run(trainer, path, training_checkpoint.save, lambda row: None, spoil)
+        assert trainer.rejected == 3 - good and trainer.iteration == 3
+        found = training_checkpoint.load(config(table), path)
+        assert found.iteration == kept and found.rejected == (0 if good else 3)
+        assert float(found.kernel.steps.length.detach()) == pytest.approx(
+            1.0 if good else 200.0, rel=0.9)
+
+
 def test_snapshots_are_the_run_so_far(tmp_path):
     """A bundle after 2 of 4 iterations is the kernel of a run of 2, also when resumed."""
     table = {**U1, "snapshots": [2, 4], "stage": [{**U1["stage"][0], "iterations": 4}],
@@ -227,6 +255,9 @@ thermalisation = 5
     text = text.replace("[loss]", "snapshots = [1]\n[loss]")
     (tmp_path / "run.toml").write_text(text)
     command = ["train", str(tmp_path / "run.toml"), "--out", str(out), "--seed", "7"]
+    assert main([*command, "--gate-lattice", "4,4,4,4"]) == 1  # before it trains
+    assert "--gate-lattice 4,4,4,4: expected 2 number(s)" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["run.toml"]
     assert main(command) == 0
     assert "kept" in capsys.readouterr().out
     loaded = bundle.load(out)
