@@ -4,8 +4,8 @@
 
 For models of the same file but another seed (`l2hmc-bridge train FILE --seed S`). Chains start in
 equilibrium as in bench_u1.py, whose tau_int this is (1 + 2 sum rho, errors by the Gamma method).
-`charges` are those of the translations that a gate network has learned. A model that never changes
-the parity of Q is not ergodic in practice, however small its tau_int(Q): see `parity_changes`.
+`charges` are those of the translations that a gate network has learned. A model with even charges
+alone leaves the parity of Q to the leapfrog, however small its tau_int(Q): see `parity_changes`.
 HMC is the best setting of each beta in a file of bench_u1.py.
 """
 

@@ -12,7 +12,7 @@ MODELS = Path(__file__).resolve().parent.parent / "examples" / "models"
 BETAS = (2, 3, 4, 5, 6, 7)
 
 
-@pytest.mark.parametrize("name", [*(f"u1_beta{beta}" for beta in BETAS), "mixture"])
+@pytest.mark.parametrize("name", [*(f"u1_beta{beta}" for beta in BETAS), "u1_conv", "mixture"])
 def test_every_bundle_is_small_and_passed_the_gate(name):
     path = MODELS / f"{name}.safetensors"
     loaded = bundle.load(path)

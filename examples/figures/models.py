@@ -3,8 +3,9 @@
     python examples/figures/models.py models.json --out figures
 
 From files of benchmarks/bench_models.py. tau_int is 1 + 2 sum rho, bars are errors of the Gamma
-method. Hollow markers: models that never change the parity of Q, whose small tau_int(Q) says
-nothing. The line is the mean over the others, its band the spread of models (standard error).
+method. Hollow markers: models whose translations all have even charges, so that the parity of Q is
+left to the leapfrog; their small tau_int(Q) says nothing of that. The line is the mean over the
+others, its band the standard error of that mean from the spread of models.
 """
 
 import argparse
@@ -29,18 +30,23 @@ def placed(models):
             yield one, beta + 0.09 * (place - 0.5 * (len(row) - 1))
 
 
+def ergodic(model):
+    """Whether one of the charges is odd; networks without such translations count as others do."""
+    return not model["charges"] or any(charge % 2 for charge in model["charges"])
+
+
 def draw_models(axis, models, value):
     """A marker with its error for every model whose number is resolved, the mean over models."""
-    for ergodic, face, label in KINDS:
+    for odd, face, label in KINDS:
         found = [(x, *value(one)) for one, x in placed(models)
-                 if (one["parity_changes"] > 0) == ergodic and math.isfinite(value(one)[0])]
+                 if ergodic(one) == odd and math.isfinite(value(one)[0])]
         if found:
             axis.errorbar(*zip(*found, strict=True), fmt="D", color="C2", markerfacecolor=face,
                           markersize=5, capsize=3, label=label)
     betas, means, errors = [], [], []
     for beta in sorted({one["beta"] for one in models}):
         values = [value(one)[0] for one in models
-                  if one["beta"] == beta and one["parity_changes"] > 0]
+                  if one["beta"] == beta and ergodic(one)]
         values = [one for one in values if math.isfinite(one)]
         if len(values) > 1:
             betas.append(beta)

@@ -79,6 +79,7 @@ def main():
             axis.fill_between(steps, mean - error, mean + error, alpha=0.3)
         axis.set(xlabel="step", ylabel=label)
         axis.legend(fontsize=7)
+    figure.suptitle(f"{options.bundle.stem}, {options.lattice}, {options.chains} chains")
     figure.tight_layout()
     figure.savefig(options.out / f"{options.bundle.stem}_relaxation.png", dpi=150)
 
