@@ -10,7 +10,8 @@ from pathlib import Path
 
 FUNCTIONS = {"function": "function", "us_per_site": "us/site", "gflops": "GFLOP/s",
              "gbytes": "GB/s", "of_peak": "of peak", "over_one_thread": "one thread / this",
-             "torch_us": "torch us/site", "torch_ratio": "torch / ours", "autograd_ratio": "autograd / ours"}
+             "torch_us": "torch us/site", "torch_ratio": "torch / ours",
+             "autograd_ratio": "autograd / ours"}
 TABLES = {
     "trajectories": ("HMC trajectories", {
         "trajectory": "trajectory", "lattice": "lattice", "us_per_site": "us/site",

@@ -263,7 +263,8 @@ def test_command_table_status_and_write(right, tmp_path, capsys, monkeypatch):
     if not right:
         original = l2hmc.L2HMC.inverse
         monkeypatch.setattr(L2HMC, "inverse", lambda self, point, momenta, closed=True:
-                            original(replace(self, scale=1.01 * self.scale), point, momenta, closed))
+                            original(replace(self, scale=1.01 * self.scale), point,
+                                     momenta, closed))
     arguments = ["gate", str(path), "--lattice", "2,2,2,2", "--write", "-n", "250"]
     assert main(arguments) == (0 if right else 1)
     table = capsys.readouterr().out
