@@ -40,6 +40,10 @@ def main(argv: list[str] | None = None) -> int:
             stream = stream_of(host_streams.last(stream_of(path)))
             command = options.host.format(number=stream.number, path=stream.path(stream.number))
             subprocess.run(shlex.split(command), check=True)
+            if host_streams.last(stream_of(path)) == stream.path(stream.number):
+                print(f"{stream.path(stream.number)}: expected a later one after {command}, found "
+                      "none: the host did not go on from it", file=sys.stderr)
+                return 1
     print(f"last configuration: {host_streams.last(stream_of(options.path))}")
     return 0
 

@@ -70,11 +70,16 @@ def stream(g, lattice, beta, trajectories, every, kernel=None, seed="stream", mo
            tau=1.0, steps=8, thermalise=20, folder=None, write=10):
     """Rows of a stream from a hot start; every = 0 is GPT's HMC alone.
 
-    kernel: the one that ships, at this beta, if None. Files go to `folder` if there is one;
+    kernel: the one that ships, at this beta, if None. Files go to `folder`, made if need be;
     FileExistsError if it holds a stream already, which GPT would overwrite.
     """
-    if folder is not None and any(Path(folder).glob("ckpoint_lat.*")):
-        raise FileExistsError(f"{folder}: expected no ckpoint_lat files (--folder names another)")
+    if mode not in ("update", "proposal"):
+        raise ValueError(f"--mode: expected update or proposal, found {mode}")
+    if folder is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        if any(Path(folder).glob("ckpoint_lat.*")):
+            raise FileExistsError(f"{folder}: expected no ckpoint_lat files (--folder names "
+                                  "another)")
     rng = g.random(seed)
     U = g.qcd.gauge.unit(g.grid(list(lattice), g.double))
     rng.normal_element(U)

@@ -64,6 +64,15 @@ def test_an_error_of_sample_ends_it(example, tmp_path, capsys):
     assert "ckpoint_rng.121: expected ckpoint_lat.120 to be the last" in capsys.readouterr().err
 
 
+def test_a_host_that_leaves_nothing_ends_it(example, tmp_path, capsys):
+    path = leave(tmp_path, "gpt")
+    words = ["--kernel", "hmc", "--steps", "1", "--beta", "5.7", "--tune", "1"]
+    command = f'{sys.executable} -c "" {{number}}'
+    assert example.main([str(path), "--rounds", "3", "--host", command, *words]) == 1
+    assert "ckpoint_lat.100: expected a later one" in capsys.readouterr().err
+    assert not (tmp_path / "ckpoint_lat.101").exists()
+
+
 def test_the_readme_tells_every_scheme():
     text = (ROOT / "examples" / "README.md").read_text()
     for name in ("ckpoint_lat.N", "ckpoint_rng.N", "PREFIX_cfg_N.lime", "PREFIX_restart_N.xml",

@@ -296,7 +296,7 @@ def test_the_stream_of_the_example_is_exact(g, mode, tmp_path):
     """Plaquette of SU(3) at beta = 1, 0.0601266, with every second trajectory ours."""
     kernel = HMC(GaugeAction(1.0), 0.5, 3)
     rows = example("gpt_stream").stream(g, (4, 4, 4, 4), 1.0, 200, 2, kernel, mode=mode, steps=5,
-                                        thermalise=10, folder=tmp_path, write=50)
+                                        thermalise=10, folder=tmp_path / "new", write=50)
     mean = estimate([row.plaquette for row in rows])
     assert mean.error < 1.5e-3 and abs(mean.value - 0.0601266) < 4 * mean.error
     for name in ("hmc", "l2hmc"):
@@ -304,10 +304,15 @@ def test_the_stream_of_the_example_is_exact(g, mode, tmp_path):
         weight, bad = exp_minus_dh(deltas)
         assert len(deltas) == 100 and bad == 0
         assert weight.error < 0.2 and abs(weight.value - 1) < 4 * weight.error
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [
         f"ckpoint_lat.{n}" for n in (100, 150, 200, 50)]
     charge = estimate([row.charge for row in rows])
     assert abs(charge.value) < 4 * charge.error
+
+
+def test_the_example_knows_two_modes():
+    with pytest.raises(ValueError, match="expected update or proposal, found propose"):
+        example("gpt_stream").stream(gpt_standin, (4, 4, 4, 4), 1.0, 1, 2, mode="propose")
 
 
 def test_the_example_does_not_write_over_a_stream(tmp_path):
