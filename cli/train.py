@@ -220,7 +220,7 @@ def _starting_links(settings, inputs):
                               f"found {found}")
         fields.append((configuration.meta.get("beta"), links))
     found, chains = {}, settings.stages[0].chains
-    for index, beta in enumerate(settings.betas):
+    for index, beta in enumerate(settings.betas_of(settings.stages[0])):
         fitting = [links for stated, links in fields if stated == beta]
         if not fitting:
             click.echo(f"l2hmc-bridge: no --in states beta {beta:g}: its chains start from all",

@@ -31,8 +31,8 @@ LOWEST_ACCEPTANCE, REJECTIONS = 0.01, 300  # so many in a row below this accepta
 def iterate(trainer: Trainer, links: dict[int, Tensor] | None = None) -> Progress:
     """One iteration of the present stage's method.
 
-    `links` are configurations to start from, by beta index, in place of a thermalisation, in
-    every stage on their lattice.
+    `links` are configurations to start from, by beta index of the first stage, in place of a
+    thermalisation, in every stage on their lattice and with these betas.
     Raises StreamError when PATIENCE iterations in a row had no finite gradient.
     """
     _, stage, before = trainer.stage()
@@ -49,9 +49,10 @@ def iterate(trainer: Trainer, links: dict[int, Tensor] | None = None) -> Progres
 
 def _backpropagate(trainer: Trainer, stage: Stage, before: int, links) -> Progress:
     """Propose, differentiate, step the optimiser, accept or reject."""
-    config, index = trainer.config, trainer.iteration % len(trainer.config.betas)
+    config, betas = trainer.config, trainer.config.betas_of(stage)
+    index = trainer.iteration % len(betas)
     _set_rates(trainer, stage, before)
-    beta = config.betas[index] * gamma(config, trainer.iteration)
+    beta = betas[index] * gamma(config, trainer.iteration)
     kernel = replace(trainer.kernel, action=trainer.kernel.action.at(beta),
                      scale=stage.step_scale, repeats=stage.repeats)
     generator = parallel.share(
@@ -95,14 +96,14 @@ def _set_rates(trainer: Trainer, stage: Stage, before: int) -> None:
 
 def _gauss_newton(trainer: Trainer, stage: Stage, before: int, links) -> Progress:
     """One Levenberg-Marquardt iteration on a sample that is fixed for the stage, all betas."""
-    config = trainer.config
+    config, betas = trainer.config, trainer.config.betas_of(stage)
     if parallel.size() > 1:
         raise ConfigError("stage.method: expected adam with several processes, found gauss_newton")
     samples = [
         gauss_newton.draw(_chains(trainer, stage, index, before, links), beta,
                           markov.trajectory_generator(config.seed, index, before),
                           GROUPS[config.group])
-        for index, beta in enumerate(config.betas)
+        for index, beta in enumerate(betas)
     ]
     whole = trainer.kernel
     kernel = replace(whole, scale=stage.step_scale, repeats=stage.repeats,
@@ -112,13 +113,15 @@ def _gauss_newton(trainer: Trainer, stage: Stage, before: int, links) -> Progres
     trainer.damping = fit.damping
     rms = math.sqrt(fit.loss)
     return Progress(trainer.iteration, math.log(fit.loss), math.erfc(rms / math.sqrt(8)), rms,
-                    0.0, sum(config.betas) / len(config.betas), 0.0)
+                    0.0, sum(betas) / len(betas), 0.0)
 
 
 def _chains(trainer: Trainer, stage: Stage, index: int, before: int, links) -> Tensor:
     """The chains of one beta, thermalised (or taken from `links`) when a stage begins."""
     if index not in trainer.chains:
-        given, (*xyz, t) = links.get(index), stage.lattice
+        config, (*xyz, t) = trainer.config, stage.lattice
+        fitting = config.betas_of(stage) == config.betas_of(config.stages[0])
+        given = links.get(index) if fitting else None
         if given is None or tuple(given.shape[2:6]) != (t, *xyz):
             whole = thermalised(trainer.config, stage, index, before, device=trainer.device)
         else:
@@ -130,7 +133,7 @@ def _chains(trainer: Trainer, stage: Stage, index: int, before: int, links) -> T
 def thermalised(config: Config, stage: Stage, index: int, iteration: int,
                 seed: int | None = None, device: torch.device | str = "cpu") -> Tensor:
     """Chains of one beta on a stage's lattice, from an ordered field by HMC of unit length."""
-    beta = config.betas[index] * gamma(config, iteration)
+    beta = config.betas_of(stage)[index] * gamma(config, iteration)
     hmc = HMC(config.action_at(beta), 1 / 8, 8, "omf2")
     base = config.seed if seed is None else seed
     start = SYSTEMS[config.group].cold(stage.lattice, stage.chains).to(device)

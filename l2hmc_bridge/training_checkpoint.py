@@ -1,5 +1,6 @@
 """Checkpoints of a training run: one safetensors file that a run goes on from."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from l2hmc_bridge import architecture, bundle, parallel, systems
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.training import Progress, Trainer, start
-from l2hmc_bridge.training_config import Config
+from l2hmc_bridge.training_config import Config, Model, Stage
 
 
 def save(trainer: Trainer, path: Path) -> None:
@@ -63,11 +64,21 @@ def load(config: Config, path: Path, device: torch.device | str = "cpu") -> Trai
 def _check_config(config: Config, found: dict, path: Path) -> None:
     """StreamError that names the keys in which the configuration of the checkpoint differs."""
     expected = json.loads(json.dumps(config.as_dict()))
+    found = {**_defaults(Config), **found}  # of keys that there were not when it was written
+    found["model"] = {**_defaults(Model), **found.get("model", {})}
+    found["stages"] = [{**_defaults(Stage), **stage} for stage in found.get("stages", [])]
     keys = [key for key in sorted(expected | found) if expected.get(key) != found.get(key)]
     if keys:
         names = ", ".join("stage" if key == "stages" else key for key in keys)
         raise StreamError(f"{path}: expected a checkpoint of this configuration, found one with "
                           f"another {names}")
+
+
+def _defaults(kind) -> dict:
+    """What the keys of a dataclass are where a configuration does not say, as JSON has it."""
+    given = {one.name: one.default for one in dataclasses.fields(kind)
+             if one.default is not dataclasses.MISSING}
+    return json.loads(json.dumps(given))
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -29,6 +29,7 @@ def check_stage(config: "Config", stage: "Stage") -> None:
     require(min(counts) > 0 and min(stage.thermalisation, stage.between) >= 0, "stage",
             "repeats, iterations, chains > 0, thermalisation, between >= 0", stage)
     require(stage.step_scale > 0, "stage.step_scale", "> 0", stage.step_scale)
+    require(all(beta > 0 for beta in stage.betas), "stage.betas", "positive numbers", stage.betas)
     model = config.model
     require(stage.train != "networks" or bool(model.kick_network or model.drift_network),
             "stage.train", "all or steps for a model without networks", stage.train)
@@ -45,6 +46,12 @@ def check_model(config: "Config") -> None:
     """What a group has no counterpart of."""
     require(not config.model.mixing or config.group == "su3", "model.mixing",
             f"false for action {config.action!r}", config.model.mixing)
+
+
+def one_of(key: str, value: str, choices) -> None:
+    """ConfigError that names the key and the choices unless `value` is one of them."""
+    if value not in choices:
+        raise ConfigError(f"{key}: expected one of {', '.join(choices)}, found {value!r}")
 
 
 def require(condition: bool, key: str, expected: str, found: Any) -> None:

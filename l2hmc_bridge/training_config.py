@@ -17,6 +17,7 @@ from l2hmc_bridge.integrators import INTEGRATORS
 from l2hmc_bridge.l2hmc import COMPOSITIONS
 from l2hmc_bridge.losses import LOSSES_OF
 from l2hmc_bridge.training_checks import check_annealing, check_model, check_stage
+from l2hmc_bridge.training_checks import one_of as _one_of
 from l2hmc_bridge.training_checks import require as _require
 
 PRECISIONS = {"su3": ("double", "single"), "u1": ("double",), "vector": ("double",)}
@@ -53,6 +54,7 @@ class Stage:
     method: str = "adam"  # or "gauss_newton": step sizes and mixing on the energy error
     between: int = 0  # HMC trajectories of the chains between two iterations of adam
     train: str = "all"  # what adam moves: "all", "steps" (with the mixing) or "networks"
+    betas: tuple[float, ...] = ()  # of this stage, in place of those of the whole run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +84,10 @@ class Config:
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready, for the provenance of a bundle."""
         return dataclasses.asdict(self)
+
+    def betas_of(self, stage: Stage) -> tuple[float, ...]:
+        """The couplings that a stage trains at, one after the other."""
+        return stage.betas or self.betas
 
     @property
     def group(self) -> str:
@@ -241,8 +247,3 @@ def _check_target(config: Config) -> None:
         config.action_at(config.betas[0])
     except (ActionError, TypeError, ValueError) as error:
         raise ConfigError(f"target: {error}") from error
-
-
-def _one_of(key: str, value: str, choices) -> None:
-    if value not in choices:
-        raise ConfigError(f"{key}: expected one of {', '.join(choices)}, found {value!r}")

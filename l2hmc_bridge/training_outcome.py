@@ -33,7 +33,7 @@ def validate(trainer: Trainer) -> dict[str, Any]:
     """
     # Without the annealing: in equilibrium at each beta itself.
     config = replace(trainer.config, annealing=(1.0,), annealing_iterations=0)
-    stage = replace(config.stages[-1], chains=config.validation_chains)
+    stage = replace(config.stages[-1], chains=config.validation_chains, betas=())
     begun, rows = beginning(config, trainer.device), []
     name, score = SCORES[config.group]
     for index, beta in enumerate(config.betas):

@@ -1,11 +1,13 @@
 """Training of U(1) and a mixture: reproducible, resumed, stopped in time; what is refused."""
 
+import json
 import os
 import sys
 from types import SimpleNamespace
 
 import h5py
 import pytest
+import safetensors
 import torch
 
 from l2hmc_bridge import (
@@ -189,6 +191,46 @@ def test_validation_is_in_equilibrium_at_the_beta_itself():
     annealed, plain = (training.start(config(U1, **one)) for one in (
         {}, {"annealing": [1.0], "annealing_iterations": 0}))
     assert training_outcome.validate(annealed) == training_outcome.validate(plain)
+
+
+def test_a_curriculum_in_beta_and_volume(tmp_path):
+    """Stages with betas and lattices of their own: thermalised there, trained there, resumed."""
+    conv = {**U1["model"], "drift_start": 0.0, "drift_network": {"kind": "conv", "hidden": 2}}
+    stage = {"iterations": 2, "chains": 4, "thermalisation": 3}
+    stages = [{**stage, "lattice": [4, 4], "betas": [1.0]},
+              {**stage, "lattice": [4, 6], "betas": [1.0, 1.5]}, {**stage, "lattice": [8, 4]}]
+    table = {**U1, "model": conv, "annealing": [1.0], "annealing_iterations": 0, "stage": stages}
+    whole, half, path = trained(table, 6), trained(table, 3), tmp_path / "run.checkpoint"
+    assert [row.beta for row in whole.history] == [1.0, 1.0, 1.0, 1.5, 2.0, 2.0]
+    training_checkpoint.save(half, path)
+    assert set(half.chains) == {0} and half.chains[0].shape == (4, 2, 6, 4)
+    resumed = training_checkpoint.load(config(table), path)
+    for _ in range(3):
+        training.iterate(resumed)
+    assert [row.loss for row in resumed.history] == [row.loss for row in whole.history]
+    settings = config(table)
+    plain = config({**table, "betas": [9.0, 1.5], "stage": [{**stages[1], "betas": []}]})
+    chains = [training.thermalised(one, stage, 1, 2) for one, stage in (
+        (settings, settings.stages[1]), (plain, plain.stages[0]))]
+    assert torch.equal(*chains)
+    outcome = training_outcome.validate(whole)
+    assert [row["beta"] for row in outcome["rows"]] == [2.0]
+    with pytest.raises(ConfigError, match="stage.betas: expected positive"):
+        config(table, stage=[{**stages[0], "betas": [-1.0]}])
+
+
+def test_a_checkpoint_from_before_a_key_is_that_of_its_default(tmp_path):
+    path, settings = tmp_path / "run.checkpoint", config(MIXTURE)
+    training_checkpoint.save(training.start(settings), path)
+    with safetensors.safe_open(str(path), framework="pt") as file:
+        meta, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
+    told = json.loads(meta["config"])
+    del told["precision"], told["model"]["mixing"], told["stages"][0]["betas"]
+    meta["config"] = json.dumps(told)
+    bundle.write_file(path, tensors, meta)
+    assert training_checkpoint.load(settings, path).iteration == 0
+    with pytest.raises(StreamError, match="another clip"):
+        training_checkpoint.load(config(MIXTURE, clip=2.0), path)
 
 
 def test_a_stop_while_nothing_is_accepted_keeps_the_last_good_checkpoint(tmp_path):
