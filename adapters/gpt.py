@@ -114,7 +114,9 @@ class l2hmc_update:
     """A kernel as an object like those of g.algorithms.markov: update(U) moves U in place.
 
     rng is GPT's: one number is drawn from it per trajectory and seeds ours, so a run repeats with
-    its seed. update(U, action) lets a GPT action decide where it is not the kernel's own.
+    its seed. update(U, action) lets a GPT action decide where it is not the kernel's own. On a
+    single grid the step is computed in double and U' rounded where it is stored: exact to that
+    rounding, 1e-7 of a link, as any stream kept in single precision; convert U for more.
     """
 
     def __init__(self, kernel: Kernel, rng: Any):

@@ -194,7 +194,10 @@ def _coordinates(ranges: Sequence[slice]) -> NDArray:
 def _check(U: Sequence[Any], otype: str) -> Any:
     """The grid of four lattices of one kind, or LayoutError."""
     if not isinstance(U, list | tuple) or not all(hasattr(one, "otype") for one in U):
-        raise LayoutError(f"GPT field: expected a list of four lattices, found {type(U).__name__}")
+        listed = isinstance(U, list | tuple)
+        found = [type(one).__name__ for one in U] if listed else type(U).__name__
+        raise LayoutError(f"GPT field: expected a list of four lattices, found {found}; an "
+                          "expression becomes a lattice by g(...)")
     if len(U) != 4 or U[0].grid.nd != 4:
         raise LayoutError(f"GPT field: expected four directions on a four-dimensional grid, found "
                           f"{len(U)} on {U[0].grid.nd if U else 0} dimensions")

@@ -48,7 +48,9 @@ def from_links(links: Tensor, axes: Sequence[str], directions: Sequence[str]) ->
 
 
 def check_links(links: Tensor) -> None:
-    """Raise LayoutError unless `links` is complex [Nb,4,Nt,Nx,Ny,Nz,3,3]."""
+    """Raise LayoutError unless `links` is a complex tensor [Nb,4,Nt,Nx,Ny,Nz,3,3]."""
+    if not isinstance(links, Tensor):
+        raise LayoutError(f"links: expected a torch tensor, found {type(links).__name__}")
     if links.ndim != 8 or links.shape[1] != 4 or links.shape[-2:] != (3, 3):
         raise LayoutError(
             f"links: expected [Nb,4,Nt,Nx,Ny,Nz,3,3], found {list(links.shape)}"
