@@ -23,8 +23,7 @@ from l2hmc_bridge.cli.options import Computing, device_of, parse_any_lattice
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1),
               help="In place of the configuration's seed: another model of the same kind.")
-def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, device,
-            seed):
+def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, device, seed):
     """Train the update that CONFIG (TOML) describes, by backpropagation through whole proposals.
 
     SU(3) in 4D (the actions by name), U(1) in 2D (action "u1"), Gaussian mixtures ("mixture"). The
@@ -52,6 +51,7 @@ def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice
     with parallel.processes(device.type == "cuda"):
         trainer = (training_checkpoint.load(settings, checkpoint, device) if resume
                    else training.start(settings, device))
+        _same_inputs(trainer, inputs, checkpoint if resume else None)
         if gated:
             bundle.require_fit(trainer.kernel, extents, f"--gate-lattice {gate_lattice}")
         first = parallel.rank() == 0
@@ -73,8 +73,7 @@ def command(config, out, inputs, resume, force, tensorboard, gated, gate_lattice
 
 
 def _finish(trainer, out, provenance, extents) -> None:
-    """Validate, write the bundle and, with `extents`, the gate's report; exit status 1 if it fails.
-    """
+    """Validate, write the bundle and, with `extents`, the gate's report; exit status 1 on FAIL."""
     from l2hmc_bridge import bundle, gate, training_outcome
     from l2hmc_bridge.cli.tables import check_table, spinner, wide_console
     from l2hmc_bridge.statistics import with_error
@@ -124,14 +123,25 @@ def _refuse_overwriting(out, checkpoint, resume, force, snapshots) -> None:
                           "(without --resume a run begins)")
     if force:
         return
+    if checkpoint.exists() and not resume and not out.exists():
+        raise StreamError(f"{checkpoint}: expected none, found a checkpoint; pass --resume to go "
+                          "on from it or --force to begin anew")
     before = () if resume else (snapshot_path(out, number) for number in snapshots)
     for path in (out, *before):
         if path.exists():
             raise StreamError(f"{path}: expected a new file, found one; pass --force to overwrite "
                               "it")
-    if checkpoint.exists() and not resume:
-        raise StreamError(f"{checkpoint}: expected none, found a checkpoint; pass --resume to go "
-                          "on from it or --force to begin anew")
+
+
+def _same_inputs(trainer, inputs, checkpoint) -> None:
+    """Later stages and other betas may still need them: a run goes on with those it began with."""
+    from l2hmc_bridge.errors import StreamError
+
+    given = tuple(map(str, inputs))
+    if checkpoint is not None and trainer.inputs not in (None, given):
+        raise StreamError(f"{checkpoint}: expected --in {' '.join(trainer.inputs) or 'none'}, "
+                          f"with which the run began, found {' '.join(given) or 'none'}")
+    trainer.inputs = given
 
 
 def _scalars(folder):

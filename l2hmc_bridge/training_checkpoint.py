@@ -30,6 +30,7 @@ def save(trainer: Trainer, path: Path) -> None:
         "damping": repr(trainer.damping),
         "rejected": str(trainer.rejected),
         "failures": str(trainer.failures),
+        "inputs": json.dumps(trainer.inputs),
         "history": json.dumps([vars(row) for row in trainer.history]),
     }
     bundle.write_file(path, tensors, meta)
@@ -47,6 +48,8 @@ def load(config: Config, path: Path, device: torch.device | str = "cpu") -> Trai
     trainer = start(config, device)
     architecture.load_tensors(trainer.kernel, _part(tensors, "weights."))
     trainer.iteration, trainer.damping = int(meta["iteration"]), float(meta["damping"])
+    inputs = json.loads(meta.get("inputs", "null"))
+    trainer.inputs = None if inputs is None else tuple(inputs)
     trainer.rejected = int(meta.get("rejected", "0"))
     trainer.failures = int(meta.get("failures", "0"))
     trainer.history = [Progress(**row) for row in json.loads(meta["history"])]

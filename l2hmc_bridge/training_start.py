@@ -43,6 +43,7 @@ class Trainer:
     rejected: int = 0
     damping: float = gauss_newton.DAMPING
     history: list[Progress] = field(default_factory=list)
+    inputs: tuple[str, ...] | None = None  # names of the configurations it began with, if known
 
     @property
     def device(self) -> torch.device:

@@ -282,6 +282,26 @@ def test_command_starts_from_configurations(tmp_path, capsys, data):
     assert f"wrote {out}" in found.out
 
 
+def test_a_run_goes_on_with_the_configurations_it_began_with(tmp_path, capsys):
+    path, out = tmp_path / "c.toml", tmp_path / "my.safetensors"
+    path.write_text(TOML.format(iterations=1))
+    start = str(write_start(tmp_path / "start.ildg", lattice=(4, 2, 2, 2), beta=6.0))
+    trainer = training.start(training_config.read(path))
+    for inputs, given, words in (((), ("--in", start), "expected --in none, with which"),
+                                 ((start,), (), f"expected --in {start}, with which")):
+        trainer.inputs = inputs
+        training_checkpoint.save(trainer, Path(f"{out}.checkpoint"))
+        assert main(["train", str(path), "--out", str(out), "--no-gate", "--resume", *given]) == 1
+        assert words in capsys.readouterr().err
+    out.with_suffix(".iteration1.safetensors").touch()
+    path.write_text("snapshots = [1]" + TOML.format(iterations=1))
+    assert main(["train", str(path), "--out", str(out), "--no-gate"]) == 1
+    assert "pass --resume to go on" in capsys.readouterr().err
+    path.write_text(TOML.format(iterations=1))
+    assert main(["train", str(path), "--out", str(out), "--no-gate", "--resume",
+                 "--in", start]) == 0
+
+
 def test_given_configurations_serve_the_stages_on_their_lattice_alone(generator):
     stages = [{"lattice": [2, 2, 2, 4], "iterations": 1, "chains": 2, "thermalisation": 0},
               {"lattice": [2, 2, 2, 4], "iterations": 1, "chains": 3, "thermalisation": 0},
