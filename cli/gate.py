@@ -11,8 +11,9 @@ from l2hmc_bridge.cli.options import Computing, Number, parse_any_lattice
               help="Lattice of the statistical rows; X,T for U(1), n for vectors of R^n.")
 @click.option("--beta", type=Number(),
               help="Coupling; the middle of the bundle's range by default.")
-@click.option("-n", "--trajectories", type=click.IntRange(50), default=150, show_default=True,
-              help="Trajectories of each of the 8 chains of the statistical rows.")
+@click.option("-n", "--trajectories", type=click.IntRange(50),
+              help="Trajectories of each chain of the statistical rows; 150 on SU(3) (8 chains), "
+                   "1000 elsewhere (64 chains).")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True)
 @click.option("--write", is_flag=True, help="Store the report in the bundle.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")

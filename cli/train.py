@@ -84,9 +84,8 @@ def _finish(trainer, out, provenance, extents) -> None:
     click.echo(f"{outcome['score']}: {gain} x the start; kept: {outcome['kept']}")
     if extents is None:
         return
-    count = 150 if trainer.config.group == "su3" else 400
     with spinner("gate") as say:
-        checks, report = gate.check_bundle(out, extents, trajectories=count, progress=say)
+        checks, report = gate.check_bundle(out, extents, progress=say)
     wide_console().print(check_table(checks, f"{out}  hash {report['hash'][:12]}"))
     bundle.write_gate(out, report)
     if not report["passed"]:
