@@ -51,19 +51,6 @@ def numpy_case(links, axes):
             lambda: lyncs_arrays.from_links(links, axes), 0 if shared else 1)
 
 
-class WithoutMemory:
-    """A lattice of GPT that gives its numbers through GPT's copying alone."""
-
-    def __init__(self, lattice):
-        self.lattice, self.grid, self.otype = lattice, lattice.grid, lattice.otype
-
-    def __getitem__(self, key):
-        return self.lattice[key]
-
-    def __setitem__(self, key, value):
-        self.lattice[key] = value
-
-
 def gpt_cases(links):
     """GPT's field, or its stand-in: one pass each way; by GPT's copying two there, two back."""
     try:
@@ -72,7 +59,7 @@ def gpt_cases(links):
         g, name = gpt_standin, "GPT (stand-in)"
     field = g.qcd.gauge.unit(g.grid([*links.shape[3:6], links.shape[2]], g.double))
     gpt.from_links(links, field)
-    slow = [WithoutMemory(one) for one in field]
+    slow = [gpt_standin.WithoutMemory(one) for one in field]
     return {name: (lambda: gpt.to_links(field), lambda: gpt.from_links(links, field), 1),
             f"{name}{OWN}": (lambda: gpt.to_links(slow), lambda: gpt.from_links(links, slow), 2)}
 

@@ -47,7 +47,7 @@ class CompiledPoint:
     _displaced: dict = field(default_factory=dict)
 
     @classmethod
-    def enter(cls, kernel, links: Tensor, force: float) -> "CompiledPoint":
+    def enter(cls, kernel, links: Tensor, force: Tensor) -> "CompiledPoint":
         """The point at torch links with the force that is known there."""
         lattice = native.lattice_of(links)
         point = cls(kernel, lattice, blocked.links_in(lattice, links))

@@ -16,9 +16,13 @@ from l2hmc_bridge.errors import ActionError, ConfigError
 from l2hmc_bridge.integrators import INTEGRATORS
 from l2hmc_bridge.l2hmc import COMPOSITIONS
 from l2hmc_bridge.losses import LOSSES_OF
-from l2hmc_bridge.training_checks import check_annealing, check_model, check_stage
-from l2hmc_bridge.training_checks import one_of as _one_of
-from l2hmc_bridge.training_checks import require as _require
+from l2hmc_bridge.training_checks import (
+    check_annealing,
+    check_model,
+    check_stage,
+    one_of,
+    require,
+)
 
 PRECISIONS = {"su3": ("double", "single"), "u1": ("double",), "vector": ("double",)}
 
@@ -192,36 +196,36 @@ def _number(value: Any) -> bool:
 
 def _check(config: Config) -> None:
     model = config.model
-    _one_of("action", config.action, systems.ACTIONS)
-    _one_of("model.integrator", model.integrator, INTEGRATORS)
-    _one_of("model.composition", model.composition, COMPOSITIONS)
-    _one_of("keep", config.keep, ("better", "trained"))
-    _one_of("precision", config.precision, PRECISIONS[config.group])
-    _one_of("schedule", config.schedule, ("cosine", "constant"))
+    one_of("action", config.action, systems.ACTIONS)
+    one_of("model.integrator", model.integrator, INTEGRATORS)
+    one_of("model.composition", model.composition, COMPOSITIONS)
+    one_of("keep", config.keep, ("better", "trained"))
+    one_of("precision", config.precision, PRECISIONS[config.group])
+    one_of("schedule", config.schedule, ("cosine", "constant"))
     for name in config.loss:
-        _one_of("loss", name, LOSSES_OF[config.group])
-    _require(bool(config.loss), "loss", "at least one of " + ", ".join(LOSSES_OF[config.group]),
-             "none")
-    _require(bool(config.betas) and all(b > 0 for b in config.betas), "betas",
-             "positive numbers", config.betas)
-    _require(model.step_size > 0 and model.steps > 0, "model", "step_size > 0 and steps > 0",
-             (model.step_size, model.steps))
+        one_of("loss", name, LOSSES_OF[config.group])
+    require(bool(config.loss), "loss", "at least one of " + ", ".join(LOSSES_OF[config.group]),
+            "none")
+    require(bool(config.betas) and all(b > 0 for b in config.betas), "betas",
+            "positive numbers", config.betas)
+    require(model.step_size > 0 and model.steps > 0, "model", "step_size > 0 and steps > 0",
+            (model.step_size, model.steps))
     check_annealing(config)
     check_model(config)
     rates = (config.learning_rate, config.step_rate, config.clip)
-    _require(min(rates) > 0, "learning_rate, step_rate, clip", "> 0", rates)
-    _require(0 <= config.seed < 2**63, "seed", "0 to 2^63 - 1", config.seed)
+    require(min(rates) > 0, "learning_rate, step_rate, clip", "> 0", rates)
+    require(0 <= config.seed < 2**63, "seed", "0 to 2^63 - 1", config.seed)
     for name in ("checkpoint_every", "validation_chains"):
-        _require(getattr(config, name) > 0, name, "> 0", getattr(config, name))
-    _require(all(map(_number, config.loss.values())), "loss", "a number for each", config.loss)
+        require(getattr(config, name) > 0, name, "> 0", getattr(config, name))
+    require(all(map(_number, config.loss.values())), "loss", "a number for each", config.loss)
     total = sum(stage.iterations for stage in config.stages)
     good = all(isinstance(n, int) and 0 < n <= total for n in config.snapshots)
-    _require(good and sorted(set(config.snapshots)) == list(config.snapshots), "snapshots",
-             f"growing numbers of iterations, 1 to {total}", config.snapshots)
+    require(good and sorted(set(config.snapshots)) == list(config.snapshots), "snapshots",
+            f"growing numbers of iterations, 1 to {total}", config.snapshots)
     _check_target(config)
     for stage in config.stages:
-        _one_of("stage.method", stage.method, ("adam", "gauss_newton"))
-        _one_of("stage.train", stage.train, ("all", "steps", "networks"))
+        one_of("stage.method", stage.method, ("adam", "gauss_newton"))
+        one_of("stage.train", stage.train, ("all", "steps", "networks"))
         _check_lattice(config, stage.lattice)
         check_stage(config, stage)
 
@@ -229,20 +233,20 @@ def _check(config: Config) -> None:
 def _check_lattice(config: Config, lattice: tuple) -> None:
     if config.group == "vector":
         n = config.action_at(1.0).dimension
-        _require(lattice == (n,) and isinstance(lattice[0], int), "stage.lattice",
-                 f"[{n}], the dimension of the means", lattice)
+        require(lattice == (n,) and isinstance(lattice[0], int), "stage.lattice",
+                f"[{n}], the dimension of the means", lattice)
         return
     shown = {"su3": ("four", 4, "X,Y,Z,T"), "u1": ("two", 2, "X,T")}[config.group]
     good = len(lattice) == shown[1] and all(
         isinstance(n, int) and n >= 2 and n % 2 == 0 for n in lattice)
-    _require(good, "stage.lattice", f"{shown[0]} even extents {shown[2]} >= 2", lattice)
+    require(good, "stage.lattice", f"{shown[0]} even extents {shown[2]} >= 2", lattice)
 
 
 def _check_target(config: Config) -> None:
-    _require(config.target is None or config.group == "vector", "target",
-             "none but for action = \"mixture\"", config.target)
+    require(config.target is None or config.group == "vector", "target",
+            "none but for action = \"mixture\"", config.target)
     for key in config.target or {}:
-        _one_of("target", key, ("means", "variance", "weights"))
+        one_of("target", key, ("means", "variance", "weights"))
     try:
         config.action_at(config.betas[0])
     except (ActionError, TypeError, ValueError) as error:

@@ -73,24 +73,11 @@ def test_conversion_is_bit_exact_both_ways(g, precision):
     assert all(np.array_equal(one[:], other[:]) for one, other in zip(U, V, strict=True))
 
 
-class WithoutMemory:
-    """A lattice that gives its numbers through GPT's copying alone."""
-
-    def __init__(self, lattice):
-        self.lattice, self.grid, self.otype = lattice, lattice.grid, lattice.otype
-
-    def __getitem__(self, key):
-        return self.lattice[key]
-
-    def __setitem__(self, key, value):
-        self.lattice[key] = value
-
-
 @pytest.mark.parametrize("precision", ["double", "single"])
 def test_memory_and_gpts_copying_say_the_same(g, precision):
     links = links_on()
     U, V = field(g, links, precision), field(g, links_on(seed=4), precision)
-    copied = [WithoutMemory(one) for one in V]
+    copied = [gpt_standin.WithoutMemory(one) for one in V]
     bridge.from_links(links, copied)
     assert all(np.array_equal(one[:], other[:]) for one, other in zip(U, V, strict=True))
     assert torch.equal(bridge.to_links(copied), bridge.to_links(U))

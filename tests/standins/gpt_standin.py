@@ -130,6 +130,19 @@ class lattice:
         self.data[sites] = value.reshape(self.data[sites].shape)
 
 
+class WithoutMemory:
+    """A lattice, GPT's or of this module, that gives its numbers through `[:]` alone."""
+
+    def __init__(self, one):
+        self.lattice, self.grid, self.otype = one, one.grid, one.otype
+
+    def __getitem__(self, key):
+        return self.lattice[key]
+
+    def __setitem__(self, key, value):
+        self.lattice[key] = value
+
+
 def copy(first, second=None):
     """g.copy(x), or g.copy(destination, source)."""
     if second is None:

@@ -91,18 +91,27 @@ INLINE int prepare(const vec* components, Matrix& x, Matrix& square, Invariants&
     return count;
 }
 
-// out = exp(sum_a x_a T_a).
-inline void exponential(vec* out, const vec* components) {
-    Matrix x, square, spare;
+// out = the sum of X^n / n! from n = FIRST, 0 or 1, of the halved X; returns the number of halvings.
+template <int FIRST>
+INLINE int series(vec* out, const vec* components) {
+    Matrix x, square;
     Invariants invariants;
     const int count = prepare(components, x, square, invariants);
     Coefficients f = {};
     f.q[0][0] = splat(SERIES.inverse_factorial[TERMS]);
-    for (int n = TERMS - 1; n >= 0; n--) {
+    for (int n = TERMS - 1; n >= FIRST; n--) {
         times_x(f, invariants);
         f.q[0][0] += SERIES.inverse_factorial[n];
     }
+    if (FIRST == 1) times_x(f, invariants);
     combine(out, f, x.v, square.v);
+    return count;
+}
+
+// out = exp(sum_a x_a T_a).
+inline void exponential(vec* out, const vec* components) {
+    Matrix spare;
+    const int count = series<0>(out, components);
     for (int k = 0; k < count; k++) {
         for (int i = 0; i < LINK; i++) spare.v[i] = out[i];
         mul(out, spare.v, spare.v);
@@ -111,17 +120,8 @@ inline void exponential(vec* out, const vec* components) {
 
 // out = exp(sum_a x_a T_a) - 1.
 inline void exponential_less_one(vec* out, const vec* components) {
-    Matrix x, square, spare;
-    Invariants invariants;
-    const int count = prepare(components, x, square, invariants);
-    Coefficients f = {};
-    f.q[0][0] = splat(SERIES.inverse_factorial[TERMS]);
-    for (int n = TERMS - 1; n >= 1; n--) {
-        times_x(f, invariants);
-        f.q[0][0] += SERIES.inverse_factorial[n];
-    }
-    times_x(f, invariants);
-    combine(out, f, x.v, square.v);
+    Matrix spare;
+    const int count = series<1>(out, components);
     for (int k = 0; k < count; k++) {  // e^2x - 1 = 2 (e^x - 1) + (e^x - 1)^2
         mul(spare.v, out, out);
         for (int i = 0; i < LINK; i++) out[i] = 2.0 * out[i] + spare.v[i];
