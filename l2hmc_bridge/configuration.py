@@ -1,9 +1,12 @@
 """What a file holds: one gauge field and everything the file said about it."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:  # who reads a header alone does not wait for torch
+    from torch import Tensor
 
 
 class Configuration(NamedTuple):

@@ -1,4 +1,4 @@
-"""The only place where an axis is named: conversion of any array to and from `links`."""
+"""Conversion of any array to and from `links`, by the names of its axes."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from l2hmc_bridge.axes import AXES as AXES
+from l2hmc_bridge.axes import DIRECTIONS as DIRECTIONS
+from l2hmc_bridge.axes import FILE_AXES as FILE_AXES
+from l2hmc_bridge.axes import FILE_DIRECTIONS as FILE_DIRECTIONS
+from l2hmc_bridge.axes import SITE_AXES as SITE_AXES
 from l2hmc_bridge.errors import LayoutError
-
-AXES = ("batch", "direction", "t", "x", "y", "z", "row", "column")
-DIRECTIONS = ("t", "x", "y", "z")  # links[:, 0] points in time
-SITE_AXES = (2, 3, 4, 5)  # the axis of links along which direction mu runs is SITE_AXES[mu]
-
-# What NERSC, ILDG, SciDAC and MILC store, slowest axis first.
-FILE_AXES = ("t", "z", "y", "x", "direction", "row", "column")
-FILE_DIRECTIONS = ("x", "y", "z", "t")
 
 
 def to_links(array: NDArray, axes: Sequence[str], directions: Sequence[str]) -> Tensor:

@@ -13,7 +13,7 @@ CORE = ROOT / "l2hmc_bridge"
 
 # Each layer may import from itself and from those before it.
 LAYERS = (
-    ("errors", "atomic", "models"),
+    ("errors", "atomic", "models", "axes"),
     ("layout", "check"),
     ("configuration", "su3", "u1", "u1_exact", "vectors"),
     ("loops",),
