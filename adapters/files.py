@@ -6,9 +6,17 @@ from typing import Any
 
 from l2hmc_bridge.configuration import Configuration
 from l2hmc_bridge.errors import BridgeError, FormatError
-from l2hmc_bridge.layout import check_links
 
-from . import hdf5, ildg, lyncs, milc, nersc, npy, openqcd, raw
+from . import (
+    hdf5_header,
+    ildg_header,
+    lyncs_header,
+    milc_header,
+    nersc_header,
+    npy_header,
+    openqcd_header,
+    raw_header,
+)
 from .format import Format
 from .metadata import printable
 from .verify import judge
@@ -17,8 +25,9 @@ from .verify import judge
 FORMATS: dict[str, Format] = {
     form.name: form
     for form in (
-        ildg.FORMAT, ildg.SCIDAC, nersc.FORMAT, hdf5.FORMAT, npy.FORMAT, milc.FORMAT,
-        openqcd.FORMAT, raw.KYU, raw.JLQCD, raw.RAW, lyncs.FORMAT,
+        ildg_header.FORMAT, ildg_header.SCIDAC, nersc_header.FORMAT, hdf5_header.FORMAT,
+        npy_header.FORMAT, milc_header.FORMAT, openqcd_header.FORMAT,
+        raw_header.KYU, raw_header.JLQCD, raw_header.RAW, lyncs_header.FORMAT,
     )
 }
 HEAD = 512
@@ -104,6 +113,8 @@ def write(
     The format is `format` or what the suffix names. Options: precision (32 or 64), rows (2 or 3),
     lfn, where the format has them. Raises BridgeError.
     """
+    from l2hmc_bridge.layout import check_links
+
     path = Path(path)
     form = by_name(format) if format else by_suffix(path)
     if form.write is None:

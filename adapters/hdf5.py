@@ -1,38 +1,14 @@
 """HDF5 files: our own ensembles, PyQUDA's group, lyncs' arrays; known apart by what is inside."""
 
 from pathlib import Path
-from typing import Any
 
 from l2hmc_bridge.configuration import Configuration
 from l2hmc_bridge.errors import FormatError
 
 from . import hdf5_arrays, hdf5_ensemble
-from .format import Format
+from .hdf5_ensemble_header import is_ours
+from .hdf5_header import is_pyquda
 from .hdf5_safety import opened
-
-MAGIC = b"\x89HDF\r\n\x1a\n"
-
-
-def sniff(head: bytes, _size: int) -> bool:
-    return head.startswith(MAGIC)
-
-
-def count(path: Path) -> int:
-    """Number of configurations in the file."""
-    with opened(path) as file:
-        return hdf5_ensemble.count(path, file) if hdf5_ensemble.is_ours(file) else 1
-
-
-def header(
-    path: Path, index: int | None = None, key: str | None = None, layout: str | None = None
-) -> dict[str, Any]:
-    """Metadata without the links."""
-    with opened(path) as file:
-        if hdf5_ensemble.is_ours(file):
-            return hdf5_ensemble.header(path, file, index)
-        if hdf5_arrays.is_pyquda(file):
-            return hdf5_arrays.header_pyquda(path, file)
-        return hdf5_arrays.header_lyncs(path, file, key, layout)
 
 
 def read(
@@ -45,9 +21,9 @@ def read(
 ) -> Configuration:
     """Configuration `index` of an ensemble (needed where there are several), or the only one."""
     with opened(path) as file:
-        if hdf5_ensemble.is_ours(file):
+        if is_ours(file):
             return hdf5_ensemble.read(path, file, verify, slices, index)
-        if hdf5_arrays.is_pyquda(file):
+        if is_pyquda(file):
             return hdf5_arrays.read_pyquda(path, file, verify, slices)
         return hdf5_arrays.read_lyncs(path, file, verify, slices, key, layout)
 
@@ -68,17 +44,3 @@ def write(
             writer.append(configuration)
     else:
         raise FormatError(f"dialect: expected l2hmc-bridge or pyquda, found {dialect!r}")
-
-
-FORMAT = Format(
-    name="hdf5",
-    title="HDF5 (our ensembles, PyQUDA, lyncs)",
-    suffixes=("h5", "hdf5"),
-    sniff=sniff,
-    read=read,
-    write=write,
-    header=header,
-    read_options=("slices", "index", "key", "layout"),
-    write_options=("precision", "compression", "dialect"),
-    count=count,
-)

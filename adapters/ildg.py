@@ -4,30 +4,20 @@ QIO (Chroma, MILC, QDP++), Grid, tmLQCD, SIMULATeQCD, BQCD, GPT and payload-only
 written are QIO's record order and, as `scidac`, the same without the ILDG records.
 """
 
-import functools
 from pathlib import Path
 from typing import Any
 
 from l2hmc_bridge.atomic import replacing
 from l2hmc_bridge.configuration import Configuration
 
-from . import ildg_header, ildg_records, lime, metadata
+from . import ildg_records, lime, metadata
 from .checksums import posix_cksum
-from .format import Format
-from .lime_fields import Lime, open_lime
-from .payload import Payload, read_payload, stored_links, write_payload
-from .verify import check, checksum_check, examined, writable
-
-MAGIC = lime.MAGIC.to_bytes(4, "big")
-
-
-def sniff(head: bytes, _size: int) -> bool:
-    return head.startswith(MAGIC)
-
-
-def header(path: Path, lattice: tuple[int, ...] | None = None) -> dict[str, Any]:
-    """Metadata without the links."""
-    return _open(path, lattice)[0]
+from .ildg_header import parse, stored_checksum
+from .lime_fields import Lime
+from .measure import examined, writable
+from .natural import Payload
+from .payload import read_payload, stored_links, write_payload
+from .verify import check, checksum_check
 
 
 def read(
@@ -40,12 +30,12 @@ def read(
 
     lattice (X,Y,Z,T) is needed only where the file does not state it (payload-only files).
     """
-    meta, opened, payload = _open(path, lattice)
+    meta, opened, payload = parse(path, lattice)
     whole = verify and slices is None
     links, sums = read_payload(path, payload, ("scidac",) if whole else (), slices)
     if whole:
         _verify_checksums(path, opened, payload, sums["scidac"], meta)
-    printed = ildg_header.printed(opened) if whole else []
+    printed = _printed(opened) if whole else []
     return examined(links, meta, verify, printed)
 
 
@@ -75,36 +65,27 @@ def write(
         file.write(lime.record_bytes("scidac-checksum", ildg_records.checksum(sums), end=True))
 
 
-def _open(path: Path, lattice: tuple[int, ...] | None) -> tuple[dict[str, Any], Lime, Payload]:
-    opened = open_lime(path)
-    payload = ildg_header.payload_of(opened, lattice)
-    info = ildg_header.parameters(opened)
-    stored = ildg_header.stored_checksum(opened)
-    header = {kind: opened.text(kind) for kind in opened.texts}
-    meta = {
-        "format": "ildg" if ildg_header.is_ildg(opened) else "scidac",
-        "dialect": ildg_header.dialect(opened),
-        "precision": 8 * payload.word,
-        "lattice": payload.lattice,
-        **ildg_header.identity(opened, info, path.name),
-        "checksum": None if stored is None else " ".join(f"{word:x}" for word in stored),
-        "info": info,
-        "header": header,
-        "records": [
-            {"type": r.kind, "offset": r.offset, "length": r.length, "message": r.message,
-             "begin": r.begin, "end": r.end}
-            for r in opened.records
-        ],
-        "checks": [check("payload_size", opened.data.length, payload.size)],
-        "warnings": opened.warnings,
-    }
-    return meta, opened, payload
+def _printed(opened: Lime) -> list[tuple[str, str]]:
+    """What the file prints of plaquette and link trace, as (name, text)."""
+    found = []
+    for kind in ("scidac-record-xml", "scidac-file-xml"):
+        for name, tag in (("plaquette", "plaq"), ("link_trace", "linktr")):
+            found += [(name, text) for text in opened.fields(kind).all(tag) if text]
+    grid = [(name, opened.tag("grid-format", name)) for name in ("plaquette", "link_trace")]
+    if any(text not in (None, "", "0") for _, text in grid):  # "0 0": Grid's unset header
+        found += [(name, text) for name, text in grid if text]
+    if "xlf-info" in opened.texts:
+        told = metadata.parameters(opened.text("xlf-info")).get("plaquette")
+        found += [("plaquette", told)] if told else []
+    if opened.text("bqcd-plaquette"):
+        found.append(("plaquette", opened.text("bqcd-plaquette").strip()))
+    return found
 
 
 def _verify_checksums(
     path: Path, opened: Lime, payload: Payload, found: tuple[int, ...], meta: dict[str, Any]
 ) -> None:
-    stored = ildg_header.stored_checksum(opened)
+    stored = stored_checksum(opened)
     told = (opened.text("bqcd-cksum") or "").split()
     posix = metadata.integer(told[0]) if told else None
     if posix is not None:
@@ -114,28 +95,3 @@ def _verify_checksums(
         meta["checks"].append(checksum_check("checksum", found, stored))
     if stored is None and posix is None:
         meta["warnings"].append("no checksum in the file")
-
-
-FORMAT = Format(
-    name="ildg",
-    title="ILDG (LIME; reads SciDAC files too)",
-    suffixes=("ildg", "lime"),
-    sniff=sniff,
-    read=read,
-    write=write,
-    header=header,
-    read_options=("slices", "lattice"),
-    write_options=("precision", "lfn"),
-)
-# The bytes do not tell ILDG from SciDAC before the records are read: one sniffer, one reader.
-SCIDAC = Format(
-    name="scidac",
-    title="SciDAC (LIME without the ILDG records)",
-    suffixes=("scidac",),
-    sniff=lambda _head, _size: False,
-    read=read,
-    write=functools.partial(write, ildg=False),
-    header=header,
-    read_options=("slices", "lattice"),
-    write_options=("precision",),
-)

@@ -1,13 +1,54 @@
 """What the XML and text records around an ILDG or SciDAC payload say, in every dialect."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from l2hmc_bridge.errors import FormatError
 
-from . import metadata
-from .lime_fields import PRIVATE, PRIVATE_FILE, Lime
-from .payload import Payload, check_lattice
+from . import lime, metadata
+from .format import Format, later
+from .lime_fields import PRIVATE, PRIVATE_FILE, Lime, open_lime
+from .natural import Payload, check_lattice
+from .verify import check
+
+MAGIC = lime.MAGIC.to_bytes(4, "big")
+
+
+def sniff(head: bytes, _size: int) -> bool:
+    return head.startswith(MAGIC)
+
+
+def header(path: Path, lattice: tuple[int, ...] | None = None) -> dict[str, Any]:
+    """Metadata without the links."""
+    return parse(path, lattice)[0]
+
+
+def parse(path: Path, lattice: tuple[int, ...] | None) -> tuple[dict[str, Any], Lime, Payload]:
+    """(metadata, the LIME file, where the links lie in it)."""
+    opened = open_lime(path)
+    payload = payload_of(opened, lattice)
+    info = parameters(opened)
+    stored = stored_checksum(opened)
+    header = {kind: opened.text(kind) for kind in opened.texts}
+    meta = {
+        "format": "ildg" if is_ildg(opened) else "scidac",
+        "dialect": dialect(opened),
+        "precision": 8 * payload.word,
+        "lattice": payload.lattice,
+        **identity(opened, info, path.name),
+        "checksum": None if stored is None else " ".join(f"{word:x}" for word in stored),
+        "info": info,
+        "header": header,
+        "records": [
+            {"type": r.kind, "offset": r.offset, "length": r.length, "message": r.message,
+             "begin": r.begin, "end": r.end}
+            for r in opened.records
+        ],
+        "checks": [check("payload_size", opened.data.length, payload.size)],
+        "warnings": opened.warnings,
+    }
+    return meta, opened, payload
 
 
 def payload_of(opened: Lime, lattice: Sequence[int] | None) -> Payload:
@@ -155,23 +196,6 @@ def identity(opened: Lime, info: Mapping[str, str], name: str) -> dict[str, Any]
     return {key: value or (None if value == "" else value) for key, value in found.items()}
 
 
-def printed(opened: Lime) -> list[tuple[str, str]]:
-    """What the file prints of plaquette and link trace, as (name, text)."""
-    found = []
-    for kind in ("scidac-record-xml", "scidac-file-xml"):
-        for name, tag in (("plaquette", "plaq"), ("link_trace", "linktr")):
-            found += [(name, text) for text in opened.fields(kind).all(tag) if text]
-    grid = [(name, opened.tag("grid-format", name)) for name in ("plaquette", "link_trace")]
-    if any(text not in (None, "", "0") for _, text in grid):  # "0 0": Grid's unset header
-        found += [(name, text) for name, text in grid if text]
-    if "xlf-info" in opened.texts:
-        told = metadata.parameters(opened.text("xlf-info")).get("plaquette")
-        found += [("plaquette", told)] if told else []
-    if opened.text("bqcd-plaquette"):
-        found.append(("plaquette", opened.text("bqcd-plaquette").strip()))
-    return found
-
-
 def stored_checksum(opened: Lime) -> tuple[int, int] | None:
     """(suma, sumb); a missing one of the two is 0 (QIO omits zeros); None where both are."""
     if "scidac-checksum" not in opened.texts:
@@ -187,3 +211,28 @@ def stored_checksum(opened: Lime) -> tuple[int, int] | None:
         raise FormatError(f"{opened.path}: scidac-checksum: expected two hexadecimal numbers of up "
                           f"to 8 digits, found {texts}")
     return values
+
+
+FORMAT = Format(
+    name="ildg",
+    title="ILDG (LIME; reads SciDAC files too)",
+    suffixes=("ildg", "lime"),
+    sniff=sniff,
+    read=later("ildg", "read"),
+    write=later("ildg", "write"),
+    header=header,
+    read_options=("slices", "lattice"),
+    write_options=("precision", "lfn"),
+)
+# The bytes do not tell ILDG from SciDAC before the records are read: one sniffer, one reader.
+SCIDAC = Format(
+    name="scidac",
+    title="SciDAC (LIME without the ILDG records)",
+    suffixes=("scidac",),
+    sniff=lambda _head, _size: False,
+    read=later("ildg", "read"),
+    write=later("ildg", "write", ildg=False),
+    header=header,
+    read_options=("slices", "lattice"),
+    write_options=("precision",),
+)

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 from . import lime, metadata
 from .lime_fields import PRIVATE, PRIVATE_FILE
 from .measure import Measured
-from .payload import Payload
+from .natural import Payload
 
 PROLOGUE = '<?xml version="1.0" encoding="UTF-8"?>'
 ILDG_TAG = (

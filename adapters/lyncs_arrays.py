@@ -22,7 +22,7 @@ from l2hmc_bridge import fast, layout
 from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.layout import AXES, DIRECTIONS, FILE_AXES, FILE_DIRECTIONS
 
-from .arrays import DIRECTION_FIRST
+from .array_layouts import DIRECTION_FIRST
 from .live import require_periodic_su3
 
 # Name: axes, and the order of directions.

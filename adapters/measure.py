@@ -1,16 +1,20 @@
 """What is measured on links to verify a file: plaquette, link trace, distance from SU(3)."""
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from l2hmc_bridge import loops, su3
+from l2hmc_bridge.configuration import Configuration
 
 from . import dispatch
 from .blocks import in_threads
+from .verify import check, group_check, judge, parse_number, printed_unit
 
 
 class Measured(NamedTuple):
@@ -40,6 +44,59 @@ def measure(links: Tensor) -> Measured:
         determinant = float(su3.determinant_defect(links)[0])
     temporal, spatial = sum(planes[:3]) / 3, sum(planes[3:]) / 3
     return Measured((temporal + spatial) / 2, spatial, temporal, trace, unitarity, determinant)
+
+
+def link_checks(
+    links: Tensor, precision: int, printed: Sequence[tuple[str, str]], meta: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Plaquette and link trace against what the file printed, unitarity and determinant.
+
+    printed: ("plaquette" or "link_trace", text as it stands in the file). A printed value is held
+    to one unit of its last digit, plus four times the unitarity defect (a two-row or
+    single-precision file cannot know it better) and a rounding floor.
+    """
+    measured = measure(links)
+    meta.update(measured._asdict())
+    rounding = 4 * measured.unitarity + (1e-12 if precision == 64 else 1e-6)
+    checks = []
+    for name, text in dict.fromkeys(printed):
+        expected = parse_number(text)
+        if expected is None:
+            checks.append(check(name, getattr(measured, name), text[:40], 0, "fail"))
+        else:
+            tolerance = printed_unit(text) + rounding
+            checks.append(check(name, getattr(measured, name), expected, tolerance))
+    for name in ("unitarity", "determinant"):
+        checks.append(group_check(name, getattr(measured, name), precision))
+    if precision == 64 and any(c["status"] == "warn" for c in checks):
+        meta["warnings"].append(
+            f"single-precision links in a 64-bit file: max|U U^dagger - 1| = "
+            f"{measured.unitarity:.1e}, max|det U - 1| = {measured.determinant:.1e}"
+        )
+    return checks
+
+
+def examined(
+    links: Tensor, meta: dict[str, Any], verify: bool, printed: Sequence[tuple[str, str]] = ()
+) -> Configuration:
+    """How every reader ends: the configuration, after `link_checks` if it is to be verified."""
+    if verify:
+        meta["checks"] += link_checks(links, meta["precision"], printed, meta)
+    return Configuration(links, meta)
+
+
+def writable(path: Path, links: Tensor, precision: int) -> Measured:
+    """What is measured on links that are SU(3); VerificationError for others: no reader takes them.
+
+    A file is never written that this package would refuse to read.
+    """
+    measured = measure(links)
+    checks = [
+        group_check(name, getattr(measured, name), precision)
+        for name in ("unitarity", "determinant")
+    ]
+    judge(path, checks)
+    return measured
 
 
 def _compiled(

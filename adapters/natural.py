@@ -3,8 +3,14 @@
 Slowest first: t, z, y, x, direction (x,y,z,t), row, column, (re, im).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
+
+from l2hmc_bridge.errors import FormatError
+
+LARGEST_EXTENT = 1 << 16
 
 
 class Block(NamedTuple):
@@ -43,3 +49,14 @@ class Payload:
         """(rank of the first site, size in bytes) of a block."""
         nx, ny, nz, _ = self.lattice
         return nx * ny * (block.z + nz * block.t), nx * ny * block.planes * self.site_bytes
+
+
+def check_lattice(path: Path, lattice: Sequence[int]) -> tuple[int, int, int, int]:
+    """Four extents between 1 and 65536, or FormatError."""
+    if len(lattice) != 4:
+        raise FormatError(f"{path}: expected 4 extents, found {len(lattice)}: {list(lattice)}")
+    if not all(1 <= extent <= LARGEST_EXTENT for extent in lattice):
+        raise FormatError(
+            f"{path}: expected extents from 1 to {LARGEST_EXTENT}, found {list(lattice)}"
+        )
+    return tuple(int(extent) for extent in lattice)

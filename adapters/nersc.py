@@ -4,8 +4,6 @@ Where the header does not state the byte order (bare IEEE32 or IEEE64, or none),
 endian are tried in this order and the checksum decides: codes disagree about what it means.
 """
 
-import os
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,27 +12,18 @@ from l2hmc_bridge.atomic import replacing
 from l2hmc_bridge.configuration import Configuration
 from l2hmc_bridge.errors import FormatError
 
-from . import metadata
-from .format import Format
-from .nersc_header import BEGIN, UNKNOWN, Header, header_bytes, layout_of, read_header
-from .payload import Payload, read_payload, stored_links, sum_payload, write_payload
-from .verify import check, checksum_check, examined, writable
-
-
-def sniff(head: bytes, _size: int) -> bool:
-    return head.startswith(BEGIN)
-
-
-def header(path: Path) -> dict[str, Any]:
-    """Metadata without the links."""
-    return _open(path)[0]
+from .measure import examined, writable
+from .natural import Payload
+from .nersc_header import Header, header_bytes, parse
+from .payload import read_payload, stored_links, sum_payload, write_payload
+from .verify import checksum_check
 
 
 def read(
     path: Path, verify: bool = True, slices: tuple[int, int] | None = None
 ) -> Configuration:
     """Links and metadata; meta["checks"] says what was verified. Raises FormatError."""
-    meta, parsed, payload, ambiguous = _open(path)
+    meta, parsed, payload, ambiguous = parse(path)
     stored = _stored_checksum(path, parsed)
     if ambiguous and stored is not None:
         payload = _by_evidence(path, payload, stored, meta)
@@ -86,59 +75,6 @@ def _padded(head: bytes, size: int) -> bytes:
     return head.replace(b"CHECKSUM = ", b"CHECKSUM = " + b"0" * missing, 1)
 
 
-def _open(path: Path) -> tuple[dict[str, Any], Header, Payload, bool]:
-    parsed = read_header(path)
-    payload, big, warnings = layout_of(path, parsed, os.stat(path).st_size)
-    keys = parsed.keys
-    meta = {
-        "format": "nersc",
-        "dialect": _dialect(parsed),
-        "precision": 8 * payload.word,
-        "rows": payload.rows,
-        "byte_order": None if big is None else ("big" if big else "little"),
-        "lattice": payload.lattice,
-        "beta": metadata.beta_of(parsed.info),
-        "trajectory": _trajectory(path, parsed),
-        "lfn": parsed.info.get("LFN"),
-        "ensemble_id": _told(keys, "ENSEMBLE_ID"),
-        "ensemble_label": _told(keys, "ENSEMBLE_LABEL"),
-        "checksum": keys.get("CHECKSUM"),
-        "info": dict(parsed.info),
-        "header": {**keys, **parsed.info},
-        "checks": [check("payload_size", payload.size, payload.size)],
-        "warnings": warnings,
-    }
-    if "REUNITARIZED" in parsed.info:
-        meta["reunitarized"] = parsed.info["REUNITARIZED"]
-    return meta, parsed, payload, big is None
-
-
-def _told(keys: Mapping[str, str], name: str) -> str | None:
-    """A key's text, None where it is empty or only what our own writer puts for "not known"."""
-    return None if keys.get(name) in (None, "", UNKNOWN[name]) else keys[name]
-
-
-def _trajectory(path: Path, parsed: Header) -> int | None:
-    """Our own key, else SEQUENCE_NUMBER, else the file name; 0 means unset to most writers."""
-    if "TRAJECTORY" in parsed.info:
-        told = metadata.integer(parsed.info["TRAJECTORY"])
-        return metadata.trajectory_of(path.name) if told is None else told
-    sequence = metadata.integer(parsed.keys.get("SEQUENCE_NUMBER", ""))
-    return sequence or metadata.trajectory_of(path.name) or sequence
-
-
-def _dialect(parsed: Header) -> str:
-    keys, creator = parsed.keys, parsed.keys.get("CREATOR", "")
-    if "MILC_INFO" in keys:
-        return "MILC"
-    if creator == "l2hmc-bridge":
-        return creator
-    if "SCIDAC_CHECKSUMA" in keys:
-        little = keys.get("FLOATING_POINT", "").endswith("LITTLE")
-        return "PyQUDA" if little else "Grid/GPT"
-    return "NERSC"
-
-
 def _stored_checksum(path: Path, parsed: Header) -> tuple[int] | None:
     text = parsed.keys.get("CHECKSUM")
     if text is None:
@@ -162,16 +98,3 @@ def _by_evidence(
             meta["byte_order"] = "big" if big else "little"
             return candidate
     return payload
-
-
-FORMAT = Format(
-    name="nersc",
-    title="NERSC archive",
-    suffixes=("nersc",),
-    sniff=sniff,
-    read=read,
-    write=write,
-    header=header,
-    read_options=("slices",),
-    write_options=("precision", "rows"),
-)

@@ -1,5 +1,6 @@
 """The text header of a NERSC archive file, in every dialect, both ways."""
 
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -10,7 +11,9 @@ from typing import Any
 from l2hmc_bridge.errors import FormatError
 
 from . import metadata
-from .payload import Payload, check_lattice
+from .format import Format, later
+from .natural import Payload, check_lattice
+from .verify import check
 
 BEGIN, END = b"BEGIN_HEADER", b"END_HEADER"
 LARGEST = 1 << 20
@@ -39,6 +42,15 @@ class Header:
     info: Mapping[str, str]
     offset: int
     text: str
+
+
+def sniff(head: bytes, _size: int) -> bool:
+    return head.startswith(BEGIN)
+
+
+def header(path: Path) -> dict[str, Any]:
+    """Metadata without the links."""
+    return parse(path)[0]
 
 
 def read_header(path: Path) -> Header:
@@ -149,3 +161,70 @@ def _value(text: str) -> str:
     text = str(text).encode("ascii", "replace").decode("ascii")
     text = re.sub(r"[\x00-\x1f\x7f]+", " ", text).replace("=", ":")
     return text.replace("_HEADER", " HEADER").strip() or "none"
+
+
+def parse(path: Path) -> tuple[dict[str, Any], Header, Payload, bool]:
+    """(metadata, header, payload, whether the byte order is open)."""
+    parsed = read_header(path)
+    payload, big, warnings = layout_of(path, parsed, os.stat(path).st_size)
+    keys = parsed.keys
+    meta = {
+        "format": "nersc",
+        "dialect": _dialect(parsed),
+        "precision": 8 * payload.word,
+        "rows": payload.rows,
+        "byte_order": None if big is None else ("big" if big else "little"),
+        "lattice": payload.lattice,
+        "beta": metadata.beta_of(parsed.info),
+        "trajectory": _trajectory(path, parsed),
+        "lfn": parsed.info.get("LFN"),
+        "ensemble_id": _told(keys, "ENSEMBLE_ID"),
+        "ensemble_label": _told(keys, "ENSEMBLE_LABEL"),
+        "checksum": keys.get("CHECKSUM"),
+        "info": dict(parsed.info),
+        "header": {**keys, **parsed.info},
+        "checks": [check("payload_size", payload.size, payload.size)],
+        "warnings": warnings,
+    }
+    if "REUNITARIZED" in parsed.info:
+        meta["reunitarized"] = parsed.info["REUNITARIZED"]
+    return meta, parsed, payload, big is None
+
+
+def _told(keys: Mapping[str, str], name: str) -> str | None:
+    """A key's text, None where it is empty or only what our own writer puts for "not known"."""
+    return None if keys.get(name) in (None, "", UNKNOWN[name]) else keys[name]
+
+
+def _trajectory(path: Path, parsed: Header) -> int | None:
+    """Our own key, else SEQUENCE_NUMBER, else the file name; 0 means unset to most writers."""
+    if "TRAJECTORY" in parsed.info:
+        told = metadata.integer(parsed.info["TRAJECTORY"])
+        return metadata.trajectory_of(path.name) if told is None else told
+    sequence = metadata.integer(parsed.keys.get("SEQUENCE_NUMBER", ""))
+    return sequence or metadata.trajectory_of(path.name) or sequence
+
+
+def _dialect(parsed: Header) -> str:
+    keys, creator = parsed.keys, parsed.keys.get("CREATOR", "")
+    if "MILC_INFO" in keys:
+        return "MILC"
+    if creator == "l2hmc-bridge":
+        return creator
+    if "SCIDAC_CHECKSUMA" in keys:
+        little = keys.get("FLOATING_POINT", "").endswith("LITTLE")
+        return "PyQUDA" if little else "Grid/GPT"
+    return "NERSC"
+
+
+FORMAT = Format(
+    name="nersc",
+    title="NERSC archive",
+    suffixes=("nersc",),
+    sniff=sniff,
+    read=later("nersc", "read"),
+    write=later("nersc", "write"),
+    header=header,
+    read_options=("slices",),
+    write_options=("precision", "rows"),
+)

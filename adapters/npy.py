@@ -1,38 +1,18 @@
 """numpy's .npy files as PyQUDA writes them, (4,Lt,Lz,Ly,Lx,3,3), or lyncs, (Lt,Lz,Ly,Lx,4,3,3)."""
 
-import math
-import os
-import tokenize
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy_format
 
 from l2hmc_bridge.atomic import replacing
 from l2hmc_bridge.configuration import Configuration
-from l2hmc_bridge.errors import FormatError
 
-from . import metadata
-from .arrays import LAYOUTS, array_links, lattice_of, layouts_of, scatter
-from .format import Format
-from .payload import check_lattice, stored_links
-from .verify import check, examined, writable
-
-MAGIC = b"\x93NUMPY"
-# What numpy's own parser of the header lets out.
-ODD_HEADER = (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError, UserWarning,
-              RecursionError, MemoryError)
-PRECISION = {"c8": 32, "c16": 64}
-
-
-def sniff(head: bytes, _size: int) -> bool:
-    return head.startswith(MAGIC)
-
-
-def header(path: Path, layout: str | None = None) -> dict[str, Any]:
-    """Metadata without the links."""
-    return _open(path, layout)[0]
+from .array_layouts import LAYOUTS, layouts_of
+from .arrays import array_links, scatter
+from .measure import examined, writable
+from .npy_header import parse
+from .payload import stored_links
 
 
 def read(
@@ -42,7 +22,7 @@ def read(
     layout: str | None = None,
 ) -> Configuration:
     """Links and metadata; layout "pyquda" or "lyncs" where the shape does not tell."""
-    meta, offset, shape, dtype = _open(path, layout)
+    meta, offset, shape, dtype = parse(path, layout)
     mapped = np.memmap(path, dtype, "r", offset, shape)
     links = array_links(path, mapped, layouts_of(shape, layout), slices, meta)
     meta["dialect"] = meta["layout"]
@@ -68,57 +48,3 @@ def write(
                 file.write(np.ascontiguousarray(part[direction], dtype).tobytes())
 
         scatter(links, LAYOUTS["pyquda"], place)
-
-
-def _open(
-    path: Path, layout: str | None
-) -> tuple[dict[str, Any], int, tuple[int, ...], np.dtype]:
-    shape, fortran_order, dtype, offset = _array_header(path)
-    if dtype.str[1:] not in PRECISION or fortran_order:
-        raise FormatError(f"{path}: array: expected complex64 or complex128 in C order, found "
-                          f"{dtype.str}{' in Fortran order' if fortran_order else ''}")
-    name = layouts_of(shape, layout)[0]
-    lattice = check_lattice(path, lattice_of(shape, name))
-    expected, found = math.prod(shape) * dtype.itemsize, os.stat(path).st_size - offset
-    if expected != found:
-        raise FormatError(f"{path}: payload: expected {expected} bytes for shape {shape}, found "
-                          f"{found}")
-    meta = metadata.basic(
-        path,
-        format="npy",
-        dialect=name,
-        precision=PRECISION[dtype.str[1:]],
-        lattice=lattice,
-        header={"shape": list(shape), "dtype": dtype.str},
-        checks=[check("payload_size", found, expected)],
-    )
-    return meta, offset, shape, dtype
-
-
-def _array_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype, int]:
-    with open(path, "rb") as file:
-        try:
-            version = npy_format.read_magic(file)
-            reader = {
-                (1, 0): npy_format.read_array_header_1_0,
-                (2, 0): npy_format.read_array_header_2_0,
-            }[version]
-            shape, fortran_order, dtype = reader(file)
-        except ODD_HEADER as error:
-            told = " ".join(str(error).split())[:200]
-            raise FormatError(f"{path}: expected a .npy header of version 1.0 or 2.0: {told}"
-                              ) from error
-        return shape, fortran_order, dtype, file.tell()
-
-
-FORMAT = Format(
-    name="npy",
-    title="npy (PyQUDA, lyncs)",
-    suffixes=("npy",),
-    sniff=sniff,
-    read=read,
-    write=write,
-    header=header,
-    read_options=("slices", "layout"),
-    write_options=("precision",),
-)

@@ -8,7 +8,6 @@ writes the extents as T,Z,Y,X: where the two orders differ, the stored plaquette
 
 import math
 import os
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -19,40 +18,21 @@ from torch import Tensor
 
 from l2hmc_bridge.atomic import replacing
 from l2hmc_bridge.configuration import Configuration
-from l2hmc_bridge.errors import FormatError
 
-from . import blocks, metadata
-from .format import Format
-from .measure import measure
-from .payload import check_lattice, check_slices, links_array
-from .verify import check, link_checks, writable
+from . import blocks
+from .measure import link_checks, measure, writable
+from .openqcd_header import HEADER, SITE_BYTES, parse, refuse_odd
+from .payload import check_slices, links_array
+from .verify import check
 
-HEADER = struct.Struct("<4id")
-SITE_BYTES = 576
 PLAQUETTE_TOLERANCE = 1e-10
-
-
-def sniff(head: bytes, size: int) -> bool:
-    """There is no magic: the extents must explain the file's size exactly."""
-    if len(head) < HEADER.size:
-        return False
-    *extents, plaquette = HEADER.unpack(head[: HEADER.size])
-    explained = all(extent > 0 for extent in extents) and (
-        size == HEADER.size + SITE_BYTES * math.prod(extents)
-    )
-    return explained and (math.isnan(plaquette) or abs(plaquette) <= 3.1)
-
-
-def header(path: Path) -> dict[str, Any]:
-    """Metadata without the links; the order of the extents is as stated."""
-    return _open(path)[0]
 
 
 def read(
     path: Path, verify: bool = True, slices: tuple[int, int] | None = None
 ) -> Configuration:
     """Links and metadata; the order of the spatial extents is decided by the plaquette."""
-    meta, (nt, *space), plaquette = _open(path)
+    meta, (nt, *space), plaquette = parse(path)
     spatial = _decided(path, nt, tuple(space), plaquette, meta)
     meta["lattice"] = (*spatial, nt)
     links = _links(path, nt, spatial, slices)
@@ -68,45 +48,13 @@ def write(path: Path, configuration: Configuration, force: bool = False) -> None
     """openQCD's file, extents as T,X,Y,Z."""
     links = configuration.links
     nt, *space = links.shape[2:6]
-    _refuse_odd(path, (nt, *space))
+    refuse_odd(path, (nt, *space))
     measured = writable(path, links, 64)
     array = links_array(links)
     with replacing(path, force) as file:
         file.write(HEADER.pack(nt, *space, 3 * measured.plaquette))
         for time_slice in range(nt):
             file.write(_encode(array, time_slice).tobytes())
-
-
-def _open(path: Path) -> tuple[dict[str, Any], tuple[int, ...], float]:
-    size = os.stat(path).st_size
-    with open(path, "rb") as file:
-        head = file.read(HEADER.size)
-    if len(head) < HEADER.size:
-        raise FormatError(f"{path}: expected a 24-byte openQCD header, found {len(head)} bytes")
-    *stated, plaquette = HEADER.unpack(head)
-    extents = check_lattice(path, stated)
-    expected = SITE_BYTES * math.prod(extents)
-    if size - HEADER.size != expected:
-        raise FormatError(f"{path}: payload: expected {expected} bytes for T,X,Y,Z = "
-                          f"{','.join(map(str, extents))}, found {size - HEADER.size}")
-    _refuse_odd(path, extents)
-    nt, nx, ny, nz = extents
-    meta = metadata.basic(
-        path,
-        format="openqcd",
-        dialect="openQCD",
-        precision=64,
-        lattice=(nx, ny, nz, nt),
-        header={"extents": stated, "plaquette": plaquette},
-        checks=[check("payload_size", size - HEADER.size, expected)],
-    )
-    return meta, extents, plaquette
-
-
-def _refuse_odd(path: Path, extents: tuple[int, ...]) -> None:
-    if any(extent % 2 for extent in extents):
-        raise FormatError(f"{path}: openQCD files hold the links of odd sites: expected even "
-                          f"extents T,X,Y,Z, found {','.join(map(str, extents))}")
 
 
 def _decided(
@@ -187,16 +135,3 @@ def _below(
     moved = list(sites)
     moved[axis] = (sites[axis] - 1) % space[axis]
     return tuple(moved)
-
-
-FORMAT = Format(
-    name="openqcd",
-    title="openQCD (CERN)",
-    suffixes=("openqcd", "cern"),
-    sniff=sniff,
-    read=read,
-    write=write,
-    header=header,
-    read_options=("slices",),
-    write_options=(),
-)

@@ -19,19 +19,6 @@ from l2hmc_bridge.errors import FormatError
 from . import blocks, checksums
 from .natural import Block, Payload
 
-LARGEST_EXTENT = 1 << 16
-
-
-def check_lattice(path: Path, lattice: Sequence[int]) -> tuple[int, int, int, int]:
-    """Four extents between 1 and 65536, or FormatError."""
-    if len(lattice) != 4:
-        raise FormatError(f"{path}: expected 4 extents, found {len(lattice)}: {list(lattice)}")
-    if not all(1 <= extent <= LARGEST_EXTENT for extent in lattice):
-        raise FormatError(
-            f"{path}: expected extents from 1 to {LARGEST_EXTENT}, found {list(lattice)}"
-        )
-    return tuple(int(extent) for extent in lattice)
-
 
 def check_slices(path: Path, slices: tuple[int, int] | None, nt: int) -> tuple[int, int]:
     """The half-open range of time slices to read; None is all. Raises FormatError."""

@@ -7,7 +7,6 @@ raw:   the natural payload of ILDG files, 32 or 64 bits by its size; big endian 
 All need the option lattice (X,Y,Z,T).
 """
 
-import functools
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,21 +16,17 @@ from typing import Any
 import numpy as np
 
 from l2hmc_bridge.configuration import Configuration
-from l2hmc_bridge.errors import FormatError
 
-from . import blocks, metadata
-from .arrays import DIRECTION_FIRST, gather
-from .format import Format
-from .payload import Payload, check_lattice, check_slices, read_payload
-from .verify import check, examined
+from . import blocks
+from .array_layouts import DIRECTION_FIRST
+from .arrays import gather
+from .measure import examined
+from .natural import Payload
+from .payload import check_slices, read_payload
+from .raw_header import parse
 
 KYU_AXES = ("direction", "column", "row", "z", "y", "x")
 UNITARY = 1e-3
-
-
-def header(path: Path, kind: str, lattice: Sequence[int] | None = None) -> dict[str, Any]:
-    """Metadata without the links."""
-    return _open(path, kind, lattice)[0]
 
 
 def read(
@@ -42,7 +37,7 @@ def read(
     lattice: Sequence[int] | None = None,
 ) -> Configuration:
     """Links and metadata of a payload of this kind."""
-    meta, payload = _open(path, kind, lattice)
+    meta, payload = parse(path, kind, lattice)
     nx, ny, nz, nt = payload.lattice
     if kind == "raw":
         links, _ = read_payload(path, _byte_order(path, payload, meta), (), slices)
@@ -58,31 +53,6 @@ def read(
             mapped = np.memmap(path, ">c16", "r", 0, (4, nt, nz, ny, nx, 3, 3))
             links = gather(lambda t: mapped[:, t], DIRECTION_FIRST, payload.lattice, wanted)
     return examined(links, meta, verify)
-
-
-def _open(
-    path: Path, kind: str, lattice: Sequence[int] | None
-) -> tuple[dict[str, Any], Payload]:
-    if lattice is None:
-        raise FormatError(f"{path}: expected the lattice of a headerless {kind} file, found none "
-                          "(give lattice X,Y,Z,T: --lattice)")
-    extents = check_lattice(path, lattice)
-    size = os.stat(path).st_size
-    payload = Payload(0, extents, 8, True)
-    if kind == "raw" and 2 * size == payload.size:
-        payload = replace(payload, word=4)
-    if size != payload.size:
-        raise FormatError(f"{path}: expected {payload.size} bytes for a {kind} file on lattice "
-                          f"{'x'.join(map(str, extents))}, found {size}")
-    meta = metadata.basic(
-        path,
-        format=kind,
-        dialect="headerless",
-        precision=8 * payload.word,
-        lattice=extents,
-        checks=[check("payload_size", size, payload.size)],
-    )
-    return meta, payload
 
 
 def _byte_order(path: Path, payload: Payload, meta: dict[str, Any]) -> Payload:
@@ -103,21 +73,3 @@ def _byte_order(path: Path, payload: Payload, meta: dict[str, Any]) -> Payload:
                 meta["warnings"].append("little endian: only so the first link is unitary")
             return candidate
     return payload
-
-
-def _format(kind: str, title: str) -> Format:
-    return Format(
-        name=kind,
-        title=title,
-        suffixes=(kind,),
-        sniff=lambda _head, _size: False,
-        read=functools.partial(read, kind=kind),
-        write=None,
-        header=functools.partial(header, kind=kind),
-        read_options=("slices", "lattice"),
-    )
-
-
-KYU = _format("kyu", "KYU (headerless)")
-JLQCD = _format("jlqcd", "JLQCD (headerless)")
-RAW = _format("raw", "bare ILDG payload (headerless)")

@@ -10,12 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from l2hmc_bridge.configuration import Configuration
 from l2hmc_bridge.errors import VerificationError
 
-from .measure import Measured, measure
 from .metadata import printable
 
 GROUP_BOUND = 2e-5  # max|U U^dagger - 1| and max|det U - 1| beyond this are never SU(3)
@@ -66,60 +62,8 @@ def parse_number(text: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def link_checks(
-    links: Tensor, precision: int, printed: Sequence[tuple[str, str]], meta: dict[str, Any]
-) -> list[dict[str, Any]]:
-    """Plaquette and link trace against what the file printed, unitarity and determinant.
-
-    printed: ("plaquette" or "link_trace", text as it stands in the file). A printed value is held
-    to one unit of its last digit, plus four times the unitarity defect (a two-row or
-    single-precision file cannot know it better) and a rounding floor.
-    """
-    measured = measure(links)
-    meta.update(measured._asdict())
-    rounding = 4 * measured.unitarity + (1e-12 if precision == 64 else 1e-6)
-    checks = []
-    for name, text in dict.fromkeys(printed):
-        expected = parse_number(text)
-        if expected is None:
-            checks.append(check(name, getattr(measured, name), text[:40], 0, "fail"))
-        else:
-            tolerance = printed_unit(text) + rounding
-            checks.append(check(name, getattr(measured, name), expected, tolerance))
-    for name in ("unitarity", "determinant"):
-        checks.append(_group_check(name, getattr(measured, name), precision))
-    if precision == 64 and any(c["status"] == "warn" for c in checks):
-        meta["warnings"].append(
-            f"single-precision links in a 64-bit file: max|U U^dagger - 1| = "
-            f"{measured.unitarity:.1e}, max|det U - 1| = {measured.determinant:.1e}"
-        )
-    return checks
-
-
-def examined(
-    links: Tensor, meta: dict[str, Any], verify: bool, printed: Sequence[tuple[str, str]] = ()
-) -> Configuration:
-    """How every reader ends: the configuration, after `link_checks` if it is to be verified."""
-    if verify:
-        meta["checks"] += link_checks(links, meta["precision"], printed, meta)
-    return Configuration(links, meta)
-
-
-def writable(path: Path, links: Tensor, precision: int) -> Measured:
-    """What is measured on links that are SU(3); VerificationError for others: no reader takes them.
-
-    A file is never written that this package would refuse to read.
-    """
-    measured = measure(links)
-    checks = [
-        _group_check(name, getattr(measured, name), precision)
-        for name in ("unitarity", "determinant")
-    ]
-    judge(path, checks)
-    return measured
-
-
-def _group_check(name: str, value: float, precision: int) -> dict[str, Any]:
+def group_check(name: str, value: float, precision: int) -> dict[str, Any]:
+    """A distance from SU(3): beyond GROUP_BOUND a failure, beyond GROUP_WARN a warning."""
     if not value <= GROUP_BOUND:
         return check(name, value, None, GROUP_BOUND, "fail")
     status = "pass" if value <= GROUP_WARN[precision] else "warn"
