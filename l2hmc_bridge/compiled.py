@@ -43,6 +43,7 @@ class CompiledPoint:
     blocks: Tensor  # links; the next drift overwrites them
     evaluations: int = 0
     given: Tensor | None = None  # the force, where it is known without `_force`
+    squares: learned.Squares | None = None  # of the staples of the subset that moves next
     _kept: dict = field(default_factory=dict)  # what serves the whole trajectory
     _displaced: dict = field(default_factory=dict)
 
@@ -116,11 +117,14 @@ class CompiledPoint:
              ) -> tuple[Tensor, Tensor]:
         """Gamma+, Gamma- or the turn with its log|J| [Nb]; overwrites `momenta`."""
         network, mixing = self.kernel.kick_network, self.kernel.mixing
-        if network is None and mixing is None:
+        if network is None and mixing is None and self.kernel.drift_network is None:
             return self._plain_kick(k, h, displacement, momenta, mode)
         net = None if network is None else self._cached(_kick_weights, network, k)
         push = self._push(k, net, displacement, mode)
         spare, keep = (), None
+        if push.force is None:
+            self.squares = self._next_subset(k, mode)
+            push = push._replace(wanted=self.squares)
         if push.force is None and self.given is None and self._handed_on(k, mode):
             keep = self.given = self._room(native.ALGEBRA)
         if mixing is not None:
@@ -160,6 +164,17 @@ class CompiledPoint:
         return learned.Push(self.blocks, net, self._pushing(k, displacement), self._force[1],
                             self._force[0], self._loops)
 
+    def _next_subset(self, k: int, mode: int) -> learned.Squares | None:
+        """Room for the squares of the links that move first after this kick, if with the network."""
+        network = self.kernel.drift_network
+        k, sign = (k, 1) if mode == learned.FORWARD else (k - 1, -1)
+        if network is None or network.subsets != "turn" or not 0 <= k < len(
+                self.kernel.steps.drifts):
+            return None
+        mu, odd, first = self.kernel.subsets(k, sign)[0]
+        shape = (len(self.blocks), self.lattice.blocks, self.lattice.lanes)
+        return learned.Squares(mu, odd, SCRATCH.take(shape, self.lattice.dtype)) if first else None
+
     def _cached(self, make, network, k: int) -> learned.Network:
         """Number k of make(network, beta), which is called once per trajectory."""
         if make not in self._kept:
@@ -177,6 +192,8 @@ class CompiledPoint:
             return False
         if network is not None:
             return LOCAL.issuperset(network.loops)
+        if kernel.drift_network is not None and kernel.mixing is None:
+            return self.given is None
         return kernel.mixing is None and not self._handed_on(k, mode)
 
     def _handed_on(self, k: int, mode: int) -> bool:
@@ -203,22 +220,23 @@ class CompiledPoint:
             self._drift_in_turn(k, e, momenta, sign, subsets)
         else:
             net = self._cached(_drift_weights, network, k) if network else None
-            share = float(mixing.coefficient) if mixing is not None else 0.0
-            for mu, odd, alive in subsets:
+            share = 0.0 if mixing is None else float(mixing.coefficient)
+            for n, (mu, odd, alive) in enumerate(subsets):
                 learned.drift(self.lattice, net if alive else None, mu, odd, e, sign, share,
-                              momenta, self.blocks)
+                              momenta, self.blocks, known=self.squares if n == 0 else None)
         SCRATCH.give(*self.__dict__.pop("_force", ()))
+        if self.squares is not None:
+            SCRATCH.give(self.squares.of_blocks)
         return CompiledPoint(self.kernel, self.lattice, self.blocks, self.evaluations + 1,
                              _kept=self._kept)
 
-
     def _drift_in_turn(self, k: int, e: float, momenta: Tensor, sign: int, subsets) -> None:
-        """One subset with the network, and all other links in one pass before or after it."""
+        """One subset with the network, and all other links before or after it."""
         net = self._cached(_drift_weights, self.kernel.drift_network, k)
         (mu, odd, _), = (one for one in subsets if one[2])
-        first = subsets[0][2]
-        for rest in (not first, first):
-            learned.drift(self.lattice, net, mu, odd, e, sign, 0.0, momenta, self.blocks, rest)
+        order = learned.FIRST if subsets[0][2] else learned.LAST
+        learned.drift(self.lattice, net, mu, odd, e, sign, 0.0, momenta, self.blocks, order,
+                      self.squares)
 
 
 def _kick_weights(network: KickNetwork, beta: float) -> list[learned.Network]:
@@ -235,4 +253,4 @@ def _weights(network, scale: tuple[float, float], beta: float) -> list[learned.N
     first = network.first.weight.detach()
     offset = network.first.bias.detach() + first[:, 2] * (beta - 6)
     inputs = first[:, :2] * torch.tensor(scale, dtype=torch.float64)
-    return learned.networks(inputs, offset, network.weight, network.bias)
+    return learned.networks(inputs, offset, network.weight, network.bias, network.activation)

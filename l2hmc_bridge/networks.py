@@ -22,6 +22,8 @@ KICK_LOOPS = {
 }
 
 
+ACTIVATIONS = {"tanh": torch.tanh, "isru": lambda x: x * torch.rsqrt(1 + x * x)}
+
 Subset = tuple[int, bool | None, bool]  # direction, parity (None: both), network or P alone
 
 
@@ -59,13 +61,16 @@ class KickNetwork(nn.Module):
 
     Inputs per link: Re tr(U A)/18, <F,F>/(8 beta), beta - 6. Outputs scale with the step size h
     so that the order of the integrator is kept: s = h s^, q = h q^, t = h^2 sum_l c_l V_l, with
-    V_l from KICK_LOOPS; s^, q^ and c_l are scalars per link.
+    V_l from KICK_LOOPS; s^, q^ and c_l are scalars per link. The hidden units are `activation` of a
+    linear map: "isru", x / sqrt(1 + x^2) (arXiv:1710.09967, eq. 1), or "tanh".
     """
 
     inputs = 3
 
-    def __init__(self, kicks: int, hidden: int = 8, loops: tuple[str, ...] = ("square",)):
+    def __init__(self, kicks: int, hidden: int = 8, loops: tuple[str, ...] = ("square",),
+                 activation: str = "isru"):
         super().__init__()
+        self.activation = known_activation(activation)
         unknown = sorted(set(loops) - set(KICK_LOOPS))
         if unknown:
             raise ConfigError(f"loops: expected some of {sorted(KICK_LOOPS)}, found {unknown}")
@@ -80,7 +85,7 @@ class KickNetwork(nn.Module):
 
     def description(self) -> dict:
         """What `architecture.build` needs to make the same network again."""
-        return {"hidden": self.hidden, "loops": list(self.loops)}
+        return {"hidden": self.hidden, "loops": list(self.loops), "activation": self.activation}
 
     def features(self, links: Tensor, force: Tensor, beta: float) -> tuple[Tensor, list[Tensor]]:
         """(hidden activations [Nb,4,Nt,Nx,Ny,Nz,H], [V_l]) of one field, shared by its kicks."""
@@ -88,7 +93,7 @@ class KickNetwork(nn.Module):
         square = su3.inner(force, force) / (8 * max(beta, 1e-3))
         inputs = torch.stack([trace, square, torch.full_like(trace, beta - 6)], dim=-1)
         directions = [KICK_LOOPS[name](links, force) for name in self.loops]
-        return torch.tanh(self.first(inputs)), directions
+        return ACTIVATIONS[self.activation](self.first(inputs)), directions
 
     def forward(self, kick: int, step: Tensor, features: tuple[Tensor, list[Tensor]]):
         """(s, q [Nb,4,Nt,Nx,Ny,Nz], t like links) of kick number `kick` with step size h."""
@@ -107,15 +112,16 @@ class DriftNetwork(nn.Module):
 
     subsets "turn": each drift moves one subset so, another one the next time, and the other links
     by exp(e P) U: after eight drifts every link had its turn, at an eighth of the cost. "all": one
-    subset after the other, every time. outputs ("q",): t = 0, which spares the Laplacian. Raises
-    ConfigError for anything else.
+    subset after the other, every time. outputs ("q",): t = 0, which spares the Laplacian.
+    `activation` as in KickNetwork. Raises ConfigError for anything else.
     """
 
     inputs = 3
 
     def __init__(self, drifts: int, hidden: int = 8, subsets: str = "turn",
-                 outputs: tuple[str, ...] = ("q", "t")):
+                 outputs: tuple[str, ...] = ("q", "t"), activation: str = "isru"):
         super().__init__()
+        self.activation = known_activation(activation)
         if subsets not in ("turn", "all"):
             raise ConfigError(f"subsets: expected 'turn' or 'all', found {subsets!r}")
         if tuple(outputs) not in (("q",), ("q", "t")):
@@ -128,7 +134,8 @@ class DriftNetwork(nn.Module):
 
     def description(self) -> dict:
         """What `architecture.build` needs to make the same network again."""
-        return {"hidden": self.hidden, "subsets": self.subsets, "outputs": list(self.outputs)}
+        return {"hidden": self.hidden, "subsets": self.subsets, "outputs": list(self.outputs),
+                "activation": self.activation}
 
     def order(self, drift: int) -> tuple[Subset, ...]:
         """(direction, parity or None for both, with the network) in the order they move."""
@@ -155,7 +162,8 @@ class DriftNetwork(nn.Module):
         trace = trace / 36
         square = su3.inner(momentum, momentum) / 8
         inputs = torch.stack([trace, square, torch.full_like(trace, beta - 6)], dim=-1)
-        out = torch.tanh(self.first(inputs)) @ self.weight[drift].T + self.bias[drift]
+        hidden = ACTIVATIONS[self.activation](self.first(inputs))
+        out = hidden @ self.weight[drift].T + self.bias[drift]
         scale = torch.exp(step**2 * out[..., 0])[..., None, None]
         if "t" not in self.outputs:
             return momentum * scale
@@ -180,6 +188,13 @@ class MomentumMixing(nn.Module):
     def forward(self, links: Tensor, field: Tensor) -> Tensor:
         """M X for all four directions, like links."""
         return field + self.coefficient * fast.laplacian(links, field, transverse=True)
+
+
+def known_activation(name: str) -> str:
+    """The name of one of ACTIVATIONS; ConfigError for another."""
+    if name not in ACTIVATIONS:
+        raise ConfigError(f"activation: expected one of {sorted(ACTIVATIONS)}, found {name!r}")
+    return name
 
 
 def parity(links: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Kicks and drifts with scalar networks in the blocked layout, one pass over the lattice each.
 
-The networks are those of `networks.py`: out = weight tanh(first in + offset) + bias per link.
+The networks are those of `networks.py`: out = weight f(first in + offset) + bias per link.
 """
 
 import ctypes
@@ -14,27 +14,34 @@ from l2hmc_bridge.fast.native import ALGEBRA, Lattice, plain
 
 MOST_OUTPUTS = 8
 FORWARD, INVERSE, TURN = range(3)  # modes of a kick
+ALONE, FIRST, LAST = range(3)  # whether a subset drifts alone, or before or after all other links
+ACTIVATIONS = ("tanh", "isru")  # f of a network, isru: x / sqrt(1 + x^2)
 
 _INT, _DOUBLE, _POINTER = ctypes.c_int, ctypes.c_double, ctypes.c_void_p
 
 
 class _Network(ctypes.Structure):
-    _fields_ = [("hidden", _INT), ("outputs", _INT), ("first", _POINTER),
+    _fields_ = [("hidden", _INT), ("outputs", _INT), ("activation", _INT), ("first", _POINTER),
                 ("offset", _POINTER), ("weight", _POINTER), ("bias", _POINTER)]
+
+
+class _Squares(ctypes.Structure):
+    _fields_ = [("mu", _INT), ("odd", _INT), ("of_blocks", _POINTER)]
 
 
 class _Kick(ctypes.Structure):
     _fields_ = [("net", _Network), ("h", _DOUBLE), ("mode", _INT), ("square", _INT),
-                ("beta", _DOUBLE), ("c1", _DOUBLE), ("mixing", _DOUBLE), ("links", _POINTER),
-                ("force", _POINTER), ("invariants", _POINTER), ("base", _POINTER),
-                ("loops", _POINTER * MOST_OUTPUTS), ("scale", _POINTER), ("momenta", _POINTER),
-                ("keep_scale", _POINTER), ("keep_force", _POINTER), ("out", _POINTER)]
+                ("beta", _DOUBLE), ("c1", _DOUBLE), ("mixing", _DOUBLE), ("wanted", _Squares),
+                ("links", _POINTER), ("force", _POINTER),
+                ("invariants", _POINTER), ("base", _POINTER), ("loops", _POINTER * MOST_OUTPUTS),
+                ("scale", _POINTER), ("momenta", _POINTER), ("keep_scale", _POINTER),
+                ("keep_force", _POINTER), ("out", _POINTER)]
 
 
 class _Drift(ctypes.Structure):
-    _fields_ = [("net", _Network), ("mu", _INT), ("odd", _INT), ("rest", _INT), ("e", _DOUBLE),
-                ("sign", _DOUBLE), ("mixing", _DOUBLE), ("momenta", _POINTER),
-                ("links", _POINTER)]
+    _fields_ = [("net", _Network), ("mu", _INT), ("odd", _INT), ("order", _INT), ("e", _DOUBLE),
+                ("sign", _DOUBLE), ("mixing", _DOUBLE), ("known", _Squares),
+                ("momenta", _POINTER), ("links", _POINTER)]
 
 
 class Network(NamedTuple):
@@ -45,23 +52,45 @@ class Network(NamedTuple):
     weights: tuple[Tensor, ...]
 
 
-def networks(first: Tensor, offset: Tensor, weights: Tensor, biases: Tensor) -> list[Network]:
+class Squares(NamedTuple):
+    """Room for tr A A^dagger of the links of direction mu and one parity (odd or even).
+
+    Only blocks whose sites all have this parity have any: those of lattices whose halved directions
+    are multiples of four, or not halved.
+    """
+
+    mu: int
+    odd: bool
+    of_blocks: Tensor  # [Nb, blocks, lanes]
+
+    def structure(self) -> _Squares:
+        """What the kernels take."""
+        return _Squares(self.mu, int(self.odd), self.of_blocks.data_ptr())
+
+
+NO_SQUARES = _Squares()
+
+
+def networks(first: Tensor, offset: Tensor, weights: Tensor, biases: Tensor,
+             activation: str = "tanh") -> list[Network]:
     """Networks with a common hidden layer: first [hidden, 2], offset [hidden], and for each of them
-    weights[k] [outputs, hidden], biases[k] [outputs]. ConfigError beyond MOST_OUTPUTS outputs.
+    weights[k] [outputs, hidden], biases[k] [outputs]; f is one of ACTIVATIONS. ConfigError beyond
+    MOST_OUTPUTS outputs.
     """
     count, outputs, hidden = weights.shape
     if outputs > MOST_OUTPUTS:
         raise ConfigError(f"network: expected at most {MOST_OUTPUTS} outputs, found {outputs}")
     kept = tuple(plain(one).to(torch.float64) for one in (first, offset, weights, biases))
     first_at, offset_at, weight_at, bias_at = (one.data_ptr() for one in kept)
-    return [Network(_Network(hidden, outputs, first_at, offset_at,
+    return [Network(_Network(hidden, outputs, ACTIVATIONS.index(activation), first_at, offset_at,
                              weight_at + 8 * k * outputs * hidden, bias_at + 8 * k * outputs),
                     outputs, kept) for k in range(count)]
 
 
-def network(first: Tensor, offset: Tensor, weight: Tensor, bias: Tensor) -> Network:
+def network(first: Tensor, offset: Tensor, weight: Tensor, bias: Tensor,
+            activation: str = "tanh") -> Network:
     """One network."""
-    return networks(first, offset, weight[None], bias[None])[0]
+    return networks(first, offset, weight[None], bias[None], activation)[0]
 
 
 class Push(NamedTuple):
@@ -71,6 +100,7 @@ class Push(NamedTuple):
     is None is the covariant Laplacian of `base`; Lap is the transverse one. Without `force` it is
     computed on the way for the action (beta, c1) and never stored; the V_l with number `square` is
     then TA((U A)^2) / 36, no other one is None, and mixing is 0. Without a network s is `scale`.
+    Computed, it leaves the squares of the staples of a subset in `wanted`.
     """
 
     links: Tensor
@@ -84,6 +114,7 @@ class Push(NamedTuple):
     c1: float = 0.0
     square: int = -1
     scale: Tensor | None = None
+    wanted: Squares | None = None
 
 
 def kick(lattice: Lattice, push: Push, h: float, momenta: Tensor | None, mode: int = FORWARD,
@@ -99,7 +130,7 @@ def kick(lattice: Lattice, push: Push, h: float, momenta: Tensor | None, mode: i
     net = push.net.structure if push.net else _Network()
     loops = (_POINTER * MOST_OUTPUTS)(*(_address(one) for one in push.loops))
     task = _Kick(net, float(h), mode, push.square, push.beta, push.c1,
-                 float(push.mixing),
+                 float(push.mixing), _squares(push.wanted),
                  *(_address(one) for one in (push.links, push.force, push.invariants, push.base)),
                  loops, *(_address(one) for one in (push.scale, momenta, keep_scale,
                                               keep_force, out)))
@@ -109,17 +140,23 @@ def kick(lattice: Lattice, push: Push, h: float, momenta: Tensor | None, mode: i
 
 
 def drift(lattice: Lattice, net: Network | None, mu: int, odd: bool | None, e: float, sign: int,
-          mixing: float, momenta: Tensor, links: Tensor, rest: bool = False) -> None:
+          mixing: float, momenta: Tensor, links: Tensor, order: int = ALONE,
+          known: Squares | None = None) -> None:
     """U' = exp(sign e [P e^{e^2 q} + (e^2 c + mixing) Lap_mu P]) U for one subset, in place.
 
     (q, c) is the network of (tr A A^dagger, <P, P>) of each link, Lap_mu the covariant Laplacian
-    over the directions besides mu. The subset: direction mu, and one parity unless `odd` is None;
-    `rest`: all links outside the subset move instead, with P alone.
+    over the directions besides mu. The subset: direction mu, and one parity unless `odd` is None.
+    FIRST, LAST: all other links move too, by exp(sign e P), after the subset or before it. The
+    squares of its staples may be `known`: then, and without c, FIRST is one pass.
     """
     task = _Drift(net.structure if net else _Network(), int(mu), -1 if odd is None else int(odd),
-                  int(rest), float(e), float(sign), float(mixing), momenta.data_ptr(),
-                  links.data_ptr())
+                  order, float(e), float(sign), float(mixing), _squares(known),
+                  momenta.data_ptr(), links.data_ptr())
     lattice.call("learned_drift", links, ctypes.byref(task))
+
+
+def _squares(squares: Squares | None) -> _Squares:
+    return NO_SQUARES if squares is None else squares.structure()
 
 
 def _address(tensor: Tensor | None) -> int | None:

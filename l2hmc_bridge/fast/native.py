@@ -17,7 +17,7 @@ LEVELS = {  # what torch says of the processor -> builds to try, best first
     "DEFAULT": ("default",),
 }
 FOLDER = Path(__file__).parent
-INTERFACE = 9  # of kernels/exports.cpp
+INTERFACE = 10  # of kernels/exports.cpp
 LINK, ALGEBRA = 18, 8  # numbers per matrix, components per algebra element
 LANES = {torch.float64: 8, torch.float32: 16}  # sub-lattices side by side, 64 bytes
 SUFFIX = {torch.float64: "", torch.float32: "_single"}  # of a build's name

@@ -5,6 +5,7 @@
 #include "gauge.hpp"
 #include "layout.hpp"
 #include "learned.hpp"
+#include "learned_drift.hpp"
 #include "threads.hpp"
 
 #define EXPORT extern "C" __attribute__((visibility("default")))

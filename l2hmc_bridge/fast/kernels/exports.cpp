@@ -7,7 +7,7 @@
 #endif
 
 // Changes whenever an argument list does; native.py refuses any other number.
-EXPORT int interface_version() { return 9; }
+EXPORT int interface_version() { return 10; }
 
 EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
 EXPORT long lattice_blocks(const Lattice* lattice) { return lattice->blocks; }

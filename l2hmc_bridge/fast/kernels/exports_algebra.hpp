@@ -52,15 +52,22 @@ EXPORT void learned_kick(Call* call, const Kick* kick, double* out) {
     });
 }
 
-// Lambda+ or Lambda- of one subset of links, in place.
+// Lambda+ or Lambda- of one subset of links, alone or with all other links, in place.
 EXPORT void learned_drift(Call* call, const Drift* drift) {
-    for_chunks(*call->lattice, call->chains, call->threads,
-               [&](long chain, long first, long end, long) {
-                   Drift one = *drift;
-                   one.momenta += call->algebra(chain);
-                   one.links += call->links(chain);
-                   (one.rest ? drift_rest_blocks : drift_blocks)(*call->lattice, one, first, end);
-               });
+    const Lattice& lattice = *call->lattice;
+    const auto pass = [&](bool subset, bool rest) {
+        for_chunks(lattice, call->chains, call->threads,
+                   [&](long chain, long first, long end, long) {
+                       Drift one = *drift;
+                       one.move_to(call->links(chain), call->algebra(chain));
+                       if (subset) drift_blocks(lattice, one, first, end);
+                       if (rest) drift_rest_blocks(lattice, one, first, end);
+                   });
+    };
+    if (drift->order == ALONE) return pass(true, false);
+    if (drift->order == FIRST && drift->local(lattice)) return pass(true, true);
+    pass(drift->order == FIRST, drift->order == LAST);
+    pass(drift->order == LAST, drift->order == FIRST);
 }
 
 // out = scale X U, the tangent field of an algebra field.

@@ -33,14 +33,15 @@ void add_rectangles(const Fields& fields, const Coupling& coupling, long block, 
 }
 
 // F of one link, its invariants Re tr(U_mu A_mu) of the plaquette staples and <F, F>, and where
-// `square` is not null TA((U_mu A_mu)^2) / 36.
+// the others are not null TA((U_mu A_mu)^2) / 36 and tr A_mu A_mu^dagger.
 __attribute__((noinline)) void force_link(const Fields& fields, const Coupling& coupling,
                                           long block, int mu, vec* f, vec* invariants,
-                                          vec* square) {
+                                          vec* square, vec* staple_square) {
     const vec* u = fields.links + (block * 4 + mu) * LINK;
     Sum<false> sum;
     Matrix loop, twice;
     plaquette_paths<false>(fields, block, mu, sum);
+    if (staple_square) *staple_square = real_trace_ad(sum.value.v, sum.value.v);
     if (square || coupling.c1 == 0) mul_ad(loop.v, u, sum.value.v);
     if (square) {
         mul(twice.v, loop.v, loop.v);
@@ -70,7 +71,7 @@ inline void force_blocks(const Fields& fields, const Coupling& coupling, long fi
             const long at = block * 4 + mu;
             vec f[ALGEBRA], seen[2];
             force_link(fields, coupling, block, mu, f, seen,
-                       square ? square + at * ALGEBRA : nullptr);
+                       square ? square + at * ALGEBRA : nullptr, nullptr);
             if (invariants) invariants[2 * at] = seen[0], invariants[2 * at + 1] = seen[1];
             for (int a = 0; a < ALGEBRA; a++)
                 out[at * ALGEBRA + a] =

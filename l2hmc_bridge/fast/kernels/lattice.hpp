@@ -22,6 +22,7 @@ struct Lattice {
     long blocks;          // sites of a sub-lattice
     std::vector<int32_t> next;  // [blocks][8]: positions, see step(); +t +x +y +z -t -x -y -z
     std::vector<long> place;    // [blocks][LANES], see site()
+    bool even = true;           // every block has sites of one parity only
     std::vector<uint16_t> odd;  // [blocks], bit `lane` is (t + x + y + z) mod 2 of the site there
 
     explicit Lattice(const int* n) {
@@ -48,6 +49,7 @@ struct Lattice {
                 place[b * LANES + lane] = locate(b, lane);
                 odd[b] |= parity(b, lane) << lane;
             }
+        for (long b = 0; b < blocks; b++) even = even && (uniform(b, 0) || uniform(b, 1));
     }
 
     void connect() {
@@ -88,6 +90,9 @@ struct Lattice {
         }
         return sum & 1;
     }
+
+    // Whether every site of a block has this parity, 1 for odd.
+    bool uniform(long b, int parity) const { return odd[b] == (parity ? (1 << LANES) - 1 : 0); }
 
     long chunks() const { return (blocks + CHUNK - 1) / CHUNK; }
 

@@ -119,6 +119,23 @@ void plaquette_paths(const Fields& fields, long block, int mu, Sum<DUAL>& paths)
     }
 }
 
+// tr A A^dagger of the plaquette staples of the links of direction mu and one parity, [blocks]; blocks
+// that have sites of the other parity as well are left out.
+struct Squares {
+    int mu, odd;
+    vec* of_blocks;  // null: there are none
+
+    // Where that of a link is, or null.
+    vec* of(const Lattice& lattice, long block, int direction) const {
+        const bool held = of_blocks && direction == mu && lattice.uniform(block, odd);
+        return held ? of_blocks + block : nullptr;
+    }
+
+    void move_to(long links_shift) {
+        if (of_blocks) of_blocks += links_shift / (4 * LINK);
+    }
+};
+
 // paths += the eighteen five-link paths from x to x + mu that close to a 2 x 1 rectangle.
 template <bool DUAL>
 void rectangle_paths(const Fields& fields, long block, int mu, Sum<DUAL>& paths) {

@@ -1,0 +1,116 @@
+// Drifts with scalar networks. Formulas in l2hmc.py and networks.py.
+#pragma once
+#include "exponential.hpp"
+#include "gauge.hpp"
+#include "network.hpp"
+#include "transport.hpp"
+
+namespace {
+
+// Which links move: the subset alone, or the others too, by exp(sign e P), after or before it.
+enum Order { ALONE, FIRST, LAST };
+
+// A drift of the links of direction mu and of one parity, unless odd < 0, in place.
+struct Drift {
+    Network net;       // outputs q or (q, c); hidden 0: none
+    int mu, odd, order;
+    double e, sign;    // U' = exp(sign e [P e^{e^2 q} + (e^2 c + mixing) Lap_mu P]) U
+    double mixing;     // coefficient of the covariant Laplacian in M = 1 + mixing Lap
+    Squares known;     // of the staples of the subset, or none
+    const vec* momenta;
+    vec* links;
+
+    void move_to(long links_shift, long shift) {
+        known.move_to(links_shift);
+        momenta += shift;
+        links += links_shift;
+    }
+
+    // Whether the subset can move without a look at other links.
+    bool local(const Lattice& lattice) const {
+        return known.of_blocks && net.outputs < 2 && mixing == 0 && lattice.even;
+    }
+};
+
+constexpr int ALL = (1 << LANES) - 1;
+
+// 1 in the lanes of a block that move, 0 elsewhere; false where none does.
+INLINE bool moving(const Lattice& lattice, const Drift& drift, long block, lanes_index& mask) {
+    const int odd = lattice.odd[block];
+    const int on = drift.odd < 0 ? ALL : drift.odd ? odd : ALL & ~odd;
+    for (int lane = 0; lane < LANES; lane++) mask[lane] = -(whole)(on >> lane & 1);
+    return on != 0;
+}
+
+// What the network says of the link of the subset in one block: e^{e^2 q}, and e^2 c + mixing.
+struct Change {
+    vec grow, share;
+};
+
+INLINE Change change(const Fields& fields, const Drift& drift, long block) {
+    const real weight = drift.e * drift.e, mixing = drift.mixing;
+    vec scalars[2] = {}, in[INPUTS] = {}, grow[1];
+    if (drift.net.hidden > 0) {
+        const vec* p = drift.momenta + (block * 4 + drift.mu) * ALGEBRA;
+        const vec* known = drift.known.of(fields.lattice, block, drift.mu);
+        if (known) in[0] = *known;
+        else {
+            Sum<false> sum;
+            plaquette_paths<false>(fields, block, drift.mu, sum);
+            in[0] = real_trace_ad(sum.value.v, sum.value.v);
+        }
+        for (int a = 0; a < ALGEBRA; a++) in[1] += p[a] * p[a];
+        drift.net.apply(in, scalars);
+    }
+    grow[0] = weight * scalars[0];
+    exp_group<1>(grow);
+    return {grow[0], weight * scalars[1] + mixing};
+}
+
+// u' = exp(velocity) u in the lanes of `mask`.
+INLINE void move_lanes(vec* u, const vec* velocity, lanes_index mask) {
+    Matrix moved;
+    rotate(moved, velocity, u);
+    for (int i = 0; i < LINK; i++) u[i] = mask ? moved.v[i] : u[i];
+}
+
+// The subset, in up to CHUNK blocks. First the network for all of them: its dependent steps overlap.
+inline void drift_blocks(const Lattice& lattice, const Drift& drift, long first, long end) {
+    const Fields fields = {lattice, drift.links, nullptr};
+    const int mu = drift.mu;
+    const real step = drift.sign * drift.e;
+    lanes_index mask;
+    Change changes[CHUNK];
+    for (long block = first; block < end; block++)
+        if (moving(lattice, drift, block, mask)) changes[block - first] = change(fields, drift, block);
+    for (long block = first; block < end; block++) {
+        if (!moving(lattice, drift, block, mask)) continue;
+        const long at = block * 4 + mu;
+        const Change& here = changes[block - first];
+        vec velocity[ALGEBRA], smooth[ALGEBRA] = {};
+        if (drift.net.outputs > 1 || drift.mixing != 0)
+            laplacian(lattice, drift.links, drift.momenta, true, block, mu, smooth);
+        for (int a = 0; a < ALGEBRA; a++)
+            velocity[a] =
+                step * (drift.momenta[at * ALGEBRA + a] * here.grow + here.share * smooth[a]);
+        move_lanes(drift.links + at * LINK, velocity, mask);
+    }
+}
+
+// All links outside the subset.
+inline void drift_rest_blocks(const Lattice& lattice, const Drift& drift, long first, long end) {
+    const real step = drift.sign * drift.e;
+    for (long block = first; block < end; block++) {
+        lanes_index mask;
+        moving(lattice, drift, block, mask);
+        for (int mu = 0; mu < 4; mu++) {
+            if (mu == drift.mu && lattice.uniform(block, drift.odd)) continue;
+            const long at = block * 4 + mu;
+            vec velocity[ALGEBRA];
+            for (int a = 0; a < ALGEBRA; a++) velocity[a] = step * drift.momenta[at * ALGEBRA + a];
+            move_lanes(drift.links + at * LINK, velocity, mu == drift.mu ? ~mask : ~lanes_index{});
+        }
+    }
+}
+
+}  // namespace
