@@ -46,7 +46,8 @@ def build(description: Mapping[str, Any], action: Action) -> L2HMC:
     kicks, drifts = len(displaced), len(displaced) - 1
     plan = Schedule((1.0 / kicks,) * kicks, (1.0 / drifts,) * drifts,
                     tuple(float(flag) for flag in displaced))
-    kick, drift = description["kick_network"], description["drift_network"]
+    kick, drift = (_dated(action.group, description[name])
+                   for name in ("kick_network", "drift_network"))
     return L2HMC(
         action,
         Steps(plan),
@@ -56,6 +57,13 @@ def build(description: Mapping[str, Any], action: Action) -> L2HMC:
         description["composition"],
         repeats=int(description["repeats"]),
     )
+
+
+def _dated(group: str, network: Mapping | None) -> Mapping | None:
+    """A network as stored, with what older bundles took for granted."""
+    if network and group == "su3" and "kind" not in network:
+        return {"activation": "tanh", **network}
+    return network
 
 
 def untrained(action: Action, integrator: str, step_size: float, steps: int,
@@ -129,7 +137,8 @@ def _check_types(part: str, given: Mapping) -> None:
     names = ("a list of names", listed(word))
     wanted = {"hidden": ("a number of units, at least 1", lambda v: whole(v) and v > 0),
               "layers": ("a list of numbers", lambda v: v is None or listed(whole)(v)),
-              "outputs": names, "loops": names, "kind": ("a name", word)}
+              "outputs": names, "loops": names, "kind": ("a name", word),
+              "activation": ("a name", word)}
     for name, (expected, right) in wanted.items():
         if name in given and not right(given[name]):
             raise ConfigError(f"{part}_network.{name}: expected {expected}, found {given[name]!r}")

@@ -44,6 +44,8 @@ class CompiledPoint:
     evaluations: int = 0
     given: Tensor | None = None  # the force, where it is known without `_force`
     squares: learned.Squares | None = None  # of the staples of the subset that moves next
+    _waiting: list[learned.Task] = field(default_factory=list)  # of the whole trajectory
+    _spare: list[Tensor] = field(default_factory=list)  # buffers to hand back when these have run
     _kept: dict = field(default_factory=dict)  # what serves the whole trajectory
     _displaced: dict = field(default_factory=dict)
 
@@ -52,7 +54,6 @@ class CompiledPoint:
         """The point at torch links with the force that is known there."""
         lattice = native.lattice_of(links)
         point = cls(kernel, lattice, blocked.links_in(lattice, links))
-        point._kept["zero"] = point.blocks.new_zeros(len(links))
         point.given = blocked.algebra_in(lattice, force)
         return point
 
@@ -72,14 +73,28 @@ class CompiledPoint:
         """Step sizes as plain numbers: a kernel call costs less than an operation of torch."""
         return tuple(one.tolist() for one in steps)
 
+    def total(self, changes: list) -> Tensor | float:
+        """The sum of these log|J|, once the kicks and drifts they belong to have run."""
+        self._run()
+        return sum(changes)
+
+    def _run(self) -> None:
+        if self._waiting:
+            learned.run(self.lattice, self.blocks, self._waiting)
+            self._waiting.clear()
+        SCRATCH.give(*self._spare)
+        self._spare.clear()
+
     @property
     def links(self) -> Tensor:
         """In the torch layout."""
+        self._run()
         return blocked.links_out(self.lattice, self.blocks)
 
     @property
     def force(self) -> Tensor:
         """In the torch layout."""
+        self._run()
         known = self._force[0] if self.given is None else self.given
         return blocked.algebra_out(self.lattice, known)
 
@@ -89,6 +104,7 @@ class CompiledPoint:
         action, network = self.kernel.action, self.kernel.kick_network
         if network is None and self.given is not None:
             return (self.given,)
+        self._run()
         out = self._room(native.ALGEBRA)
         if network is None:
             return (blocked.force(self.lattice, self.blocks, action.beta, action.c1, out=out),)
@@ -110,52 +126,35 @@ class CompiledPoint:
 
     def _rectangle(self) -> Tensor:
         # TA(U A^rect): the force at beta = 6 is TA(U [(1 - 8 c1) A + c1 A^rect]).
+        self._run()
         both = blocked.force(self.lattice, self.blocks, 6.0, 1.0)
         return both.add_(blocked.force(self.lattice, self.blocks, 6.0, 0.0), alpha=7.0)
 
     def kick(self, k: int, h: float, displacement: float, momenta: Tensor, mode: int
              ) -> tuple[Tensor, Tensor]:
-        """Gamma+, Gamma- or the turn with its log|J| [Nb]; overwrites `momenta`."""
+        """Gamma+, Gamma- or the turn with its log|J| [Nb], later; overwrites `momenta`."""
         network, mixing = self.kernel.kick_network, self.kernel.mixing
-        if network is None and mixing is None and self.kernel.drift_network is None:
-            return self._plain_kick(k, h, displacement, momenta, mode)
-        net = None if network is None else self._cached(_kick_weights, network, k)
-        push = self._push(k, net, displacement, mode)
-        spare, keep = (), None
+        push, keep = self._push(k, None if network is None else self._cached(
+            _kick_weights, network, k), displacement), None
         if push.force is None:
             self.squares = self._next_subset(k, mode)
             push = push._replace(wanted=self.squares)
-        if push.force is None and self.given is None and self._handed_on(k, mode):
-            keep = self.given = self._room(native.ALGEBRA)
+            if self.given is None and self._handed_on(k, mode):
+                keep = self.given = self._room(native.ALGEBRA)
         if mixing is not None:
-            if net is not None:
-                whole, scale = spare = self._room(native.ALGEBRA), self._room(1)
-                learned.kick(self.lattice, push, h, None, out=whole, keep_scale=scale,
-                             keep_force=keep)
-                push, keep = learned.Push(self.blocks, force=whole, scale=scale), None
-            push = push._replace(mixing=float(mixing.coefficient))
-        result = learned.kick(self.lattice, push, h, momenta, mode, momenta, keep_force=keep)
-        SCRATCH.give(*spare)
-        return result
+            whole, scale = self._room(native.ALGEBRA), self._room(1)
+            self._spare += [whole, scale]
+            self._waiting.append(learned.kick_task(push, h, None, mode, whole, scale, keep))
+            push, keep = learned.Push(self.blocks, force=whole, scale=scale,
+                                      mixing=float(mixing.coefficient)), None
+        task = learned.kick_task(push, h, momenta, mode, momenta, keep_force=keep)
+        self._waiting.append(task)
+        return momenta, task.log_det
 
-    def _plain_kick(self, k: int, h: float, displacement: float, momenta: Tensor, mode: int
-                    ) -> tuple[Tensor, Tensor]:
-        """P - h F, P + h F or 2 h F - P, and log|J| = 0."""
-        action = self.kernel.action
-        sign, step = ((1.0, h), (1.0, -h), (-1.0, -2 * h))[mode]
-        if self._passing(k, mode):
-            blocked.kick(self.lattice, momenta, self.blocks, action.beta, action.c1, step, sign,
-                         out=momenta)
-        else:
-            momenta = momenta if sign > 0 else momenta.neg_()
-            momenta.sub_(self._pushing(k, displacement), alpha=step)
-        return momenta, self._kept["zero"]
-
-    def _push(self, k: int, net: learned.Network | None, displacement: float, mode: int
-              ) -> learned.Push:
+    def _push(self, k: int, net: learned.Network | None, displacement: float) -> learned.Push:
         """F e^{2 h^2 q} + t of kick k, with a force that may never leave the registers."""
         action, network = self.kernel.action, self.kernel.kick_network
-        if self._passing(k, mode):
+        if self._passing(k):
             names = () if network is None else network.loops
             square = names.index("square") if "square" in names else -1
             return learned.Push(self.blocks, net, beta=action.beta, c1=action.c1, square=square)
@@ -164,37 +163,16 @@ class CompiledPoint:
         return learned.Push(self.blocks, net, self._pushing(k, displacement), self._force[1],
                             self._force[0], self._loops)
 
-    def _next_subset(self, k: int, mode: int) -> learned.Squares | None:
-        """Room for the squares of the links that move first after this kick, if with the network."""
-        network = self.kernel.drift_network
-        k, sign = (k, 1) if mode == learned.FORWARD else (k - 1, -1)
-        if network is None or network.subsets != "turn" or not 0 <= k < len(
-                self.kernel.steps.drifts):
-            return None
-        mu, odd, first = self.kernel.subsets(k, sign)[0]
-        shape = (len(self.blocks), self.lattice.blocks, self.lattice.lanes)
-        return learned.Squares(mu, odd, SCRATCH.take(shape, self.lattice.dtype)) if first else None
-
-    def _cached(self, make, network, k: int) -> learned.Network:
-        """Number k of make(network, beta), which is called once per trajectory."""
-        if make not in self._kept:
-            self._kept[make] = make(network, self.kernel.action.beta)
-        return self._kept[make][k]
-
-    def _passing(self, k: int, mode: int) -> bool:
+    def _passing(self, k: int) -> bool:
         """Whether the force of this point may stay in the registers of this kick.
 
-        Without a network the kick must be the only one to need it; with one, what the network sees
-        comes along with the force and costs as much by itself.
+        Without a network it must not be known; with one, what the network sees comes along with the
+        force and costs as much by itself.
         """
-        kernel, network = self.kernel, self.kernel.kick_network
-        if kernel.steps.displaced[k] or "_force" in self.__dict__:
+        if self.kernel.steps.displaced[k] or "_force" in self.__dict__:
             return False
-        if network is not None:
-            return LOCAL.issuperset(network.loops)
-        if kernel.drift_network is not None and kernel.mixing is None:
-            return self.given is None
-        return kernel.mixing is None and not self._handed_on(k, mode)
+        network = self.kernel.kick_network
+        return self.given is None if network is None else LOCAL.issuperset(network.loops)
 
     def _handed_on(self, k: int, mode: int) -> bool:
         """Whether this kick may be the end of a trajectory, which hands its force on."""
@@ -206,37 +184,53 @@ class CompiledPoint:
             return self._force[0]
         if k not in self._displaced:
             action = self.kernel.action
+            self._run()
             moved = blocked.drift(self.lattice, self._force[0], self.blocks, -displacement)
             self._displaced[k] = blocked.force(self.lattice, moved, action.beta, action.c1)
             self.evaluations += 1
         return self._displaced[k]
 
-    def drift(self, k: int, e: float, momenta: Tensor, sign: int, subsets) -> "CompiledPoint":
-        """Lambda+ (sign 1) or Lambda- (sign -1); this point is used up."""
-        network, mixing = self.kernel.drift_network, self.kernel.mixing
-        if network is None and mixing is None:
-            blocked.drift(self.lattice, momenta, self.blocks, sign * e, out=self.blocks)
-        elif mixing is None and network.subsets == "turn":
-            self._drift_in_turn(k, e, momenta, sign, subsets)
-        else:
-            net = self._cached(_drift_weights, network, k) if network else None
-            share = 0.0 if mixing is None else float(mixing.coefficient)
-            for n, (mu, odd, alive) in enumerate(subsets):
-                learned.drift(self.lattice, net if alive else None, mu, odd, e, sign, share,
-                              momenta, self.blocks, known=self.squares if n == 0 else None)
-        SCRATCH.give(*self.__dict__.pop("_force", ()))
-        if self.squares is not None:
-            SCRATCH.give(self.squares.of_blocks)
-        return CompiledPoint(self.kernel, self.lattice, self.blocks, self.evaluations + 1,
-                             _kept=self._kept)
+    def _next_subset(self, k: int, mode: int) -> learned.Squares | None:
+        """Room for the squares of the links that move first after this kick, if any do."""
+        network = self.kernel.drift_network
+        k, sign = (k, 1) if mode == learned.FORWARD else (k - 1, -1)
+        if network is None or network.subsets != "turn" or not 0 <= k < len(
+                self.kernel.steps.drifts):
+            return None
+        mu, odd, first = self.kernel.subsets(k, sign)[0]
+        if not first:
+            return None
+        shape = (len(self.blocks), self.lattice.blocks, self.lattice.lanes)
+        room = SCRATCH.take(shape, self.lattice.dtype)
+        self._spare.append(room)
+        return learned.Squares(mu, odd, room)
 
-    def _drift_in_turn(self, k: int, e: float, momenta: Tensor, sign: int, subsets) -> None:
-        """One subset with the network, and all other links before or after it."""
-        net = self._cached(_drift_weights, self.kernel.drift_network, k)
-        (mu, odd, _), = (one for one in subsets if one[2])
-        order = learned.FIRST if subsets[0][2] else learned.LAST
-        learned.drift(self.lattice, net, mu, odd, e, sign, 0.0, momenta, self.blocks, order,
-                      self.squares)
+    def _cached(self, make, network, k: int) -> learned.Network:
+        """Number k of make(network, beta), which is called once per trajectory."""
+        if make not in self._kept:
+            self._kept[make] = make(network, self.kernel.action.beta)
+        return self._kept[make][k]
+
+    def drift(self, k: int, e: float, momenta: Tensor, sign: int, subsets) -> "CompiledPoint":
+        """Lambda+ (sign 1) or Lambda- (sign -1), later; this point is used up."""
+        network, mixing = self.kernel.drift_network, self.kernel.mixing
+        net = None if network is None else self._cached(_drift_weights, network, k)
+        share = 0.0 if mixing is None else float(mixing.coefficient)
+        if mixing is None and network is None:
+            moves = [(None, learned.NO_DIRECTION, None, learned.LAST)]
+        elif mixing is None and network.subsets == "turn":
+            (mu, odd, _), = (one for one in subsets if one[2])
+            moves = [(net, mu, odd, learned.FIRST if subsets[0][2] else learned.LAST)]
+        else:
+            moves = [(net if alive else None, mu, odd, learned.ALONE)
+                     for mu, odd, alive in subsets]
+        for n, (one, mu, odd, order) in enumerate(moves):
+            self._waiting.append(learned.drift_task(
+                one, mu, odd, e, sign, share, momenta, self.blocks, order,
+                self.squares if n == 0 else None))
+        self._spare += self.__dict__.pop("_force", ())
+        return CompiledPoint(self.kernel, self.lattice, self.blocks, self.evaluations + 1,
+                             _waiting=self._waiting, _spare=self._spare, _kept=self._kept)
 
 
 def _kick_weights(network: KickNetwork, beta: float) -> list[learned.Network]:

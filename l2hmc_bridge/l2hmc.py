@@ -134,26 +134,26 @@ class L2HMC:
                 ) -> tuple[Point, Tensor, Tensor]:
         """Phi: (U, P) -> (U', P', log|J| [Nb]); without its last kick unless `closed`."""
         kicks, drifts, displacements = point.numbers(self.effective())
-        momenta, log_det = self.kick(0, kicks[0], displacements[0], point, momenta)
+        momenta, *changes = self.kick(0, kicks[0], displacements[0], point, momenta)
         for k in range(1, len(kicks)):
             point, moved = self.advance(k - 1, drifts[k - 1], point, momenta, 1)
             momenta, change = (self.kick(k, kicks[k], displacements[k], point, momenta)
                                if closed or k < len(drifts) else (momenta, 0.0))
-            log_det = log_det + moved + change
-        return point, momenta, log_det
+            changes += [moved, change]
+        return point, momenta, point.total(changes)
 
     def inverse(self, point: Point, momenta: Tensor, closed: bool = True
                 ) -> tuple[Point, Tensor, Tensor]:
         """Phi^-1: (U', P') -> (U, P, log|J^-1| [Nb]); without its first kick unless `closed`."""
         kicks, drifts, displacements = point.numbers(self.effective())
-        log_det = 0.0
+        changes = []
         for k in range(len(drifts), 0, -1):
             momenta, change = (self.unkick(k, kicks[k], displacements[k], point, momenta)
                                if closed or k < len(drifts) else (momenta, 0.0))
             point, moved = self.advance(k - 1, drifts[k - 1], point, momenta, -1)
-            log_det = log_det + moved + change
+            changes += [moved, change]
         momenta, change = self.unkick(0, kicks[0], displacements[0], point, momenta)
-        return point, momenta, log_det + change
+        return point, momenta, point.total([*changes, change])
 
     def kick(self, k: int, h: Tensor, displacement: Tensor, point: Point, momenta: Tensor):
         """Gamma+ and its log|J| [Nb]."""

@@ -33,6 +33,10 @@ class Point:
         """Step sizes as this point's maps take them."""
         return steps
 
+    def total(self, changes: list) -> Tensor | float:
+        """The sum of these log|J|."""
+        return sum(changes)
+
     def moved(self, links: Tensor) -> "Point":
         """The next field, with its force."""
         return Point(self.kernel, links, self.kernel.action.force(links), self.evaluations + 1)

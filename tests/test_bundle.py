@@ -10,7 +10,7 @@ import torch
 
 from l2hmc_bridge import architecture, bundle, networks
 from l2hmc_bridge.actions import gauge_action
-from l2hmc_bridge.errors import BundleError
+from l2hmc_bridge.errors import BundleError, ConfigError
 from tests.test_l2hmc import KINDS, make_kernel, phase_point
 
 
@@ -181,3 +181,16 @@ def test_description_builds_the_same_kernel(generator):
         assert architecture.describe(again) == architecture.describe(kernel)
         for name, value in architecture.tensors(kernel).items():
             assert torch.equal(value, architecture.tensors(again)[name])
+
+
+def test_a_network_without_activation_is_of_tanh(generator):
+    """Bundles from before there was a choice."""
+    kernel = make_kernel("all", generator)
+    description = architecture.describe(kernel)
+    for part in ("kick_network", "drift_network"):
+        assert description[part]["activation"] == "isru"
+        del description[part]["activation"]
+    again = architecture.build(description, kernel.action)
+    assert again.kick_network.activation == again.drift_network.activation == "tanh"
+    with pytest.raises(ConfigError, match="expected one of .*isru.*tanh.*, found 'relu'"):
+        architecture.untrained(kernel.action, "omf2", 0.1, 2, kick_network={"activation": "relu"})

@@ -11,11 +11,11 @@ from l2hmc_bridge.fast import blocked, learned, native
 from l2hmc_bridge.hmc import HMC
 from l2hmc_bridge.integrators import INTEGRATORS, schedule
 from l2hmc_bridge.l2hmc import L2HMC
-from l2hmc_bridge.networks import DriftNetwork, KickNetwork, MomentumMixing, Steps
+from l2hmc_bridge.networks import ACTIVATIONS, DriftNetwork, KickNetwork, MomentumMixing, Steps
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="no compiled kernels here")
 
-LATTICES = ((2, 4, 6, 4), (6, 2, 4, 2), (4, 2, 2, 8))
+LATTICES = ((2, 4, 6, 4), (6, 2, 4, 2), (4, 2, 2, 8), (8, 4, 4, 2))
 ODD = (3, 4, 5, 2)
 
 
@@ -27,11 +27,12 @@ def fields(extents, generator, chains=2):
 def learned_kernel(generator, kick=None, drift=None, mixing=False, **options):
     """A kernel whose networks do something: every weight is random."""
     steps = Steps(schedule(options.pop("integrator", "omf2"), 0.15, 2))
+    activation = options.pop("activation", "isru")
     kernel = L2HMC(
         GaugeAction(5.7, options.pop("c1", 0.0)),
         steps,
-        None if kick is None else KickNetwork(len(steps.kicks), hidden=5, loops=kick),
-        DriftNetwork(len(steps.drifts), 3, *drift) if drift else None,
+        None if kick is None else KickNetwork(len(steps.kicks), 5, kick, activation),
+        DriftNetwork(len(steps.drifts), 3, *drift, activation=activation) if drift else None,
         MomentumMixing() if mixing else None,
         **options,
     )
@@ -52,7 +53,13 @@ KERNELS = {
     "local kick and mixing": {"kick": ("square",), "mixing": True, "c1": -1 / 12},
     "kick, two loops": {"kick": ("laplacian", "rectangle"), "c1": -1 / 12},
     "displaced": {"kick": ("laplacian",), "integrator": "force_gradient"},
+    "kick, tanh": {"kick": ("square",), "activation": "tanh"},
     "drift": {"drift": ("turn",)},
+    "drift, tanh": {"drift": ("turn",), "activation": "tanh"},
+    "local kick and drift": {"kick": ("square",), "drift": ("turn",)},
+    "local kick and drift without t": {"kick": ("square",), "drift": ("turn", ("q",))},
+    "twice": {"kick": ("square",), "drift": ("turn",), "repeats": 2},
+    "all parts, local": {"kick": ("square",), "drift": ("turn",), "mixing": True, "c1": -1 / 12},
     "drift, all subsets": {"drift": ("all",)},
     "drift without t": {"drift": ("turn", ("q",))},
     "drift without t, all subsets": {"drift": ("all", ("q",))},
@@ -144,6 +151,43 @@ def test_the_compiled_map_is_inverted_by_its_own_inverse(generator):
     assert float((log_det + minus).abs().max()) < 1e-10 and float(log_det.abs().min()) > 1e-3
 
 
+@pytest.mark.parametrize("extents", (LATTICES[0], LATTICES[3]), ids=str)
+@pytest.mark.parametrize("name", ("local kick and drift", "local kick and drift without t",
+                                  "all parts, local"))
+@torch.no_grad()
+def test_any_number_of_threads_gives_the_same_bits(name, extents, generator):
+    """Three chains: alone a thread takes them slice by slice, with others in passes."""
+    links, momenta = fields(extents, generator, chains=3)
+    kernel = learned_kernel(generator, **KERNELS[name])
+    state, before, ends = kernel.init(links), torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            ends.append(kernel.trajectory(state, momenta, generator))
+    finally:
+        torch.set_num_threads(before)
+    for end in ends[1:]:
+        assert all(torch.equal(one, other) for one, other in zip(end[:4], ends[0][:4], strict=True))
+
+
+@torch.no_grad()
+def test_what_waits_to_run_is_run_before_anyone_looks(generator):
+    """links and force of a point are those after the last drift, and log|J| is a number by then."""
+    links, momenta = fields(LATTICES[3], generator)
+    kernel = learned_kernel(generator, kick=("square",), drift=("turn",))
+    compiled = kernel.start(links, kernel.action.force(links))
+    with fast.using("torch"):
+        slow = kernel.start(links, kernel.action.force(links))
+        _, kicked, log_det = kernel.forward(slow, momenta)
+        slow, _ = kernel.advance(0, 0.1, slow, momenta, 1)
+    with_kernels = kernel.forward(compiled, compiled.momenta_in(momenta))
+    assert torch.allclose(with_kernels[2], log_det, rtol=1e-10)
+    compiled = kernel.start(links, kernel.action.force(links))
+    compiled, _ = kernel.advance(0, 0.1, compiled, compiled.momenta_in(momenta), 1)
+    assert float((compiled.links - slow.links).abs().max()) < 1e-12
+    assert float((compiled.force - slow.force).abs().max()) < 1e-11
+
+
 def test_what_the_kernels_do_not_know_runs_in_torch(generator):
     links, _ = fields((2, 2, 2, 2), generator)
 
@@ -175,18 +219,20 @@ def test_layouts_are_inverse_to_each_other(extents, generator):
     assert torch.allclose(blocked.kinetic(lattice, components), su3.kinetic(momenta), rtol=1e-14)
 
 
-def test_elementary_functions_of_the_networks(generator):
-    """out = tanh(x) and the growth e^{h^2 s}, against torch, over the whole range."""
+@pytest.mark.parametrize("activation", learned.ACTIVATIONS)
+def test_elementary_functions_of_the_networks(activation, generator):
+    """out = f(x) and the growth e^{h^2 s}, against torch, over the whole range."""
     lattice = native.lattice((4, 4, 2, 2))
     inputs = torch.randn(lattice.field(1, 2), generator=generator, dtype=torch.float64)
     inputs *= torch.logspace(-12, 2.5, lattice.blocks, dtype=torch.float64)[:, None, None, None]
     one, zero = torch.ones(1, 1, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
-    net = learned.network(torch.tensor([[1.0, 0.0]]), zero[:1], torch.cat([one, 0 * one]), zero)
+    net = learned.network(torch.tensor([[1.0, 0.0]]), zero[:1], torch.cat([one, 0 * one]), zero,
+                          activation)
     momenta = torch.ones(lattice.field(1, 8), dtype=torch.float64)
     links = torch.zeros(lattice.field(1, 18), dtype=torch.float64)
     push = learned.Push(links, net, 0 * momenta, inputs)
     out, total = learned.kick(lattice, push, 1.0, momenta)
-    expected = torch.tanh(inputs[:, :, :, :1])
+    expected = ACTIVATIONS[activation](inputs[:, :, :, :1])
     assert torch.allclose(out, torch.exp(expected).expand_as(out), rtol=4e-16 * 3, atol=0)
     assert torch.allclose(total / 8, expected.sum((1, 2, 3, 4)), rtol=1e-13)
     back, minus = learned.kick(lattice, push, 1.0, out, learned.INVERSE)

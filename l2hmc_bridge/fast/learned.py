@@ -4,6 +4,7 @@ The networks are those of `networks.py`: out = weight f(first in + offset) + bia
 """
 
 import ctypes
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,8 @@ from l2hmc_bridge.fast.native import ALGEBRA, Lattice, plain
 
 MOST_OUTPUTS = 8
 FORWARD, INVERSE, TURN = range(3)  # modes of a kick
-ALONE, FIRST, LAST = range(3)  # whether a subset drifts alone, or before or after all other links
+NO_DIRECTION = -1
+ALONE, FIRST, LAST = range(3)  # of a subset that drifts: no other link moves, or after or before it
 ACTIVATIONS = ("tanh", "isru")  # f of a network, isru: x / sqrt(1 + x^2)
 
 _INT, _DOUBLE, _POINTER = ctypes.c_int, ctypes.c_double, ctypes.c_void_p
@@ -42,6 +44,10 @@ class _Drift(ctypes.Structure):
     _fields_ = [("net", _Network), ("mu", _INT), ("odd", _INT), ("order", _INT), ("e", _DOUBLE),
                 ("sign", _DOUBLE), ("mixing", _DOUBLE), ("known", _Squares),
                 ("momenta", _POINTER), ("links", _POINTER)]
+
+
+class _Task(ctypes.Structure):
+    _fields_ = [("kick", _POINTER), ("drift", _POINTER), ("out", _POINTER)]
 
 
 class Network(NamedTuple):
@@ -117,6 +123,50 @@ class Push(NamedTuple):
     wanted: Squares | None = None
 
 
+class Task(NamedTuple):
+    """A kick or a drift that is to run."""
+
+    structure: _Kick | _Drift
+    log_det: Tensor | None  # of a kick, [Nb], once it has run
+    held: tuple  # whatever the structure points to
+
+
+def kick_task(push: Push, h: float, momenta: Tensor | None, mode: int, out: Tensor,
+              keep_scale: Tensor | None = None, keep_force: Tensor | None = None) -> Task:
+    """What `kick` does."""
+    net = push.net.structure if push.net else _Network()
+    loops = (_POINTER * MOST_OUTPUTS)(*(_address(one) for one in push.loops))
+    task = _Kick(net, float(h), mode, push.square, push.beta, push.c1,
+                 float(push.mixing), _squares(push.wanted),
+                 *(_address(one) for one in (push.links, push.force, push.invariants, push.base)),
+                 loops, *(_address(one) for one in (push.scale, momenta, keep_scale,
+                                              keep_force, out)))
+    log_det = torch.empty(push.links.shape[0], dtype=torch.float64)
+    return Task(task, log_det, (push, momenta, out, keep_scale, keep_force))
+
+
+def drift_task(net: Network | None, mu: int, odd: bool | None, e: float, sign: int, mixing: float,
+               momenta: Tensor, links: Tensor, order: int = ALONE, known: Squares | None = None
+               ) -> Task:
+    """What `drift` does."""
+    task = _Drift(net.structure if net else _Network(), int(mu), -1 if odd is None else int(odd),
+                  order, float(e), float(sign), float(mixing), _squares(known),
+                  momenta.data_ptr(), links.data_ptr())
+    return Task(task, None, (net, momenta, links, known))
+
+
+def run(lattice: Lattice, links: Tensor, tasks: Sequence[Task]) -> None:
+    """Task after task, in one call: between two calls Python's own data leave the caches."""
+    entries = (_Task * len(tasks))()
+    for entry, task in zip(entries, tasks, strict=True):
+        at = ctypes.addressof(task.structure)
+        if task.log_det is None:
+            entry.drift = at
+        else:
+            entry.kick, entry.out = at, task.log_det.data_ptr()
+    lattice.call("learned_run", links, len(tasks), ctypes.byref(entries))
+
+
 def kick(lattice: Lattice, push: Push, h: float, momenta: Tensor | None, mode: int = FORWARD,
          out: Tensor | None = None, keep_scale: Tensor | None = None,
          keep_force: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -127,16 +177,9 @@ def kick(lattice: Lattice, push: Push, h: float, momenta: Tensor | None, mode: i
     goes into `keep_scale` as well, and a force that was computed here into `keep_force`.
     """
     out = lattice.empty(push.links.shape[0], ALGEBRA) if out is None else out
-    net = push.net.structure if push.net else _Network()
-    loops = (_POINTER * MOST_OUTPUTS)(*(_address(one) for one in push.loops))
-    task = _Kick(net, float(h), mode, push.square, push.beta, push.c1,
-                 float(push.mixing), _squares(push.wanted),
-                 *(_address(one) for one in (push.links, push.force, push.invariants, push.base)),
-                 loops, *(_address(one) for one in (push.scale, momenta, keep_scale,
-                                              keep_force, out)))
-    log_det = torch.empty(push.links.shape[0], dtype=torch.float64)
-    lattice.call("learned_kick", push.links, ctypes.byref(task), log_det)
-    return out, log_det
+    task = kick_task(push, h, momenta, mode, out, keep_scale, keep_force)
+    run(lattice, push.links, [task])
+    return out, task.log_det
 
 
 def drift(lattice: Lattice, net: Network | None, mu: int, odd: bool | None, e: float, sign: int,
@@ -145,14 +188,12 @@ def drift(lattice: Lattice, net: Network | None, mu: int, odd: bool | None, e: f
     """U' = exp(sign e [P e^{e^2 q} + (e^2 c + mixing) Lap_mu P]) U for one subset, in place.
 
     (q, c) is the network of (tr A A^dagger, <P, P>) of each link, Lap_mu the covariant Laplacian
-    over the directions besides mu. The subset: direction mu, and one parity unless `odd` is None.
-    FIRST, LAST: all other links move too, by exp(sign e P), after the subset or before it. The
-    squares of its staples may be `known`: then, and without c, FIRST is one pass.
+    over the directions besides mu. The subset: direction mu, and one parity unless `odd` is None;
+    nothing for mu = NO_DIRECTION. FIRST, LAST: all other links move too, by exp(sign e P), after
+    the subset or before it. The squares of its staples may be `known`: then, and without c, FIRST
+    is one pass.
     """
-    task = _Drift(net.structure if net else _Network(), int(mu), -1 if odd is None else int(odd),
-                  order, float(e), float(sign), float(mixing), _squares(known),
-                  momenta.data_ptr(), links.data_ptr())
-    lattice.call("learned_drift", links, ctypes.byref(task))
+    run(lattice, links, [drift_task(net, mu, odd, e, sign, mixing, momenta, links, order, known)])
 
 
 def _squares(squares: Squares | None) -> _Squares:

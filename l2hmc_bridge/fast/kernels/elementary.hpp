@@ -132,8 +132,8 @@ INLINE vec inverse_root(vec x) {
 #ifdef __AVX512F__
     constexpr int ROUNDS = 1;
     vec y;
-    if (sizeof(real) == 8) y = (vec)_mm512_rsqrt14_pd((__m512d)x);
-    else y = (vec)_mm512_rsqrt14_ps((__m512)x);
+    if (sizeof(real) == 8) y = (vec)_mm512_mask_rsqrt14_pd((__m512d)x, 0xff, (__m512d)x);
+    else y = (vec)_mm512_mask_rsqrt14_ps((__m512)x, 0xffff, (__m512)x);
 #else
     constexpr int ROUNDS = 2;
     constexpr whole MAGIC = sizeof(real) == 8 ? 0x5fe6eb50c7b537a9 : 0x5f3759df;

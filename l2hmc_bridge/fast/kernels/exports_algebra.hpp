@@ -41,33 +41,58 @@ EXPORT void laplacian_pullback(Call* call, int transverse, int only, const vec* 
                });
 }
 
-// Gamma+ or Gamma-; out [chains] is log|J|, the sum of +-8 h^2 s over links.
-EXPORT void learned_kick(Call* call, const Kick* kick, double* out) {
-    sums(*call, 1, out, [&](long chain, long first, long end, double* partial) {
-        Kick one = *kick;
-        one.move_to(call->links(chain), call->algebra(chain));
+namespace {
+
+// P after a kick, and log|J| per chain.
+inline void run_kick(const Call& call, const Kick& kick, double* out) {
+    sums(call, 1, out, [&](long chain, long first, long end, double* partial) {
+        Kick one = kick;
+        one.move_to(call.links(chain), call.algebra(chain));
         const double weight = (one.mode == TURN ? 0 : one.mode == INVERSE ? -ALGEBRA : ALGEBRA) *
                               one.h * one.h;
-        partial[0] += weight * kick_blocks(*call->lattice, one, first, end);
+        partial[0] += weight * kick_blocks(*call.lattice, one, first, end);
     });
 }
 
-// Lambda+ or Lambda- of one subset of links, alone or with all other links, in place.
-EXPORT void learned_drift(Call* call, const Drift* drift) {
-    const Lattice& lattice = *call->lattice;
+// A drift of one subset of links, alone or with all other links, or of all alike; in place.
+inline void run_drift(const Call& call, const Drift& drift) {
+    const Lattice& lattice = *call.lattice;
     const auto pass = [&](bool subset, bool rest) {
-        for_chunks(lattice, call->chains, call->threads,
+        for_chunks(lattice, call.chains, call.threads,
                    [&](long chain, long first, long end, long) {
-                       Drift one = *drift;
-                       one.move_to(call->links(chain), call->algebra(chain));
+                       Drift one = drift;
+                       one.move_to(call.links(chain), call.algebra(chain));
                        if (subset) drift_blocks(lattice, one, first, end);
                        if (rest) drift_rest_blocks(lattice, one, first, end);
                    });
     };
-    if (drift->order == ALONE) return pass(true, false);
-    if (drift->order == FIRST && drift->local(lattice)) return pass(true, true);
-    pass(drift->order == FIRST, drift->order == LAST);
-    pass(drift->order == LAST, drift->order == FIRST);
+    if (drift.order == ALONE) return pass(true, false);
+    if (drift.mu < 0) return pass(false, true);
+    if (drift.order == FIRST && drift.local(lattice)) return pass(true, true);
+    if (call.chains % call.threads == 0)  // a chain to each thread: what it reads again is near
+        return parallel(call.chains, call.threads, [&](long chain) {
+            Drift one = drift;
+            one.move_to(call.links(chain), call.algebra(chain));
+            drift_by_slices(lattice, one);
+        });
+    pass(drift.order == FIRST, drift.order == LAST);
+    pass(drift.order == LAST, drift.order == FIRST);
+}
+
+// A kick or a drift, one of them null; `out` is log|J| of a kick.
+struct Task {
+    const Kick* kick;
+    const Drift* drift;
+    double* out;
+};
+
+}  // namespace
+
+// Task after task.
+EXPORT void learned_run(Call* call, int count, const Task* tasks) {
+    for (const Task* task = tasks; task < tasks + count; task++)
+        if (task->kick) run_kick(*call, *task->kick, task->out);
+        else run_drift(*call, *task->drift);
 }
 
 // out = scale X U, the tangent field of an algebra field.

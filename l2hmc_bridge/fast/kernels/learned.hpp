@@ -32,6 +32,11 @@ struct Kick {
     vec *keep_force;        // and F as the action has it, where `force` is null, [blocks][4][8]
     vec *out;
 
+    // Whether this is P - h F with nothing to keep.
+    bool plain() const {
+        return !force && net.outputs == 0 && !wanted.of_blocks && momenta && !keep_force;
+    }
+
     void move_to(long links_shift, long shift) {
         const vec** fields[] = {&force, &base, &momenta};
         for (const vec** field : fields)
@@ -127,6 +132,12 @@ inline double kick_blocks(const Lattice& lattice, const Kick& kick, long first, 
     const Fields fields = {lattice, kick.links, nullptr};
     const Coupling coupling(kick.beta, kick.c1);
     wide total = {};
+    if (kick.plain()) {
+        const real step = kick.mode == FORWARD ? -kick.h : kick.mode == INVERSE ? kick.h : 2 * kick.h;
+        force_blocks(fields, coupling, first, end, kick.mode == TURN ? -1 : 1, kick.momenta, step,
+                     kick.out, nullptr, nullptr);
+        return 0;
+    }
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++) {
             Local fresh;

@@ -1,5 +1,7 @@
 // Drifts with scalar networks. Formulas in l2hmc.py and networks.py.
 #pragma once
+#include <algorithm>
+
 #include "exponential.hpp"
 #include "gauge.hpp"
 #include "network.hpp"
@@ -10,7 +12,8 @@ namespace {
 // Which links move: the subset alone, or the others too, by exp(sign e P), after or before it.
 enum Order { ALONE, FIRST, LAST };
 
-// A drift of the links of direction mu and of one parity, unless odd < 0, in place.
+// A drift of the links of direction mu and of one parity, unless odd < 0, in place. mu < 0: the subset
+// is empty.
 struct Drift {
     Network net;       // outputs q or (q, c); hidden 0: none
     int mu, odd, order;
@@ -79,7 +82,7 @@ inline void drift_blocks(const Lattice& lattice, const Drift& drift, long first,
     const Fields fields = {lattice, drift.links, nullptr};
     const int mu = drift.mu;
     const real step = drift.sign * drift.e;
-    lanes_index mask;
+    lanes_index mask = {};
     Change changes[CHUNK];
     for (long block = first; block < end; block++)
         if (moving(lattice, drift, block, mask)) changes[block - first] = change(fields, drift, block);
@@ -101,7 +104,7 @@ inline void drift_blocks(const Lattice& lattice, const Drift& drift, long first,
 inline void drift_rest_blocks(const Lattice& lattice, const Drift& drift, long first, long end) {
     const real step = drift.sign * drift.e;
     for (long block = first; block < end; block++) {
-        lanes_index mask;
+        lanes_index mask = {};
         moving(lattice, drift, block, mask);
         for (int mu = 0; mu < 4; mu++) {
             if (mu == drift.mu && lattice.uniform(block, drift.odd)) continue;
@@ -110,6 +113,24 @@ inline void drift_rest_blocks(const Lattice& lattice, const Drift& drift, long f
             for (int a = 0; a < ALGEBRA; a++) velocity[a] = step * drift.momenta[at * ALGEBRA + a];
             move_lanes(drift.links + at * LINK, velocity, mu == drift.mu ? ~mask : ~lanes_index{});
         }
+    }
+}
+
+// The subset and the others in their order, the second of them one time slice behind the first.
+inline void drift_by_slices(const Lattice& lattice, const Drift& drift) {
+    const long slices = lattice.sub[0], size = lattice.blocks / slices;
+    const auto move = [&](bool leading, long slice) {
+        for (long first = slice * size; first < (slice + 1) * size; first += CHUNK) {
+            const long end = std::min(first + CHUNK, (slice + 1) * size);
+            if (leading == (drift.order == FIRST)) drift_blocks(lattice, drift, first, end);
+            else drift_rest_blocks(lattice, drift, first, end);
+        }
+    };
+    move(true, 0);
+    if (slices > 1) move(true, slices - 1);
+    for (long slice = 0; slice < slices; slice++) {
+        if (slice + 2 < slices) move(true, slice + 1);
+        move(false, slice);
     }
 }
 
