@@ -159,6 +159,38 @@ def test_kernels_compile_for_a_card_once_and_for_every_lattice(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+SAME = """
+import sys
+from triton._C.libtriton import passes
+before, used = passes.ttgpuir.add_coalesce, []
+passes.ttgpuir.add_coalesce = lambda manager: (used.append(1), before(manager))
+""" + COMPILED.partition("generator = ")[0].replace("self.made.add(made.hash)", """
+            text = made.asm["ptx"]
+            print(self.kernel.__name__, hash(text))
+""") + """
+if sys.argv[1] == "kept":
+    card._leave_layouts = lambda: None
+u = su3.random_group((1, 4, 2, 3, 4, 5), torch.Generator().manual_seed(1))
+gpu.staple_trace(u), gpu.expm_multiply(u, u, 0.1), gpu.kinetic(u), gpu.clover(u)
+if bool(used) != (sys.argv[1] == "kept"):
+    raise SystemExit("the pass is not where it is thought to be")
+"""
+
+
+@needs_triton
+def test_machine_code_without_the_pass_of_layouts_is_the_same(tmp_path):
+    said = []
+    for which in ("kept", "left"):
+        environment = os.environ | {"PYTHONPATH": ":".join(filter(None, sys.path)),
+                                    "TRITON_CACHE_DIR": str(tmp_path / which),
+                                    "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "1"}
+        done = subprocess.run([sys.executable, "-W", "error", "-c", SAME, which],
+                              capture_output=True, text=True, timeout=600, env=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        said.append(done.stdout)
+    assert said[0] == said[1] and len(said[0].splitlines()) == 4
+
+
 BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "bench_gpu.py"
 
 

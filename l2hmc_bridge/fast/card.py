@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import logging
 import math
+import threading
 from collections.abc import Callable
 
 import torch
@@ -15,6 +16,7 @@ from l2hmc_bridge.layout import volume
 
 BLOCK = 128  # sites per program
 AGREEMENT = {torch.complex128: 1e-12, torch.complex64: 1e-4}  # of the largest number expected
+_THREAD = threading.local()  # .launching: whether this thread starts one of the kernels here
 SHAPES = ((1, 1, 0.4), (1, 2, -0.7))
 # How each function is called with links U and momenta P when it is tried.
 TRIALS: dict[str, Callable] = {
@@ -82,9 +84,36 @@ def launch(name: str, grid: tuple[int, ...], *arguments, **constants) -> None:
     given = [torch.view_as_real(one) if isinstance(one, Tensor) and one.is_complex() else one
              for one in arguments]
     constants = {"BLOCK": BLOCK, "enable_fp_fusion": True, **constants}  # the default changes
+    _leave_layouts()
     if all(grid):
-        with torch.cuda.device_of(arguments[0]):
-            getattr(triton_kernels, name)[grid](*given, **constants)
+        _THREAD.launching = True
+        try:
+            with torch.cuda.device_of(arguments[0]):
+                getattr(triton_kernels, name)[grid](*given, **constants)
+        finally:
+            _THREAD.launching = False
+
+
+@functools.cache
+def _leave_layouts() -> None:
+    """Let triton leave out the pass that chooses layouts for memory, for kernels launched here.
+
+    A thread has a site here and never neighbouring numbers, so the pass changes nothing; but it
+    follows every number of a kernel for every load, which is most of the time of compiling.
+    Kernels of others keep it; a triton that has no such pass compiles as it does.
+    """
+    try:
+        from triton._C.libtriton import passes
+
+        chosen, coalesce = passes.ttgpuir, passes.ttgpuir.add_coalesce
+    except (ImportError, AttributeError):
+        return
+
+    def add_coalesce(*given):
+        if not getattr(_THREAD, "launching", False):
+            coalesce(*given)
+
+    chosen.add_coalesce = add_coalesce
 
 
 def over_sites(name: str, links: Tensor, *arguments, rows: int = 4, **constants) -> None:
