@@ -142,6 +142,16 @@ INLINE void rotate(Matrix& out, const vec* components, const vec* u) {
     }
 }
 
+// out = exp(step X) u of link number `at` of a field; calls up those of a later link.
+INLINE void rotate_next(Matrix& out, real step, const vec* x, const vec* u, long at) {
+    constexpr int SOON = 2;
+    vec scaled[ALGEBRA];
+    call_up<true, 1>(u + (at + SOON) * LINK, LINK);
+    call_up<false, 1>(x + (at + SOON) * ALGEBRA, ALGEBRA);
+    for (int a = 0; a < ALGEBRA; a++) scaled[a] = step * x[at * ALGEBRA + a];
+    rotate(out, scaled, u + at * LINK);
+}
+
 // tr(a b), complex.
 INLINE void complex_trace(const vec* a, const vec* b, vec* out) {
     out[0] = out[1] = vec{};

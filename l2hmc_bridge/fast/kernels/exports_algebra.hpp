@@ -10,9 +10,7 @@ EXPORT void exp_multiply_blocks(Call* call, double step, const vec* x, const vec
                    const real size = step;
                    for (long i = (base + first) * 4; i < (base + end) * 4; i++) {
                        Matrix result;
-                       vec scaled[ALGEBRA];
-                       for (int a = 0; a < ALGEBRA; a++) scaled[a] = size * x[i * ALGEBRA + a];
-                       rotate(result, scaled, u + i * LINK);
+                       rotate_next(result, size, x, u, i);
                        for (int k = 0; k < LINK; k++) out[i * LINK + k] = result.v[k];
                    }
                });

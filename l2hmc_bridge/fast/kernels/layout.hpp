@@ -77,11 +77,21 @@ INLINE void visit_links(const Lattice& lattice, long chain, long first, long end
         }
 }
 
+// Calls up the matrices that these lanes of a block will be written to.
+INLINE void call_up_lanes(const Lattice& lattice, long block, real* torch) {
+    for (int lane = 0; lane < lattice.active; lane++)
+        for (int i = 0; i < LINK; i += 64 / (int)sizeof(real))
+            __builtin_prefetch(torch + lattice.site(block, lane) * LINK + i, 1);
+}
+
+INLINE void call_up_lanes(const Lattice&, long, const real*) {}  // reading is as quick without
+
 // Calls visit(block, direction of the block, torch numbers of each lane) where a torch field is
 // [chains][4][site][18]; with only >= 0 it is [chains][1][site][18] and belongs to that direction.
 template <class Real, class Visit>
 INLINE void visit_matrices(const Lattice& lattice, int only, long chain, long first, long end,
                            Real* torch, const Visit& visit) {
+    constexpr int SOON = 2;
     const long volume = sites(lattice);
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++) {
@@ -91,6 +101,8 @@ INLINE void visit_matrices(const Lattice& lattice, int only, long chain, long fi
             for (int lane = 0; lane < LANES; lane++)
                 place[lane] = torch + (row * volume +
                     lattice.site(block, lane & (lattice.active - 1))) * LINK;
+            if (block + SOON < lattice.blocks)
+                call_up_lanes(lattice, block + SOON, torch + row * volume * LINK);
             visit((chain * lattice.blocks + block) * 4 + mu, place);
         }
 }

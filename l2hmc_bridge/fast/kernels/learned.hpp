@@ -145,6 +145,8 @@ inline double kick_blocks(const Lattice& lattice, const Kick& kick, long first, 
                 force_link(fields, coupling, block, mu, fresh.force, fresh.seen,
                            kick.square >= 0 ? fresh.square : nullptr,
                            kick.wanted.of(lattice, block, mu));
+            else if (kick.mixing != 0)
+                call_up_ahead(lattice, kick.links, LINK, block, mu);
             kick_link(lattice, kick, block, mu, fresh, total);
         }
     return lattice.lane_sum(total);

@@ -45,16 +45,12 @@ INLINE bool moving(const Lattice& lattice, const Drift& drift, long block, lanes
     return on != 0;
 }
 
-// What the network says of the link of the subset in one block: e^{e^2 q}, and e^2 c + mixing.
-struct Change {
-    vec grow, share;
-};
-
-INLINE Change change(const Fields& fields, const Drift& drift, long block) {
-    const real weight = drift.e * drift.e, mixing = drift.mixing;
-    vec scalars[2] = {}, in[INPUTS] = {}, grow[1];
+// Velocity of the link of the subset in one block: sign e [P e^{e^2 q} + (e^2 c + mixing) Lap_mu P].
+INLINE void velocity(const Fields& fields, const Drift& drift, long block, vec* out) {
+    const real weight = drift.e * drift.e, step = drift.sign * drift.e, mixing = drift.mixing;
+    const vec* p = drift.momenta + (block * 4 + drift.mu) * ALGEBRA;
+    vec scalars[2] = {}, in[INPUTS] = {}, grow[1], smooth[ALGEBRA] = {};
     if (drift.net.hidden > 0) {
-        const vec* p = drift.momenta + (block * 4 + drift.mu) * ALGEBRA;
         const vec* known = drift.known.of(fields.lattice, block, drift.mu);
         if (known) in[0] = *known;
         else {
@@ -63,40 +59,37 @@ INLINE Change change(const Fields& fields, const Drift& drift, long block) {
             in[0] = real_trace_ad(sum.value.v, sum.value.v);
         }
         for (int a = 0; a < ALGEBRA; a++) in[1] += p[a] * p[a];
-        drift.net.apply(in, scalars);
     }
+    if (drift.net.outputs > 1 || drift.mixing != 0)
+        laplacian(fields.lattice, drift.links, drift.momenta, true, block, drift.mu, smooth);
+    if (drift.net.hidden > 0) drift.net.apply(in, scalars);
     grow[0] = weight * scalars[0];
     exp_group<1>(grow);
-    return {grow[0], weight * scalars[1] + mixing};
+    const vec share = weight * scalars[1] + mixing;
+    for (int a = 0; a < ALGEBRA; a++) out[a] = step * (p[a] * grow[0] + share * smooth[a]);
 }
 
-// u' = exp(velocity) u in the lanes of `mask`.
-INLINE void move_lanes(vec* u, const vec* velocity, lanes_index mask) {
-    Matrix moved;
-    rotate(moved, velocity, u);
+// u = moved in the lanes of `mask`.
+INLINE void move_lanes(vec* u, const Matrix& moved, lanes_index mask) {
     for (int i = 0; i < LINK; i++) u[i] = mask ? moved.v[i] : u[i];
 }
 
-// The subset, in up to CHUNK blocks. First the network for all of them: its dependent steps overlap.
+// The subset, in up to CHUNK blocks. First all velocities: their chains of dependent steps overlap.
 inline void drift_blocks(const Lattice& lattice, const Drift& drift, long first, long end) {
     const Fields fields = {lattice, drift.links, nullptr};
-    const int mu = drift.mu;
-    const real step = drift.sign * drift.e;
     lanes_index mask = {};
-    Change changes[CHUNK];
-    for (long block = first; block < end; block++)
-        if (moving(lattice, drift, block, mask)) changes[block - first] = change(fields, drift, block);
+    vec velocities[CHUNK][ALGEBRA];
     for (long block = first; block < end; block++) {
         if (!moving(lattice, drift, block, mask)) continue;
-        const long at = block * 4 + mu;
-        const Change& here = changes[block - first];
-        vec velocity[ALGEBRA], smooth[ALGEBRA] = {};
-        if (drift.net.outputs > 1 || drift.mixing != 0)
-            laplacian(lattice, drift.links, drift.momenta, true, block, mu, smooth);
-        for (int a = 0; a < ALGEBRA; a++)
-            velocity[a] =
-                step * (drift.momenta[at * ALGEBRA + a] * here.grow + here.share * smooth[a]);
-        move_lanes(drift.links + at * LINK, velocity, mask);
+        call_up<true, 2>(drift.links + (block * 4 + drift.mu) * LINK, LINK);
+        velocity(fields, drift, block, velocities[block - first]);
+    }
+    for (long block = first; block < end; block++) {
+        if (!moving(lattice, drift, block, mask)) continue;
+        vec* u = drift.links + (block * 4 + drift.mu) * LINK;
+        Matrix moved;
+        rotate(moved, velocities[block - first], u);
+        move_lanes(u, moved, mask);
     }
 }
 
@@ -109,9 +102,9 @@ inline void drift_rest_blocks(const Lattice& lattice, const Drift& drift, long f
         for (int mu = 0; mu < 4; mu++) {
             if (mu == drift.mu && lattice.uniform(block, drift.odd)) continue;
             const long at = block * 4 + mu;
-            vec velocity[ALGEBRA];
-            for (int a = 0; a < ALGEBRA; a++) velocity[a] = step * drift.momenta[at * ALGEBRA + a];
-            move_lanes(drift.links + at * LINK, velocity, mu == drift.mu ? ~mask : ~lanes_index{});
+            Matrix moved;
+            rotate_next(moved, step, drift.momenta, drift.links, at);
+            move_lanes(drift.links + at * LINK, moved, mu == drift.mu ? ~mask : ~lanes_index{});
         }
     }
 }

@@ -15,7 +15,8 @@ struct Network {
 
     // out += weight f(first in + offset) of hidden units from `start`, at most `count` of them.
     template <int F, bool WHOLE>
-    inline __attribute__((always_inline)) void add_group(const vec* in, vec* out, int start, int count) const {
+    inline __attribute__((always_inline)) void add_group(const vec* in, vec* out, int start,
+                                                         int count) const {
         vec y[GROUP] = {};
 #pragma GCC unroll 4
         for (int h = 0; h < GROUP; h++)

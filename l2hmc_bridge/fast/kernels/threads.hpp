@@ -12,7 +12,7 @@
 namespace {
 
 constexpr int MOST_THREADS = 256;
-constexpr auto PATIENCE = std::chrono::microseconds(40);  // awake between calls that follow closely
+constexpr auto PATIENCE = std::chrono::microseconds(200);  // awake between calls that follow closely
 
 INLINE void relax() {
 #if defined(__x86_64__)

@@ -87,13 +87,15 @@ INLINE void add_commutator(vec* f, const vec* a, const vec* b) {
 
 // Y = sum over nu of U_nu X(x+nu) U_nu^dagger + U_nu(x-nu)^dagger X(x-nu) U_nu(x-nu) - 2 X for one
 // link; nu runs over all directions, or with `transverse` over those other than mu.
-__attribute__((noinline)) void laplacian(const Lattice& lattice, const vec* links, const vec* field, bool transverse,
-                      long block, int mu, vec* out) {
+__attribute__((noinline)) void laplacian(const Lattice& lattice, const vec* links,
+                                         const vec* field, bool transverse, long block, int mu,
+                                         vec* out) {
     const int32_t here = (int32_t)(block * LANES);
     const vec* own = field + (block * 4 + mu) * ALGEBRA;
     const real count = transverse ? -6 : -8;
     Matrix room;
     vec other[ALGEBRA];
+    call_up_ahead(lattice, field, ALGEBRA, block, mu);
     for (int a = 0; a < ALGEBRA; a++) out[a] = count * own[a];
     for (int nu = 0; nu < 4; nu++) {
         if (transverse && nu == mu) continue;
