@@ -38,14 +38,15 @@ NETWORKS = {  # name: (kick loops, subsets and outputs of the drift network, mix
     "kick network s, q, t": (("square",), None, False),
     "kick network s, q, t, Laplacian": (("laplacian",), None, False),
     "drift network q": (None, ("turn", ("q",)), False),
-    "drift network q, t": (None, ("turn",), False),
+    "drift network q, t": (None, ("turn", ("q", "t")), False),
     "kick network s, q, t, drift network q": (("square",), ("turn", ("q",)), False),
-    "kick network s, q, t, drift network q, t": (("square",), ("turn",), False),
-    "drift network q, t, all subsets": (None, ("all",), False),
+    "kick network s, q, t, drift network q, t": (("square",), ("turn", ("q", "t")), False),
+    "drift network q, t, all subsets": (None, ("all", ("q", "t")), False),
     "mixing": (None, None, True),
     "kick network and mixing": (("square",), None, True),
-    "everything": (("square",), ("turn",), True),
-    "everything, all subsets": (("square",), ("all",), True),
+    "kick network, drift network q and mixing": (("square",), ("turn", ("q",)), True),
+    "everything": (("square",), ("turn", ("q", "t")), True),
+    "everything, all subsets": (("square",), ("all", ("q", "t")), True),
 }
 
 

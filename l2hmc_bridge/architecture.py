@@ -46,8 +46,9 @@ def build(description: Mapping[str, Any], action: Action) -> L2HMC:
     kicks, drifts = len(displaced), len(displaced) - 1
     plan = Schedule((1.0 / kicks,) * kicks, (1.0 / drifts,) * drifts,
                     tuple(float(flag) for flag in displaced))
-    kick, drift = (_dated(action.group, description[name])
-                   for name in ("kick_network", "drift_network"))
+    kick = _dated(action.group, description["kick_network"], activation="tanh")
+    drift = _dated(action.group, description["drift_network"], activation="tanh",
+                   outputs=["q", "t"])
     return L2HMC(
         action,
         Steps(plan),
@@ -59,10 +60,10 @@ def build(description: Mapping[str, Any], action: Action) -> L2HMC:
     )
 
 
-def _dated(group: str, network: Mapping | None) -> Mapping | None:
-    """A network as stored, with what older bundles took for granted."""
+def _dated(group: str, network: Mapping | None, **before) -> Mapping | None:
+    """A network as stored, with what bundles took for granted before they said it."""
     if network and group == "su3" and "kind" not in network:
-        return {"activation": "tanh", **network}
+        return {**before, **network}
     return network
 
 

@@ -63,10 +63,12 @@ class CompiledPoint:
 
     def momenta_out(self, momenta: Tensor) -> Tensor:
         """The inverse of `momenta_in`."""
+        self._run()
         return blocked.algebra_out(self.lattice, momenta)
 
     def flipped(self, momenta: Tensor) -> Tensor:
         """-P, in place."""
+        self._run()
         return momenta.neg_()
 
     def numbers(self, steps: tuple[Tensor, ...]) -> tuple[list[float], ...]:

@@ -112,14 +112,14 @@ class DriftNetwork(nn.Module):
 
     subsets "turn": each drift moves one subset so, another one the next time, and the other links
     by exp(e P) U: after eight drifts every link had its turn, at an eighth of the cost. "all": one
-    subset after the other, every time. outputs ("q",): t = 0, which spares the Laplacian.
+    subset after the other, every time. outputs ("q",): t = 0, which spares the Laplacian; ("q", "t").
     `activation` as in KickNetwork. Raises ConfigError for anything else.
     """
 
     inputs = 3
 
     def __init__(self, drifts: int, hidden: int = 8, subsets: str = "turn",
-                 outputs: tuple[str, ...] = ("q", "t"), activation: str = "isru"):
+                 outputs: tuple[str, ...] = ("q",), activation: str = "isru"):
         super().__init__()
         self.activation = known_activation(activation)
         if subsets not in ("turn", "all"):

@@ -183,14 +183,15 @@ def test_description_builds_the_same_kernel(generator):
             assert torch.equal(value, architecture.tensors(again)[name])
 
 
-def test_a_network_without_activation_is_of_tanh(generator):
-    """Bundles from before there was a choice."""
+def test_what_a_network_does_not_say_is_what_it_was_before_there_was_a_choice(generator):
     kernel = make_kernel("all", generator)
     description = architecture.describe(kernel)
     for part in ("kick_network", "drift_network"):
         assert description[part]["activation"] == "isru"
         del description[part]["activation"]
+    assert description["drift_network"].pop("outputs") == ["q", "t"]
     again = architecture.build(description, kernel.action)
     assert again.kick_network.activation == again.drift_network.activation == "tanh"
+    assert again.drift_network.outputs == ("q", "t")
     with pytest.raises(ConfigError, match="expected one of .*isru.*tanh.*, found 'relu'"):
         architecture.untrained(kernel.action, "omf2", 0.1, 2, kick_network={"activation": "relu"})

@@ -74,7 +74,8 @@ def learned(**parts):
     plan = schedule("omf2", 0.1, 2)
     kick = KickNetwork(len(plan.kicks), 4, ("laplacian", "square", "rectangle"))
     modules = {"steps": Steps(plan), "kick_network": kick,
-               "drift_network": DriftNetwork(len(plan.drifts), 4), "mixing": MomentumMixing()}
+               "drift_network": DriftNetwork(len(plan.drifts), 4, outputs=("q", "t")),
+               "mixing": MomentumMixing()}
     modules = {name: one.to("meta") for name, one in modules.items()}
     return L2HMC(actions.GaugeAction(6.0, -1 / 12), **{**modules, **parts})
 

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(native.library() is None, reason="no compiled ke
 
 LATTICES = ((2, 4, 6, 4), (6, 2, 4, 2), (4, 2, 2, 8), (8, 4, 4, 2))
 ODD = (3, 4, 5, 2)
+BOTH = ("q", "t")  # outputs of a drift network
 
 
 def fields(extents, generator, chains=2):
@@ -54,19 +55,19 @@ KERNELS = {
     "kick, two loops": {"kick": ("laplacian", "rectangle"), "c1": -1 / 12},
     "displaced": {"kick": ("laplacian",), "integrator": "force_gradient"},
     "kick, tanh": {"kick": ("square",), "activation": "tanh"},
-    "drift": {"drift": ("turn",)},
-    "drift, tanh": {"drift": ("turn",), "activation": "tanh"},
-    "local kick and drift": {"kick": ("square",), "drift": ("turn",)},
+    "drift": {"drift": ("turn", BOTH)},
+    "drift, tanh": {"drift": ("turn", BOTH), "activation": "tanh"},
+    "local kick and drift": {"kick": ("square",), "drift": ("turn", BOTH)},
     "local kick and drift without t": {"kick": ("square",), "drift": ("turn", ("q",))},
-    "twice": {"kick": ("square",), "drift": ("turn",), "repeats": 2},
-    "all parts, local": {"kick": ("square",), "drift": ("turn",), "mixing": True, "c1": -1 / 12},
-    "drift, all subsets": {"drift": ("all",)},
+    "twice": {"kick": ("square",), "drift": ("turn", BOTH), "repeats": 2},
+    "all parts, local": {"kick": ("square",), "drift": ("turn", BOTH), "mixing": True, "c1": -1 / 12},
+    "drift, all subsets": {"drift": ("all", BOTH)},
     "drift without t": {"drift": ("turn", ("q",))},
     "drift without t, all subsets": {"drift": ("all", ("q",))},
-    "drift and mixing": {"drift": ("turn",), "mixing": True},
+    "drift and mixing": {"drift": ("turn", BOTH), "mixing": True},
     "mixing": {"mixing": True},
     "kick and mixing": {"kick": ("laplacian",), "mixing": True},
-    "everything": {"kick": ("laplacian",), "drift": ("all",), "mixing": True, "c1": -0.331},
+    "everything": {"kick": ("laplacian",), "drift": ("all", BOTH), "mixing": True, "c1": -0.331},
     "direction": {"kick": ("laplacian",), "composition": "direction"},
 }
 
@@ -142,7 +143,7 @@ def test_a_palindrome_is_there_flip_and_back(name, choice, generator):
 @torch.no_grad()
 def test_the_compiled_map_is_inverted_by_its_own_inverse(generator):
     links, momenta = fields((4, 2, 4, 2), generator)
-    kernel = learned_kernel(generator, kick=("laplacian",), drift=("turn",), mixing=True)
+    kernel = learned_kernel(generator, kick=("laplacian",), drift=("turn", BOTH), mixing=True)
     point = kernel.start(links, kernel.action.force(links))
     there, moved, log_det = kernel.forward(point, point.momenta_in(momenta))
     back, again, minus = kernel.inverse(there, moved)
@@ -174,7 +175,7 @@ def test_any_number_of_threads_gives_the_same_bits(name, extents, generator):
 def test_what_waits_to_run_is_run_before_anyone_looks(generator):
     """links and force of a point are those after the last drift, and log|J| is a number by then."""
     links, momenta = fields(LATTICES[3], generator)
-    kernel = learned_kernel(generator, kick=("square",), drift=("turn",))
+    kernel = learned_kernel(generator, kick=("square",), drift=("turn", BOTH))
     compiled = kernel.start(links, kernel.action.force(links))
     with fast.using("torch"):
         slow = kernel.start(links, kernel.action.force(links))

@@ -28,7 +28,7 @@ def make_kernel(kind, generator=None, integrator="omf2", composition="palindrome
         pieces["kick_network"] = KickNetwork(len(plan.kicks), 4, loops)
     if kind in ("drift", "all subsets", "all"):
         subsets = "all" if kind == "all subsets" else "turn"
-        pieces["drift_network"] = DriftNetwork(len(plan.drifts), 4, subsets)
+        pieces["drift_network"] = DriftNetwork(len(plan.drifts), 4, subsets, ("q", "t"))
     if kind in ("mixing", "all"):
         pieces["mixing"] = MomentumMixing()
     kernel = L2HMC(action, Steps(plan), composition=composition, **pieces)
