@@ -112,8 +112,8 @@ class DriftNetwork(nn.Module):
 
     subsets "turn": each drift moves one subset so, another one the next time, and the other links
     by exp(e P) U: after eight drifts every link had its turn, at an eighth of the cost. "all": one
-    subset after the other, every time. outputs ("q",): t = 0, which spares the Laplacian; ("q", "t").
-    `activation` as in KickNetwork. Raises ConfigError for anything else.
+    subset after the other, every time. outputs ("q",): t = 0, which spares the Laplacian; else
+    ("q", "t"). `activation` as in KickNetwork. Raises ConfigError for anything else.
     """
 
     inputs = 3
