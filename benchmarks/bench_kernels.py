@@ -131,8 +131,10 @@ def exponents(force: Case, budget: float) -> list[dict]:
         return best(lambda: force.run(fields), budget)
 
     rows = []
-    for small, large in (((8, 1), (20, 1)), ((16, 1), (24, 1)), ((8, 1), (8, 16)),
-                         ((8, 8), (8, 32))):
+    for small, large in (((8, 1), (20, 1)), ((16, 1), (24, 1)), ((24, 1), (32, 1)),
+                         ((8, 1), (8, 16)), ((8, 8), (8, 32))):
+        if not fits(*large):
+            continue
         sizes = [extent**4 * chains for extent, chains in (small, large)]
         times = [seconds(Fields(*one)) for one in (small, large)]
         name = " .. ".join(f"{extent}^4 x {chains}" for extent, chains in (small, large))
