@@ -136,22 +136,28 @@ class CompiledPoint:
              ) -> tuple[Tensor, Tensor]:
         """Gamma+, Gamma- or the turn with its log|J| [Nb], later; overwrites `momenta`."""
         network, mixing = self.kernel.kick_network, self.kernel.mixing
-        push, keep = self._push(k, None if network is None else self._cached(
-            _kick_weights, network, k), displacement), None
+        net = None if network is None else self._cached(_kick_weights, network, k)
+        push, keep = self._push(k, net, displacement), None
         if push.force is None:
             self.squares = self._next_subset(k, mode)
             push = push._replace(wanted=self.squares)
             if self.given is None and self._handed_on(k, mode):
                 keep = self.given = self._room(native.ALGEBRA)
         if mixing is not None:
-            whole, scale = self._room(native.ALGEBRA), self._room(1)
-            self._spare += [whole, scale]
-            self._waiting.append(learned.kick_task(push, h, None, mode, whole, scale, keep))
-            push, keep = learned.Push(self.blocks, force=whole, scale=scale,
-                                      mixing=float(mixing.coefficient)), None
+            if push.net is not None or push.force is None:
+                push, keep = self._whole(push, h, mode, keep), None
+            push = push._replace(mixing=float(mixing.coefficient))
         task = learned.kick_task(push, h, momenta, mode, momenta, keep_force=keep)
         self._waiting.append(task)
         return momenta, task.log_det
+
+    def _whole(self, push: learned.Push, h: float, mode: int, keep: Tensor | None) -> learned.Push:
+        """The push as a field, which mixing needs beyond its link, and s with a network."""
+        whole = self._room(native.ALGEBRA)
+        scale = None if push.net is None else self._room(1)
+        self._spare += [whole] if scale is None else [whole, scale]
+        self._waiting.append(learned.kick_task(push, h, None, mode, whole, scale, keep))
+        return learned.Push(self.blocks, force=whole, scale=scale)
 
     def _push(self, k: int, net: learned.Network | None, displacement: float) -> learned.Push:
         """F e^{2 h^2 q} + t of kick k, with a force that may never leave the registers."""
