@@ -4,18 +4,23 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+SOURCES := pyproject.toml setup.py constraints.txt $(wildcard l2hmc_bridge/fast/cpu/kernels/*)
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8
 
-.PHONY: demo test lint bench fuzz clean
+.PHONY: demo test quick lint coverage bench fuzz clean
 
 # The package and what `constraints.txt` says was tested; remade when a declaration changes.
-$(VENV)/.installed: pyproject.toml setup.py constraints.txt $(wildcard l2hmc_bridge/fast/kernels/*)
+$(VENV)/.installed: $(SOURCES)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install -c constraints.txt -e .
 	touch $@
 
-$(VENV)/.tested: $(VENV)/.installed
-	$(PIP) install -c constraints.txt -e '.[test]'
-	touch $@
+# For tests the kernels of every instruction set are built: they are compared with each other.
+$(VENV)/.tested: $(SOURCES)
+	$(PYTHON) -m venv $(VENV)
+	L2HMC_BRIDGE_KERNELS=all $(PIP) install -c constraints.txt -e '.[test]'
+	touch $(VENV)/.installed $@
 
 demo: $(VENV)/.installed  ## The main job on a configuration written by MILC
 	rm -rf demo-stream
@@ -23,19 +28,24 @@ demo: $(VENV)/.installed  ## The main job on a configuration written by MILC
 	$(BIN)/l2hmc-bridge sample --in examples/data/milc_l4x6x8x10_b6.0.ildg --beta 6.0 \
 		--out demo-stream -n 20 --seed 1
 
-test: $(VENV)/.tested  ## The whole suite, as CI runs it
-	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+test: lint  ## The whole suite, as CI runs it
+	$(PYTEST)
 
-lint: $(VENV)/.tested
+quick: $(VENV)/.tested  ## What a change usually needs, in under 90 seconds
+	$(PYTEST) -m "not slow"
+
+lint: $(VENV)/.tested  ## Style and types
 	$(BIN)/ruff check .
+
+coverage: $(VENV)/.tested  ## The suite with the share of lines it runs, room by room
+	$(PYTEST) --cov=l2hmc_bridge --cov=adapters --cov=cli --cov-report=term --cov-report=html
 
 bench: $(VENV)/.installed  ## Times of kernels, trajectories and training; see benchmarks/README.md
-	$(BIN)/python benchmarks/bench_kernels.py
-	$(BIN)/python benchmarks/bench_gpu.py
+	$(BIN)/python -m benchmarks.kernels.run
+	$(BIN)/python -m benchmarks.kernels.gpu
 
-fuzz: $(VENV)/.tested  ## Damaged files to every reader; ten minutes of atheris where it is there
-	$(BIN)/python tests/fuzz_formats.py --count 100000 --hdf5 10000 --seconds 600
+fuzz: $(VENV)/.tested  ## Damaged files to every reader; ten minutes of atheris if it is installed
+	$(BIN)/python tests/fuzz/formats.py --count 100000 --hdf5 10000 --seconds 600
 
 clean:
-	rm -rf $(VENV) build demo-stream *.egg-info
+	rm -rf $(VENV) build demo-stream htmlcov *.egg-info

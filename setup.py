@@ -1,9 +1,11 @@
-"""Builds the kernels in l2hmc_bridge/fast/kernels, once per instruction set and precision.
+"""Builds the kernels in l2hmc_bridge/fast/cpu/kernels, per instruction set and precision.
 
-All builds are optional, and as many at a time as there are cores.
+Everything else is declared in pyproject.toml. All builds are optional and run side by side: without
+a C++ compiler the install succeeds and the package computes with torch alone, slower.
 
-Everything else is declared in pyproject.toml. Without a C++ compiler the install succeeds and the
-package computes with torch alone, slower.
+pip builds what this machine can use, its best instruction set and the baseline; any other build
+front end makes a wheel for other machines and builds them all. L2HMC_BRIDGE_KERNELS decides
+otherwise: "native", "all", or names separated by commas.
 """
 
 import copy
@@ -14,15 +16,40 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-SOURCES = Path("l2hmc_bridge", "fast", "kernels")
-X86 = {
-    "avx512": ["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],
-    "avx2": ["-mavx2", "-mfma"],
-    "default": [],
+SOURCES = Path("l2hmc_bridge", "fast", "cpu", "kernels")
+X86 = {  # best first: what the compiler is told, what /proc/cpuinfo says of a processor that can
+    "avx512": (["-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mfma"],
+               {"avx512f", "avx512dq", "avx512bw", "avx512vl", "fma"}),
+    "avx2": (["-mavx2", "-mfma"], {"avx2", "fma"}),
+    "default": ([], set()),
 }
-LEVELS = X86 if platform.machine().lower() in ("x86_64", "amd64") else {"default": []}
+LEVELS = X86 if platform.machine().lower() in ("x86_64", "amd64") else {"default": ([], set())}
 PRECISIONS = {"": [], "_single": ["-DSINGLE"]}
 FLAGS = ["-std=c++17", "-O3", "-g0", "-fvisibility=hidden", "-Wno-psabi", "-pthread"]
+
+
+def processor() -> set[str]:
+    """Instruction sets of this machine; empty if the system does not list them."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    listed = [line.split(":")[1].split() for line in lines if line.startswith("flags")]
+    return set(listed[0]) if listed else set()
+
+
+def levels() -> list[str]:
+    """Names in LEVELS to build."""
+    asked = os.environ.get("L2HMC_BRIDGE_KERNELS", "")
+    if not asked:  # pip tracks its builds, others do not
+        asked = "native" if "PIP_BUILD_TRACKER" in os.environ else "all"
+    there = processor()
+    if asked == "all" or (asked == "native" and not there):
+        return list(LEVELS)
+    if asked == "native":
+        best = next(level for level, (_, needed) in LEVELS.items() if needed <= there)
+        return list(dict.fromkeys([best, "default"]))
+    return [level for level in LEVELS if level in asked.split(",")]
 
 
 class BuildKernels(build_ext):
@@ -42,14 +69,14 @@ setup(
     cmdclass={"build_ext": BuildKernels},
     ext_modules=[
         Extension(
-            f"l2hmc_bridge.fast._kernels_{level}{suffix}",
+            f"l2hmc_bridge.fast.cpu._kernels_{level}{suffix}",
             sources=[str(SOURCES / "exports.cpp")],
             depends=sorted(str(path) for path in SOURCES.glob("*.hpp")),
-            extra_compile_args=FLAGS + options + defines,
+            extra_compile_args=FLAGS + LEVELS[level][0] + defines,
             extra_link_args=["-pthread"],
             optional=True,
         )
         for suffix, defines in PRECISIONS.items()
-        for level, options in LEVELS.items()
+        for level in levels()
     ],
 )

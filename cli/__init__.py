@@ -12,7 +12,8 @@ import click
 from l2hmc_bridge import __version__
 from l2hmc_bridge.errors import BridgeError
 
-# Verb: what `--help` says of it. Each lives in the module of its name (_ for -), as `command`.
+# Verb: what `--help` says of it. Each is `command` in the module of its name (_ for -) or that of
+# PACKAGES.
 VERBS = {
     "info": "Say what gauge files are, and verify them.",
     "convert": "Convert gauge files from any format to any other.",
@@ -24,6 +25,9 @@ VERBS = {
     "analyze": "Analyze a stream: errors and autocorrelations.",
     "validate": "Compare our numbers with those of established codes.",
 }
+
+PACKAGES = {"sample": "sample.command", "train": "train.command",
+            "validate": "validate.command"}  # verbs of several files
 
 # How torch says that a field does not fit.
 TOO_LARGE = ("allocate memory", "out of memory", "overflow")
@@ -79,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _module(verb: str) -> str:
-    return f"{__name__}.{verb.replace('-', '_')}"
+    return f"{__name__}.{PACKAGES.get(verb, verb.replace('-', '_'))}"
 
 
 def _complain(message: str, status: int = 1) -> int:

@@ -26,10 +26,9 @@ def command(paths, cut, json_out, report, plots, picture_format, force):
     """
     import json
 
-    from l2hmc_bridge.adapters.history import read_history
-    from l2hmc_bridge.analysis import analyse
-
-    from .outputs import emit, refuse_early, settle
+    from l2hmc_bridge.adapters.records.history import read_history
+    from l2hmc_bridge.analysis.estimates import analyse
+    from l2hmc_bridge.cli.screen.outputs import emit, refuse_early, settle
 
     paths, json_out = settle(paths, json_out, ".json")
     if not paths:
@@ -49,7 +48,7 @@ def command(paths, cut, json_out, report, plots, picture_format, force):
 
 def rows(result):
     """Table rows of one analysis: observable, mean, tau_int, samples, note."""
-    from l2hmc_bridge.statistics import with_error
+    from l2hmc_bridge.analysis.statistics import with_error
 
     estimates = dict(result.observables)
     samples = dict(result.samples)
@@ -91,7 +90,7 @@ def _show(result):
     from rich.table import Table
     from rich.text import Text
 
-    from .tables import wide_console
+    from l2hmc_bridge.cli.screen.tables import wide_console
 
     console = wide_console()
     table = Table(title=Text(result.name), title_justify="left")
@@ -105,8 +104,8 @@ def _show(result):
 
 
 def _page(histories, results, kind):
-    from l2hmc_bridge import report
-    from l2hmc_bridge.plots import stream_figures
+    from l2hmc_bridge.analysis import report
+    from l2hmc_bridge.analysis.plots import stream_figures
 
     sections = []
     for history, result in zip(histories, results, strict=True):
@@ -117,8 +116,8 @@ def _page(histories, results, kind):
 
 
 def _write_pictures(folder, histories, results, kind, force):
-    from l2hmc_bridge.atomic import replacing
-    from l2hmc_bridge.plots import render, stream_figures
+    from l2hmc_bridge.analysis.plots import render, stream_figures
+    from l2hmc_bridge.storage.atomic import replacing
 
     folder.mkdir(parents=True, exist_ok=True)
     for number, (history, result) in enumerate(zip(histories, results, strict=True)):

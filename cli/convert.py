@@ -10,8 +10,8 @@ import click
 from l2hmc_bridge.errors import BridgeError
 
 if TYPE_CHECKING:
-    from l2hmc_bridge.adapters.ensemble import Ensemble
-    from l2hmc_bridge.configuration import Configuration
+    from l2hmc_bridge.adapters.files.ensemble import Ensemble
+    from l2hmc_bridge.fields.configuration import Configuration
 
 REPORTED = ("beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reunitarized")
 
@@ -46,9 +46,8 @@ def command(
     configurations OUT is one HDF5 file, or a name with {trajectory}, {stem} or {index}
     ('out/cfg_{trajectory}.nersc'). What OUT cannot hold is said.
     """
-    from l2hmc_bridge.adapters.ensemble import open_ensemble
-
-    from .options import parse_lattice
+    from l2hmc_bridge.adapters.files.ensemble import open_ensemble
+    from l2hmc_bridge.cli.screen.options import parse_lattice
 
     reading = {"lattice": parse_lattice(lattice) if lattice else None, "layout": layout,
                "trust": trust or None}
@@ -79,7 +78,7 @@ class Job:
         self, ensemble: "Ensemble", output: str, name: str | None, writing: dict[str, Any],
         reunitarize: bool, force: bool,
     ):
-        from l2hmc_bridge.adapters import files
+        from l2hmc_bridge.adapters.files import table as files
 
         self.ensemble, self.output, self.force = ensemble, output, force
         self.format = files.by_name(name) if name else files.by_suffix(output)
@@ -91,7 +90,7 @@ class Job:
 
     def into_one_file(self) -> None:
         """All configurations, one after the other, into one HDF5 ensemble."""
-        from l2hmc_bridge.adapters import hdf5_ensemble
+        from l2hmc_bridge.adapters.formats.hdf5 import ensemble as hdf5_ensemble
 
         options = {key: value for key, value in self.writing.items() if key != "dialect"}
         known = {"precision", "compression"}
@@ -111,7 +110,7 @@ class Job:
         targets = self._targets()
 
         def one(item: int) -> str:
-            from l2hmc_bridge.adapters import files
+            from l2hmc_bridge.adapters.files import table as files
 
             configuration = self._read(item)
             target = targets[item]
@@ -178,7 +177,7 @@ class Job:
 
 def reunitarized(configuration: "Configuration") -> "Configuration":
     """The links projected to SU(3), and a sentence about it in the metadata."""
-    from l2hmc_bridge import su3
+    from l2hmc_bridge.fields import su3
 
     defect = float(su3.unitarity_defect(configuration.links).max())
     meta = dict(configuration.meta)
@@ -188,7 +187,7 @@ def reunitarized(configuration: "Configuration") -> "Configuration":
 
 def losses(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """What the written file does not hold of the metadata that was read."""
-    from l2hmc_bridge.adapters.metadata import lasting
+    from l2hmc_bridge.adapters.format.metadata import lasting
 
     lost = [key for key in REPORTED
             if before.get(key) not in (None, "") and after.get(key) != before[key]]

@@ -2,7 +2,7 @@
 
 import click
 
-from l2hmc_bridge.cli.options import Computing, Number, parse_any_lattice
+from l2hmc_bridge.cli.screen.options import Computing, Number, parse_any_lattice
 
 
 @click.command(cls=Computing)
@@ -24,8 +24,9 @@ def command(path, lattice, beta, trajectories, seed, write, as_json):
     """
     import json
 
-    from l2hmc_bridge import bundle, gate
-    from l2hmc_bridge.cli.tables import check_table, spinner, wide_console
+    from l2hmc_bridge.bundle import file as bundle
+    from l2hmc_bridge.cli.screen.tables import check_table, spinner, wide_console
+    from l2hmc_bridge.gate import rows as gate
 
     extents = parse_any_lattice(lattice)
     with spinner("gate") as say:

@@ -2,7 +2,7 @@
 
 import click
 
-from l2hmc_bridge.cli.options import Computing, Number, parse_any_lattice
+from l2hmc_bridge.cli.screen.options import Computing, Number, parse_any_lattice
 
 ACTIVATIONS = ("leaky_relu", "relu", "tanh", "elu", "swish")
 
@@ -68,8 +68,8 @@ def command(path, out, lattice, beta, seed, rank, local_rank, masks, trajectorie
     """
     from pathlib import Path
 
-    from l2hmc_bridge import atomic
-    from l2hmc_bridge.adapters import l2hmc_qcd, l2hmc_qcd_kernel
+    from l2hmc_bridge.adapters.l2hmc_qcd import checkpoint as l2hmc_qcd, kernel as l2hmc_qcd_kernel
+    from l2hmc_bridge.storage import atomic
 
     if masks is not None and seed is not None:
         raise click.UsageError("--seed and --masks both say the masks; give one")
@@ -90,7 +90,7 @@ def command(path, out, lattice, beta, seed, rank, local_rank, masks, trajectorie
 
 
 def _masks(checkpoint, seed, rank, local_rank, path):
-    from l2hmc_bridge.adapters import l2hmc_qcd_masks as masks
+    from l2hmc_bridge.adapters.l2hmc_qcd import masks
 
     size = (checkpoint.layers, checkpoint.links)
     if path is not None:
@@ -105,7 +105,7 @@ def _show(path, found) -> None:
     """What was found and assumed, as a table."""
     from rich.table import Table
 
-    from l2hmc_bridge.cli.tables import wide_console
+    from l2hmc_bridge.cli.screen.tables import wide_console
 
     table = Table("quantity", "value", title=str(path), title_justify="left")
     for name, value in found.items():
@@ -116,8 +116,10 @@ def _show(path, found) -> None:
 
 def _write(out, kernel, provenance, extents, trajectories, gated, force) -> None:
     """The bundle, under its name only once the gate passed; exit status 1 where it did not."""
-    from l2hmc_bridge import atomic, bundle, gate
-    from l2hmc_bridge.cli.tables import check_table, spinner, wide_console
+    from l2hmc_bridge.bundle import file as bundle
+    from l2hmc_bridge.cli.screen.tables import check_table, spinner, wide_console
+    from l2hmc_bridge.gate import rows as gate
+    from l2hmc_bridge.storage import atomic
 
     beta = kernel.action.beta
     with atomic.temporary_path(out, force) as temporary:

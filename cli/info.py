@@ -36,7 +36,7 @@ def command(
     Printed are format, lattice, precision, every check with its value, bound and verdict, and the
     metadata. The exit status is 1 if any check fails or a file cannot be read.
     """
-    from .options import parse_lattice
+    from l2hmc_bridge.cli.screen.options import parse_lattice
 
     options = {"lattice": parse_lattice(lattice)} if lattice else {}
     reports = [report for path in files for report in _reports(path, name, header_only, options)]
@@ -52,7 +52,7 @@ def _reports(
     path: Path, name: str | None, header_only: bool, options: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """One report for every configuration that the file holds."""
-    from l2hmc_bridge.adapters import files
+    from l2hmc_bridge.adapters.files import table as files
 
     try:
         held = files.count(path, name)
@@ -68,8 +68,8 @@ def _report(
     path: Path, name: str | None, header_only: bool, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the JSON output says of one file; an unreadable one is a failed report."""
-    from l2hmc_bridge.adapters import files
-    from l2hmc_bridge.adapters.verify import status_of
+    from l2hmc_bridge.adapters.files import table as files
+    from l2hmc_bridge.adapters.format.checks import status_of
 
     try:
         if header_only:
@@ -151,6 +151,6 @@ def _record_table(records: list[Mapping[str, Any]]) -> Any:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    from l2hmc_bridge.adapters.metadata import printable
+    from l2hmc_bridge.adapters.format.metadata import printable
 
     return f"{value:.10g}" if isinstance(value, float) else printable(str(value)[:200])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .options import Computing, Number, device_of
+from l2hmc_bridge.cli.screen.options import Computing, Number, device_of
 
 SCREEN = {"plaquette": "plaquette", "spatial": "plaquette_spatial",
           "temporal": "plaquette_temporal", "link trace": "link_trace", "E": "energy_density",
@@ -43,9 +43,9 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify
     A STREAM is a folder of configurations. Exit status 1 when a file could not be measured; the
     others are still measured and written.
     """
-    from l2hmc_bridge.adapters import configurations, records
-
-    from .outputs import emit, refuse_early, settle
+    from l2hmc_bridge.adapters.files import sources as configurations
+    from l2hmc_bridge.adapters.records import measured as records
+    from l2hmc_bridge.cli.screen.outputs import emit, refuse_early, settle
 
     paths, json_out = settle(paths, json_out, ".json")
     paths, csv_out = settle(paths, csv_out, ".csv")
@@ -73,7 +73,7 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify
 
 
 def _plan(options):
-    from l2hmc_bridge.measurement import Plan
+    from l2hmc_bridge.observables.plan import Plan
 
     return Plan(
         flow_time=options["flow_time"],
@@ -94,7 +94,7 @@ def _measure(sources, plan, jobs, verify, device):
     from rich.console import Console
     from rich.progress import Progress
 
-    from l2hmc_bridge.adapters.measuring import measure_all
+    from l2hmc_bridge.adapters.files.measure_files import measure_all
 
     measured, errors = [], []
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -107,7 +107,7 @@ def _measure(sources, plan, jobs, verify, device):
 
 
 def _extend(paths, measured):
-    from l2hmc_bridge.adapters import records
+    from l2hmc_bridge.adapters.records import measured as records
 
     for path in paths:
         own = [r for r in measured if Path(r["path"]).is_relative_to(path)]
@@ -119,7 +119,7 @@ def _show(measured):
     from rich.table import Table
     from rich.text import Text
 
-    from .tables import wide_console
+    from l2hmc_bridge.cli.screen.tables import wide_console
 
     console = wide_console()
     for columns, rows in _tables(measured):
@@ -132,7 +132,7 @@ def _show(measured):
 
 def _tables(measured):
     """(columns, rows): the configurations; flow, scales, smeared values, loops where measured."""
-    from l2hmc_bridge.validation import label
+    from l2hmc_bridge.analysis.validation import label
 
     named = [(label(record), record) for record in measured]
     yield ("configuration", *SCREEN), (

@@ -15,8 +15,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from l2hmc_bridge.adapters import files, host_streams
-from l2hmc_bridge.adapters.host_streams import HostStream
+from l2hmc_bridge.adapters.files import table as files
+from l2hmc_bridge.adapters.streams import names as host_streams
+from l2hmc_bridge.adapters.streams.names import HostStream
 from l2hmc_bridge.cli import main as l2hmc_bridge
 
 

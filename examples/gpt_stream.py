@@ -12,8 +12,9 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from l2hmc_bridge import bundle, models
-from l2hmc_bridge.adapters import gpt as bridge
+from l2hmc_bridge import models
+from l2hmc_bridge.adapters.hosts import gpt as bridge
+from l2hmc_bridge.bundle import file as bundle
 
 
 class Row(NamedTuple):

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from l2hmc_bridge import bundle, models
-from l2hmc_bridge.adapters.files import read
-from l2hmc_bridge.layout import DIRECTIONS, from_links, to_links
+from l2hmc_bridge import models
+from l2hmc_bridge.adapters.files.table import read
+from l2hmc_bridge.bundle import file as bundle
+from l2hmc_bridge.fields.layout import DIRECTIONS, from_links, to_links
 
 AXES = ("direction", "t", "x", "y", "z", "row", "column")
 

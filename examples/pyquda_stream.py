@@ -11,8 +11,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
-from l2hmc_bridge import bundle, models
-from l2hmc_bridge.adapters import pyquda as bridge
+from l2hmc_bridge import models
+from l2hmc_bridge.adapters.hosts import pyquda as bridge
+from l2hmc_bridge.bundle import file as bundle
 
 
 class Row(NamedTuple):

@@ -1,10 +1,15 @@
-"""Shared helpers of the suite: reference files, small random fields, one seed."""
+"""Shared helpers of the suite: reference files, small random fields, one seed, threads."""
 
 import os
 from pathlib import Path
 
-import pytest
-import torch
+# Workers share the cores; set before torch starts its threads, and so in child processes too.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if WORKERS > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 REFERENCE = Path(
@@ -13,7 +18,7 @@ REFERENCE = Path(
 
 
 def reference_file(name: str) -> Path:
-    """Path of a real file written by another code; skips the test where the folder is absent."""
+    """Path of a real file written by another code; skips the test if the folder is absent."""
     path = REFERENCE / name
     if not path.exists():
         path = REFERENCE / "files" / name

@@ -1,4 +1,4 @@
-"""Figures of 2D U(1) from a run of benchmarks/bench_u1.py: N_LF x tau_int against beta, and <dQ>.
+"""Figures of 2D U(1) from a run of benchmarks/sampler/u1.py: N_LF x tau_int against beta, and <dQ>.
 
     python examples/figures/headline.py u1.json --out figures
 

@@ -20,8 +20,10 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 from trajectory import equilibrium
 
-from l2hmc_bridge import along, bundle, markov
-from l2hmc_bridge.groups import group_of
+from l2hmc_bridge.bundle import file as bundle
+from l2hmc_bridge.l2hmc import trace
+from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.systems.groups import group_of
 
 
 def draw(axis, values, name):
@@ -54,7 +56,7 @@ def main():
     momenta = markov.draw_momenta(links, generator, group_of(loaded[0].kernel.action))
     figure, axes = pyplot.subplots(2, 1, figsize=(7, 7), sharex=True)
     for one in loaded:
-        found = along.proposal(one.kernel, links, momenta)
+        found = trace.proposal(one.kernel, links, momenta)
         draw(axes[0], torch.stack([record.log_det for record in found]), label(one))
         draw(axes[1], torch.stack([record.effective - found[0].effective for record in found]),
              label(one))

@@ -2,7 +2,7 @@
 
     python examples/figures/models.py models.json --out figures
 
-From files of benchmarks/bench_models.py. tau_int is 1 + 2 sum rho, bars are errors of the Gamma
+From files of benchmarks/sampler/models.py. tau_int is 1 + 2 sum rho, bars are errors of the Gamma
 method. Hollow markers: models whose translations all have even charges, so that the parity of Q is
 left to the leapfrog; their small tau_int(Q) says nothing of that. The line is the mean over the
 others, its band the standard error of that mean from the spread of models.

@@ -16,8 +16,10 @@ import torch
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-from l2hmc_bridge import bundle, loops, systems, u1
-from l2hmc_bridge.hmc import HMC
+from l2hmc_bridge.bundle import file as bundle
+from l2hmc_bridge.fields import loops, u1
+from l2hmc_bridge.sampling.hmc import HMC
+from l2hmc_bridge.systems import table as systems
 
 
 def plaquettes(group, links):

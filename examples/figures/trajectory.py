@@ -18,9 +18,13 @@ import torch
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-from l2hmc_bridge import along, bundle, markov, systems, u1
-from l2hmc_bridge.groups import group_of
-from l2hmc_bridge.hmc import HMC, thermalise
+from l2hmc_bridge.bundle import file as bundle
+from l2hmc_bridge.fields import u1
+from l2hmc_bridge.l2hmc import trace
+from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.hmc import HMC, thermalise
+from l2hmc_bridge.systems import table as systems
+from l2hmc_bridge.systems.groups import group_of
 
 
 def equilibrium(kernel, lattice, chains, generator):
@@ -59,7 +63,7 @@ def distance(group, one, other):
 
 def curves(kernel, links, momenta):
     """{name: [layers + 1, chains]} and the MD times."""
-    found = along.proposal(kernel, links, momenta)
+    found = trace.proposal(kernel, links, momenta)
     start, group = found[0], kernel.action.group
     series = {
         "mean |x|^2" if group == "vector" else "mean plaquette": [one.observable for one in found],

@@ -19,9 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from l2hmc_bridge.errors import ConfigError
-from l2hmc_bridge.fast import cpu, differentiable, gpu, native, placed, reference
-from l2hmc_bridge.fast.native import keep_memory
-from l2hmc_bridge.fast.placed import Defects, Places, places
+from l2hmc_bridge.fast import reference
+from l2hmc_bridge.fast.cpu import (
+    functions as compiled_functions,
+    gradients,
+    host_memory,
+    library,
+)
+from l2hmc_bridge.fast.cpu.host_memory import Defects, Places, places
+from l2hmc_bridge.fast.cpu.library import keep_memory
+from l2hmc_bridge.fast.gpu import functions as gpu_functions
 
 __all__ = ["BACKENDS", "CHOICES", "Defects", "Places", "action", "backend", "charge",
            "charge_density", "clover", "compiled", "description", "expm_multiply", "fetch_links",
@@ -30,7 +37,8 @@ __all__ = ["BACKENDS", "CHOICES", "Defects", "Places", "action", "backend", "cha
            "staple_trace", "staples", "store_links", "trajectory", "transport_laplacian", "use",
            "using"]
 
-BACKENDS = {"torch": reference, "cpu": cpu, "cpu with gradients": differentiable, "cuda": gpu}
+BACKENDS = {"torch": reference, "cpu": compiled_functions, "cpu with gradients": gradients,
+            "cuda": gpu_functions}
 CHOICES = ("auto", "torch")
 _choice = "torch" if os.environ.get("L2HMC_BRIDGE_FAST", "auto") in ("off", "torch") else "auto"
 
@@ -56,29 +64,29 @@ def using(name: str) -> Iterator[None]:
 
 def description() -> str:
     """Who computes complex128 fields in main memory, for a report."""
-    if _choice == "torch" or native.library() is None:
+    if _choice == "torch" or library.library() is None:
         return "torch"
-    return f"compiled kernels ({native.library().level}), {native.threads()} threads"
+    return f"compiled kernels ({library.library().level}), {library.threads()} threads"
 
 
 def backend(*tensors: Tensor | float) -> ModuleType:
     """The module that serves a call with these arguments."""
     given = [one for one in tensors if isinstance(one, Tensor)]
     devices = {one.device for one in given}
-    fields = {native.REAL.get(one.dtype) for one in given if one.ndim}  # numbers have any precision
+    fields = {library.REAL.get(one.dtype) for one in given if one.ndim}  # numbers fit any field
     if (_choice != "auto" or len(fields) != 1 or None in fields
             or len({one.type for one in devices}) > 1):
         return BACKENDS["torch"]
-    gradients = torch.is_grad_enabled() and any(one.requires_grad for one in given)
-    if all(one.type == "cpu" for one in devices) and native.library_of(*fields) is not None:
-        return BACKENDS["cpu with gradients" if gradients else "cpu"]
+    recorded = torch.is_grad_enabled() and any(one.requires_grad for one in given)
+    if all(one.type == "cpu" for one in devices) and library.library_of(*fields) is not None:
+        return BACKENDS["cpu with gradients" if recorded else "cpu"]
     card = len(devices) == 1 and {one.type for one in devices} == {"cuda"}
-    return BACKENDS["cuda" if card and not gradients and gpu.there() else "torch"]
+    return BACKENDS["cuda" if card and not recorded and gpu_functions.there() else "torch"]
 
 
 def compiled(*tensors: Tensor) -> bool:
     """Whether the compiled kernels would serve a call with these arguments, without gradients."""
-    return backend(*tensors) is cpu
+    return backend(*tensors) is compiled_functions
 
 
 def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
@@ -190,18 +198,18 @@ def trajectory(links: Tensor, momenta: Tensor, force: Tensor, beta: float, c1: f
 def fetch_links(fields: Sequence[NDArray], at: Places, extents: Sequence[int]
                 ) -> tuple[Tensor, Defects]:
     """Four flat arrays of a host, directions t,x,y,z -> (links [1,4,Nt,Nx,Ny,Nz,3,3], Defects)."""
-    return placed.fetch(fields, at, extents, _kernels())
+    return host_memory.fetch(fields, at, extents, _kernels())
 
 
 def store_links(links: Tensor, fields: Sequence[NDArray], at: Places) -> None:
     """Inverse of `fetch_links`, in place."""
-    placed.store(links, fields, at, _kernels())
+    host_memory.store(links, fields, at, _kernels())
 
 
 def group_defects(links: Tensor) -> Defects:
     """max |U U^dagger - 1| over entries and max |det U - 1| of [..., 3, 3]; NaN if not finite."""
-    return placed.defects(links, _kernels())
+    return host_memory.defects(links, _kernels())
 
 
 def _kernels() -> bool:
-    return _choice == "auto" and native.library() is not None
+    return _choice == "auto" and library.library() is not None

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import loops, su3
-from l2hmc_bridge.layout import volume
+from l2hmc_bridge.fields import loops, su3
+from l2hmc_bridge.fields.layout import volume
 
 
 def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:

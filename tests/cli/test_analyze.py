@@ -6,11 +6,11 @@ import re
 import numpy as np
 import pytest
 
-from l2hmc_bridge import plots
-from l2hmc_bridge.adapters import records
-from l2hmc_bridge.analysis import topology
+from l2hmc_bridge.adapters.records import measured as records
+from l2hmc_bridge.analysis import plots
+from l2hmc_bridge.analysis.estimates import topology
 from l2hmc_bridge.cli import main
-from tests.histories import replaced, synthetic, write_h5
+from tests.support.histories import replaced, synthetic, write_h5
 
 
 @pytest.fixture

@@ -2,19 +2,18 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import h5py
 import pytest
 import torch
 
-from l2hmc_bridge.adapters import files
-from l2hmc_bridge.adapters.ensemble import open_ensemble
+from l2hmc_bridge.adapters.files import table as files
+from l2hmc_bridge.adapters.files.ensemble import open_ensemble
 from l2hmc_bridge.cli import main
-from l2hmc_bridge.configuration import Configuration
-from tests.adapters import samples
+from l2hmc_bridge.fields.configuration import Configuration
+from tests.support import samples
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 MILC = ROOT / "examples" / "data" / "milc_l4x6x8x10_b6.0.ildg"
 
 

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from l2hmc_bridge import bundle, laws
+from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.cli import main
 from l2hmc_bridge.cli.import_l2hmc_qcd import ACTIVATIONS
-from l2hmc_bridge.layered import ACTIVATIONS as KNOWN
-from tests.adapters import upstream
-from tests.adapters.test_l2hmc_qcd import Evil, phase_point, plant, upstreams
-from tests.adapters.upstream import Run, trained
+from l2hmc_bridge.gate import laws
+from l2hmc_bridge.networks.layered import ACTIVATIONS as KNOWN
+from tests.adapters.l2hmc_qcd.test_checkpoint import Evil, phase_point, plant, upstreams
+from tests.support import upstream
+from tests.support.upstream import Run, trained
 
 RUN = Run(layers=3, beta=1.0)
 

@@ -5,15 +5,15 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from l2hmc_bridge.adapters import files, hdf5_ensemble
+from l2hmc_bridge.adapters.files import table as files
+from l2hmc_bridge.adapters.formats.hdf5 import ensemble
 from l2hmc_bridge.cli import main
-from tests.adapters import samples
+from tests.support import samples
+from tests.support.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 MILC = ROOT / "examples" / "data" / "milc_l4x6x8x10_b6.0.ildg"
 
 
@@ -119,7 +119,7 @@ def test_one_bad_file_does_not_hide_the_others(written, tmp_path, capsys):
 
 def test_every_configuration_of_an_ensemble(tmp_path, capsys):
     path = tmp_path / "e.h5"
-    with hdf5_ensemble.create(path) as writer:
+    with ensemble.create(path) as writer:
         for number in range(3):
             meta = dict(samples.META, trajectory=number)
             writer.append(samples.configuration(number)._replace(meta=meta))
@@ -168,7 +168,7 @@ def test_help_and_version_start_without_torch(tmp_path):
 
 def test_python_warnings_are_not_shown(written):
     code = ("import warnings; from l2hmc_bridge import cli\n"
-            "from l2hmc_bridge.adapters import files\n"
+            "from l2hmc_bridge.adapters.files import table as files\n"
             "old = files.inspect\n"
             "def loud(*a, **k): warnings.warn('raw text'); return old(*a, **k)\n"
             f"files.inspect = loud; raise SystemExit(cli.main(['info', {str(written)!r}]))")

@@ -3,16 +3,16 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from l2hmc_bridge.adapters import files, hdf5_ensemble
-from tests.adapters import dialects, samples
-from tests.adapters.samples import CASES
+from l2hmc_bridge.adapters.files import table as files
+from l2hmc_bridge.adapters.formats.hdf5 import ensemble
 from tests.conftest import REFERENCE
+from tests.support import dialects, samples
+from tests.support.places import ROOT
+from tests.support.samples import CASES
 
-ROOT = Path(__file__).resolve().parents[2]
 MILC = ROOT / "examples" / "data" / "milc_l4x6x8x10_b6.0.ildg"
 EXTENTS = (6, 4, 2, 8)  # t, x, y, z: T is not 4, so an array's shape tells its layout
 LATTICE = {"x": 4, "y": 2, "z": 8, "t": 6}
@@ -93,7 +93,7 @@ def test_the_example_beside_files_that_are_none(as_json, tmp_path):
 
 def test_nor_does_an_ensemble_of_several(tmp_path):
     path = tmp_path / "e.h5"
-    with hdf5_ensemble.create(path) as writer:
+    with ensemble.create(path) as writer:
         for number in range(3):
             writer.append(samples.configuration(number))
     status, out, _, imported = start("info", "--header", "--json", path)
@@ -117,7 +117,7 @@ def test_the_links_do_and_this_would_be_seen():
 
 
 def test_the_table_of_formats_alone_imports_nothing_heavy():
-    code = ("import sys, l2hmc_bridge.adapters.files; "
+    code = ("import sys, l2hmc_bridge.adapters.files.table; "
             f"sys.exit(' '.join(set({HEAVY}) & set(sys.modules)) or 0)")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr

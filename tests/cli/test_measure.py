@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from l2hmc_bridge import flow
-from l2hmc_bridge import observables as obs
-from l2hmc_bridge.adapters import configurations, files, measuring
-from l2hmc_bridge.adapters.history import read_history
+from l2hmc_bridge.adapters.files import (
+    measure_files as measuring,
+    sources as configurations,
+    table as files,
+)
+from l2hmc_bridge.adapters.records.history import read_history
 from l2hmc_bridge.cli import main
-from l2hmc_bridge.configuration import Configuration
+from l2hmc_bridge.fields.configuration import Configuration
+from l2hmc_bridge.observables import flow, standard as obs
 from tests.conftest import reference_file
-from tests.fields import rough_links
+from tests.support.fields import rough_links
 
 LATTICE = (2, 4, 6, 2)  # t, x, y, z
 

@@ -1,0 +1,106 @@
+"""Many configurations as one sequence: an HDF5 ensemble, a pattern, a folder or a list of files."""
+
+import glob
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, overload
+
+from l2hmc_bridge.errors import FormatError
+from l2hmc_bridge.fields.configuration import Configuration
+
+from . import table as files
+
+
+class Source(NamedTuple):
+    """One configuration: its file, and its index where the file holds several."""
+
+    path: Path
+    index: int | None
+
+
+class Ensemble(Sequence[Configuration]):
+    """Random access to configurations; a file is opened only when one of its own is asked for."""
+
+    def __init__(
+        self, sources: Sequence[Source], format: str | None, verify: bool, options: dict[str, Any]
+    ):
+        self.sources = tuple(sources)
+        self._format, self._verify, self._options = format, verify, options
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @overload
+    def __getitem__(self, item: int) -> Configuration: ...
+    @overload
+    def __getitem__(self, item: slice) -> "Ensemble": ...
+    def __getitem__(self, item: int | slice) -> "Configuration | Ensemble":
+        if isinstance(item, slice):
+            return Ensemble(self.sources[item], self._format, self._verify, self._options)
+        path, options = self._source(item)
+        return files.read(path, self._format, self._verify, **options)
+
+    def __iter__(self) -> Iterator[Configuration]:
+        return (self[item] for item in range(len(self)))
+
+    def header(self, item: int) -> dict[str, Any]:
+        """The metadata of one configuration; its links are not touched."""
+        path, options = self._source(item)
+        options.pop("slices", None)
+        return files.header(path, self._format, **options)
+
+    def _source(self, item: int) -> tuple[Path, dict[str, Any]]:
+        path, index = self.sources[item]
+        options = dict(self._options)
+        if index is not None:
+            options["index"] = index
+        return path, options
+
+
+def open_ensemble(
+    source: str | Path | Sequence[str | Path],
+    format: str | None = None,
+    verify: bool = True,
+    **options: Any,
+) -> Ensemble:
+    """The configurations of an HDF5 ensemble, a pattern (`cfg_*.lime`), a folder or a list.
+
+    Files of a pattern or folder come in the order of the numbers in their names. Options as in
+    `files.read` (slices=(a, b) reads those time slices alone). Raises FormatError.
+    """
+    given = [source] if isinstance(source, str | Path) else list(source)
+    paths = [path for one in given for path in expand(one)]
+    sources = []
+    for path in paths:
+        held = files.count(path, format)
+        sources += [Source(path, index if held != 1 else None) for index in range(held)]
+    return Ensemble(sources, format, verify, options)
+
+
+def expand(source: str | Path) -> list[Path]:
+    """The files that a name, a pattern or a folder stands for. Raises FormatError on none."""
+    path = Path(source)
+    if path.is_dir():
+        found = [one for one in path.iterdir() if one.is_file() and _is_configuration(one)]
+    elif path.exists() or not glob.has_magic(str(source)):
+        return [path]
+    else:
+        found = [Path(name) for name in glob.glob(str(source)) if Path(name).is_file()]
+    if not found:
+        raise FormatError(f"{source}: expected configuration files, found none")
+    return sorted(found, key=_numbers)
+
+
+def _is_configuration(path: Path) -> bool:
+    """Whether a file of a folder is a configuration; HDF5 files there are histories."""
+    try:
+        return files.detect(path).name != "hdf5"
+    except FormatError:
+        return False
+
+
+def _numbers(path: Path) -> list[tuple[int, str]]:
+    """Sorts cfg_9 before cfg_10."""
+    parts = re.split(r"([0-9]+)", path.name)
+    return [(int(part), "") if part.isdigit() else (0, part) for part in parts]

@@ -1,0 +1,96 @@
+"""Measure many files: in batches of one lattice, in one process or several."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import groupby
+from multiprocessing import get_context
+from typing import Any
+
+import torch
+
+from l2hmc_bridge.errors import BridgeError
+from l2hmc_bridge.observables.plan import Plan, records
+
+from . import table as files
+from .sources import Source
+
+SITES_PER_BATCH = 1 << 15  # 16^4 goes alone, 8^4 eight at once
+BYTES_PER_GROUP = 1 << 26
+
+
+def measure_all(
+    sources: Sequence[Source], plan: Plan, jobs: int, verify: bool,
+    device: torch.device | str = "cpu",
+) -> Iterator[tuple[list[dict[str, Any]], list[str]]]:
+    """(records, error messages) per group of files, in the order of `sources`.
+
+    A record is measurement.records' with path, chain, trajectory, index, lattice (X,Y,Z,T).
+    """
+    groups = _groups(sources, jobs)
+    if jobs == 1 or len(groups) < 2:
+        yield from (measure_group(group, plan, verify, device) for group in groups)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        work = [pool.submit(measure_group, group, plan, verify, device) for group in groups]
+        for one in work:
+            yield one.result()
+
+
+def _groups(sources: Sequence[Source], jobs: int) -> list[list[Source]]:
+    """Runs of at most 16 sources and about BYTES_PER_GROUP: what is in memory at a time."""
+    most = min(16, max(1, math.ceil(len(sources) / (4 * jobs)))) if jobs > 1 else 16
+    shares = Counter(source.path for source in sources)
+    groups: list[list[Source]] = []
+    room = 0
+    for source in sources:
+        held = source.path.stat().st_size // shares[source.path] if source.path.is_file() else 0
+        if not groups or len(groups[-1]) == most or held > room:
+            groups.append([])
+            room = BYTES_PER_GROUP
+        groups[-1].append(source)
+        room -= held
+    return groups
+
+
+def measure_group(
+    group: Sequence[Source], plan: Plan, verify: bool, device: torch.device | str = "cpu"
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Read and measure some files; one that cannot be read becomes an error message."""
+    loaded, errors = [], []
+    for source in group:
+        try:
+            options = {} if source.index is None else {"index": source.index}
+            configuration = files.read(source.path, verify=verify, **options)
+        except BridgeError as error:
+            errors.append(str(error))
+            continue
+        loaded.append((source, configuration))
+    result = []
+    for shape, same in groupby(loaded, key=lambda pair: tuple(pair[1].links.shape[2:6])):
+        same = list(same)
+        count = max(1, SITES_PER_BATCH // math.prod(shape))
+        for n in range(0, len(same), count):
+            result.extend(_measure_batch(same[n : n + count], plan, device))
+    return result, errors
+
+
+def _measure_batch(batch: list[tuple[Source, Any]], plan: Plan, device: torch.device | str
+                   ) -> list[dict[str, Any]]:
+    links = torch.cat([configuration.links for _, configuration in batch]).to(device)
+    result = []
+    for (source, configuration), record in zip(batch, records(links, plan), strict=True):
+        stated = configuration.meta.get("trajectory")
+        nt, nx, ny, nz = configuration.links.shape[2:6]
+        about = {
+            "path": str(source.path),
+            "chain": source.chain,
+            "trajectory": source.trajectory if source.trajectory is not None else stated,
+            "lattice": [nx, ny, nz, nt],
+        }
+        if source.index is not None:
+            about["index"] = source.index
+            about["trajectory"] = stated
+        result.append({**about, **record})
+    return result

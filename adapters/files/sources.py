@@ -1,0 +1,62 @@
+"""Which configurations a list of files, folders and streams holds, with chain and trajectory."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from l2hmc_bridge.adapters.format.metadata import trajectory_of
+from l2hmc_bridge.errors import BridgeError
+
+from . import ensemble, table as files
+
+OWN_NAME = re.compile(r"cfg_(\d+)\.[^.]+")
+CHAIN = re.compile(r"chain_(\d+)")
+
+
+class Source(NamedTuple):
+    """One configuration; `index` where its file holds several, trajectory as its name says."""
+
+    path: Path
+    chain: int
+    trajectory: int | None
+    index: int | None = None
+
+
+def find(paths: Iterable[Path]) -> list[Source]:
+    """The configurations of files, patterns and folders, in order.
+
+    A stream's own are cfg_<trajectory>.<suffix>, in chain_<c>/ for several chains; of any other
+    folder every file of a known format counts. Raises FormatError where nothing is found.
+    """
+    sources = []
+    for path in map(Path, paths):
+        own = sorted(_in_stream(path), key=lambda s: (s.chain, s.trajectory))
+        for file in [] if own else ensemble.expand(path):
+            own.extend(_in_file(file))
+        sources.extend(own)
+    return sources
+
+
+def _in_file(path: Path) -> Iterator[Source]:
+    try:
+        count = files.count(path)
+    except BridgeError:
+        count = 1  # whoever reads it will say what is wrong with it
+    for index in range(count):
+        yield Source(path, 0, trajectory_of(path.name), index if count != 1 else None)
+
+
+def _in_stream(folder: Path) -> Iterator[Source]:
+    if not folder.is_dir():
+        return
+    places = [(0, folder)]
+    for place in folder.iterdir():
+        match = CHAIN.fullmatch(place.name)
+        if match and place.is_dir():
+            places.append((int(match.group(1)), place))
+    for chain, place in places:
+        for path in place.iterdir():
+            match = OWN_NAME.fullmatch(path.name)
+            if match and path.is_file():
+                yield Source(path, chain, int(match.group(1)))

@@ -1,0 +1,170 @@
+"""Any gauge file to and from one configuration: the table of formats, and the four verbs on it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from l2hmc_bridge.adapters.format.checks import judge
+from l2hmc_bridge.adapters.format.metadata import printable
+from l2hmc_bridge.adapters.format.record import Format
+from l2hmc_bridge.adapters.formats import (
+    lyncs_header,
+    milc_header,
+    nersc_header,
+    npy_header,
+    openqcd_header,
+    raw_header,
+)
+from l2hmc_bridge.adapters.formats.hdf5 import header as hdf5_header
+from l2hmc_bridge.adapters.formats.lime import ildg_header
+from l2hmc_bridge.errors import BridgeError, FormatError
+from l2hmc_bridge.fields.configuration import Configuration
+
+# Sure magics first; what is known only by its size comes last.
+FORMATS: dict[str, Format] = {
+    form.name: form
+    for form in (
+        ildg_header.FORMAT, ildg_header.SCIDAC, nersc_header.FORMAT, hdf5_header.FORMAT,
+        npy_header.FORMAT, milc_header.FORMAT, openqcd_header.FORMAT,
+        raw_header.KYU, raw_header.JLQCD, raw_header.RAW, lyncs_header.FORMAT,
+    )
+}
+HEAD = 512
+
+
+def detect(path: Path | str) -> Format:
+    """The format of a file, known by its bytes; the suffix only breaks ties. Raises FormatError."""
+    path = Path(path)
+    size, head = _head(path)
+    if size == 0:
+        raise FormatError(f"{path}: expected a gauge configuration, found an empty file")
+    found = [form for form in FORMATS.values() if form.sniff(head, size)]
+    if len(found) > 1:
+        found = [form for form in found if _suffix(path) in form.suffixes] or found
+    if not found:
+        raise FormatError(f"{path}: expected one of the formats {', '.join(FORMATS)}, found none "
+                          f"that begins with {head[:8].hex(' ')} (--format names it)")
+    return found[0]
+
+
+def count(path: Path | str, format: str | None = None) -> int:
+    """How many configurations a file holds."""
+    path = Path(path)
+    form = by_name(format) if format else detect(path)
+    return _guarded(path, form.count) if form.count else 1
+
+
+def by_name(name: str) -> Format:
+    """The format of this name; FormatError lists the names."""
+    if name not in FORMATS:
+        raise FormatError(f"format: expected one of {', '.join(FORMATS)}, found {name!r}")
+    return FORMATS[name]
+
+
+def by_suffix(path: Path | str) -> Format:
+    """The format that a new file's suffix names; FormatError lists the suffixes."""
+    for form in FORMATS.values():
+        if _suffix(Path(path)) in form.suffixes:
+            return form
+    known = ", ".join(f".{suffix}" for form in FORMATS.values() for suffix in form.suffixes)
+    raise FormatError(f"{path}: expected a suffix of {known}, found {Path(path).suffix!r} "
+                      "(--format names the format)")
+
+
+def read(
+    path: Path | str, format: str | None = None, verify: bool = True, **options: Any
+) -> Configuration:
+    """A verified configuration; raises FormatError, or VerificationError where a check fails.
+
+    verify=False skips all checks but those of sizes. Options: slices=(a, b) reads time slices
+    a..b-1 alone; lattice=(X,Y,Z,T) where the file does not state it.
+    """
+    configuration = inspect(path, format, verify, **options)
+    judge(Path(path), configuration.meta["checks"])
+    return configuration
+
+
+def inspect(
+    path: Path | str, format: str | None = None, verify: bool = True, **options: Any
+) -> Configuration:
+    """Like `read`, but a failed check stays a record in meta["checks"]."""
+    path = Path(path)
+    form = by_name(format) if format else detect(path)
+    return _guarded(path, form.read, verify=verify, **_known(form, form.read_options, options))
+
+
+def header(path: Path | str, format: str | None = None, **options: Any) -> dict[str, Any]:
+    """The metadata alone: the links are not touched."""
+    path = Path(path)
+    form = by_name(format) if format else detect(path)
+    return _guarded(path, form.header, **_known(form, form.read_options, options))
+
+
+def write(
+    path: Path | str,
+    configuration: Configuration,
+    format: str | None = None,
+    force: bool = False,
+    **options: Any,
+) -> None:
+    """Write a whole file or none; an existing one is replaced only with `force`.
+
+    The format is `format` or what the suffix names. Options: precision (32 or 64), rows (2 or 3),
+    lfn, where the format has them. Raises BridgeError.
+    """
+    from l2hmc_bridge.fields.layout import check_links
+
+    path = Path(path)
+    form = by_name(format) if format else by_suffix(path)
+    if form.write is None:
+        raise FormatError(f"{path}: format {form.name} is read-only")
+    check_links(configuration.links)
+    if configuration.links.shape[0] != 1:
+        raise FormatError(f"{path}: expected one configuration, found a batch of "
+                          f"{configuration.links.shape[0]}")
+    _check_choices(form, options)
+    form.write(path, configuration, force=force, **_known(form, form.write_options, options))
+
+
+def _check_choices(form: Format, options: dict[str, Any]) -> None:
+    for name, choices in (("precision", (32, 64)), ("rows", (2, 3))):
+        if options.get(name) is not None and options[name] not in choices:
+            raise FormatError(f"{name}: expected one of {choices}, found {options[name]!r}")
+
+
+def _known(form: Format, names: Iterable[str], options: dict[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in options.items() if value is not None}
+    unknown = set(given) - set(names)
+    if unknown:
+        raise FormatError(f"format {form.name}: expected options of "
+                          f"{', '.join(names) or 'none'}, found {', '.join(sorted(unknown))}")
+    return given
+
+
+def _guarded(path: Path, function: Any, **options: Any) -> Any:
+    """Call a reader; every error is a BridgeError of one line that begins with the file's name."""
+    try:
+        if not path.is_file():
+            raise FormatError(f"{path}: expected a file, found "
+                              f"{'a folder' if path.is_dir() else 'none'}")
+        return function(path, **options)
+    except BridgeError as error:
+        told = printable(str(error))
+        if str(error) == told and told.startswith(str(path)):
+            raise
+        start = "" if told.startswith(str(path)) else f"{path}: "
+        raise type(error)(start + told) from error
+    except OSError as error:
+        raise FormatError(f"{path}: could not be read: {error.strerror or error}") from error
+
+
+def _head(path: Path) -> tuple[int, bytes]:
+    def look(path: Path) -> tuple[int, bytes]:
+        with open(path, "rb") as file:
+            return path.stat().st_size, file.read(HEAD)
+
+    return _guarded(path, look)
+
+
+def _suffix(path: Path) -> str:
+    return path.suffix[1:].lower()

@@ -1,0 +1,181 @@
+"""Reference values from others: tables (JSON, CSV) and logs of MILC, GPT, Chroma, openQCD."""
+
+import csv
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from l2hmc_bridge.adapters.format.checks import parse_number, printed_unit
+from l2hmc_bridge.analysis.references import RELATIVE, Reference, Value
+from l2hmc_bridge.errors import FormatError
+from l2hmc_bridge.observables.flow import KERNELS
+from l2hmc_bridge.observables.standard import CONVENTIONS
+
+from . import chroma, gpt, milc, openqcd
+
+ALIASES = {
+    "topological_charge_5LI": "topological_charge_5li",
+    "Q": "topological_charge",
+    "q": "topological_charge",
+    "plaq": "plaquette",
+    "polyakov_loop_re": "polyakov_loop_t_real",
+    "polyakov_loop_im": "polyakov_loop_t_imag",
+}
+# Text logs by what they contain; the first parser that recognises the head reads the file.
+PARSERS: dict[str, tuple[Callable[[str], bool], Callable[[str], list[Reference]]]] = {
+    "chroma": (chroma.recognise, chroma.parse),
+    "gpt": (gpt.recognise, gpt.parse),
+    "milc": (milc.recognise, milc.parse),
+}
+NOT_VALUES = ("path", "file", "trajectory", "chain", "index", "lattice", "lattice_xyzt",
+              "convention", "flow_step", "flow_tolerance", "flow_kernel")
+NOT_FINITE = ("nan", "inf", "infinity")
+LARGEST = 1 << 28
+
+
+def read_references(
+    path: Path, lattice: tuple[int, int, int, int] | None = None
+) -> list[Reference]:
+    """Every configuration that the file speaks of, in its order.
+
+    `lattice` (X,Y,Z,T) is needed for openQCD's energy, whose file states T alone.
+    Raises FormatError where nothing is recognised or nothing is in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FormatError(f"{path}: expected a table or log, found none")
+    if path.stat().st_size > LARGEST:
+        raise FormatError(f"{path}: expected a table or log below {LARGEST >> 20} MiB")
+    raw = path.read_bytes()
+    try:
+        references = _parse(path, raw, lattice)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
+    if not references or not any(one.values or one.flow for one in references):
+        raise FormatError(f"{path}: expected values of configurations, found none")
+    return references
+
+
+def _parse(path: Path, raw: bytes, lattice: tuple[int, ...] | None) -> list[Reference]:
+    if path.name.endswith(".ms.dat") or path.suffix == ".dat" and b"\0" in raw[:20]:
+        return openqcd.parse(raw, lattice)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise FormatError("expected text, or openQCD's .ms.dat, found other bytes") from error
+    if path.suffix == ".json" or text.lstrip()[:1] in ("[", "{"):
+        return _from_json(text)
+    for recognise, parse in PARSERS.values():
+        if recognise(text):
+            return parse(text)
+    if "," in text.split("\n", 1)[0]:
+        return _from_csv(text)
+    raise FormatError(f"expected JSON, CSV or a log of {', '.join(PARSERS)}, openqcd; "
+                      "found no mark of any")
+
+
+def _from_json(text: str) -> list[Reference]:
+    """A list of records, or {file name: record}; {"files": {...}} is looked into."""
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise FormatError(f"expected JSON, found {error}") from error
+    if isinstance(content, dict) and isinstance(content.get("files"), dict):
+        content = content["files"]
+    if isinstance(content, dict) and all(isinstance(v, dict) for v in content.values()):
+        content = [{"path": name, **record} for name, record in content.items()]
+    if isinstance(content, dict):
+        content = [content]
+    if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
+        raise FormatError("expected a list of records or a table of them by file name")
+    return [_checked(record) for record in content]
+
+
+def _from_csv(text: str) -> list[Reference]:
+    rows = list(csv.DictReader(text.splitlines()))
+    if any(None in row or None in row.values() for row in rows):
+        raise FormatError("expected as many fields in every line as in the header")
+    return [_checked(row) for row in rows]
+
+
+def _checked(record: Mapping[str, Any]) -> Reference:
+    try:
+        return _from_record(record)
+    except (KeyError, TypeError, ValueError) as error:
+        label = record.get("path") or record.get("file") or record.get("trajectory")
+        raise FormatError(f"record of {label}: expected trajectory and extents as numbers and flow "
+                          f"points with t, found {error!r}") from error
+
+
+def _from_record(record: Mapping[str, Any]) -> Reference:
+    result = Reference("table", record.get("path") or record.get("file") or None)
+    if result.path and record.get("index") not in (None, ""):
+        result.path = f"{result.path}[{record['index']}]"
+    if record.get("trajectory") not in (None, ""):
+        result.trajectory = int(record["trajectory"])
+    extents = record.get("lattice", record.get("lattice_xyzt"))
+    if isinstance(extents, str):
+        extents = extents.replace(",", "x").split("x")
+    if extents:
+        result.lattice = tuple(int(extent) for extent in extents)
+    if record.get("convention") in CONVENTIONS:
+        result.traceless = record["convention"] == CONVENTIONS[0]
+    if record.get("flow_step"):
+        result.flow_step = parse_number(str(record["flow_step"]))
+    if record.get("flow_tolerance"):
+        result.flow_tolerance = parse_number(str(record["flow_tolerance"]))
+    if record.get("flow_kernel") in KERNELS:
+        result.flow_kernel = record["flow_kernel"]
+    for name, entry in record.items():
+        if name in NOT_VALUES:
+            continue
+        if name == "flow" and isinstance(entry, list):
+            _add_flow(result, entry)
+        elif name in ("polyakov_loop", "polyakov_loops"):
+            _add_loops(result, entry)
+        elif name == "plaquette_planes" and isinstance(entry, Mapping):
+            for plane, number in entry.items():
+                _put(result.values, f"plaquette_{plane}", number)
+        elif name.startswith("flow_"):
+            time, kind = name[5:].split("_", 1)
+            if (number := parse_number(time)) is not None:
+                _put(result.flow.setdefault(number, {}), kind, entry)
+        else:
+            _put(result.values, ALIASES.get(name, name), entry)
+    return result
+
+
+def _add_flow(result: Reference, points: list[Mapping[str, Any]]) -> None:
+    for point in points:
+        values = result.flow.setdefault(round(float(point["t"]), 12), {})
+        for name, entry in point.items():
+            if name != "t":
+                _put(values, ALIASES.get(name, name), entry)
+
+
+def _add_loops(result: Reference, entry: Any) -> None:
+    """[re, im] of the time direction, a real number, or {direction: [re, im]}."""
+    directions = entry if isinstance(entry, Mapping) else {"t": entry}
+    for direction, parts in directions.items():
+        parts = parts if isinstance(parts, list) else [parts]
+        for part, number in zip(("real", "imag"), parts, strict=False):
+            _put(result.values, f"polyakov_loop_{direction}_{part}", number)
+
+
+def _put(values: dict[str, Value], name: str, entry: Any) -> None:
+    """A number or its text; a number with fewer digits than a float has was rounded to them."""
+    if isinstance(entry, bool) or not isinstance(entry, int | float | str):
+        return
+    text = entry if isinstance(entry, str) else repr(entry)
+    number = parse_number(text)
+    if number is None:
+        if text.strip().lower().lstrip("+-") in NOT_FINITE:
+            values[name] = Value(math.nan, 0.0)  # no number of ours agrees with it
+        return
+    tolerance = RELATIVE * max(abs(number), 1e-3)
+    if len(text.split("e")[0].strip("-+0.").replace(".", "")) < 15:
+        unit = printed_unit(text)
+        tolerance = max(tolerance, unit if isinstance(entry, str) else min(unit, 1e-6))
+    values[name] = Value(number, tolerance)

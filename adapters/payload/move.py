@@ -1,0 +1,117 @@
+"""The block of numbers inside a file: where it starts, how it is laid out, and its two ways.
+
+The natural layout of NERSC, ILDG, SciDAC and MILC, slowest first: t, z, y, x, direction (x,y,z,t),
+row, column, (re, im). It is moved in blocks, so memory stays near one field.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from l2hmc_bridge.errors import FormatError
+
+from . import blocks, checksums
+from .layout import Block, Payload
+
+
+def check_slices(path: Path, slices: tuple[int, int] | None, nt: int) -> tuple[int, int]:
+    """The half-open range of time slices to read; None is all. Raises FormatError."""
+    if slices is None:
+        return 0, nt
+    first, last = slices
+    if not 0 <= first < last <= nt:
+        raise FormatError(f"{path}: expected time slices 0 <= a < b <= {nt}, found {slices}")
+    return first, last
+
+
+def read_payload(
+    path: Path, payload: Payload, sums: Sequence[str] = (), slices: tuple[int, int] | None = None
+) -> tuple[Tensor, dict[str, tuple[int, ...]]]:
+    """Links [1,4,Nt,Nx,Ny,Nz,3,3] and the named checksums of the payload as it lies in the file.
+
+    With `slices` (a, b) only the time slices a..b-1 are read, and the sums are of those alone.
+    """
+    nx, ny, nz, nt = payload.lattice
+    first, last = check_slices(path, slices, nt)
+    out = np.empty((4, last - first, nx, ny, nz, 3, 3), np.complex128)
+
+    def place(raw: NDArray[np.uint8], block: Block) -> None:
+        blocks.decode(raw, payload, block, out)
+
+    found = _pass_over(path, payload, sums, (first, last), place)
+    return torch.from_numpy(out)[None], found
+
+
+def sum_payload(path: Path, payload: Payload, sums: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The named checksums alone."""
+    return _pass_over(path, payload, sums, (0, payload.lattice[3]), lambda _raw, _block: None)
+
+
+def _pass_over(
+    path: Path,
+    payload: Payload,
+    sums: Sequence[str],
+    slices: tuple[int, int],
+    place: Callable[[NDArray[np.uint8], Block], None],
+) -> dict[str, tuple[int, ...]]:
+    """Read block after block, sum it up, then hand it to `place`."""
+
+    def move(block: Block, buffer: NDArray[np.uint8]) -> list[tuple[int, ...]]:
+        site, size = payload.extent(block)
+        raw = buffer[:size]
+        blocks.read_at(descriptor, payload.offset + site * payload.site_bytes, raw)
+        partial = checksums.block_sums(raw, site, payload, sums)
+        place(raw, block)
+        return partial
+
+    parts = blocks.blocks_of(payload, *slices)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        partials = blocks.in_threads(move, parts, max(payload.extent(one)[1] for one in parts))
+    finally:
+        os.close(descriptor)
+    return checksums.combine(sums, partials)
+
+
+def write_payload(
+    file: BinaryIO, links: Tensor, payload: Payload, sums: Sequence[str] = ()
+) -> dict[str, tuple[int, ...]]:
+    """Write links [1,4,Nt,Nx,Ny,Nz,3,3] at payload.offset; returns the checksums of the bytes."""
+    array = links_array(links)
+    file.flush()
+    descriptor = file.fileno()
+
+    def move(block: Block, buffer: NDArray[np.uint8]) -> list[tuple[int, ...]]:
+        site, size = payload.extent(block)
+        raw = buffer[:size]
+        blocks.encode(array, payload, block, raw)
+        partial = checksums.block_sums(raw, site, payload, sums)
+        blocks.write_at(descriptor, payload.offset + site * payload.site_bytes, raw)
+        return partial
+
+    parts = blocks.blocks_of(payload, 0, payload.lattice[3])
+    with blocks.flushing(descriptor, payload.size):
+        partials = blocks.in_threads(move, parts, max(payload.extent(one)[1] for one in parts))
+    file.seek(payload.offset + payload.size)
+    return checksums.combine(sums, partials)
+
+
+def links_array(links: Tensor) -> NDArray[np.complex128]:
+    """[4,Nt,Nx,Ny,Nz,3,3] contiguous complex128 on the host, of links with Nb = 1."""
+    return np.ascontiguousarray(links.detach().cpu().numpy()[0], dtype=np.complex128)
+
+
+def stored_links(links: Tensor, word: int, rows: int) -> Tensor:
+    """The links as a reader of a file with this word size and these rows will see them."""
+    if word == 8 and rows == 3:
+        return links
+    stored = links.to(torch.complex64).to(torch.complex128) if word == 4 else links.clone()
+    if rows == 2:
+        stored[..., 2, :] = torch.linalg.cross(stored[..., 0, :], stored[..., 1, :]).conj()
+    return stored

@@ -1,0 +1,131 @@
+"""What is measured on links to verify a file: plaquette, link trace, distance from SU(3)."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from l2hmc_bridge.adapters.format.checks import (
+    check,
+    group_check,
+    judge,
+    parse_number,
+    printed_unit,
+)
+from l2hmc_bridge.fields import loops, su3
+from l2hmc_bridge.fields.configuration import Configuration
+
+from . import dispatch
+from .blocks import in_threads
+
+
+class Measured(NamedTuple):
+    """Plaquettes and trace are 1 on the unit field; the defects are maxima over links.
+
+    plaquette = (1/18 V) sum_{x, mu<nu} Re tr P, spatial and temporal over three planes each.
+    unitarity = max |U U^dagger - 1|, determinant = max |det U - 1|; NaN where a link has one.
+    """
+
+    plaquette: float
+    plaquette_spatial: float
+    plaquette_temporal: float
+    link_trace: float
+    unitarity: float
+    determinant: float
+
+
+def measure(links: Tensor) -> Measured:
+    """All of `Measured` for links [1,4,Nt,Nx,Ny,Nz,3,3]."""
+    kernels = dispatch.measure_kernels(links.numel() * 16)
+    if kernels is not None:
+        planes, trace, unitarity, determinant = _compiled(links, kernels)
+    else:
+        planes = loops.plaquettes(links)[0].tolist()
+        trace = float(loops.link_trace(links)[0])
+        unitarity = float(su3.unitarity_defect(links)[0])
+        determinant = float(su3.determinant_defect(links)[0])
+    temporal, spatial = sum(planes[:3]) / 3, sum(planes[3:]) / 3
+    return Measured((temporal + spatial) / 2, spatial, temporal, trace, unitarity, determinant)
+
+
+def link_checks(
+    links: Tensor, precision: int, printed: Sequence[tuple[str, str]], meta: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Plaquette and link trace against what the file printed, unitarity and determinant.
+
+    printed: ("plaquette" or "link_trace", text as it stands in the file). A printed value is held
+    to one unit of its last digit, plus four times the unitarity defect (a two-row or
+    single-precision file cannot know it better) and a rounding floor.
+    """
+    measured = measure(links)
+    meta.update(measured._asdict())
+    rounding = 4 * measured.unitarity + (1e-12 if precision == 64 else 1e-6)
+    checks = []
+    for name, text in dict.fromkeys(printed):
+        expected = parse_number(text)
+        if expected is None:
+            checks.append(check(name, getattr(measured, name), text[:40], 0, "fail"))
+        else:
+            tolerance = printed_unit(text) + rounding
+            checks.append(check(name, getattr(measured, name), expected, tolerance))
+    for name in ("unitarity", "determinant"):
+        checks.append(group_check(name, getattr(measured, name), precision))
+    if precision == 64 and any(c["status"] == "warn" for c in checks):
+        meta["warnings"].append(
+            f"single-precision links in a 64-bit file: max|U U^dagger - 1| = "
+            f"{measured.unitarity:.1e}, max|det U - 1| = {measured.determinant:.1e}"
+        )
+    return checks
+
+
+def examined(
+    links: Tensor, meta: dict[str, Any], verify: bool, printed: Sequence[tuple[str, str]] = ()
+) -> Configuration:
+    """How every reader ends: the configuration, after `link_checks` if it is to be verified."""
+    if verify:
+        meta["checks"] += link_checks(links, meta["precision"], printed, meta)
+    return Configuration(links, meta)
+
+
+def writable(path: Path, links: Tensor, precision: int) -> Measured:
+    """What is measured on links that are SU(3); VerificationError for others: no reader takes them.
+
+    A file is never written that this package would refuse to read.
+    """
+    measured = measure(links)
+    checks = [
+        group_check(name, getattr(measured, name), precision)
+        for name in ("unitarity", "determinant")
+    ]
+    judge(path, checks)
+    return measured
+
+
+def _compiled(
+    links: Tensor, kernels: ModuleType
+) -> tuple[list[float], float, float, float]:
+    """(six planes, trace, unitarity, determinant); the sums do not depend on the threads."""
+    array = np.ascontiguousarray(links.detach().cpu().numpy()[0])
+    shape, flat = array.shape[1:5], array.reshape(-1).view(np.float64)
+    sums = np.empty((shape[0], shape[1], 6))
+    slices = 4 * shape[0]
+    found = np.empty((slices, 4))
+    per_slice = array.size // 9 // slices
+
+    def one(t: int, _buffer: np.ndarray) -> None:
+        kernels.plaquettes(flat, shape, t, sums)
+        for part in range(t, slices, shape[0]):  # the four directions of this slice
+            kernels.group(flat, part * per_slice, (part + 1) * per_slice, found[part])
+
+    in_threads(one, list(range(shape[0])))
+    volume = math.prod(shape)
+    with np.errstate(all="ignore"):  # a damaged file may hold any numbers
+        planes = (sums.sum((0, 1)) / (3 * volume)).tolist()
+        trace = float(found[:, 0].sum() / (12 * volume))
+        spoiled = float(0 * found[:, 3].sum())  # NaN where any link holds one
+    unitarity, determinant = (math.sqrt(found[:, at].max()) + spoiled for at in (1, 2))
+    return planes, trace, unitarity, determinant

@@ -1,0 +1,1 @@
+"""Times of the file formats and of the conversion of live host fields."""

@@ -1,0 +1,168 @@
+"""`l2hmc-bridge sample`: run a trained update (or HMC) on a configuration, and go on with it."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from l2hmc_bridge.cli.screen.options import Computing, Number
+
+KERNELS = ("l2hmc", "hmc")
+# What may change when a stream goes on; all else is fixed by its beginning.
+ON_RESUME = ("inputs", "out", "resume", "trajectories", "max_seconds", "threads", "device")
+# What belongs to a stream of our own and not to one that a host keeps.
+NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "thermalise",
+                   "save_every", "name", "check_reversibility", "max_seconds")
+
+
+@click.command(cls=Computing, short_help="Run a trained update (or HMC) on a configuration.")
+@click.option("--in", "inputs", multiple=True, type=click.Path(path_type=Path),
+              help="Configuration to start from; several: one chain each. With --resume, a stream.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the new stream.")
+@click.option("-n", "--trajectories", type=click.IntRange(1),
+              help="Trajectories of the whole stream; with --resume, how many more.")
+@click.option("--resume", is_flag=True,
+              help="Go on with the stream --in; without -n, finish what was cut short.")
+@click.option("--continue", "continued", type=click.Path(path_type=Path), metavar="FILE",
+              help="Run -n (default 1) trajectories on the last configuration of a host code and "
+              "write its next one beside it, in the host's format and naming.")
+@click.option("--side-files", multiple=True, type=click.Path(path_type=Path, file_okay=False,
+                                                             exists=True),
+              help="Folder of the host's side files, if not beside --continue.")
+@click.option("--kernel", "kind", type=click.Choice(KERNELS), default="l2hmc", show_default=True)
+@click.option("--bundle", type=click.Path(path_type=Path),
+              help="Trained update; by default the one that ships.")
+@click.option("--ungated", is_flag=True,
+              help="Use a bundle without a fitting gate report, or on which a check here fails.")
+@click.option("--action", help="Gauge action: wilson, symanzik, iwasaki, dbw2; the bundle's own "
+              "by default, wilson for HMC.")
+@click.option("--beta", type=Number(), help="Coupling, where the file does not state it.")
+@click.option("--integrator", default="force_gradient", show_default=True,
+              help="HMC: leapfrog, omf2, omf4 or force_gradient.")
+@click.option("--step-size", type=Number(0, 100, min_open=True), default=0.25,
+              show_default=True, help="HMC: step size before tuning.")
+@click.option("--steps", type=click.IntRange(1, 10**5), default=4, show_default=True,
+              help="HMC: steps of a trajectory.")
+@click.option("--start", type=click.Choice(("cold", "hot")), help="Begin without a file.")
+@click.option("--lattice", metavar="X,Y,Z,T", help="Extents, with --start.")
+@click.option("--chains", type=click.IntRange(1, 1024), help="Chains that run side by side.")
+@click.option("--thermalise", type=click.IntRange(0, 2**19 - 1),
+              help="Trajectories before the first recorded one, accepted unless far off "
+              "[default: 20 with --start, else 0].")
+@click.option("--tune", type=click.IntRange(0, 2**19 - 1), default=20, show_default=True,
+              help="Trajectories, on a copy, that scale all steps towards 80 % acceptance.")
+@click.option("--save-every", type=click.IntRange(1),
+              help="Trajectories between save points [default: 1 up to 12^4 sites, else 10].")
+@click.option("--format", "name", help="Format of the configurations; the input's by default.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1),
+              help="Drawn by the system, and recorded, if not given.")
+@click.option("--check-reversibility", type=click.IntRange(0), default=0, metavar="K",
+              help="Run a trajectory forth and back after every K-th.")
+@click.option("--max-seconds", type=Number(0, min_open=True),
+              help="Save and stop before this much time has passed.")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Threads of the computation.")
+@click.option("--device", help="cpu (default) or cuda[:N].")
+@click.pass_context
+def command(context: click.Context, resume: bool, **options: Any) -> None:
+    """Run trajectories from a configuration and record a stream of them.
+
+    Written into --out: cfg_<trajectory>.<suffix> after accept/reject, history.h5, summary.json,
+    log.jsonl and state.safetensors, from which --resume goes on, bit for bit as if never stopped,
+    also after kill -9. SIGTERM, SIGINT and --max-seconds finish the trajectory, save, and end
+    with status 0.
+
+    \b
+    l2hmc-bridge sample --in cfg.ildg --out stream -n 100 --seed 1
+    l2hmc-bridge sample --in stream --resume -n 100
+    l2hmc-bridge sample --start hot --lattice 8,8,8,8 --beta 6 --out new -n 50 --kernel hmc
+    l2hmc-bridge sample --continue run/ckpoint_lat.120
+    """
+    _check_usage(context, resume, options)
+    from l2hmc_bridge.cli.screen.stopping import stopper
+    from l2hmc_bridge.errors import StreamError
+    from l2hmc_bridge.storage import lock
+
+    from . import continue_stream, run as sample_run
+
+    options["command"] = _spelled(context)
+    with stopper(options["max_seconds"]) as stop:
+        if options["continued"] is not None:
+            given = {p.name for p in context.command.params if _given(context, p.name)}
+            continue_stream.run(options, given, stop)
+            return
+        if not resume:
+            sample_run.begin(options, stop)
+            return
+        folder = options["inputs"][0]
+        if not folder.is_dir():
+            raise StreamError(f"{folder}: expected the folder of a stream, found "
+                              f"{'a file' if folder.exists() else 'none'}")
+        with lock.locked(folder):
+            sample_run.go_on(folder, options, stop)
+
+
+def _check_usage(context: click.Context, resume: bool, options: dict[str, Any]) -> None:
+    """Raise click.UsageError for options that contradict each other."""
+    given = functools.partial(_given, context)
+    inputs = options["inputs"]
+    if options["continued"] is not None:
+        other = [p for p in context.command.params if p.name in NOT_ON_CONTINUE and given(p.name)]
+        _require(not other, f"{_flag(other)}: does not go with --continue")
+        _check_kernel(context, options)
+        return
+    _require(not options["side_files"], "--side-files: belongs to --continue")
+    if resume:
+        fixed = [p for p in context.command.params if given(p.name) and p.name not in ON_RESUME]
+        _require(not fixed, f"{_flag(fixed)}: the stream fixed it when it began; --resume takes "
+                 "-n, --max-seconds, --threads and --device")
+        _require(len(inputs) == 1, f"--resume: expected one --in STREAM, found {len(inputs)}")
+        _require(options["out"] in (None, inputs[0]), "--out: --resume goes on in --in")
+        return
+    _require(bool(inputs) != bool(options["start"]),
+             "expected either --in FILE, --start or --continue FILE")
+    _require(options["out"] is not None, "expected --out FOLDER")
+    _require(options["trajectories"] is not None, "expected -n, the number of trajectories")
+    if options["start"]:
+        for name in ("lattice", "beta"):
+            _require(options[name] is not None, f"--start: expected --{name} with it")
+    _require(not options["lattice"] or not inputs, "--lattice: belongs to --start; files state it")
+    _check_kernel(context, options)
+
+
+def _check_kernel(context: click.Context, options: dict[str, Any]) -> None:
+    """Raise click.UsageError for options of the kernel that is not asked for."""
+    if options["kind"] == "hmc":
+        _require(options["bundle"] is None, "--bundle: belongs to --kernel l2hmc")
+        return
+    hmc = ("integrator", "step_size", "steps")
+    wrong = [p for p in context.command.params if p.name in hmc and _given(context, p.name)]
+    _require(not wrong, f"{_flag(wrong)}: belongs to --kernel hmc")
+
+
+def _require(condition: bool, sentence: str) -> None:
+    if not condition:
+        raise click.UsageError(sentence)
+
+
+def _given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+
+
+def _flag(parameters: list[click.Parameter]) -> str:
+    return parameters[0].opts[0] if parameters else ""
+
+
+def _spelled(context: click.Context) -> str:
+    """The command line, put together again from what was given."""
+    import shlex
+
+    words = ["l2hmc-bridge", "sample"]
+    for parameter in context.command.params:
+        value = context.params[parameter.name]
+        if not _given(context, parameter.name):
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            words += [parameter.opts[0]] if one is True else [parameter.opts[0], str(one)]
+    return shlex.join(words)

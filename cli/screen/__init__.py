@@ -1,0 +1,1 @@
+"""What a person sees: progress, tables, files that were written, options that verbs share."""

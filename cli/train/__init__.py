@@ -1,0 +1,1 @@
+"""`l2hmc-bridge train`: `command` the options, `run` its phases."""

@@ -1,0 +1,216 @@
+"""The phases of `train`: begin or go on, train, validate, write the bundle, gate it."""
+
+import platform
+import signal
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from l2hmc_bridge.adapters.files.table import read as read_configuration
+from l2hmc_bridge.analysis.statistics import with_error
+from l2hmc_bridge.bundle import file as bundle
+from l2hmc_bridge.cli.screen.options import device_of, parse_any_lattice
+from l2hmc_bridge.cli.screen.tables import check_table, spinner, wide_console
+from l2hmc_bridge.errors import ConfigError, StreamError
+from l2hmc_bridge.fields import su3
+from l2hmc_bridge.gate import rows as gate
+from l2hmc_bridge.training import (
+    checkpoint as training_checkpoint,
+    history,
+    loop as training,
+    outcome as training_outcome,
+    parallel,
+)
+from l2hmc_bridge.training.read import read
+
+
+def train(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, device, seed):
+    """Everything after the options were parsed; see `command.py`."""
+    device = device_of(device)
+    settings = read(config)
+    settings = settings if seed is None else replace(settings, seed=seed)
+    extents = parse_any_lattice(gate_lattice or _gate_lattice(settings))
+    out = Path(out)
+    checkpoint = Path(f"{out}.checkpoint")
+    _refuse_overwriting(out, checkpoint, resume, force, settings.snapshots)
+    links, provenance = _starting_links(settings, inputs), _provenance(inputs)
+    with parallel.processes(device.type == "cuda"):
+        trainer = (training_checkpoint.load(settings, checkpoint, device) if resume
+                   else training.start(settings, device))
+        _same_inputs(trainer, inputs, checkpoint if resume else None)
+        if gated:
+            bundle.require_fit(trainer.kernel, extents, f"--gate-lattice {gate_lattice}")
+        first = parallel.rank() == 0
+        scalars = _scalars(tensorboard if first else None)
+        try:
+            finished = _run(trainer, checkpoint, links,
+                            _each(trainer, out, provenance, scalars) if first else scalars, first)
+        finally:
+            if first:
+                history.write(Path(f"{out}.history.h5"), trainer)
+    if not first:
+        return
+    if not finished:
+        click.echo(f"stopped at iteration {trainer.iteration}; --resume goes on", err=True)
+        return
+    _finish(trainer, out, provenance, extents if gated else None)
+    checkpoint.unlink(missing_ok=True)
+    click.echo(f"wrote {out}")
+
+
+def _finish(trainer, out, provenance, extents) -> None:
+    """Validate, write the bundle and, with `extents`, the gate's report; exit status 1 on FAIL."""
+    with spinner("validate against the starting point"):
+        outcome = training_outcome.finish(trainer, out, provenance)
+    gain = with_error(outcome["gain"], outcome["gain_error"])
+    click.echo(f"{outcome['score']}: {gain} x the start; kept: {outcome['kept']}")
+    if extents is None:
+        return
+    with spinner("gate") as say:
+        checks, report = gate.check_bundle(out, extents, progress=say)
+    wide_console().print(check_table(checks, f"{out}  hash {report['hash'][:12]}"))
+    bundle.write_gate(out, report)
+    if not report["passed"]:
+        click.get_current_context().exit(1)
+
+
+def _gate_lattice(settings) -> str:
+    """The last stage's, where the networks fit no other or answers are known; a small one else."""
+    networks = (settings.model.kick_network, settings.model.drift_network)
+    fixed = any(network and network.get("kind") == "dense" for network in networks)
+    any_volume = settings.group == "su3" and not fixed
+    return ",".join(map(str, (4, 4, 4, 4) if any_volume else settings.stages[-1].lattice))
+
+
+def _each(trainer, out, provenance, scalars):
+    """What is done with every row of the history: numbers for TensorBoard, bundles on the way."""
+
+    def write(row) -> None:
+        scalars(row)
+        training_outcome.snapshot(trainer, out, provenance)
+
+    return write
+
+
+def _refuse_overwriting(out, checkpoint, resume, force, snapshots) -> None:
+
+    if not out.parent.is_dir():
+        raise StreamError(f"{out}: expected the folder {out.parent} to exist, found none (--out)")
+    if resume and not checkpoint.exists():
+        raise StreamError(f"{checkpoint}: expected a checkpoint to go on from, found none "
+                          "(without --resume a run begins)")
+    if force:
+        return
+    if checkpoint.exists() and not resume and not out.exists():
+        raise StreamError(f"{checkpoint}: expected none, found a checkpoint; pass --resume to go "
+                          "on from it or --force to begin anew")
+    before = () if resume else (training_outcome.snapshot_path(out, number) for number in snapshots)
+    for path in (out, *before):
+        if path.exists():
+            raise StreamError(f"{path}: expected a new file, found one; pass --force to overwrite "
+                              "it")
+
+
+def _same_inputs(trainer, inputs, checkpoint) -> None:
+    """Later stages and other betas may still need them: a run goes on with those it began with."""
+
+    given = tuple(map(str, inputs))
+    if checkpoint is not None and trainer.inputs not in (None, given):
+        raise StreamError(f"{checkpoint}: expected --in {' '.join(trainer.inputs) or 'none'}, "
+                          f"with which the run began, found {' '.join(given) or 'none'}")
+    trainer.inputs = given
+
+
+def _scalars(folder):
+    """What writes a row for TensorBoard; nothing without `folder`."""
+    if folder is None:
+        return lambda row: None
+
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ConfigError("--tensorboard: expected the package tensorboard, found none; "
+                          "pip install tensorboard") from error
+    writer = SummaryWriter(folder)
+
+    def write(row) -> None:
+        for name, value in vars(row).items():
+            if value is not None:
+                writer.add_scalar(name, value, row.iteration)
+
+    return write
+
+
+def _run(trainer, checkpoint, links, write, show) -> bool:
+    """Train with a progress bar, `write` every row; SIGTERM and SIGINT save and stop."""
+
+
+    asked = []
+    old = {s: signal.signal(s, lambda *_: asked.append(True))
+           for s in (signal.SIGINT, signal.SIGTERM)}
+    columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+               TextColumn("{task.description}"))
+    try:
+        with Progress(*columns, console=Console(stderr=True, quiet=not show)) as bar:
+            task = bar.add_task("", total=trainer.iterations, completed=trainer.iteration)
+
+            def report(row):
+                text = (f"beta {row.beta:.2f} loss {row.loss:.3f} acceptance {row.acceptance:.2f} "
+                        f"rms dH {row.rms_log_ratio:.3f}")
+                if row.charge_change is not None:
+                    text += f" |dQ| {row.charge_change:.2f}"
+                if row.step_size is not None:
+                    text += f" step {row.step_size:.3f}"
+                write(row)
+                bar.update(task, completed=row.iteration + 1, description=text)
+
+            return training.run(trainer, checkpoint, training_checkpoint.save, report,
+                                lambda: bool(asked), links)
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def _starting_links(settings, inputs):
+    """The given configurations, dealt out to the groups of chains; None without any.
+
+    A file that states its beta starts the chains of that beta, where there are such.
+    """
+    if not inputs:
+        return None
+
+    x, y, z, t = settings.stages[0].lattice
+    fields = []
+    for path in inputs:
+        configuration = read_configuration(path)
+        links = su3.project_group(configuration.links)
+        if tuple(links.shape[2:6]) != (t, x, y, z):
+            found = ",".join(str(links.shape[n]) for n in (3, 4, 5, 2))
+            raise ConfigError(f"{path}: expected the first stage's lattice {x},{y},{z},{t}, "
+                              f"found {found}")
+        fields.append((configuration.meta.get("beta"), links))
+    found, chains = {}, settings.stages[0].chains
+    for index, beta in enumerate(settings.betas_of(settings.stages[0])):
+        fitting = [links for stated, links in fields if stated == beta]
+        if not fitting:
+            click.echo(f"l2hmc-bridge: no --in states beta {beta:g}: its chains start from all",
+                       err=True)
+            fitting = [links for _, links in fields]
+        found[index] = torch.cat([fitting[(index + n) % len(fitting)] for n in range(chains)])
+    return found
+
+
+def _provenance(inputs) -> dict:
+    return {"date": datetime.now(UTC).isoformat(timespec="seconds"), "torch": torch.__version__,
+            "python": platform.python_version(), "inputs": [str(path) for path in inputs]}

@@ -1,0 +1,1 @@
+"""`l2hmc-bridge validate`: `command` the options, `files` and `streams` what is compared."""

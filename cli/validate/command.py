@@ -1,0 +1,133 @@
+"""`l2hmc-bridge validate`: our numbers and streams against those of others."""
+
+from pathlib import Path
+
+import click
+
+from l2hmc_bridge.cli.screen.options import Computing, Number
+
+
+@click.command(cls=Computing, short_help="Compare our numbers with those of established codes.")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="FILE|STREAM...")
+@click.option("--reference", type=click.Path(path_type=Path), metavar="TABLE|LOG",
+              help="JSON, CSV, or a log of MILC, GPT, Chroma (XML), openQCD (.ms.dat).")
+@click.option("--against", metavar="STREAM|hmc",
+              help="Another stream of the ensemble; hmc: run the baseline here.")
+@click.option("--partial", is_flag=True, help="The table may hold more than the given files.")
+@click.option("--tolerance", default=0.0, type=Number(0),
+              help="Added to the bounds of a table's values.")
+@click.option("--convention", type=click.Choice(["traceless", "gpt"]),
+              help="Trace of the field strength [as the log's code has it, else traceless].")
+@click.option("--flow-step", type=Number(), help="Step of the flow [the log's, else 0.02].")
+@click.option("--cut", type=click.IntRange(0), help="Trajectories to drop [automatic].")
+@click.option("--error-rate", default=1e-3, show_default=True,
+              type=Number(0, 1, min_open=True, max_open=True),
+              help="Probability that a sound pair of streams fails anywhere in the table.")
+@click.option("--beta", type=Number(), help="Of --against hmc, where the stream does not say.")
+@click.option("--action", default="wilson", show_default=True,
+              help="Of --against hmc, where the stream does not say.")
+@click.option("-n", "--trajectories", type=click.IntRange(1),
+              help="Of --against hmc [as many as the stream has].")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of --against hmc.")
+@click.option("--json", "json_out", is_flag=False, flag_value="-", metavar="[OUT]",
+              help="Write JSON, to standard output or to OUT.")
+@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.html",
+              help="Write one self-contained HTML page.")
+@click.option("--force", is_flag=True, help="Replace an output file that is already there.")
+def command(paths, json_out, report, force, **options):
+    """Files against themselves, against a reference table or log, or stream against stream.
+
+    Exit status 1 when a check fails.
+    """
+    from l2hmc_bridge.analysis.check import all_passed
+    from l2hmc_bridge.cli.screen.outputs import emit, refuse_early, settle
+
+    paths, json_out = settle(paths, json_out, ".json")
+    if not paths:
+        raise click.UsageError("expected at least one FILE or STREAM")
+    if options["reference"] and options["against"]:
+        raise click.UsageError("expected --reference or --against, found both")
+    refuse_early([json_out, report], force)
+    if options["against"]:
+        from .streams import compare
+
+        title, checks, extra = compare(paths, options)
+    else:
+        from .files import compare
+
+        title, checks, extra = compare(paths, options)
+    emit(json_out, _json(title, checks, extra), force)
+    if report:
+        emit(str(report), _page(title, checks, extra), force)
+    if json_out != "-":
+        _show(title, checks, extra)
+    return int(not all_passed(checks))
+
+
+def _json(title, checks, extra):
+    import json
+
+    from l2hmc_bridge.analysis.check import all_passed
+
+    rows = [{**check.as_dict(), "difference": _finite(check.ours - check.theirs)}
+            for check in checks]
+    content = {"title": title, "passed": all_passed(checks), "checks": rows,
+               "notes": extra.notes, **extra.content}
+    return json.dumps(content, indent=1, allow_nan=False)
+
+
+def _finite(number):
+    return number if abs(number) < float("inf") else None
+
+
+def _show(title, checks, extra):
+    """The table: every row that fails, and up to 60 that pass."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from l2hmc_bridge.cli.screen.tables import wide_console
+
+    passing = [check for check in checks if check.passed]
+    shown = [check for check in checks if not check.passed] + passing[:60]
+    table = Table(title=Text(title), title_justify="left")
+    for column in COLUMNS:
+        table.add_column(column, overflow="fold")
+    for row in rows(shown):
+        style = "bold red" if row[-1] == "FAIL" else None
+        table.add_row(*(Text(cell) for cell in row), style=style)
+    console = wide_console()
+    console.print(table)
+    if len(checks) > len(shown):
+        console.print(f"{len(checks) - len(shown)} more rows that pass (--json shows all)")
+    for columns, lines in extra.tables:
+        side = Table(*columns)
+        for line in lines:
+            side.add_row(*(Text(str(cell)) for cell in line))
+        console.print(side)
+    for note in extra.notes:
+        console.print(Text(note))
+    console.print(f"{len(passing)} of {len(checks)} checks pass")
+
+
+COLUMNS = ("check", "ours", "theirs", "difference", "bound", "source", "")
+
+
+def rows(checks):
+    """Cells of the table of checks."""
+    for check in checks:
+        verdict = "pass" if check.passed else "FAIL"
+        yield (check.name, f"{check.ours:.12g}", f"{check.theirs:.12g}",
+               f"{check.ours - check.theirs:+.2e}", f"{check.tolerance:.2g}", check.source, verdict)
+
+
+def _page(title, checks, extra):
+    from l2hmc_bridge.analysis import report
+    from l2hmc_bridge.analysis.check import all_passed
+
+    verdict = "every check passes" if all_passed(checks) else "a check FAILS"
+    sections = [report.paragraph(verdict), report.table(COLUMNS, rows(checks)),
+                *map(report.paragraph, extra.notes)]
+    sections += [report.table(columns, lines) for columns, lines in extra.tables]
+    if extra.figures:
+        sections.append(report.pictures(extra.figures()))
+    return report.page(title, sections)

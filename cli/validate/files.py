@@ -1,0 +1,145 @@
+"""The two uses of `validate` that look at configurations: stored values, reference tables."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from l2hmc_bridge.analysis.check import Check
+
+
+class Extra(NamedTuple):
+    """What comes with the checks: sentences, side tables, JSON content, pictures on demand."""
+
+    notes: list[str]
+    tables: list[tuple[tuple[str, ...], list[tuple]]]
+    content: dict[str, Any]
+    figures: Callable[[], dict] | None = None
+
+
+def compare(paths: tuple[Path, ...], options: dict[str, Any]) -> tuple[str, list[Check], Extra]:
+    """Checks of the configurations in `paths`."""
+    if options["reference"]:
+        return _against_table(paths, options)
+    return _against_themselves(paths, options)
+
+
+def _against_themselves(paths, options):
+    """Our values against those stored in each file, and in the history of a stream."""
+    from l2hmc_bridge.adapters.files import sources as configurations, table as files
+    from l2hmc_bridge.analysis.validation import label
+    from l2hmc_bridge.errors import BridgeError
+
+    checks, notes = [], []
+    for source in configurations.find(paths):
+        named = {} if source.index is None else {"index": source.index}
+        name = label({"path": source.path, **named})
+        try:
+            meta = files.inspect(source.path, **named).meta
+        except BridgeError as error:
+            checks.append(Check(f"{name}: readable", 0.0, 1.0, 0.0, str(error)))
+            continue
+        checks.extend(_stored(name, meta))
+        notes.extend(f"{name}: {sentence}" for sentence in meta["warnings"])
+    for path in paths:
+        if (path / "history.h5").is_file():
+            checks.extend(_against_history(path, options))
+    return "Files against themselves", checks, Extra(notes, [], {})
+
+
+def _stored(name, meta):
+    """The reader's own checks as rows; text (a checksum) counts as 0 where it agrees."""
+    for item in meta["checks"]:
+        value, expected = item["value"], item["expected"]
+        if isinstance(value, str) or isinstance(expected, str):
+            wrong = float(item["status"] == "fail")
+            said = f"stored {expected}" if expected is not None else "none stored"
+            yield Check(f"{name}: {item['name']}", wrong, 0.0, 0.0, f"computed {value}, {said}")
+        else:
+            source = "stored in the file" if expected is not None else "bound on the value"
+            yield Check(f"{name}: {item['name']}", float(value), float(expected or 0.0),
+                        float(item["tolerance"]), source)
+
+
+def _against_history(path, options):
+    """Each configuration of a stream against the row of its trajectory in history.h5."""
+    from l2hmc_bridge.adapters.files import sources as configurations
+    from l2hmc_bridge.adapters.records.history import rows_by_trajectory
+    from l2hmc_bridge.analysis import validation
+
+    found = rows_by_trajectory(path / "history.h5")
+    sources = configurations.find([path])
+    records = _measure(sources, _plan(options, [], True))
+    checks = []
+    for chain in sorted(found):
+        own = [record for record in records if record["chain"] == chain]
+        checks.extend(validation.compare(own, found[chain], extra_allowed=True,
+                                         tolerance=options["tolerance"]))
+    return checks
+
+
+def _against_table(paths, options):
+    from l2hmc_bridge.adapters.files import sources as configurations
+    from l2hmc_bridge.adapters.logs.table import read_references
+    from l2hmc_bridge.analysis import validation
+
+    sources = configurations.find(paths)
+    references = read_references(options["reference"], _lattice_of(sources[0]))
+    traceless = _traceless(options, references)
+    records = _measure(sources, _plan(options, references, traceless))
+    checks = validation.compare(records, references, options["partial"], options["tolerance"])
+    if validation.clover_failed(checks):
+        others = _measure(sources, _plan(options, references, not traceless))
+        checks = validation.other_convention(checks, others, traceless)
+    notes = [f"{len(records)} configurations, {len(references)} in {options['reference']} "
+             f"({references[0].source}); field strength "
+             f"{'traceless' if traceless else 'with its trace, as GPT and Grid'}"]
+    if unknown := validation.not_compared(records, references):
+        notes.append(f"in {options['reference']}, but not measured here and not compared: "
+                     f"{', '.join(unknown)}")
+    return f"Against {options['reference']}", checks, Extra(notes, [], {})
+
+
+def _traceless(options, references):
+    if options["convention"]:
+        return options["convention"] == "traceless"
+    stated = {one.traceless for one in references} - {None}
+    return stated != {False}
+
+
+def _plan(options, references, traceless):
+    """Measure what the references hold, at their own flow times, with their own step."""
+    from l2hmc_bridge.observables.plan import Plan
+
+    times = sorted({time for one in references for time in one.flow})
+    steps = [one.flow_step for one in references if one.flow_step]
+    kernels = [one.flow_kernel for one in references if one.flow_kernel]
+    step = options["flow_step"] or (steps[0] if steps else 0.02)
+    bounds = [one.flow_tolerance for one in references if one.flow_tolerance]
+    tolerance = bounds[0] if bounds and not options["flow_step"] else None
+    return Plan(flow_time=times[-1] if times else 0.0, flow_step=step, points=tuple(times),
+                kernel=kernels[0] if kernels else "wilson", tolerance=tolerance,
+                traceless=traceless, any_step=bool(steps) and not options["flow_step"])
+
+
+def _measure(sources, plan):
+    from l2hmc_bridge.adapters.files.measure_files import measure_all
+
+    records, errors = [], []
+    for found, failed in measure_all(sources, plan, jobs=1, verify=True):
+        records.extend(found)
+        errors.extend(failed)
+    for error in errors:
+        click.echo(f"l2hmc-bridge: {error}", err=True)
+    if errors:
+        raise click.exceptions.Exit(1)
+    return records
+
+
+def _lattice_of(source):
+    from l2hmc_bridge.adapters.files import table as files
+
+    named = {} if source.index is None else {"index": source.index}
+    extents = files.header(source.path, **named).get("lattice")
+    return tuple(extents) if extents else None

@@ -1,0 +1,114 @@
+"""The third use of `validate`: one stream against another, or against HMC run here."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from l2hmc_bridge.analysis.check import Check
+
+from .files import Extra
+
+SIDE = ("", "first", "second")
+
+
+def compare(paths: tuple[Path, ...], options: dict[str, Any]) -> tuple[str, list[Check], Extra]:
+    """Checks of the stream `paths[0]` against the one that --against names."""
+    from l2hmc_bridge.adapters.records.history import read_history
+    from l2hmc_bridge.analysis.comparison import compare_streams
+
+    if len(paths) != 1:
+        raise click.UsageError(f"expected one STREAM with --against, found {len(paths)} paths")
+    first = read_history(paths[0])
+    if options["against"] == "hmc":
+        second = _baseline(paths[0], first, options)
+    else:
+        second = read_history(Path(options["against"]))
+    result = compare_streams(first, second, options["cut"], options["error_rate"])
+    notes = [f"first: {first.name}", f"second: {second.name}",
+             f"a sound pair fails anywhere in this table with probability "
+             f"{options['error_rate']:g}", *(f"not decided: {one}" for one in result.unresolved)]
+    content = {"error_rate": options["error_rate"], "unresolved": result.unresolved,
+               "streams": [one.as_dict() for one in result.analyses],
+               "plaquette_distance": result.distance.tolist()}
+
+    def figures():
+        return _figures(first, second, result)
+
+    extra = Extra(notes, [(SIDE, list(_side_by_side(result.analyses)))], content, figures)
+    return f"{first.name} against {second.name}", result.checks, extra
+
+
+def _side_by_side(analyses):
+    """tau_int and efficiency of both streams."""
+    from l2hmc_bridge.analysis.statistics import with_error
+
+    names = [name for name in analyses[0].observables if name in analyses[1].observables]
+    for name in names:
+        pair = [one.observables[name] for one in analyses]
+        if any(one.resolved for one in pair):
+            yield (f"tau_int {name}", *(with_error(e.tau_int, e.tau_int_error) if e.resolved
+                                        else "not resolvable" for e in pair))
+    acceptance = [one.observables.get("accepted") for one in analyses]
+    if all(acceptance):
+        yield ("acceptance", *(f"{one.value:.3f}" for one in acceptance))
+    keys = dict.fromkeys(key for one in analyses for key in one.effective)
+    for key in keys:
+        title = f"effective samples, {key.replace('_per_', ' per ').replace('_', ' ')}"
+        yield (title, *(f"{one.effective[key]:.4g}" if key in one.effective else ""
+                        for one in analyses))
+
+
+def _figures(first, second, result):
+    from l2hmc_bridge.analysis import plots
+
+    figures = {}
+    both = first.comparable(second)
+    for name in dict.fromkeys(("plaquette", first.charge_name(both))):
+        if name in both:
+            figures[f"comparison_{name}"] = plots.comparison_figure((first, second), name)
+    if result.distance.size:
+        figures["plaquette_distance"] = plots.distance_figure(result.distance)
+    for prefix, history, analysis in zip(("first", "second"), (first, second), result.analyses,
+                                         strict=True):
+        for name, figure in plots.stream_figures(history, analysis).items():
+            figures[f"{prefix}_{name}"] = figure
+    return figures
+
+
+def _baseline(path, first, options):
+    """HMC with the stream's action from its last configurations, all chains."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from l2hmc_bridge.adapters.records.history import chains_and_length
+    from l2hmc_bridge.stream.baseline import hmc_history
+    from l2hmc_bridge.systems.actions import gauge_action
+
+    beta = options["beta"] if options["beta"] is not None else first.attributes.get("beta")
+    if beta is None:
+        raise click.UsageError("--against hmc needs --beta: the stream does not say it")
+    name = first.attributes.get("action", options["action"])
+    links = _last_configurations(path)
+    _, length = chains_and_length(first)
+    count = options["trajectories"] or length
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("HMC baseline", total=count)
+        return hmc_history(links, gauge_action(name, beta), count, options["seed"],
+                           lambda number: progress.update(task, completed=number))
+
+
+def _last_configurations(path):
+    """The newest configuration of each chain, in SU(3) to machine precision."""
+    import torch
+
+    from l2hmc_bridge.adapters.files import sources as configurations, table as files
+    from l2hmc_bridge.fields import su3
+
+    if not path.is_dir():
+        raise click.UsageError(f"--against hmc needs a stream with configurations, found {path}")
+    newest = {}
+    for source in configurations.find([path]):
+        newest[source.chain] = source
+    links = [files.read(newest[chain].path).links for chain in sorted(newest)]
+    return su3.project_group(torch.cat(links))

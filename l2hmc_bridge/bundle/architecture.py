@@ -1,0 +1,194 @@
+"""A kernel from a plain description and back: what a bundle stores beside the weights."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, Steps
+from l2hmc_bridge.networks.dense import DenseDrift, DenseKick
+from l2hmc_bridge.networks.elementwise import ElementwiseDrift, ElementwiseKick
+from l2hmc_bridge.networks.layered import KIND, LayeredDrift, LayeredKick
+from l2hmc_bridge.sampling.integrators import Schedule, schedule
+from l2hmc_bridge.systems.actions import Action
+
+# The rules of DriftNetwork.order and of ElementwiseDrift.half, the only ones there are.
+MASKS = {"su3": "direction x parity", "u1": "checkerboard", "vector": "checkerboard"}
+KEYS = ("composition", "repeats", "masks", "displaced", "kick_network", "drift_network", "mixing")
+
+
+def describe(kernel: L2HMC) -> dict[str, Any]:
+    """JSON-ready description from which `build` makes the same kernel, weights apart."""
+    kick, drift = kernel.kick_network, kernel.drift_network
+    return {
+        "composition": kernel.composition,
+        "repeats": kernel.repeats,
+        "masks": _masks(kernel.action.group, drift and drift.description()),
+        "displaced": list(kernel.steps.displaced),
+        "kick_network": kick and kick.description(),
+        "drift_network": drift and drift.description(),
+        "mixing": kernel.mixing is not None,
+    }
+
+
+def build(description: Mapping[str, Any], action: Action) -> L2HMC:
+    """The kernel of `describe`, its weights still to be loaded.
+
+    Raises ConfigError where a key is missing or unknown, or the mask rule is not the group's.
+    """
+    if sorted(description) != sorted(KEYS):
+        raise ConfigError(f"architecture: expected keys {KEYS}, found {tuple(description)}")
+    masks = _masks(action.group, description["drift_network"])
+    if description["masks"] != masks:
+        raise ConfigError(f"masks: expected the rule {masks!r}, found {description['masks']!r}")
+    displaced = [bool(flag) for flag in description["displaced"]]
+    kicks, drifts = len(displaced), len(displaced) - 1
+    plan = Schedule((1.0 / kicks,) * kicks, (1.0 / drifts,) * drifts,
+                    tuple(float(flag) for flag in displaced))
+    kick = _dated(action.group, description["kick_network"], activation="tanh")
+    drift = _dated(action.group, description["drift_network"], activation="tanh",
+                   outputs=["q", "t"])
+    return L2HMC(
+        action,
+        Steps(plan),
+        kick and _network("kick", kicks, action.group, kick),
+        drift and _network("drift", drifts, action.group, drift),
+        MomentumMixing() if description["mixing"] else None,
+        description["composition"],
+        repeats=int(description["repeats"]),
+    )
+
+
+def _dated(group: str, network: Mapping | None, **before) -> Mapping | None:
+    """A network as stored, with what bundles took for granted before they said it."""
+    if network and group == "su3" and "kind" not in network:
+        return {**before, **network}
+    return network
+
+
+def untrained(action: Action, integrator: str, step_size: float, steps: int,
+              composition: str = "palindrome", kick_network: Mapping | None = None,
+              drift_network: Mapping | None = None, mixing: bool = False,
+              repeats: int = 1, shape: tuple[int, ...] = ()) -> L2HMC:
+    """The starting point of training: a known integrator, all networks zero.
+
+    `steps` and `step_size` belong to one pass Phi; a palindrome makes two. `shape` is that of one
+    field, for networks that fit one lattice. Raises ConfigError.
+    """
+    plan = schedule(integrator, step_size, steps)
+    try:
+        return L2HMC(
+            action,
+            Steps(plan),
+            _network("kick", len(plan.kicks), action.group, kick_network, shape),
+            _network("drift", len(plan.drifts), action.group, drift_network, shape),
+            MomentumMixing() if mixing else None,
+            composition,
+            repeats=repeats,
+        )
+    except TypeError as error:
+        raise ConfigError(f"network: {error}") from error
+
+
+def _masks(group: str, drift: Mapping | None) -> str:
+    """The rule of the link halves: dense networks on SU(3) use a checkerboard of links, layered
+    ones list theirs."""
+    if drift and drift.get("kind") == KIND:
+        return "listed"
+    return MASKS["u1"] if drift and drift.get("kind") == "dense" else MASKS[group]
+
+
+def _network(part: str, steps: int, group: str, given: Mapping | None,
+             shape: tuple[int, ...] = ()):
+    """The kick or drift network of a description; None for None."""
+    if given is None:
+        return None
+    if group == "su3" and given.get("kind", "covariant") == "covariant":
+        kind, arguments = (KickNetwork if part == "kick" else DriftNetwork), (steps,)
+        given = {key: value for key, value in given.items() if key != "kind"}
+    elif group == "su3":
+        kind, arguments = (DenseKick if part == "kick" else DenseDrift), (steps,)
+        given = {"shape": shape, **given}
+    elif given.get("kind") == KIND:
+        kind = LayeredKick if part == "kick" else LayeredDrift
+        arguments, given = (steps, group), {"shape": shape, **given}
+    else:
+        kind = ElementwiseKick if part == "kick" else ElementwiseDrift
+        arguments, given = (steps, group), {"shape": shape, **given}
+    known = list(inspect.signature(kind).parameters)[len(arguments):]
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ConfigError(f"{part}_network.{unknown[0]}: unknown key, expected some of {known}")
+    _check_types(part, given)
+    return kind(*arguments, **given)
+
+
+def _check_types(part: str, given: Mapping) -> None:
+    """ConfigError, by name, where an option of a network is not of its kind."""
+    def whole(value) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool)
+
+    def listed(right):
+        return lambda value: isinstance(value, list | tuple) and all(map(right, value))
+
+    def word(value) -> bool:
+        return isinstance(value, str)
+
+    names = ("a list of names", listed(word))
+    wanted = {"hidden": ("a number of units, at least 1", lambda v: whole(v) and v > 0),
+              "layers": ("a list of numbers", lambda v: v is None or listed(whole)(v)),
+              "outputs": names, "loops": names, "kind": ("a name", word),
+              "activation": ("a name", word)}
+    for name, (expected, right) in wanted.items():
+        if name in given and not right(given[name]):
+            raise ConfigError(f"{part}_network.{name}: expected {expected}, found {given[name]!r}")
+
+
+def modules(kernel: L2HMC) -> dict[str, Any]:
+    """The trainable parts by name: steps, kick_network, drift_network, mixing."""
+    parts = {
+        "steps": kernel.steps,
+        "kick_network": kernel.kick_network,
+        "drift_network": kernel.drift_network,
+        "mixing": kernel.mixing,
+    }
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def nature(kernel: L2HMC) -> str:
+    """"tuned integrator" where no network or mixing has any effect, else what has."""
+    networks = {"kick network": kernel.kick_network, "drift network": kernel.drift_network}
+    alive = [name for name, network in networks.items()
+             if network is not None and bool(network.weight.any() or network.bias.any())]
+    if kernel.mixing is not None and float(kernel.mixing.coefficient.detach()) != 0:
+        alive.append("momentum mixing")
+    return "trained steps, " + ", ".join(alive) if alive else "tuned integrator"
+
+
+def tensors(kernel: L2HMC) -> dict[str, Any]:
+    """All weights as `part.name` tensors, detached clones."""
+    return {
+        f"{part}.{name}": value.detach().clone().contiguous()
+        for part, module in modules(kernel).items()
+        for name, value in module.state_dict().items()
+    }
+
+
+def load_tensors(kernel: L2HMC, values: Mapping[str, Any]) -> None:
+    """Put `tensors` back; ConfigError names what is missing, left over or of the wrong shape."""
+    expected = tensors(kernel)
+    if sorted(expected) != sorted(values):
+        odd = sorted(set(expected) ^ set(values))
+        raise ConfigError(f"weights: expected {sorted(expected)}, differing in {odd}")
+    for name, value in expected.items():
+        if values[name].shape != value.shape or values[name].dtype != value.dtype:
+            raise ConfigError(
+                f"weight {name}: expected {value.dtype} {list(value.shape)}, "
+                f"found {values[name].dtype} {list(values[name].shape)}"
+            )
+    for part, module in modules(kernel).items():
+        prefix = part + "."
+        module.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
+        )

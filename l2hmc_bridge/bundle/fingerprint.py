@@ -1,0 +1,54 @@
+"""The fingerprint of a kernel: what it does to one seeded field.
+
+No law can catch a wrong link mask, since any mask makes an exact step: only a stored result can.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from l2hmc_bridge.fields.su3 import DIMENSION
+from l2hmc_bridge.l2hmc.kernel import L2HMC, Point
+from l2hmc_bridge.systems.groups import group_of
+from l2hmc_bridge.systems.table import system_of
+
+TOLERANCE = 1e-10
+LATTICES = {"su3": (2, 2, 4, 4), "u1": (6, 4)}  # x, y, z, t, for kernels that fit any lattice
+
+
+@torch.no_grad()
+def fingerprint(kernel: L2HMC, seed: int) -> tuple[Tensor, float, float]:
+    """(U', dH, log|J|) of Phi on a seeded field of LATTICES or of the lattice that fits."""
+    system, group = system_of(kernel.action), group_of(kernel.action)
+    components = DIMENSION if group.name == "su3" else 1
+    shape = (1, *field_shape(kernel), components)
+    raw = np.random.Philox(seed).random_raw(2 * int(np.prod(shape)))
+    uniform = torch.from_numpy((raw >> np.uint64(11)).astype(np.float64) / 2**53)
+    numbers = (2 * uniform - 1).reshape(2, *shape)
+    links, momenta = system.field(numbers[0]), system.momenta(numbers[1])
+    point, end, log_det = kernel.forward(Point(kernel, links, kernel.action.force(links)), momenta)
+    delta = kernel.action(point.links) - kernel.action(links)
+    delta = delta + group.kinetic(end) - group.kinetic(momenta)
+    return point.links, float(delta), float(log_det)
+
+
+def field_shape(kernel: L2HMC, any_lattice: Mapping[str, tuple[int, ...]] = LATTICES):
+    """Shape of one field, colour apart: that of a network that fits one, else of `any_lattice`."""
+    group = kernel.action.group
+    for network in (kernel.kick_network, kernel.drift_network):
+        if getattr(network, "kind", "conv") != "conv":
+            return network.shape
+    if group == "vector":
+        return (kernel.action.dimension,)
+    shape = system_of(kernel.action).shape(any_lattice[group])
+    return shape[:-2] if group == "su3" else shape
+
+
+def difference(one: tuple[Tensor, float, float], other: tuple[Tensor, float, float]) -> float:
+    """Largest deviation, dH and log|J| relative where they exceed 1."""
+    return max(
+        float((one[0] - other[0]).abs().max()),
+        *(abs(a - b) / max(1.0, abs(a)) for a, b in zip(one[1:], other[1:], strict=True)),
+    )

@@ -1,0 +1,195 @@
+"""The hot functions on the compiled kernels: torch layout in, torch layout out, no gradients.
+
+Formulas and shapes as in `reference.py`; sums are the same bit for bit for any number of threads.
+Fields in complex64 have kernels of their own; their sums over the lattice are float64 too.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge.fast import reference
+from l2hmc_bridge.fast.cpu import blocks as blocked, library
+from l2hmc_bridge.fast.cpu.library import ALGEBRA, LINK, Lattice, plain
+from l2hmc_bridge.fast.cpu.scratch import SCRATCH
+from l2hmc_bridge.fields.layout import check_links, volume
+
+
+@contextlib.contextmanager
+def _blocks(links: Tensor) -> Iterator[tuple[Lattice, Tensor]]:
+    """The blocked layout of these extents, and the links in it for the length of the block."""
+    check_links(links)
+    lattice = library.lattice_of(links)
+    blocks = SCRATCH.take(lattice.field(links.shape[0], LINK), lattice.dtype)
+    yield lattice, blocked.links_in(lattice, links, out=blocks)
+    SCRATCH.give(blocks)
+
+
+def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
+    """S = -(beta/3) [c0 sum Re tr P + c1 sum Re tr R], [Nb]."""
+    with _blocks(links) as (lattice, blocks):
+        return blocked.action(lattice, blocks, beta, c1)
+
+
+def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
+    """F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu]), like links."""
+    with _blocks(links) as (lattice, blocks):
+        components = SCRATCH.take(lattice.field(links.shape[0], ALGEBRA), lattice.dtype)
+        blocked.force(lattice, blocks, beta, c1, out=components)
+        result = blocked.algebra_out(lattice, components)
+    SCRATCH.give(components)
+    return result
+
+
+def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) -> Tensor:
+    """exp(step P) U for traceless anti-Hermitian P, [..., 3, 3]."""
+    if isinstance(step, Tensor) and step.numel() > 1:
+        momenta, step = step * momenta, 1.0
+    momenta, links = torch.broadcast_tensors(momenta, links)
+    library.check_real(library.REAL[links.dtype], momenta)
+    out = torch.empty(links.shape, dtype=links.dtype)
+    library.call("exp_multiply", library.long(links.numel() // 9), library.threads(), float(step),
+                plain(momenta), plain(links), out, dtype=links.dtype)
+    return out
+
+
+def kinetic(momenta: Tensor) -> Tensor:
+    """K = -tr P^2 over everything but the batch, [Nb]."""
+    out = torch.empty(momenta.shape[0], dtype=torch.float64)
+    length = 2 * momenta[0].numel() if len(momenta) else 0
+    library.call("square_sum", library.long(len(momenta)), library.long(length), library.threads(),
+                plain(momenta), out, dtype=momenta.dtype)
+    return out
+
+
+def plaquettes(links: Tensor) -> Tensor:
+    """Site average of Re tr P / 3 of the planes tx, ty, tz, xy, xz, yz, [Nb,6]."""
+    with _blocks(links) as (lattice, blocks):
+        return lattice.sums("plaquettes", blocks, 6, blocks) / (3 * volume(links))
+
+
+def staples(links: Tensor) -> Tensor:
+    """A_mu: sum of the six staples that close U_mu to plaquettes; like links."""
+    with _blocks(links) as (lattice, blocks):
+        return blocked.links_out(lattice, blocked.staples(lattice, blocks))
+
+
+def rectangle_staples(links: Tensor) -> Tensor:
+    """A^rect_mu: sum of the eighteen paths that close U_mu to rectangles; like links."""
+    with _blocks(links) as (lattice, blocks):
+        return blocked.links_out(lattice, blocked.staples(lattice, blocks, rectangle=True))
+
+
+def staple_trace(links: Tensor) -> Tensor:
+    """Re tr(U_mu A_mu) of each link, [Nb,4,Nt,Nx,Ny,Nz]."""
+    with _blocks(links) as (lattice, blocks):
+        return blocked.scalars_out(lattice, blocked.staple_trace(lattice, blocks))
+
+
+def loop_square(links: Tensor) -> Tensor:
+    """TA((U_mu A_mu)^2) / 36 with the plaquette staples A, like links."""
+    with _blocks(links) as (lattice, blocks):
+        return blocked.algebra_out(lattice, blocked.loop_square(lattice, blocks))
+
+
+def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
+    """Covariant Laplacian of an algebra field, like links."""
+    with _blocks(links) as (lattice, blocks):
+        components = blocked.algebra_in(lattice, field)
+        return blocked.algebra_out(
+            lattice, blocked.laplacian(lattice, blocks, components, transverse)
+        )
+
+
+def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
+    """The transverse Laplacian of one direction, X_mu [Nb,Nt,Nx,Ny,Nz,3,3]."""
+    with _blocks(links) as (lattice, blocks):
+        components = blocked.algebra_in(lattice, field, mu)
+        moved = blocked.laplacian(lattice, blocks, components, transverse=True, only=mu)
+        return blocked.algebra_out(lattice, moved, mu)
+
+
+def frozen_features(links: Tensor, field: Tensor, mu: int) -> tuple[Tensor, Tensor]:
+    """(tr(A_mu A_mu^dagger) of the plaquette staples, `transport_laplacian` of X_mu)."""
+    with _blocks(links) as (lattice, blocks):
+        square, _ = blocked.staple_square(lattice, blocks, mu)
+        components = blocked.algebra_in(lattice, field, mu)
+        moved = blocked.laplacian(lattice, blocks, components, transverse=True, only=mu)
+        return blocked.direction_out(lattice, square), blocked.algebra_out(lattice, moved, mu)
+
+
+def clover(links: Tensor, traceless: bool = True) -> Tensor:
+    """(temporal energy, spatial energy) per site and charge from the clover, [Nb,3]."""
+    with _blocks(links) as (lattice, blocks):
+        sums = lattice.sums("clover", blocks, 3, int(traceless), blocks)
+    return sums / torch.tensor([volume(links), volume(links), 1], dtype=torch.float64)
+
+
+def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
+                   traceless: bool = True) -> Tensor:
+    """q(x) from clovers of m x n loops, [Nb,Nt,Nx,Ny,Nz]."""
+    if _too_long(shapes):
+        return reference.charge_density(links, shapes, traceless)
+    with _blocks(links) as (lattice, blocks):
+        density = blocked.charge_density(lattice, blocks, shapes, traceless)
+        return blocked.direction_out(lattice, density)
+
+
+def charge(links: Tensor, shapes: Sequence[tuple[int, int, float]], traceless: bool = True
+           ) -> Tensor:
+    """Q = sum_x q(x) of `charge_density`, [Nb]."""
+    if _too_long(shapes):
+        return reference.charge(links, shapes, traceless)
+    with _blocks(links) as (lattice, blocks):
+        density = blocked.charge_density(lattice, blocks, shapes, traceless)
+        return lattice.sums("site_sum", density, 1, density)[:, 0]
+
+
+def _too_long(shapes: Sequence[tuple[int, int, float]]) -> bool:
+    return any(max(m, n) > blocked.LONGEST for m, n, _ in shapes)
+
+
+def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
+    """`steps` steps of Luescher's third-order scheme of size `step`, in the blocked layout."""
+    with _blocks(links) as (lattice, blocks):
+        push = lattice.empty(links.shape[0], ALGEBRA)
+        for _ in range(steps):
+            blocked.force(lattice, blocks, 6.0, c1, out=push)
+            blocked.drift(lattice, push, blocks, -step / 4, out=blocks)
+            blocked.kick(lattice, push, blocks, 6.0, c1, -8 / 9, keep=-17 / 36, out=push)
+            blocked.drift(lattice, push, blocks, -step, out=blocks)
+            blocked.kick(lattice, push, blocks, 6.0, c1, -0.75, keep=-1.0, out=push)
+            blocked.drift(lattice, push, blocks, -step, out=blocks)
+        return blocked.links_out(lattice, blocks)
+
+
+def trajectory(links: Tensor, momenta: Tensor, force: Tensor, beta: float, c1: float,
+               kicks: Sequence[float], drifts: Sequence[float], displacements: Sequence[float]
+               ) -> tuple[Tensor, Tensor, Tensor]:
+    """(U', P', F(U')) after kick, drift, kick, ..., all between in the blocked layout.
+
+    P' = P - h F(exp(-g F) U) for a kick h with displacement g, U' = exp(e P) U for a drift e;
+    `force` is F at `links`. One kick more than drifts.
+    """
+    with _blocks(links) as (lattice, blocks):
+        p = blocked.algebra_in(lattice, momenta)
+        f = blocked.algebra_in(lattice, force)
+        moved = lattice.empty(links.shape[0], LINK) if any(displacements) else None
+        last = len(kicks) - 1
+        for n, (kick, displacement) in enumerate(zip(kicks, displacements, strict=True)):
+            if n > 0:
+                blocked.drift(lattice, p, blocks, drifts[n - 1], out=blocks)
+            if 0 < n < last and displacement == 0.0:
+                blocked.kick(lattice, p, blocks, beta, c1, kick, out=p)
+                continue
+            if n > 0:
+                blocked.force(lattice, blocks, beta, c1, out=f)
+            if displacement == 0.0:
+                p.sub_(f, alpha=float(kick))
+            else:
+                blocked.drift(lattice, f, blocks, -displacement, out=moved)
+                blocked.kick(lattice, p, moved, beta, c1, kick, out=p)
+        return (blocked.links_out(lattice, blocks), blocked.algebra_out(lattice, p),
+                blocked.algebra_out(lattice, f))

@@ -1,0 +1,219 @@
+// The C interface, one function per kernel: fields are of type real, sums and weights double, shapes
+// as in the headers. Here: layouts, and loops of blocked links.
+#include "exports_algebra.hpp"
+#include "exports_torch.hpp"
+#ifndef SINGLE
+#include "exports_placed.hpp"
+#endif
+
+// Changes whenever an argument list does; library.py refuses any other number.
+EXPORT int interface_version() { return 10; }
+
+EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
+EXPORT long lattice_blocks(const Lattice* lattice) { return lattice->blocks; }
+EXPORT int lattice_active(const Lattice* lattice) { return lattice->active; }
+
+// [chains][4][site][width] -> [chains][blocks][4][width][LANES]
+EXPORT void to_blocks(Call* call, int width, const real* in, real* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   if (width == LINK)
+                       return visit_matrices(*call->lattice, -1, chain, first, end, in,
+                                             [&](long at, const real** source) {
+                                                 gather((vec*)out + at * LINK, source);
+                                             });
+                   visit_links(*call->lattice, chain, first, end, LANES,
+                               [&](long torch, long blocked, int lane) {
+                                   const real* from = in + torch * width;
+                                   real* to = out + blocked * width * LANES + lane;
+                                   for (int i = 0; i < width; i++) to[LANES * i] = from[i];
+                               });
+               });
+}
+
+EXPORT void from_blocks(Call* call, int width, const real* in, real* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   if (width == LINK)
+                       return visit_matrices(*call->lattice, -1, chain, first, end, out,
+                                             [&](long at, real** target) {
+                                                 scatter(target, (const vec*)in + at * LINK,
+                                                         call->lattice->active);
+                                             });
+                   visit_links(*call->lattice, chain, first, end, call->lattice->active,
+                               [&](long torch, long blocked, int lane) {
+                                   real* to = out + torch * width;
+                                   const real* from = in + blocked * width * LANES + lane;
+                                   for (int i = 0; i < width; i++) to[i] = from[LANES * i];
+                               });
+               });
+}
+
+EXPORT void algebra_to_blocks(Call* call, int only, const real* in, vec* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   algebra_to_blocks(*call->lattice, only, chain, first, end, in, out);
+               });
+}
+
+EXPORT void algebra_from_blocks(Call* call, int only, const vec* in, real* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   algebra_from_blocks(*call->lattice, only, chain, first, end, in, out);
+               });
+}
+
+// out = keep * in + push * F(links), invariants and square as in the header; these and in may be null.
+EXPORT void force(Call* call, double beta, double c1, const vec* links, double keep, const vec* in,
+                  double push, vec* out, vec* invariants, vec* square) {
+    const Coupling coupling(beta, c1);
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
+                   const long shift = call->algebra(chain);
+                   force_blocks(fields, coupling, first, end, keep, in ? in + shift : nullptr,
+                                push, out + shift,
+                                invariants ? invariants + shift / 4 : nullptr,
+                                square ? square + shift : nullptr);
+               });
+}
+
+// The gradient along the group of sum_a v_a F_a; tangent = V U.
+EXPORT void force_pullback(Call* call, double beta, double c1, const vec* links,
+                           const vec* direction, const vec* tangent, vec* out) {
+    const Coupling coupling(beta, c1);
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const Fields fields = {*call->lattice, links + call->links(chain),
+                                          tangent + call->links(chain)};
+                   const long shift = call->algebra(chain);
+                   pullback_blocks(fields, coupling, first, end, direction + shift, out + shift);
+               });
+}
+
+// Half of the gradient along the group of sum <G, TA((U A)^2) / 36>; path_pullback of fixed is the rest.
+EXPORT void square_pullback(Call* call, const vec* links, const vec* gradient, vec* fixed,
+                            vec* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
+                   const long shift = call->algebra(chain);
+                   square_pullback_blocks(fields, gradient + shift, first, end,
+                                          fixed + call->links(chain), out + shift);
+               });
+}
+
+// The gradient along the group of sum w Re tr(U A) with weights [chains][blocks][4].
+EXPORT void trace_pullback(Call* call, const vec* links, const vec* weights, vec* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
+                   const long shift = call->algebra(chain);
+                   trace_pullback_blocks(fields, weights + shift / ALGEBRA, first, end,
+                                         out + shift);
+               });
+}
+
+EXPORT void staples(Call* call, int rectangle, int only, const vec* links, vec* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
+                   staple_blocks(fields, rectangle != 0, only, first, end, out + call->links(chain));
+               });
+}
+
+// The gradient along the group of sum 2 Re tr(W^dagger S), W held fixed, over all links or those of
+// direction `only`.
+EXPORT void path_pullback(Call* call, int only, const vec* links, const vec* fixed, vec* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const Fields fields = {*call->lattice, links + call->links(chain),
+                                          fixed + call->links(chain)};
+                   vec* target = out + call->algebra(chain);
+                   if (only < 0) path_pullback_blocks(fields, first, end, target);
+                   else active_pullback_blocks(fields, only, first, end, target);
+               });
+}
+
+// Sums of Re tr P of the six planes, [chains][6].
+EXPORT void plaquettes(Call* call, const vec* links, double* out) {
+    sums(*call, 6, out, [&](long chain, long first, long end, double* partial) {
+        const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
+        plaquette_blocks(fields, first, end, partial);
+    });
+}
+
+// Sum of Re tr R of all rectangles, [chains].
+EXPORT void rectangles(Call* call, const vec* links, double* out) {
+    sums(*call, 1, out, [&](long chain, long first, long end, double* partial) {
+        const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
+        partial[0] += rectangle_blocks(fields, first, end);
+    });
+}
+
+// Temporal energy, spatial energy and charge, each summed over sites, [chains][3].
+EXPORT void clover(Call* call, int traceless, const vec* links, double* out) {
+    sums(*call, 3, out, [&](long chain, long first, long end, double* partial) {
+        const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
+        clover_blocks(fields, traceless != 0, first, end, partial);
+    });
+}
+
+// Adds the charge density of `count` shapes, `sides` [count][2] of at most three links and `weights`
+// [count], to density [chains][blocks]; `strengths` [chains][blocks][count][9] is room for G.
+EXPORT void add_charge(Call* call, int traceless, int count, const int* sides,
+                       const double* weights, const vec* links, vec* strengths, vec* density) {
+    const Lattice& lattice = *call->lattice;
+    int longest = 1;
+    for (int k = 0; k < 2 * count; k++) longest = sides[k] > longest ? sides[k] : longest;
+    const Shapes shapes = {count, longest, sides, weights};
+    for (const int plane : {0, 5, 1, 4, 2, 3}) {
+        const bool second = plane >= 3;
+        const long slices =
+            lattice.blocks / (lattice.sub[PLANE[plane][0]] * lattice.sub[PLANE[plane][1]]);
+        parallel(call->chains * slices, call->threads, [&](long task) {
+            const long chain = task / slices, shift = chain * lattice.blocks;
+            charge_slice(lattice, links + call->links(chain), shapes, traceless != 0, plane, second,
+                         task % slices, strengths + shift * count * ANTIHERMITIAN,
+                         density + shift);
+        });
+    }
+}
+
+// Sum over sites of one number per site, [chains][blocks] -> [chains].
+EXPORT void site_sum(Call* call, const vec* field, double* out) {
+    sums(*call, 1, out, [&](long chain, long first, long end, double* partial) {
+        wide total = {};
+        for (long i = first; i < end; i++) total += widen(field[chain * call->lattice->blocks + i]);
+        partial[0] += call->lattice->lane_sum(total);
+    });
+}
+
+// The gradient along the group of sum_k weights[chain][k] clover[chain][k]; `strengths`
+// [chains][blocks][6][9] is room for G.
+EXPORT void clover_pullback(Call* call, int traceless, const vec* links, const double* weights,
+                            vec* strengths, vec* out) {
+    const long room = call->lattice->blocks * 6 * ANTIHERMITIAN;
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
+                   strength_blocks(fields, traceless != 0, first, end, strengths + chain * room);
+               });
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
+                   clover_pullback_blocks(fields, strengths + chain * room, weights + 3 * chain,
+                                          first, end, out + call->algebra(chain));
+               });
+}
+
+// Sum of a b over [blocks][4][width] of each chain, [chains].
+EXPORT void inner(Call* call, int width, const vec* a, const vec* b, double* out) {
+    sums(*call, 1, out, [&](long chain, long first, long end, double* partial) {
+        wide total = {};
+        const long shift = chain * call->lattice->blocks * 4 * width;
+        for (long i = first * 4 * width; i < end * 4 * width; i++)
+            total += widen(a[shift + i]) * widen(b[shift + i]);
+        partial[0] += call->lattice->lane_sum(total);
+    });
+}

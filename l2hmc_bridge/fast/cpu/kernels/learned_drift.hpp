@@ -1,0 +1,130 @@
+// Drifts with scalar networks. Formulas in l2hmc/kernel.py and networks/covariant.py.
+#pragma once
+#include <algorithm>
+
+#include "exponential.hpp"
+#include "gauge.hpp"
+#include "network.hpp"
+#include "transport.hpp"
+
+namespace {
+
+// Which links move: the subset alone, or the others too, by exp(sign e P), after or before it.
+enum Order { ALONE, FIRST, LAST };
+
+// A drift of the links of direction mu and of one parity, unless odd < 0, in place. mu < 0: the subset
+// is empty.
+struct Drift {
+    Network net;       // outputs q or (q, c); hidden 0: none
+    int mu, odd, order;
+    double e, sign;    // U' = exp(sign e [P e^{e^2 q} + (e^2 c + mixing) Lap_mu P]) U
+    double mixing;     // coefficient of the covariant Laplacian in M = 1 + mixing Lap
+    Squares known;     // of the staples of the subset, or none
+    const vec* momenta;
+    vec* links;
+
+    void move_to(long links_shift, long shift) {
+        known.move_to(links_shift);
+        momenta += shift;
+        links += links_shift;
+    }
+
+    // Whether the subset can move without a look at other links.
+    bool local(const Lattice& lattice) const {
+        return known.of_blocks && net.outputs < 2 && mixing == 0 && lattice.even;
+    }
+};
+
+constexpr int ALL = (1 << LANES) - 1;
+
+// 1 in the lanes of a block that move, 0 elsewhere; false where none does.
+INLINE bool moving(const Lattice& lattice, const Drift& drift, long block, lanes_index& mask) {
+    const int odd = lattice.odd[block];
+    const int on = drift.odd < 0 ? ALL : drift.odd ? odd : ALL & ~odd;
+    for (int lane = 0; lane < LANES; lane++) mask[lane] = -(whole)(on >> lane & 1);
+    return on != 0;
+}
+
+// Velocity of the link of the subset in one block: sign e [P e^{e^2 q} + (e^2 c + mixing) Lap_mu P].
+INLINE void velocity(const Fields& fields, const Drift& drift, long block, vec* out) {
+    const real weight = drift.e * drift.e, step = drift.sign * drift.e, mixing = drift.mixing;
+    const vec* p = drift.momenta + (block * 4 + drift.mu) * ALGEBRA;
+    vec scalars[2] = {}, in[INPUTS] = {}, grow[1], smooth[ALGEBRA] = {};
+    if (drift.net.hidden > 0) {
+        const vec* known = drift.known.of(fields.lattice, block, drift.mu);
+        if (known) in[0] = *known;
+        else {
+            Sum<false> sum;
+            plaquette_paths<false>(fields, block, drift.mu, sum);
+            in[0] = real_trace_ad(sum.value.v, sum.value.v);
+        }
+        for (int a = 0; a < ALGEBRA; a++) in[1] += p[a] * p[a];
+    }
+    if (drift.net.outputs > 1 || drift.mixing != 0)
+        laplacian(fields.lattice, drift.links, drift.momenta, true, block, drift.mu, smooth);
+    if (drift.net.hidden > 0) drift.net.apply(in, scalars);
+    grow[0] = weight * scalars[0];
+    exp_group<1>(grow);
+    const vec share = weight * scalars[1] + mixing;
+    for (int a = 0; a < ALGEBRA; a++) out[a] = step * (p[a] * grow[0] + share * smooth[a]);
+}
+
+// u = moved in the lanes of `mask`.
+INLINE void move_lanes(vec* u, const Matrix& moved, lanes_index mask) {
+    for (int i = 0; i < LINK; i++) u[i] = mask ? moved.v[i] : u[i];
+}
+
+// The subset, in up to CHUNK blocks. First all velocities: their chains of dependent steps overlap.
+inline void drift_blocks(const Lattice& lattice, const Drift& drift, long first, long end) {
+    const Fields fields = {lattice, drift.links, nullptr};
+    lanes_index mask = {};
+    vec velocities[CHUNK][ALGEBRA];
+    for (long block = first; block < end; block++) {
+        if (!moving(lattice, drift, block, mask)) continue;
+        call_up<true, 2>(drift.links + (block * 4 + drift.mu) * LINK, LINK);
+        velocity(fields, drift, block, velocities[block - first]);
+    }
+    for (long block = first; block < end; block++) {
+        if (!moving(lattice, drift, block, mask)) continue;
+        vec* u = drift.links + (block * 4 + drift.mu) * LINK;
+        Matrix moved;
+        rotate(moved, velocities[block - first], u);
+        move_lanes(u, moved, mask);
+    }
+}
+
+// All links outside the subset.
+inline void drift_rest_blocks(const Lattice& lattice, const Drift& drift, long first, long end) {
+    const real step = drift.sign * drift.e;
+    for (long block = first; block < end; block++) {
+        lanes_index mask = {};
+        moving(lattice, drift, block, mask);
+        for (int mu = 0; mu < 4; mu++) {
+            if (mu == drift.mu && lattice.uniform(block, drift.odd)) continue;
+            const long at = block * 4 + mu;
+            Matrix moved;
+            rotate_next(moved, step, drift.momenta, drift.links, at);
+            move_lanes(drift.links + at * LINK, moved, mu == drift.mu ? ~mask : ~lanes_index{});
+        }
+    }
+}
+
+// The subset and the others in their order, the second of them one time slice behind the first.
+inline void drift_by_slices(const Lattice& lattice, const Drift& drift) {
+    const long slices = lattice.sub[0], size = lattice.blocks / slices;
+    const auto move = [&](bool leading, long slice) {
+        for (long first = slice * size; first < (slice + 1) * size; first += CHUNK) {
+            const long end = std::min(first + CHUNK, (slice + 1) * size);
+            if (leading == (drift.order == FIRST)) drift_blocks(lattice, drift, first, end);
+            else drift_rest_blocks(lattice, drift, first, end);
+        }
+    };
+    move(true, 0);
+    if (slices > 1) move(true, slices - 1);
+    for (long slice = 0; slice < slices; slice++) {
+        if (slice + 2 < slices) move(true, slice + 1);
+        move(false, slice);
+    }
+}
+
+}  // namespace

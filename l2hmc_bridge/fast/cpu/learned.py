@@ -1,0 +1,204 @@
+"""Kicks and drifts with scalar networks in the blocked layout, one pass over the lattice each.
+
+The networks are those of `networks/covariant.py`: out = weight f(first in + offset) + bias per link.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.fast.cpu.library import ALGEBRA, Lattice, plain
+
+MOST_OUTPUTS = 8
+FORWARD, INVERSE, TURN = range(3)  # modes of a kick
+NO_DIRECTION = -1
+ALONE, FIRST, LAST = range(3)  # of a subset that drifts: no other link moves, or after or before it
+ACTIVATIONS = ("tanh", "isru")  # f of a network, isru: x / sqrt(1 + x^2)
+
+_INT, _DOUBLE, _POINTER = ctypes.c_int, ctypes.c_double, ctypes.c_void_p
+
+
+class _Network(ctypes.Structure):
+    _fields_ = [("hidden", _INT), ("outputs", _INT), ("activation", _INT), ("first", _POINTER),
+                ("offset", _POINTER), ("weight", _POINTER), ("bias", _POINTER)]
+
+
+class _Squares(ctypes.Structure):
+    _fields_ = [("mu", _INT), ("odd", _INT), ("of_blocks", _POINTER)]
+
+
+class _Kick(ctypes.Structure):
+    _fields_ = [("net", _Network), ("h", _DOUBLE), ("mode", _INT), ("square", _INT),
+                ("beta", _DOUBLE), ("c1", _DOUBLE), ("mixing", _DOUBLE), ("wanted", _Squares),
+                ("links", _POINTER), ("force", _POINTER),
+                ("invariants", _POINTER), ("base", _POINTER), ("loops", _POINTER * MOST_OUTPUTS),
+                ("scale", _POINTER), ("momenta", _POINTER), ("keep_scale", _POINTER),
+                ("keep_force", _POINTER), ("out", _POINTER)]
+
+
+class _Drift(ctypes.Structure):
+    _fields_ = [("net", _Network), ("mu", _INT), ("odd", _INT), ("order", _INT), ("e", _DOUBLE),
+                ("sign", _DOUBLE), ("mixing", _DOUBLE), ("known", _Squares),
+                ("momenta", _POINTER), ("links", _POINTER)]
+
+
+class _Task(ctypes.Structure):
+    _fields_ = [("kick", _POINTER), ("drift", _POINTER), ("out", _POINTER)]
+
+
+class Network(NamedTuple):
+    """Where the kernels find the weights of one network, and the tensors that hold them."""
+
+    structure: _Network
+    outputs: int
+    weights: tuple[Tensor, ...]
+
+
+class Squares(NamedTuple):
+    """Room for tr A A^dagger of the links of direction mu and one parity (odd or even).
+
+    Only blocks whose sites all have this parity have any: those of lattices whose halved directions
+    are multiples of four, or not halved.
+    """
+
+    mu: int
+    odd: bool
+    of_blocks: Tensor  # [Nb, blocks, lanes]
+
+    def structure(self) -> _Squares:
+        """What the kernels take."""
+        return _Squares(self.mu, int(self.odd), self.of_blocks.data_ptr())
+
+
+NO_SQUARES = _Squares()
+
+
+def networks(first: Tensor, offset: Tensor, weights: Tensor, biases: Tensor,
+             activation: str = "tanh") -> list[Network]:
+    """Networks with a common hidden layer: first [hidden, 2], offset [hidden], and for each of them
+    weights[k] [outputs, hidden], biases[k] [outputs]; f is one of ACTIVATIONS. ConfigError beyond
+    MOST_OUTPUTS outputs.
+    """
+    count, outputs, hidden = weights.shape
+    if outputs > MOST_OUTPUTS:
+        raise ConfigError(f"network: expected at most {MOST_OUTPUTS} outputs, found {outputs}")
+    kept = tuple(plain(one).to(torch.float64) for one in (first, offset, weights, biases))
+    first_at, offset_at, weight_at, bias_at = (one.data_ptr() for one in kept)
+    return [Network(_Network(hidden, outputs, ACTIVATIONS.index(activation), first_at, offset_at,
+                             weight_at + 8 * k * outputs * hidden, bias_at + 8 * k * outputs),
+                    outputs, kept) for k in range(count)]
+
+
+def network(first: Tensor, offset: Tensor, weight: Tensor, bias: Tensor,
+            activation: str = "tanh") -> Network:
+    """One network."""
+    return networks(first, offset, weight[None], bias[None], activation)[0]
+
+
+class Push(NamedTuple):
+    """What a kick pushes with at `links`: F e^{2 h^2 q} + h^2 sum_l c_l V_l + mixing Lap F.
+
+    (s, q, c_0, ...) is the network of the invariants Re tr(U A) and <F, F> of each link; a V_l that
+    is None is the covariant Laplacian of `base`; Lap is the transverse one. Without `force` it is
+    computed on the way for the action (beta, c1) and never stored; the V_l with number `square` is
+    then TA((U A)^2) / 36, no other one is None, and mixing is 0. Without a network s is `scale`.
+    Computed, it leaves the squares of the staples of a subset in `wanted`.
+    """
+
+    links: Tensor
+    net: Network | None = None
+    force: Tensor | None = None
+    invariants: Tensor | None = None
+    base: Tensor | None = None
+    loops: tuple[Tensor | None, ...] = ()
+    mixing: float = 0.0
+    beta: float = 0.0
+    c1: float = 0.0
+    square: int = -1
+    scale: Tensor | None = None
+    wanted: Squares | None = None
+
+
+class Task(NamedTuple):
+    """A kick or a drift that is to run."""
+
+    structure: _Kick | _Drift
+    log_det: Tensor | None  # of a kick, [Nb], once it has run
+    held: tuple  # whatever the structure points to
+
+
+def kick_task(push: Push, h: float, momenta: Tensor | None, mode: int, out: Tensor,
+              keep_scale: Tensor | None = None, keep_force: Tensor | None = None) -> Task:
+    """What `kick` does."""
+    net = push.net.structure if push.net else _Network()
+    loops = (_POINTER * MOST_OUTPUTS)(*(_address(one) for one in push.loops))
+    task = _Kick(net, float(h), mode, push.square, push.beta, push.c1,
+                 float(push.mixing), _squares(push.wanted),
+                 *(_address(one) for one in (push.links, push.force, push.invariants, push.base)),
+                 loops, *(_address(one) for one in (push.scale, momenta, keep_scale,
+                                              keep_force, out)))
+    log_det = torch.empty(push.links.shape[0], dtype=torch.float64)
+    return Task(task, log_det, (push, momenta, out, keep_scale, keep_force))
+
+
+def drift_task(net: Network | None, mu: int, odd: bool | None, e: float, sign: int, mixing: float,
+               momenta: Tensor, links: Tensor, order: int = ALONE, known: Squares | None = None
+               ) -> Task:
+    """What `drift` does."""
+    task = _Drift(net.structure if net else _Network(), int(mu), -1 if odd is None else int(odd),
+                  order, float(e), float(sign), float(mixing), _squares(known),
+                  momenta.data_ptr(), links.data_ptr())
+    return Task(task, None, (net, momenta, links, known))
+
+
+def run(lattice: Lattice, links: Tensor, tasks: Sequence[Task]) -> None:
+    """Task after task, in one call: between two calls Python's own data leave the caches."""
+    entries = (_Task * len(tasks))()
+    for entry, task in zip(entries, tasks, strict=True):
+        at = ctypes.addressof(task.structure)
+        if task.log_det is None:
+            entry.drift = at
+        else:
+            entry.kick, entry.out = at, task.log_det.data_ptr()
+    lattice.call("learned_run", links, len(tasks), ctypes.byref(entries))
+
+
+def kick(lattice: Lattice, push: Push, h: float, momenta: Tensor | None, mode: int = FORWARD,
+         out: Tensor | None = None, keep_scale: Tensor | None = None,
+         keep_force: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """(P e^{h^2 s} - h push, log|J| = 8 h^2 sum s [Nb]).
+
+    INVERSE: e^{-h^2 s} (P + h push) and -log|J|. TURN: forward, a flip and the inverse together,
+    2 h e^{-h^2 s} push - P, log|J| = 0. Without `momenta` the push alone. `out` may be `momenta`; s
+    goes into `keep_scale` as well, and a force that was computed here into `keep_force`.
+    """
+    out = lattice.empty(push.links.shape[0], ALGEBRA) if out is None else out
+    task = kick_task(push, h, momenta, mode, out, keep_scale, keep_force)
+    run(lattice, push.links, [task])
+    return out, task.log_det
+
+
+def drift(lattice: Lattice, net: Network | None, mu: int, odd: bool | None, e: float, sign: int,
+          mixing: float, momenta: Tensor, links: Tensor, order: int = ALONE,
+          known: Squares | None = None) -> None:
+    """U' = exp(sign e [P e^{e^2 q} + (e^2 c + mixing) Lap_mu P]) U for one subset, in place.
+
+    (q, c) is the network of (tr A A^dagger, <P, P>) of each link, Lap_mu the covariant Laplacian
+    over the directions besides mu. The subset: direction mu, and one parity unless `odd` is None;
+    nothing for mu = NO_DIRECTION. FIRST, LAST: all other links move too, by exp(sign e P), after
+    the subset or before it. The squares of its staples may be `known`: then, and without c, FIRST
+    is one pass.
+    """
+    run(lattice, links, [drift_task(net, mu, odd, e, sign, mixing, momenta, links, order, known)])
+
+
+def _squares(squares: Squares | None) -> _Squares:
+    return NO_SQUARES if squares is None else squares.structure()
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()

@@ -1,0 +1,239 @@
+"""The hot functions on a graphics card, in Triton: complex128 and complex64, no gradients.
+
+Same formulas, signs and shapes as `reference.py`. A kernel is used on a card after it agreed with
+the reference there, in the precision of the field, which is tried when it is first wanted; where
+it did not, or without triton, torch operations serve. Sums over sites are float64 for both and the
+same in every run. Nothing here waits for the card.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge.fast.cpu.library import plain
+from l2hmc_bridge.fast.gpu import paths
+from l2hmc_bridge.fast.gpu.launch import BLOCK, blocks, launch, over_sites, served, there, trusted  # noqa: F401
+from l2hmc_bridge.fields.layout import check_links, volume
+
+NUMBERS_PER_BLOCK = 1024  # of a plain sum
+
+
+def _enter(links: Tensor) -> Tensor:
+    check_links(links)
+    return plain(links)
+
+
+def _staples(links: Tensor, c0: float, c1: float) -> tuple:
+    """Arguments of the kernels that sum c0 A + c1 A^rect."""
+    rows = paths.staple_rows(c0 != 0 or c1 == 0, c1 != 0, links.device)
+    return rows, *rows.shape[1:], float(c0), float(c1)
+
+
+def _loop_sums(links: Tensor, which: Callable) -> Tensor:
+    """Re tr of each of these loops, summed over sites, float64 [Nb, loops]."""
+    loops = paths.loops(which, links.device)
+    sums = torch.empty(len(links), len(loops), blocks(links), dtype=torch.float64,
+                       device=links.device)
+    over_sites("loop_kernel", links, sums, loops, loops.shape[1], rows=len(loops))
+    return sums.sum(2)
+
+
+@served
+def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
+    """S = -(beta/3) [c0 sum Re tr P + c1 sum Re tr R], [Nb]."""
+    links = _enter(links)
+    total = (1 - 8 * c1) * _loop_sums(links, paths.plaquettes).sum(1)
+    if c1 != 0:
+        total = total + c1 * _loop_sums(links, paths.rectangles).sum(1)
+    return -beta / 3 * total
+
+
+@served
+def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
+    """F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu]), like links."""
+    return _per_link(links, beta / 6 * (1 - 8 * c1), beta / 6 * c1, "force")
+
+
+@served
+def staples(links: Tensor) -> Tensor:
+    """A_mu: sum of the six staples that close U_mu to plaquettes; like links."""
+    return _per_link(links, 1.0, 0.0, "staples")
+
+
+@served
+def rectangle_staples(links: Tensor) -> Tensor:
+    """A^rect_mu: sum of the eighteen paths that close U_mu to rectangles; like links."""
+    return _per_link(links, 0.0, 1.0, "staples")
+
+
+@served
+def staple_trace(links: Tensor) -> Tensor:
+    """Re tr(U_mu A_mu) of each link, [Nb,4,Nt,Nx,Ny,Nz]."""
+    return _per_link(links, 1.0, 0.0, "trace")
+
+
+@served
+def loop_square(links: Tensor) -> Tensor:
+    """TA((U_mu A_mu)^2) / 36 with the plaquette staples A, like links."""
+    return _per_link(links, 1 / 6, 0.0, "square")
+
+
+def _per_link(links: Tensor, c0: float, c1: float, form: str) -> Tensor:
+    links = _enter(links)
+    out = torch.empty_like(links)
+    if form == "trace":
+        out = torch.empty(links.shape[:-2], dtype=links.dtype.to_real(), device=links.device)
+    over_sites("staple_kernel", links, out, *_staples(links, c0, c1), FORM=form)
+    return out
+
+
+@served
+def plaquettes(links: Tensor) -> Tensor:
+    """Site average of Re tr P / 3 of the planes tx, ty, tz, xy, xz, yz, [Nb,6]."""
+    links = _enter(links)
+    return _loop_sums(links, paths.plaquettes) / (3 * volume(links))
+
+
+@served
+def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) -> Tensor:
+    """exp(step P) U for traceless anti-Hermitian P, [..., 3, 3]."""
+    number = momenta.dtype.to_real()
+    if isinstance(step, Tensor) and step.numel() == 1:
+        step = step.detach().to(number).reshape(1)
+    elif isinstance(step, Tensor):
+        momenta, step = step * momenta, 1.0
+    if not isinstance(step, Tensor):  # filled on the card: a copy from here would wait for it
+        step = torch.full((1,), step, dtype=number, device=momenta.device)
+    momenta, links = (plain(one) for one in torch.broadcast_tensors(momenta, links))
+    out, count = torch.empty_like(links), links.numel() // 9
+    launch("exp_multiply_kernel", (math.ceil(count / BLOCK),), momenta, links, out, step, count)
+    return out
+
+
+@served
+def kinetic(momenta: Tensor) -> Tensor:
+    """K = -tr P^2 over everything but the batch, [Nb]."""
+    momenta = plain(momenta)
+    count = 2 * math.prod(momenta.shape[1:])
+    programs = math.ceil(count / NUMBERS_PER_BLOCK)
+    sums = torch.empty(len(momenta), programs, dtype=torch.float64, device=momenta.device)
+    launch("square_kernel", (programs, len(momenta)), momenta, sums, count, ROWS=1,
+           BLOCK=NUMBERS_PER_BLOCK)
+    return sums.sum(1)
+
+
+@served
+def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
+    """Covariant Laplacian of an algebra field, like links."""
+    links, field = _enter(links), plain(field)
+    out = torch.empty_like(field)
+    over_sites("laplacian_kernel", links, field, out, 0, FIRST=int(transverse))
+    return out
+
+
+@served
+def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
+    """The transverse Laplacian of one direction, X_mu [Nb,Nt,Nx,Ny,Nz,3,3]."""
+    links, field = _enter(links), plain(field)
+    out = torch.empty_like(field)
+    over_sites("laplacian_kernel", links, field, out, int(mu), rows=1, FIRST=1)
+    return out
+
+
+@served
+def frozen_features(links: Tensor, field: Tensor, mu: int) -> tuple[Tensor, Tensor]:
+    """(tr(A_mu A_mu^dagger) of the plaquette staples, `transport_laplacian` of X_mu)."""
+    links, field = _enter(links), plain(field)
+    square = torch.empty(field.shape[:-2], dtype=links.dtype.to_real(), device=links.device)
+    moved, rows = torch.empty_like(field), paths.staple_rows(True, False, links.device)
+    over_sites("frozen_kernel", links, field, square, moved, rows, *rows.shape[1:], int(mu),
+               rows=1)
+    return square, moved
+
+
+@served
+def clover(links: Tensor, traceless: bool = True) -> Tensor:
+    """(temporal energy, spatial energy) per site and charge from the clover, [Nb,3]."""
+    links = _enter(links)
+    sums = torch.empty(len(links), 3, 3, blocks(links), dtype=torch.float64, device=links.device)
+    over_sites("clover_kernel", links, sums,
+               *paths.clovers(((1, 1, 1.0),), links.device, links.dtype),
+               int(traceless), rows=3, DENSITY=False)
+    one, other, both = sums.sum(3).unbind(2)
+    sites, squared = volume(links), 16.0  # G = C / 4
+    return torch.stack([-one.sum(1) / (sites * squared), -other.sum(1) / (sites * squared),
+                        _signed(both) / (4 * math.pi**2 * squared)], dim=1)
+
+
+@served
+def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
+                   traceless: bool = True) -> Tensor:
+    """q(x) from clovers of m x n loops, [Nb,Nt,Nx,Ny,Nz]."""
+    links = _enter(links)
+    pairs = torch.empty(len(links), 3, *links.shape[2:6], dtype=links.dtype.to_real(),
+                        device=links.device)
+    over_sites("clover_kernel", links, pairs,
+               *paths.clovers(tuple(shapes), links.device, links.dtype),
+               int(traceless), rows=3, DENSITY=True)
+    return _signed(pairs)
+
+
+@served
+def charge(links: Tensor, shapes: Sequence[tuple[int, int, float]], traceless: bool = True
+           ) -> Tensor:
+    """Q = sum_x q(x) of `charge_density`, [Nb]."""
+    return charge_density.__wrapped__(links, shapes, traceless).double().flatten(1).sum(1)
+
+
+def _signed(pairs: Tensor) -> Tensor:
+    """The sum over the pairs of planes as the charge has them."""
+    return pairs[:, 0] - pairs[:, 1] + pairs[:, 2]
+
+
+def _stage(links: Tensor, push: Tensor, keep: float, c0: float, c1: float, step: float
+           ) -> tuple[Tensor, Tensor]:
+    """(U', P'): P' = keep P + TA(U [c0 A + c1 A^rect]), U' = exp(step P') U; P' in place of P."""
+    out = torch.empty_like(links)
+    over_sites("stage_kernel", links, push, out, push, *_staples(links, c0, c1), float(keep),
+               float(step))
+    return out, push
+
+
+@served
+def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
+    """`steps` steps of Luescher's third-order scheme of size `step`, a kernel for each stage."""
+    links = _enter(links)
+    push = torch.zeros_like(links)
+    for _ in range(steps):
+        for keep, weight, drift in ((0.0, 1.0, -step / 4), (-17 / 36, 8 / 9, -step),
+                                    (-1.0, 0.75, -step)):
+            links, push = _stage(links, push, keep, weight * (1 - 8 * c1), weight * c1, drift)
+    return links
+
+
+def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float, c1: float,
+               kicks: Sequence[float], drifts: Sequence[float], displacements: Sequence[float]
+               ) -> tuple[Tensor, Tensor, Tensor] | None:
+    """(U', P', F(U')) after kick, drift, kick, ...: a kick and the drift after it in one kernel.
+
+    As in `cpu.trajectory`; None where the kernels do not serve.
+    """
+    if not trusted("flow", flow.__wrapped__, links.device, links.dtype):
+        return None
+    links, momenta, last = _enter(links), plain(momenta).clone(), len(kicks) - 1
+    for n, (kick, displacement) in enumerate(zip(kicks, displacements, strict=True)):
+        if 0 < n < last and displacement == 0.0:
+            c0 = -kick * beta / 6 * (1 - 8 * c1)
+            links, momenta = _stage(links, momenta, 1.0, c0, -kick * beta / 6 * c1, drifts[n])
+            continue
+        if n > 0:
+            force_there = force(links, beta, c1)
+        push = force_there
+        if displacement != 0.0:
+            push = force(expm_multiply(force_there, links, -displacement), beta, c1)
+        momenta.sub_(push, alpha=float(kick))
+        if n < last:
+            links = expm_multiply(momenta, links, drifts[n])
+    return links, momenta, force_there

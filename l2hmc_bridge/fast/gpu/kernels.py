@@ -1,0 +1,195 @@
+"""The kernels in Triton, made of triton_matrix.py and triton_paths.py.
+
+A program works on BLOCK sites of one chain in the torch layout [Nb,4,site][row][column][re, im], in
+the precision of the field; sums over sites are float64, one per program, added up by the caller.
+Grid: ROWS directions (planes, loops) of a block of sites side by side, then its other blocks;
+chains. So the directions of a block share what the caches hold.
+"""
+
+import triton
+import triton.language as tl
+
+from l2hmc_bridge.fast.gpu.matrix import (
+    antihermitian,
+    combine,
+    exponential,
+    load,
+    nothing,
+    product,
+    real_trace,
+    square_norm,
+    store,
+)
+from l2hmc_bridge.fast.gpu.walk import laplacian_sum, link_along, neighbour, path_sum, walk
+
+# Numbers that differ from call to call, for which the same machine code serves.
+VARIES = ["nt", "nx", "ny", "nz", "first", "shapes", "paths", "width", "length", "traceless",
+          "count"]
+
+
+@triton.jit
+def here(shape, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """(row, sites of this program, which of them exist)."""
+    row = tl.program_id(0) % ROWS
+    site = (tl.program_id(0) // ROWS) * BLOCK + tl.arange(0, BLOCK)
+    return row, site, site < shape[0] * shape[1] * shape[2] * shape[3]
+
+
+@triton.jit
+def chain_of(field, matrices):
+    """The matrices of this program's chain, `matrices` of them."""
+    return field + tl.program_id(1).to(tl.int64) * matrices * 18
+
+
+@triton.jit
+def store_sum(sums, row, value, mask, ROWS: tl.constexpr):
+    """The sum of `value` over this program's sites, into [rows, block]."""
+    total = tl.sum(tl.where(mask, value, 0.0).to(tl.float64), 0)
+    tl.store(sums + row * (tl.num_programs(0) // ROWS) + tl.program_id(0) // ROWS, total)
+
+
+@triton.jit
+def staple_sum(links, rows, paths, width, c0, c1, mu, site, mask, shape):
+    """c0 A + c1 A^rect of direction mu: rows of paths that lead from x + mu to x."""
+    number = links.dtype.element_ty
+    return path_sum(links, rows + mu * paths * width, paths, width, tl.full((), c0, number),
+                    tl.full((), c1, number), neighbour(site, mu, 1, shape), mask, shape)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def staple_kernel(links, out, rows, paths, width, c0: tl.float64, c1: tl.float64,
+                  nt, nx, ny, nz, FORM: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """With A = c0 A + c1 A^rect of each link: A, TA(U A), TA((U A)^2), or Re tr(U A)."""
+    shape = (nt, nx, ny, nz)
+    volume = nt * nx * ny * nz
+    mu, site, mask = here(shape, ROWS, BLOCK)
+    links = chain_of(links, 4 * volume)
+    a = staple_sum(links, rows, paths, width, c0, c1, mu, site, mask, shape)
+    at = mu * volume + site
+    if FORM == "staples":
+        store(chain_of(out, 4 * volume), at, a, mask)
+    else:
+        u = load(links, at, mask)
+        if FORM == "trace":
+            place = tl.program_id(1).to(tl.int64) * 4 * volume + at
+            tl.store(out + place, real_trace(u, a), mask)
+        else:
+            m = product(u, a)
+            if FORM == "square":
+                m = product(m, m)
+            store(chain_of(out, 4 * volume), at, antihermitian(m, 1), mask)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def stage_kernel(links, push, out_links, out_push, rows, paths, width, c0: tl.float64,
+                 c1: tl.float64, keep: tl.float64, step: tl.float64, nt, nx, ny, nz,
+                 ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """P' = keep P + TA(U (c0 A + c1 A^rect)), U' = exp(step P') U; U' lies apart from U."""
+    shape = (nt, nx, ny, nz)
+    volume = nt * nx * ny * nz
+    mu, site, mask = here(shape, ROWS, BLOCK)
+    links = chain_of(links, 4 * volume)
+    at = mu * volume + site
+    a = staple_sum(links, rows, paths, width, c0, c1, mu, site, mask, shape)
+    u = load(links, at, mask)
+    number = links.dtype.element_ty
+    p = combine(tl.full((), keep, number), load(chain_of(push, 4 * volume), at, mask),
+                1.0, antihermitian(product(u, a), 1))
+    store(chain_of(out_push, 4 * volume), at, p, mask)
+    e = exponential(combine(tl.full((), step, number), p, 0.0, p))
+    store(chain_of(out_links, 4 * volume), at, product(e, u), mask)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def loop_kernel(links, sums, loops, length, nt, nx, ny, nz, ROWS: tl.constexpr,
+                BLOCK: tl.constexpr):
+    """Sums of Re tr of the closed loops that are the rows, of `length` steps each."""
+    shape = (nt, nx, ny, nz)
+    row, site, mask = here(shape, ROWS, BLOCK)
+    links = chain_of(links, 4 * nt * nx * ny * nz)
+    steps = loops + row * length
+    m, last = walk(links, steps, length - 1, site, mask, shape)
+    link, _ = link_along(links, tl.load(steps + length - 1), last, mask, shape)
+    store_sum(sums, tl.program_id(1) * ROWS + row, real_trace(m, link), mask, ROWS)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def laplacian_kernel(links, field, out, first, nt, nx, ny, nz, FIRST: tl.constexpr,
+                     ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """Covariant Laplacian of a field of directions from `first` on; FIRST = 1: transverse."""
+    shape = (nt, nx, ny, nz)
+    volume = nt * nx * ny * nz
+    row, site, mask = here(shape, ROWS, BLOCK)
+    links = chain_of(links, 4 * volume)
+    before = (row * volume).to(tl.int64) * 18
+    field, out = chain_of(field, ROWS * volume) + before, chain_of(out, ROWS * volume) + before
+    store(out, site, laplacian_sum(links, field, first + row, site, mask, shape, FIRST), mask)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def frozen_kernel(links, field, square, moved, rows, paths, width, first, nt, nx, ny, nz,
+                  ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """(tr(A A^dagger), transverse Laplacian of the field) of the direction `first`; one row."""
+    shape = (nt, nx, ny, nz)
+    volume = nt * nx * ny * nz
+    _, site, mask = here(shape, ROWS, BLOCK)
+    links, field = chain_of(links, 4 * volume), chain_of(field, volume)
+    a = staple_sum(links, rows, paths, width, 1.0, 1.0, first, site, mask, shape)
+    tl.store(square + tl.program_id(1).to(tl.int64) * volume + site, square_norm(a), mask)
+    m = laplacian_sum(links, field, first, site, mask, shape, 1)
+    store(chain_of(moved, volume), site, m, mask)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def clover_kernel(links, out, loops, heads, weights, shapes, traceless, nt, nx, ny, nz,
+                  DENSITY: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """tr(C C') of the anti-Hermitian parts C, C' of the clovers of a plane (t, i) and its dual.
+
+    DENSITY: the sum over shapes of weight tr(C C') at each site, [chain, pair, site]; else the
+    sums of tr C C, tr C' C' and tr C C' of the first shape, [chain, pair, 3, block]. `heads` says
+    of each shape where its rows begin, how many a plane has and how wide they are.
+    """
+    shape = (nt, nx, ny, nz)
+    volume = nt * nx * ny * nz
+    pair, site, mask = here(shape, ROWS, BLOCK)
+    links = chain_of(links, 4 * volume)
+    chain = tl.program_id(1) * ROWS + pair
+    total = tl.zeros_like(site.to(links.dtype.element_ty))
+    for n in range(shapes):
+        paths, width = tl.load(heads + 3 * n + 1), tl.load(heads + 3 * n + 2)
+        rows = loops + tl.load(heads + 3 * n) + 2 * pair * paths * width
+        one = nothing(total)
+        other = nothing(total)
+        for which in range(2):
+            one = other
+            clover = path_sum(links, rows + which * paths * width, paths, width, 1.0, 1.0, site,
+                              mask, shape)
+            other = antihermitian(clover, traceless)
+        if DENSITY:
+            total += tl.load(weights + n) * real_trace(one, other)
+        else:
+            store_sum(out, 3 * chain, real_trace(one, one), mask, ROWS)
+            store_sum(out, 3 * chain + 1, real_trace(other, other), mask, ROWS)
+            store_sum(out, 3 * chain + 2, real_trace(one, other), mask, ROWS)
+    if DENSITY:
+        tl.store(out + chain.to(tl.int64) * volume + site, total, mask)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def exp_multiply_kernel(momenta, links, out, step, count, BLOCK: tl.constexpr):
+    """exp(step P) U of `count` matrices, blocks of them in a row; `step` in memory."""
+    at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    mask = at < count
+    x = load(momenta, at, mask)
+    e = exponential(combine(tl.load(step), x, 0.0, x))
+    store(out, at, product(e, load(links, at, mask)), mask)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def square_kernel(numbers, sums, count, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """Sums of squares of `count` numbers per chain; one row."""
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    mask = place < count
+    value = tl.load(numbers + tl.program_id(1).to(tl.int64) * count + place, mask, 0.0)
+    value = value.to(tl.float64)
+    store_sum(sums, tl.program_id(1), value * value, mask, ROWS)

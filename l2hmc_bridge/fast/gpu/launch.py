@@ -1,0 +1,132 @@
+"""Starting Triton kernels on a graphics card, and finding out whether they may be trusted there."""
+
+import functools
+import importlib.util
+import logging
+import math
+import threading
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge.fast import reference
+from l2hmc_bridge.fields import su3
+from l2hmc_bridge.fields.layout import volume
+
+BLOCK = 128  # sites per program
+AGREEMENT = {torch.complex128: 1e-12, torch.complex64: 1e-4}  # of the largest number expected
+_THREAD = threading.local()  # .launching: whether this thread starts one of the kernels here
+SHAPES = ((1, 1, 0.4), (1, 2, -0.7))
+# How each function is called with links U and momenta P when it is tried.
+TRIALS: dict[str, Callable] = {
+    "action": lambda f, u, p: f(u, 5.7, -0.3),
+    "force": lambda f, u, p: f(u, 5.7, -0.3),
+    "staples": lambda f, u, p: f(u),
+    "rectangle_staples": lambda f, u, p: f(u),
+    "staple_trace": lambda f, u, p: f(u),
+    "loop_square": lambda f, u, p: f(u),
+    "plaquettes": lambda f, u, p: f(u),
+    "expm_multiply": lambda f, u, p: f(p, u, 0.9),
+    "kinetic": lambda f, u, p: f(p),
+    "laplacian": lambda f, u, p: f(u, p) + f(u, p, True),
+    "transport_laplacian": lambda f, u, p: f(u, p[:, 2], 2),
+    "frozen_features": lambda f, u, p: sum(_last_axes(one) for one in f(u, p[:, 1], 1)),
+    "clover": lambda f, u, p: f(u),
+    "charge_density": lambda f, u, p: f(u, SHAPES),
+    "charge": lambda f, u, p: f(u, SHAPES),
+    "flow": lambda f, u, p: f(u, 0.05, 2, -0.1),
+}
+
+
+def there() -> bool:
+    """Whether triton can be imported."""
+    return importlib.util.find_spec("triton") is not None
+
+
+def served(function: Callable) -> Callable:
+    """The function where its kernels may serve fields like its first argument, else torch's."""
+    name, other = function.__name__, getattr(reference, function.__name__)
+
+    @functools.wraps(function)
+    def choose(field: Tensor, *arguments, **options):
+        kernels = trusted(name, function, field.device, field.dtype)
+        return (function if kernels else other)(field, *arguments, **options)
+
+    return choose
+
+
+@functools.cache
+def trusted(name: str, function: Callable, device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether this function agrees with the reference's of that name; what it says is kept."""
+    generator = torch.Generator().manual_seed(1)
+    links = su3.random_group((2, 4, 2, 3, 4, 5), generator).to(device, dtype)
+    momenta = su3.random_algebra((2, 4, 2, 3, 4, 5), generator).to(device, dtype)
+    trial = TRIALS[name]
+    try:
+        with torch.no_grad():
+            expected = trial(getattr(reference, name), links, momenta)
+            found = trial(function, links, momenta)
+        difference = float((found - expected).abs().max() / expected.abs().max())
+    except Exception as error:  # whatever a compiler for a card can raise
+        logging.getLogger(__name__).warning("%s: %s by torch alone: %s", device, name, error)
+        return False
+    if not difference < AGREEMENT[dtype]:
+        logging.getLogger(__name__).warning(
+            "%s: %s by torch alone: its kernel differs by %.1e", device, name, difference)
+    return difference < AGREEMENT[dtype]
+
+
+def launch(name: str, grid: tuple[int, ...], *arguments, **constants) -> None:
+    """Start the kernel `name` of triton_kernels.py on the card that holds its first argument."""
+    from l2hmc_bridge.fast.gpu import kernels as triton_kernels
+
+    given = [torch.view_as_real(one) if isinstance(one, Tensor) and one.is_complex() else one
+             for one in arguments]
+    constants = {"BLOCK": BLOCK, "enable_fp_fusion": True, **constants}  # the default changes
+    _leave_layouts()
+    if all(grid):
+        _THREAD.launching = True
+        try:
+            with torch.cuda.device_of(arguments[0]):
+                getattr(triton_kernels, name)[grid](*given, **constants)
+        finally:
+            _THREAD.launching = False
+
+
+@functools.cache
+def _leave_layouts() -> None:
+    """Let triton leave out the pass that chooses layouts for memory, for kernels launched here.
+
+    A thread has a site here and never neighbouring numbers, so the pass changes nothing; but it
+    follows every number of a kernel for every load, which is most of the time of compiling.
+    Kernels of others keep it; a triton that has no such pass compiles as it does.
+    """
+    try:
+        from triton._C.libtriton import passes
+
+        chosen, coalesce = passes.ttgpuir, passes.ttgpuir.add_coalesce
+    except (ImportError, AttributeError):
+        return
+
+    def add_coalesce(*given):
+        if not getattr(_THREAD, "launching", False):
+            coalesce(*given)
+
+    chosen.add_coalesce = add_coalesce
+
+
+def over_sites(name: str, links: Tensor, *arguments, rows: int = 4, **constants) -> None:
+    """`launch` with `rows` programs for each block of sites of each chain."""
+    launch(name, (rows * blocks(links), len(links)), links, *arguments, *links.shape[2:6],
+           ROWS=rows, **constants)
+
+
+def blocks(links: Tensor) -> int:
+    """Blocks of sites of a lattice."""
+    return math.ceil(volume(links) / BLOCK)
+
+
+def _last_axes(one: Tensor) -> Tensor:
+    """A number per site as a matrix per site, for a sum with one."""
+    return one if one.is_complex() else one[..., None, None].expand(*one.shape, 3, 3)

@@ -1,0 +1,5 @@
+"""The trainable parts of an L2HMC step.
+
+`covariant` fits any volume of SU(3) links, `dense` is the slides' network on one, `elementwise`
+serves angles and vectors, `layered` is l2hmc-qcd's own.
+"""

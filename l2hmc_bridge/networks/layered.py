@@ -1,0 +1,242 @@
+"""Networks of whole leapfrog layers on U(1), as l2hmc-qcd trains them, with listed masks.
+
+    kick    v' = v e^{e s/2} - (e/2) [F e^{e q} + t],             (s, q, t) = VNet_n(x, F)
+    drift   x_A' = 2 atan(e^{e s} tan(x_A/2)) + e (v e^{e q} + t),  (s, q, t) = XNet_n(x_B, v)
+
+Layer n is a half kick, the drifts of both halves of its mask, and a half kick with the same VNet_n
+at the new field. Between two drifts the closing half kick of layer n-1 and the opening one of
+layer n see one field; both are affine in v, so that they are one kick here, with one force:
+
+    v' = a_2 (a_1 v - b_1) - b_2,    a = e^{h s},    b = h [F e^{2 h q} + t]
+
+Each network is z = act(W_x X + W_v Y + b), z = act(W z + b) for every further layer of units, then
+s = A_s tanh(W_s z + b_s), q likewise and t = W_t z + b_t; X may go through convolutions first.
+VNet sees the angles in [-pi, pi) as they are, XNet (cos, sin) of the frozen ones and of zero for
+the others: exact, but neither gauge covariant nor smooth. They fit one lattice.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from l2hmc_bridge.errors import ConfigError, LayoutError
+from l2hmc_bridge.systems.groups import GROUPS
+
+KIND = "l2hmc-qcd"
+ACTIVATIONS = {"leaky_relu": functional.leaky_relu, "relu": functional.relu, "tanh": torch.tanh,
+               "elu": functional.elu, "swish": functional.silu}
+
+
+class Convolutions(nn.Module):
+    """Convolutions with periodic padding, then one linear layer to `count` numbers.
+
+    A kernel of size n pads n - 1 on every side, so the field grows by n - 1; every second one after
+    the first ends in max pooling by 2; the activation follows every one but the first.
+    Raises ConfigError for kernels that do not fit the field.
+    """
+
+    def __init__(self, channels: int, lattice: tuple[int, ...],
+                 filters: tuple[tuple[int, int], ...], count: int, activation: str):
+        super().__init__()
+        self.activation, self.layers = activation, nn.ModuleList()
+        for n, (features, size) in enumerate(filters):
+            if not 2 <= size <= min(lattice) + 1:
+                raise ConfigError(f"filters: expected sizes of 2 to {min(lattice) + 1} on "
+                                  f"{list(lattice)}, found {size}")
+            self.layers.append(nn.Conv2d(channels, features, size, dtype=torch.float64))
+            lattice = tuple((extent + size - 1) // (2 if _pooled(n) else 1) for extent in lattice)
+            channels = features
+        self.last = nn.Linear(channels * torch.Size(lattice).numel(), count, dtype=torch.float64)
+
+    def forward(self, fields: Tensor) -> Tensor:
+        """[Nb, channels, Nt, Nx] -> [Nb, count]."""
+        act = ACTIVATIONS[self.activation]
+        for n, layer in enumerate(self.layers):
+            margin = layer.kernel_size[0] - 1
+            fields = layer(functional.pad(fields, (margin,) * 4, mode="circular"))
+            fields = functional.max_pool2d(fields, 2) if _pooled(n) else fields
+            fields = act(fields) if n else fields
+        return act(self.last(fields.flatten(1)))
+
+
+class Network(nn.Module):
+    """(s, q, t) of `channels` fields X and one field Y per link; see above. Raises ConfigError."""
+
+    def __init__(self, channels: int, shape: tuple[int, ...], units: tuple[int, ...],
+                 filters: tuple[tuple[int, int], ...], activation: str):
+        super().__init__()
+        self.shape, self.activation = shape, activation
+        count, double = torch.Size(shape).numel(), torch.float64
+        self.front = (Convolutions(channels * shape[0], shape[1:], filters, count, activation)
+                      if filters else None)
+        self.field = nn.Linear(count if filters else channels * count, units[0], dtype=double)
+        self.other = nn.Linear(count, units[0], dtype=double)
+        self.hidden = nn.ModuleList(nn.Linear(*pair, dtype=double)
+                                    for pair in zip(units, units[1:], strict=False))
+        self.last = nn.Linear(units[-1], 3 * count, dtype=double)  # s, q, t one after the other
+        self.amplitude = nn.Parameter(torch.ones(2 * count, dtype=double))  # of s, then of q
+
+    def forward(self, fields: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(s, q, t), each like `other`, of fields [Nb, channels * 2, Nt, Nx]."""
+        act = ACTIVATIONS[self.activation]
+        seen = fields.flatten(1) if self.front is None else self.front(fields)
+        units = act(self.field(seen) + self.other(other.flatten(1)))
+        for layer in self.hidden:
+            units = act(layer(units))
+        s, q, t = self.last(units).unflatten(1, (3, -1)).unbind(1)
+        of_s, of_q = self.amplitude.chunk(2)
+        s, q = of_s * torch.tanh(s), of_q * torch.tanh(q)
+        return tuple(one.reshape(other.shape) for one in (s, q, t))
+
+
+class Layered(nn.Module):
+    """What LayeredKick and LayeredDrift share: `networks` of one make, a group, a lattice."""
+
+    kind, channels = KIND, 1
+    by_inputs = True  # random weights that stand in for these shrink with the inputs they sum over
+
+    def __init__(self, group: str, shape: tuple[int, ...], units: tuple[int, ...],
+                 filters: tuple[tuple[int, int], ...], activation: str, networks: int, kind: str):
+        super().__init__()
+        if kind != KIND or group != "u1" or len(shape) != 3 or activation not in ACTIVATIONS:
+            raise ConfigError(f"kind, group, activation: expected {KIND!r} on a lattice of u1 with "
+                              f"one of {', '.join(ACTIVATIONS)}, found {kind!r}, {group!r}, "
+                              f"{list(shape)}, {activation!r}")
+        if not units or min(units) < 1:
+            raise ConfigError(f"units: expected at least one layer of units, found {units}")
+        self.shape, self.units, self.activation = tuple(shape), tuple(units), activation
+        self.filters = tuple((int(features), int(size)) for features, size in filters)
+        self.networks = nn.ModuleList(
+            Network(self.channels, self.shape, self.units, self.filters, activation)
+            for _ in range(networks))
+
+    @property
+    def weight(self) -> Tensor:
+        """Last layers, [networks, 3 * links, units]."""
+        return torch.stack([one.last.weight for one in self.networks])
+
+    @property
+    def bias(self) -> Tensor:
+        """Of the last layers, [networks, 3 * links]."""
+        return torch.stack([one.last.bias for one in self.networks])
+
+    def check(self, field: Tensor) -> None:
+        """LayoutError unless the network fits the lattice of `field`."""
+        if tuple(field.shape[1:]) != self.shape:
+            raise LayoutError(f"lattice {list(field.shape[1:])}: expected {list(self.shape)}, the "
+                              f"one this {self.kind} network was made for")
+
+    def description(self) -> dict:
+        """What `architecture.build` needs to make the same network again."""
+        return {"kind": self.kind, "shape": list(self.shape), "units": list(self.units),
+                "filters": [list(pair) for pair in self.filters], "activation": self.activation,
+                "networks": len(self.networks)}
+
+
+class LayeredKick(Layered):
+    """VNet: the closing half kick of one layer and the opening one of the next as one kick.
+
+    `halves[k]` = (closing, opening), what these two take of the step of kick k; the first kick has
+    no closing half, the last no opening one. One network per layer, or one for all.
+    """
+
+    def __init__(self, steps: int, group: str, shape: tuple[int, ...], units: tuple[int, ...],
+                 halves: tuple[tuple[float, float], ...], networks: int,
+                 filters: tuple[tuple[int, int], ...] = (), activation: str = "leaky_relu",
+                 kind: str = KIND):
+        super().__init__(group, shape, units, filters, activation, networks, kind)
+        self.halves = tuple((float(closing), float(opening)) for closing, opening in halves)
+        if len(self.halves) != steps or networks not in (1, steps - 1):
+            raise ConfigError(f"halves, networks: expected {steps} and 1 or {steps - 1}, found "
+                              f"{len(self.halves)} and {networks}")
+
+    def description(self) -> dict:
+        return super().description() | {"halves": [list(pair) for pair in self.halves]}
+
+    def features(self, field: Tensor, force: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+        """What the kicks at one field share: the field and its force."""
+        return field, force
+
+    def forward(self, kick: int, step: Tensor, features: tuple[Tensor, Tensor]):
+        """(s, 0, t) of kick number `kick`: h s = h_1 s_1 + h_2 s_2, h (F + t) = a_2 b_1 + b_2."""
+        field, force = features
+        exponent, push = torch.zeros_like(force), torch.zeros_like(force)
+        for layer, part in zip((kick - 1, kick), self.halves[kick], strict=True):
+            if not 0 <= layer < len(self.halves) - 1:
+                continue
+            h = step * part
+            s, q, t = self.networks[layer % len(self.networks)](field, force)
+            push = torch.exp(h * s) * push + h * (force * torch.exp(2 * h * q) + t)
+            exponent = exponent + h * s
+        return exponent / step, torch.zeros_like(force), push / step - force
+
+
+class LayeredDrift(Layered):
+    """XNet: the links that `masks` freezes stand while the others move, then the reverse.
+
+    `masks[k]` lists the links that stand first in layer k, as the hexadecimal digits of one bit per
+    link of the flattened [2, Nt, Nx]. One network for all, one per layer, or two (first, second).
+    """
+
+    channels = 2  # cos and sin
+
+    def __init__(self, steps: int, group: str, shape: tuple[int, ...], units: tuple[int, ...],
+                 masks: tuple[str, ...], networks: int,
+                 filters: tuple[tuple[int, int], ...] = (), activation: str = "leaky_relu",
+                 kind: str = KIND):
+        super().__init__(group, shape, units, filters, activation, networks, kind)
+        if len(masks) != steps or networks not in (1, steps, 2 * steps):
+            raise ConfigError(f"masks, networks: expected {steps} and 1, {steps} or {2 * steps}, "
+                              f"found {len(masks)} and {networks}")
+        listed = torch.stack([unpacked(digits, self.shape) for digits in masks])
+        self.register_buffer("masks", listed, persistent=False)
+
+    def description(self) -> dict:
+        return super().description() | {"masks": [packed(mask) for mask in self.masks]}
+
+    def move(self, k: int, e: Tensor, field: Tensor, momenta: Tensor, sign: int
+             ) -> tuple[Tensor, Tensor]:
+        """Lambda+ (sign 1) or its exact inverse (sign -1), and log|J| [Nb]."""
+        halves = ((self.masks[k], 0), (~self.masks[k], 1))
+        log_det = 0.0
+        for frozen, second in halves if sign > 0 else halves[::-1]:
+            seen = torch.where(frozen, field, 0.0)
+            network = self.network(k, second)
+            s, q, t = network(torch.cat([torch.cos(seen), torch.sin(seen)], dim=1), momenta)
+            moved, change = self.update(field, e * s, e * (momenta * torch.exp(e * q) + t), sign)
+            field = torch.where(frozen, field, moved)
+            log_det = log_det + torch.where(frozen, 0.0, change).flatten(1).sum(1)
+        return field, log_det
+
+    def network(self, k: int, second: int) -> Network:
+        """That of layer k for its first (0) or second (1) half."""
+        if len(self.networks) == 2 * len(self.masks):
+            return self.networks[2 * k + second]
+        return self.networks[k % len(self.networks)]
+
+    def update(self, field: Tensor, exponent: Tensor, shift: Tensor, sign: int):
+        """The group's update (sign 1) or its inverse (sign -1), and log dx'/dx."""
+        group = GROUPS["u1"]
+        return (group.update if sign > 0 else group.update_back)(field, exponent, shift)
+
+
+def packed(mask: Tensor) -> str:
+    """Hexadecimal digits of a mask, the first link in the highest bit."""
+    bits = "".join("1" if bit else "0" for bit in mask.flatten().tolist())
+    return f"{int(bits, 2):0{-(-len(bits) // 4)}x}"
+
+
+def unpacked(digits: str, shape: tuple[int, ...]) -> Tensor:
+    """The inverse of `packed`, bool [*shape]; ConfigError where it is no mask of that shape."""
+    count = torch.Size(shape).numel()
+    try:
+        bits = f"{int(digits, 16):0{count}b}"
+    except (TypeError, ValueError):
+        bits = ""
+    if len(bits) != count:
+        raise ConfigError(f"masks: expected {count} bits in hexadecimal, found {digits!r}")
+    return torch.tensor([bit == "1" for bit in bits]).reshape(shape)
+
+
+def _pooled(n: int) -> bool:
+    return n > 0 and n % 2 == 0

@@ -1,0 +1,99 @@
+"""Hybrid Monte Carlo: the baseline every claim is held against."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import fast
+from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.integrators import Schedule, force_evaluations, schedule
+from l2hmc_bridge.sampling.markov import Generators, Info, State, Trajectory
+from l2hmc_bridge.systems.actions import Action, GaugeAction
+from l2hmc_bridge.systems.groups import group_of
+
+
+@dataclass(frozen=True)
+class HMC:
+    """HMC with `steps` steps of size `step_size` of one of integrators.INTEGRATORS.
+
+    Kick P' = P - h F, drift U' = exp(h P) U (U(1): x' = x + h v); exact for any step size.
+    """
+
+    action: Action
+    step_size: float
+    steps: int
+    integrator: str = "omf2"
+
+    @property
+    def plan(self) -> Schedule:
+        """The kicks and drifts of one trajectory."""
+        return schedule(self.integrator, self.step_size, self.steps)
+
+    @property
+    def length(self) -> float:
+        """MD time of one trajectory."""
+        return self.step_size * self.steps
+
+    def scaled(self, factor: float) -> "HMC":
+        """The same with every step multiplied by `factor`."""
+        return HMC(self.action, self.step_size * factor, self.steps, self.integrator)
+
+    def init(self, links: Tensor) -> State:
+        """State at `links`: action and force, each computed once."""
+        return State(links, self.action(links), self.action.force(links))
+
+    def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
+        """Leave `state` with `momenta` and integrate for `length`."""
+        return integrate(self.action, state, momenta, self.plan)
+
+    def step(self, state: State, generator: Generators) -> tuple[State, Info]:
+        """One exact Markov step."""
+        return markov.step(self, state, generator)
+
+    def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
+        """(links', dH, Info) for a host that accepts and rejects itself."""
+        return markov.propose_links(self, links, generator)
+
+
+def integrate(action: Action, state: State, momenta: Tensor, plan: Schedule) -> Trajectory:
+    """Kick, drift, kick, ...: one force per distinct field, the first one comes with `state`."""
+    links, force = state.links, state.force
+    if type(action) is GaugeAction:
+        end = fast.trajectory(links, momenta, force, action.beta, action.c1, *plan)
+        if end is not None:
+            zero = momenta.new_zeros(len(links)).real
+            return Trajectory(*end[:2], zero, end[2], force_evaluations(plan))
+    drift, evaluations = group_of(action).drift, 0
+    for n, (kick, displacement) in enumerate(zip(plan.kicks, plan.displacements, strict=True)):
+        if n > 0:
+            links = drift(momenta, links, plan.drifts[n - 1])
+            force = action.force(links)
+            evaluations += 1
+        push = force
+        if displacement != 0.0:
+            push = action.force(drift(force, links, -displacement))
+            evaluations += 1
+        momenta = momenta - kick * push
+    return Trajectory(links, momenta, momenta.new_zeros(len(links)).real, force, evaluations)
+
+
+@torch.no_grad()
+def thermalise(
+    kernel: HMC, links: Tensor, trajectories: int, generator: Callable[[int], Generators]
+) -> Tensor:
+    """`trajectories` updates from any start, links projected at the end; for a start only.
+
+    The first half takes every finite proposal: far from equilibrium dH is large and positive for
+    any step size, and a cold start would be rejected for ever. The second half is exact.
+    """
+    state = kernel.init(links)
+    for n in range(trajectories):
+        if n < trajectories // 2:
+            proposal, info = markov.propose(kernel, state, generator(n))
+            finite = torch.where(info.log_ratio.isfinite(), 0.0, torch.nan)
+            state, _ = markov.metropolis(state, proposal, finite, torch.full_like(finite, 0.5))
+        else:
+            state, _ = kernel.step(state, generator(n))
+    return group_of(kernel.action).project(state.links)

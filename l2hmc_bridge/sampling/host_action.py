@@ -1,0 +1,195 @@
+"""Any host's action S(U), with fermions or without, as the action of our kernels.
+
+A host is a code that runs the stream: GPT, PyQUDA, a numpy script. It can use a kernel in two ways.
+
+Host accepts. Only we know the momenta and the Jacobian, so they come with the proposal:
+
+    moved, _, info = kernel.propose(links, generator)
+    h0, h1 = S_host(links), S_host(moved) + info.delta_proposal      # + dK - log|J|
+    accept with probability min(1, exp(h0 - h1))
+
+Our accept, host's action. The kernel proposes with its own force, S_host decides:
+
+    kernel = Hosted(kernel, HostAction(S_host))
+    state, info = kernel.step(kernel.init(links), generator)
+
+Both are exact for any force: a proposal (U, P) -> (U', -P') is its own inverse, with log|J| known,
+whatever function of U alone pushes P; e^{-S - K} enters in accept/reject only. A wrong force costs
+acceptance. What does spoil exactness is an S that changes between its two evaluations: see refresh.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from l2hmc_bridge.errors import ActionError
+from l2hmc_bridge.fields.su3 import project_algebra
+from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.markov import Generators, Info, Kernel, State, Trajectory
+from l2hmc_bridge.systems.actions import Action, cold_start
+
+ALGEBRA_BOUND = 1e-4  # of the largest entry; single-precision hosts stay below 1e-6
+
+Refresh = Callable[[Tensor, Generators], Any]
+
+
+class HostAction:
+    """S(U) of a host, and its force where it has one; the Action of any kernel.
+
+    action(links) -> Nb real numbers, float64 (one number where Nb = 1); force(links) -> F like
+    links, d/ds S(exp(s X) U) = <X, F> with <X, Y> = -2 tr X Y, so F = i G for a Hermitian gradient
+    G = sum_a t_a dS/da of a code with tr t_a t_b = 1/2. refresh(links, generator) redraws the noise
+    of S (pseudofermions) given U: it is called once at the start of every trajectory, after which
+    nothing computed before is used. Between two calls S must be a function of U alone.
+
+    beta is what networks trained for several couplings take as theirs.
+    Raises ActionError, at use, for a result that is complex, NaN, not float64 or of another shape.
+    """
+
+    def __init__(self, action: Callable[[Tensor], Any],
+                 force: Callable[[Tensor], Any] | None = None, refresh: Refresh | None = None,
+                 beta: float = 0.0, group: str = "su3"):
+        self._action, self._force, self._refresh = action, force, refresh
+        self.beta, self.group = beta, group
+
+    def __call__(self, links: Tensor) -> Tensor:
+        """S of each configuration, float64 [Nb]; NaN where the links are not finite."""
+        finite, safe = _finite(links)
+        values = _numbers(self._action(safe), len(links)).to(links.device)
+        if values[finite].isnan().any():
+            raise ActionError("host action: expected a number for finite links, found NaN")
+        return torch.where(finite, values, torch.nan)
+
+    def force(self, links: Tensor) -> Tensor:
+        """F, like links; NaN where the links are not finite."""
+        if self._force is None:
+            raise ActionError(
+                "host action: expected a force, found none; HostAction(S, force) takes one, and "
+                "Hosted(kernel, HostAction(S)) lets a kernel propose with its own"
+            )
+        finite, safe = _finite(links)
+        force = _field(self._force(safe), links, self.group)
+        if not force[finite].isfinite().all():
+            raise ActionError("host force: expected numbers for finite links, found NaN or inf")
+        return torch.where(_per_chain(finite, links), force, torch.nan)
+
+    def refresh(self, links: Tensor, generator: Generators) -> bool:
+        """Redraw the noise given `links`; False, and nothing done, where this S has none."""
+        if self._refresh is None:
+            return False
+        self._refresh(links, generator)
+        return True
+
+
+@dataclass(frozen=True)
+class Hosted:
+    """`kernel` proposes with its own action and force, `action` decides: exact for `action`.
+
+    State carries S of `action` and the force of the kernel's own. Raises ActionError where the two
+    live on different groups.
+    """
+
+    kernel: Kernel
+    action: Action
+
+    def __post_init__(self):
+        ours, theirs = self.kernel.action.group, self.action.group
+        if ours != theirs:
+            raise ActionError(f"host action: expected the kernel's group {ours}, found {theirs}")
+
+    @property
+    def guide(self) -> Action:
+        """The action whose force moves the links."""
+        return self.kernel.action
+
+    @property
+    def length(self) -> float:
+        """MD time of one trajectory."""
+        return self.kernel.length
+
+    def scaled(self, factor: float) -> "Hosted":
+        """The same with every step multiplied by `factor`."""
+        return replace(self, kernel=self.kernel.scaled(factor))
+
+    def init(self, links: Tensor) -> State:
+        """State at `links`: S of the host, force of the guide."""
+        return self.kernel.init(links)._replace(action=self.action(links))
+
+    def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
+        """The kernel's own."""
+        return self.kernel.trajectory(state, momenta, generator)
+
+    def step(self, state: State, generator: Generators) -> tuple[State, Info]:
+        """One exact Markov step for e^{-S_host}."""
+        return markov.step(self, state, generator)
+
+    def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
+        """(links', dK + dS_host - log|J|, Info) for a host that accepts itself."""
+        return markov.propose_links(self, links, generator)
+
+
+def _per_chain(chosen: Tensor, field: Tensor) -> Tensor:
+    return chosen.view(-1, *[1] * (field.ndim - 1))
+
+
+def _finite(links: Tensor) -> tuple[Tensor, Tensor]:
+    """(which chains have finite links, links with the other chains replaced by the unit field).
+
+    A trajectory may diverge; a host's solver is never handed NaN, and the step is then a reject.
+    """
+    finite = links.flatten(1).isfinite().all(1)
+    if finite.all():
+        return finite, links
+    unit = cold_start(links.shape[2:6]).to(links) if links.is_complex() else links.new_zeros(())
+    return finite, torch.where(_per_chain(finite, links), links, unit)
+
+
+def _numbers(value: Any, chains: int) -> Tensor:
+    """What a host's action returned as float64 [chains], or ActionError."""
+    expected = f"host action: expected {chains} real number(s) in float64 ([{chains}])"
+    kind = type(value).__name__
+    try:
+        value = np.asarray(value) if isinstance(value, list | tuple) else value  # in double
+        value = torch.as_tensor(value) if not isinstance(value, int | float) \
+            else torch.tensor(float(value), dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ActionError(f"{expected}, found {kind}") from error
+    value = value.detach()
+    if value.is_complex():
+        raise ActionError(f"{expected}, found complex ones; where the imaginary part is rounding, "
+                          "return the real part")
+    if value.dtype != torch.float64:
+        raise ActionError(f"{expected}, found {value.dtype}; dS would be lost in rounding: sum in "
+                          "double precision")
+    if value.ndim == 0 and chains == 1:
+        value = value[None]
+    if tuple(value.shape) != (chains,):
+        raise ActionError(f"{expected}, found shape {list(value.shape)}")
+    return value
+
+
+def _field(value: Any, links: Tensor, group: str) -> Tensor:
+    """What a host's force returned, like links and in the algebra, or ActionError."""
+    try:
+        force = torch.as_tensor(value).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ActionError(f"host force: expected an array like the links, found "
+                          f"{type(value).__name__}") from error
+    if force.shape != links.shape or force.is_complex() != links.is_complex():
+        raise ActionError(f"host force: expected {links.dtype} {list(links.shape)}, found "
+                          f"{force.dtype} {list(force.shape)}")
+    force = force.to(links)
+    if group != "su3":
+        return force
+    projected = project_algebra(force)
+    off, size = (force - projected).abs().max(), force.abs().max()
+    if off > ALGEBRA_BOUND * size:
+        way_out = ("it is Hermitian: F = i G" if (force - force.mH).abs().max() < off
+                   else "project it")
+        raise ActionError("host force: expected traceless anti-Hermitian matrices, found a part "
+                          f"{float(off / size):.1e} of it that is not ({way_out})")
+    return projected

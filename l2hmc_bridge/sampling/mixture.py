@@ -1,0 +1,202 @@
+"""Several kernels as one: three HMC trajectories and an L2HMC update, in turn or at random.
+
+    kernel = Mixture([(hmc, 3), (l2hmc, 1)], watch={"l2hmc": Drift()})
+
+Each part leaves e^{-S} invariant, so both ways to combine them do. "cycle" (the default): 3 HMC
+steps, 1 L2HMC step, 3 HMC steps, ...; the product of reversible steps is exact, though not
+reversible itself. "random": every step is HMC with probability 3/4, drawn before anything else;
+reversible, and each trajectory can be replayed from its generator alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge.analysis.statistics import Estimate, estimate, exp_minus_dh
+from l2hmc_bridge.errors import ActionError, ConfigError
+from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.markov import Generators, Info, Kernel, State
+from l2hmc_bridge.sampling.watch import Drift
+from l2hmc_bridge.systems.actions import Action
+
+CHOICES = ("cycle", "random")
+
+
+class Usage(NamedTuple):
+    """How the updates of one kind went, all chains together."""
+
+    updates: int
+    acceptance: float
+    delta_h: Estimate | None  # mean of dK + dS - log|J|; None before the first update
+    exp_minus_dh: Estimate | None  # 1 for an exact step
+    bad: int  # updates whose dH was not finite: rejects
+    force_evaluations: int
+
+
+class Mixture:
+    """A kernel made of kernels; parts are (kernel, weight), weights whole numbers >= 1.
+
+    All parts have the same action. A part is called after its class ("hmc", "l2hmc"), the second
+    of a name "hmc_2", or as `names` says. `watch` puts a Drift on parts by name. `position` is the
+    next place in the cycle: set it to go on with a stream. Raises ConfigError, ActionError.
+    """
+
+    def __init__(self, parts: Sequence[tuple[Kernel, int]], choice: str = "cycle",
+                 names: Sequence[str] | None = None, watch: Mapping[str, Drift] | None = None):
+        _check(parts, choice)
+        self.kernels = [kernel for kernel, _ in parts]
+        self.weights = [weight for _, weight in parts]
+        self.choice, self.position = choice, 0
+        self.names = list(names) if names is not None else _names(self.kernels)
+        self.watch = dict(watch or {})
+        if len(set(self.names)) != len(parts) or not set(self.watch) <= set(self.names):
+            raise ConfigError(f"mixture: expected {len(parts)} different names, and watches on "
+                              f"them, found {self.names} and {sorted(self.watch)}")
+        self._one_force = len({id(_guide(kernel)) for kernel in self.kernels}) == 1 or all(
+            _guide(kernel) == _guide(self.kernels[0]) for kernel in self.kernels)
+        self._rows: dict[str, dict[int, list[tuple[bool, float]]]] = {n: {} for n in self.names}
+        self._forces = dict.fromkeys(self.names, 0)
+
+    @property
+    def action(self) -> Action:
+        """The action all parts sample."""
+        return self.kernels[0].action
+
+    @property
+    def length(self) -> float:
+        """Mean MD time of one update."""
+        return sum(w * k.length for k, w in self._weighted()) / sum(self.weights)
+
+    def scaled(self, factor: float) -> "Mixture":
+        """The same with every step of every part multiplied by `factor`; no statistics yet.
+
+        Its watches are new ones of the same settings: what tuning did is no part of the stream.
+        """
+        parts = [(kernel.scaled(factor), weight) for kernel, weight in self._weighted()]
+        watch = {name: Drift(one.observables, one.sigmas, one.minimum)
+                 for name, one in self.watch.items()}
+        return Mixture(parts, self.choice, self.names, watch)
+
+    def init(self, links: Tensor) -> State:
+        """State at `links`."""
+        return self.kernels[0].init(links)
+
+    @torch.no_grad()
+    def step(self, state: State, generator: Generators) -> tuple[State, Info]:
+        """One exact step of the part whose turn it is."""
+        parts = [(part, rows, *self._part_step(part, state, generator, rows))
+                 for part, rows in self._turns(len(state.links), generator)]
+        if len(parts) == 1:
+            return parts[0][2:]
+        order = torch.cat([rows for _, rows, _, _ in parts]).argsort()
+        states, infos = ([part[at] for part in parts] for at in (2, 3))
+        return State(*_joined(states, order)), Info(*_joined(infos, order))
+
+    def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
+        """Proposal of the part whose turn it is; the host's accept/reject is not in `usage`.
+
+        One choice for all chains.
+        """
+        (part, _), = self._turns(len(links), _first(generator))
+        return self.kernels[part].propose(links, generator)
+
+    def usage(self) -> dict[str, Usage]:
+        """{name: acceptance, dH and <exp(-dH)> of the updates so far}."""
+        return {name: _usage(list(self._rows[name].values()), self._forces[name])
+                for name in self.names}
+
+    def warnings(self) -> list[str]:
+        """What the watched parts do that an exact update does not."""
+        return [f"{name}: {sentence}" for name, drift in self.watch.items()
+                for sentence in drift.warnings()]
+
+    def _weighted(self) -> list[tuple[Kernel, int]]:
+        return list(zip(self.kernels, self.weights, strict=True))
+
+    def _turns(self, chains: int, generator: Generators) -> list[tuple[int, Tensor]]:
+        """(part, rows of the batch) of this step; one generator for all chains: one choice."""
+        everyone = torch.arange(chains)
+        ends = torch.tensor(self.weights, dtype=torch.float64).cumsum(0)
+        if self.choice == "cycle":
+            place = self.position % sum(self.weights)
+            self.position += 1
+            return [(int(torch.searchsorted(ends, float(place), right=True)), everyone)]
+        single = isinstance(generator, torch.Generator)
+        uniform = markov.draw_uniform(1 if single else chains, generator)
+        chosen = torch.searchsorted(ends, uniform * ends[-1], right=True).expand(chains)
+        return [(part, everyone[chosen == part]) for part in chosen.unique().tolist()]
+
+    def _part_step(self, part: int, state: State, generator: Generators,
+                   rows: Tensor) -> tuple[State, Info]:
+        kernel, name = self.kernels[part], self.names[part]
+        if len(rows) < len(state.links):
+            state = State(*(None if one is None else one[rows] for one in state))
+            generator = [generator[row] for row in rows.tolist()]
+        if not self._one_force:
+            state = state._replace(force=_guide(kernel).force(state.links))
+        drift = self.watch.get(name)
+        before = drift.measure(state.links) if drift else {}
+        state, info = kernel.step(state, generator)
+        if drift:
+            drift.record(before, state.links, rows.tolist())
+        outcome = zip(rows.tolist(), info.accepted.tolist(), (-info.log_ratio).tolist(),
+                      strict=True)
+        for chain, accepted, delta in outcome:
+            self._rows[name].setdefault(chain, []).append((accepted, delta))
+        self._forces[name] += info.force_evaluations * len(rows)
+        return (state if self._one_force else state._replace(force=None)), info
+
+
+def _first(generator: Generators) -> torch.Generator:
+    return generator if isinstance(generator, torch.Generator) else generator[0]
+
+
+def _guide(kernel: Kernel) -> Action:
+    """The action whose force State carries for this kernel."""
+    return getattr(kernel, "guide", kernel.action)
+
+
+def _check(parts: Sequence[tuple[Kernel, int]], choice: str) -> None:
+    if choice not in CHOICES:
+        raise ConfigError(f"mixture: expected a choice of {', '.join(CHOICES)}, found {choice!r}")
+    weights = [weight for _, weight in parts]
+    if not parts or any(type(weight) is not int or weight < 1 for weight in weights):
+        raise ConfigError(f"mixture: expected parts (kernel, weight), weights whole numbers of at "
+                          f"least 1, found weights {weights}")
+    first = parts[0][0].action
+    for kernel, _ in parts[1:]:
+        if kernel.action is not first and kernel.action != first:
+            raise ActionError(f"mixture: expected one action for all parts, found {first!r} and "
+                              f"{kernel.action!r}")
+
+
+def _names(kernels: Sequence[Kernel]) -> list[str]:
+    names: list[str] = []
+    for kernel in kernels:
+        name = type(getattr(kernel, "kernel", kernel)).__name__.lower()
+        same = sum(one == name or one.startswith(f"{name}_") for one in names)
+        names.append(f"{name}_{same + 1}" if same else name)
+    return names
+
+
+def _joined(parts: list[NamedTuple], order: Tensor) -> list:
+    """Field by field: tensors concatenated in batch order, the largest of the whole numbers."""
+    return [
+        torch.cat(column)[order.to(column[0].device)] if isinstance(column[0], Tensor)
+        else max((one for one in column if one is not None), default=None)
+        for column in zip(*parts, strict=True)
+    ]
+
+
+def _usage(chains: list[list[tuple[bool, float]]], forces: int) -> Usage:
+    updates = sum(map(len, chains))
+    if not updates:
+        return Usage(0, float("nan"), None, None, 0, 0)
+    deltas = [[delta for _, delta in chain] for chain in chains]
+    finite = [kept for chain in deltas if (kept := [d for d in chain if abs(d) < float("inf")])]
+    weight, bad = exp_minus_dh(deltas)
+    accepted = sum(accepted for chain in chains for accepted, _ in chain)
+    return Usage(updates, accepted / updates, estimate(finite) if finite else None, weight, bad,
+                 forces)

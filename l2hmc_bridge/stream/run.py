@@ -1,0 +1,251 @@
+"""A resumable production stream: configurations, log, history, and the state to go on from.
+
+    with lock.locked(folder), create(folder, definition, kernel, links, target, writer) as stream:
+        stream.advance(stop=lambda: None, report=lambda row: None)
+        stream.save_history()
+
+What happens at trajectory n depends on (seed, chain, number of n), on the device that draws and on
+the save points every `save_every` trajectories alone, never on where a run was stopped: `reopen`
+and `advance` give the bits of a run that never was. The order at a save point: configurations, log,
+state, each synced.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import fast
+from l2hmc_bridge.bundle import file as bundle
+from l2hmc_bridge.errors import BundleError, StreamError
+from l2hmc_bridge.fields import su3
+from l2hmc_bridge.fields.configuration import Configuration
+from l2hmc_bridge.gate.laws import forward_map, inverse_map, round_trip
+from l2hmc_bridge.observables.topology import topological_charge
+from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.hmc import HMC
+from l2hmc_bridge.sampling.markov import Kernel, State
+from l2hmc_bridge.stream import log as records, state as checkpoint
+from l2hmc_bridge.stream.state import Checkpoint, Definition
+from l2hmc_bridge.systems.actions import gauge_action, normalised_change
+
+LOG, HISTORY, BUNDLE = "log.jsonl", "history.h5", "bundle.safetensors"
+UNITARITY_KEPT = 1e-13  # beyond this defect a save point projects the links back to SU(3)
+HISTORY_INTERVAL = 60.0  # seconds between rewrites of history.h5 while a run goes on
+PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.part(\..*)?")
+# Trajectory numbers as the randomness counts them (22 bits): the recorded ones use the lower half.
+RECORDED = 2**21
+TUNING, THERMALISATION = RECORDED, RECORDED + 2**19
+REVERSIBILITY, START, GATE = RECORDED + 2**20, -1, -2
+
+Writer = Callable[[Path, Configuration], None]  # replaces what is there, whole or not at all
+Stop = Callable[[], str | None]  # a reason to stop after this trajectory, asked after each
+Report = Callable[[records.Row], None]
+
+
+def reserved(seed: int, chains: int, purpose: int, number: int = 0) -> list[torch.Generator]:
+    """One generator per chain for `purpose` (TUNING, ...): none that a recorded trajectory uses."""
+    return [markov.trajectory_generator(seed, chain, purpose + number) for chain in range(chains)]
+
+
+def kernel_of(
+    definition: Definition, folder: Path, device: torch.device | None = None
+) -> Kernel:
+    """The kernel of a stream, steps scaled; its bundle is the copy in `folder`.
+
+    Raises BundleError where the bundle is not the one that the stream began with.
+    """
+    action = gauge_action(definition.action["name"], definition.action["beta"])
+    about = definition.kernel
+    if about["kind"] == "hmc":
+        kernel = HMC(action, about["step_size"], about["steps"], about["integrator"])
+        return kernel.scaled(definition.factor)
+    path = folder / BUNDLE if (folder / BUNDLE).is_file() else Path(about["bundle"])
+    loaded = bundle.load(path, action.beta, device)
+    if loaded.hash != about["hash"]:
+        raise BundleError(f"{path}: expected the bundle {about['hash'][:12]} that this stream "
+                          f"began with, found {loaded.hash[:12]}")
+    bundle.require_action(loaded, action)
+    return loaded.kernel.scaled(definition.factor)
+
+
+def create(
+    folder: Path, definition: Definition, kernel: Kernel, links: Tensor, target: int,
+    writer: Writer,
+) -> "Stream":
+    """Begin a stream in `folder` (there, locked, without a stream) at `links`, [chains,4,...].
+
+    `kernel` is the scaled one. Raises StreamError where a stream is there.
+    """
+    if checkpoint.exists(folder):
+        raise StreamError(f"{folder}: expected no stream here, found one (--resume goes on with "
+                          "it, --out names another folder)")
+    definition = checkpoint.as_stored(definition)
+    log = records.Log(folder / LOG)
+    stream = Stream(folder, definition, kernel, kernel.init(links), target, writer, log, [])
+    with closing_on_error(log):
+        stream.save_state()
+    return stream
+
+
+def reopen(
+    folder: Path, writer: Callable[[Definition], Writer], device: torch.device | None = None,
+    more: int | None = None,
+) -> "Stream":
+    """The stream in `folder` (locked) at its last save point, with `more` trajectories to do.
+
+    Without `more` its target stays. What a killed run left behind the save point is cut off or
+    will be written again, with the same bits. Raises StreamError, BundleError.
+    """
+    point = checkpoint.load(folder, device)
+    for path in (one for place in (folder, *folder.glob("chain_*")) for one in place.iterdir()):
+        if PARTIAL.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
+    kernel = kernel_of(point.definition, folder, device)
+    log, rows = records.Log.reopen(folder / LOG, point.log_size, point.count)
+    target = point.target if more is None else point.count + more
+    stream = Stream(folder, point.definition, kernel, point.state, target,
+                    writer(point.definition), log, rows)
+    if target != point.target:
+        with closing_on_error(log):
+            stream.save_state()
+    return stream
+
+
+@contextmanager
+def closing_on_error(log: records.Log) -> Iterator[None]:
+    """Close the log where what follows its opening fails."""
+    try:
+        yield
+    except BaseException:
+        log.close()
+        raise
+
+
+class Stream:
+    """An open stream; `state` is that after `count` of `target` trajectories, `rows` their log."""
+
+    def __init__(self, folder: Path, definition: Definition, kernel: Kernel, state: State,
+                 target: int, writer: Writer, log: records.Log, rows: list[records.Row]):
+        self.folder, self.definition, self.kernel, self.state = folder, definition, kernel, state
+        self.target, self.writer, self.log, self.rows = target, writer, log, rows
+        self._history_time = time.monotonic()
+
+    @property
+    def count(self) -> int:
+        """Trajectories done."""
+        return len(self.rows)
+
+    @torch.no_grad()
+    def advance(self, stop: Stop, report: Report) -> str | None:
+        """Go on to the target; returns None there, or the reason that `stop` gave, all saved."""
+        why = None
+        while self.count < self.target and why is None:
+            row = self.trajectory()
+            due = (self.count + 1) % self.definition.save_every == 0
+            if due:
+                row = self.reunitarise(row)
+            self.log.append(row)
+            self.rows.append(row)
+            report(row)
+            why = None if self.count == self.target else stop()
+            if due or self.count == self.target:
+                self.save_configurations()
+            if due or self.count == self.target or why is not None:
+                self.save_state()
+        return why
+
+    def trajectory(self) -> records.Row:
+        """One step of all chains, and its row of the log."""
+        definition, before = self.definition, self.state
+        numbers = [first + self.count + 1 for first in definition.first]
+        generators = [markov.trajectory_generator(definition.seed, chain, number % RECORDED,
+                                                  before.links.device)
+                      for chain, number in enumerate(numbers)]
+        began = time.perf_counter()
+        self.state, info = self.kernel.step(before, generators)
+        seconds = (time.perf_counter() - began) / definition.chains
+        planes = fast.plaquettes(self.state.links)
+        columns = {
+            "delta_h": info.delta_h,
+            "log_det": info.log_det,
+            "accepted": info.accepted.long(),
+            "plaquette": planes.mean(1),
+            "plaquette_spatial": planes[:, 3:].mean(1),
+            "plaquette_temporal": planes[:, :3].mean(1),
+            "topological_charge": topological_charge(self.state.links),
+            "link_change": normalised_change(before.links, self.state.links),
+        }
+        return {
+            "trajectory": numbers,
+            **{name: values.tolist() for name, values in columns.items()},
+            "seconds": [seconds] * definition.chains,
+            "force_evaluations": info.force_evaluations,
+            "reunitarised": 0,
+            "reversibility": self.reversibility(),
+        }
+
+    def reversibility(self) -> float | None:
+        """max |U'' - U| after a trajectory forth and back from here, where one is due."""
+        every, number = self.definition.check_reversibility, self.count + 1
+        if not every or number % every:
+            return None
+        chains = reserved(self.definition.seed, self.definition.chains, REVERSIBILITY,
+                          number % 2**19)
+        return reversibility_defect(self.kernel, self.state, chains)
+
+    def reunitarise(self, row: records.Row) -> records.Row:
+        """Project the links to SU(3) where their defect exceeds 1e-13, and note it in the row."""
+        if float(su3.unitarity_defect(self.state.links).max()) <= UNITARITY_KEPT:
+            return row
+        self.state = self.kernel.init(su3.project_group(self.state.links))
+        return {**row, "reunitarised": 1, "force_evaluations": row["force_evaluations"] + 1}
+
+    def save_configurations(self) -> None:
+        """Write cfg_<trajectory>.<suffix> of every chain, whole, replacing an identical one."""
+        for chain, number in enumerate(self.rows[-1]["trajectory"]):
+            path = self.configuration_path(chain, number)
+            path.parent.mkdir(exist_ok=True)
+            meta = {**self.definition.meta[chain], "trajectory": number}
+            self.writer(path, Configuration(self.state.links[chain, None].cpu(), meta))
+
+    def configuration_path(self, chain: int, number: int) -> Path:
+        """Where the configuration of a chain after trajectory `number` lies."""
+        folder = self.folder if self.definition.chains == 1 else self.folder / f"chain_{chain}"
+        return folder / f"cfg_{number}.{self.definition.suffix}"
+
+    def save_state(self) -> None:
+        """Make here and now the point from which `reopen` goes on."""
+        self.log.sync()
+        checkpoint.save(self.folder, Checkpoint(self.definition, self.state, self.count,
+                                                self.target, self.log.size))
+        if time.monotonic() - self._history_time > HISTORY_INTERVAL:
+            self.save_history()
+
+    def save_history(self) -> None:
+        """Rewrite history.h5 from the rows."""
+        records.history(self.folder / HISTORY, self.rows, self.definition)
+        self._history_time = time.monotonic()
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Close the log; what was saved is saved, what was not is done again on `reopen`."""
+        self.log.close()
+
+
+@torch.no_grad()
+def reversibility_defect(kernel: Kernel, state: State, generators: list) -> float:
+    """max |U'' - U| over a trajectory from `state`, its momenta reversed, and the same again."""
+    momenta = markov.draw_momenta(state.links, generators)
+    if getattr(kernel, "composition", "palindrome") != "palindrome":  # the way back is Phi^-1
+        return round_trip(forward_map(kernel), inverse_map(kernel), state.links, momenta)[0]
+    end = kernel.trajectory(state, momenta, generators)
+    start = State(end.links, state.action, end.force)
+    back = kernel.trajectory(start, -end.momenta, generators)
+    return float((back.links - state.links).abs().max())

@@ -1,0 +1,129 @@
+"""Actions: S(links) -> [Nb] and their force, d/de S(exp(e X) U) = <X, F>."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import fast
+from l2hmc_bridge.errors import ActionError
+from l2hmc_bridge.fields import layout, su3, u1
+
+# The rectangle coefficient c1 of the plaquette + rectangle actions; c0 = 1 - 8 c1.
+RECTANGLE_COEFFICIENTS = {
+    "wilson": 0.0,
+    "symanzik": -1 / 12,  # tree level, Luescher and Weisz 1985
+    "iwasaki": -0.331,  # Iwasaki 1983, hep-lat/9610023
+    "dbw2": -1.4088,  # hep-lat/9806005, hep-lat/0011033
+}
+
+
+class Action(Protocol):
+    """What a kernel needs of an action.
+
+    One with noise of its own (pseudofermions) also has `refresh(links, generator)`, called once
+    at the start of every trajectory: it redraws the noise given the links, and every S and F
+    known before is void. Where it returns False nothing changed.
+    """
+
+    group: str
+
+    def __call__(self, links: Tensor) -> Tensor: ...  # [Nb] real
+    def force(self, links: Tensor) -> Tensor: ...  # like links, in su(3)
+
+
+@dataclass(frozen=True)
+class GaugeAction:
+    """S = -(beta/3) sum_x [c0 sum_{mu<nu} Re tr P_mu_nu + c1 sum_{mu != nu} Re tr R_mu_nu].
+
+    c0 = 1 - 8 c1, no constant (GPT's action is S + 6 beta V (c0 + 2 c1)).
+    Raises ActionError for a beta that is not a finite number >= 0.
+    """
+
+    beta: float
+    c1: float = 0.0
+    group: str = "su3"
+
+    def __post_init__(self):
+        _check_coupling(self.beta)
+
+    def __call__(self, links: Tensor) -> Tensor:
+        """S of each configuration, float64 [Nb]."""
+        return fast.action(links, self.beta, self.c1)
+
+    def force(self, links: Tensor) -> Tensor:
+        """F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu]), like links."""
+        return fast.force(links, self.beta, self.c1)
+
+    def at(self, beta: float) -> "GaugeAction":
+        """The same action at another coupling."""
+        return replace(self, beta=float(beta))
+
+    @property
+    def name(self) -> str:
+        """Name in RECTANGLE_COEFFICIENTS, or the coefficient itself."""
+        for name, c1 in RECTANGLE_COEFFICIENTS.items():
+            if abs(c1 - self.c1) < 1e-15:
+                return name
+        return f"c1={self.c1!r}"
+
+
+@dataclass(frozen=True)
+class U1Action:
+    """S = -beta sum_P cos x_P of angles [Nb, 2, Nt, Nx], two dimensions (see u1.py); no constant.
+
+    Raises ActionError for a beta that is not a finite number >= 0.
+    """
+
+    beta: float
+    group: str = "u1"
+
+    def __post_init__(self):
+        _check_coupling(self.beta)
+
+    def __call__(self, angles: Tensor) -> Tensor:
+        """S of each configuration, float64 [Nb]; LayoutError for another shape."""
+        u1.check_angles(angles)
+        return -self.beta * torch.cos(u1.plaquette_angles(angles)).sum((1, 2))
+
+    def force(self, angles: Tensor) -> Tensor:
+        """dS/dx_mu = beta sum_P sin x_P dx_P/dx_mu, like angles."""
+        return self.beta * u1.curl(torch.sin(u1.plaquette_angles(angles)))
+
+    def at(self, beta: float) -> "U1Action":
+        """The same action at another coupling."""
+        return replace(self, beta=float(beta))
+
+
+def gauge_action(name: str, beta: float) -> GaugeAction:
+    """The action called `name` ("wilson", "symanzik", "iwasaki", "dbw2"); ActionError otherwise."""
+    if name not in RECTANGLE_COEFFICIENTS:
+        raise ActionError(
+            f"action: expected one of {', '.join(RECTANGLE_COEFFICIENTS)}, found {name!r}"
+        )
+    return GaugeAction(float(beta), RECTANGLE_COEFFICIENTS[name])
+
+
+def cold_start(lattice: tuple[int, int, int, int], chains: int = 1) -> Tensor:
+    """Unit links on (Nt, Nx, Ny, Nz), [chains,4,Nt,Nx,Ny,Nz,3,3]."""
+    shape = (chains, 4, *lattice)
+    return torch.eye(3, dtype=torch.complex128).expand(*shape, 3, 3).clone()
+
+
+def hot_start(
+    lattice: tuple[int, int, int, int], generator: torch.Generator, chains: int = 1
+) -> Tensor:
+    """Haar-random links on (Nt, Nx, Ny, Nz), [chains,4,Nt,Nx,Ny,Nz,3,3]."""
+    return su3.random_group((chains, 4, *lattice), generator)
+
+
+def normalised_change(before: Tensor, after: Tensor) -> Tensor:
+    """Mean squared link change (1/4V) sum |U' - U|^2 (Frobenius), [Nb]."""
+    difference = torch.view_as_real(after - before).square().flatten(1).sum(1)
+    return difference / (4 * layout.volume(before))
+
+
+def _check_coupling(beta: float) -> None:
+    if not 0 <= beta < float("inf"):
+        raise ActionError(f"beta: expected a finite number >= 0, found {beta}")

@@ -1,0 +1,81 @@
+"""A training file: TOML, read into a checked `Config`.
+
+Unknown keys, wrong types and impossible values are refused before anything runs.
+"""
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.training.checks import check, number
+from l2hmc_bridge.training.config import Config, Model, Stage
+
+
+def read(path: Path) -> Config:
+    """Read and check a TOML file. Raises ConfigError with the key and the choices."""
+    try:
+        with open(path, "rb") as file:
+            table = tomllib.load(file)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: expected a training configuration, found no such file"
+                          ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: expected TOML, found: {error}") from error
+    try:
+        return parse(table)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def parse(table: Mapping[str, Any]) -> Config:
+    """The same from a table that was read already."""
+    table = dict(table)
+    model = _make(Model, table.pop("model", {}), "model")
+    stages = table.pop("stage", [{}])
+    if not isinstance(stages, list) or not stages:
+        raise ConfigError("stage: expected at least one [[stage]]")
+    stages = tuple(_make(Stage, stage, "stage") for stage in stages)
+    config = _make(Config, {**table, "model": model, "stages": stages}, "")
+    check(config)
+    return config
+
+
+def _make(kind, table: Mapping[str, Any], where: str):
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    prefix = f"{where}." if where else ""
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{where}: expected a table, found {table!r}")
+    unknown = sorted(set(table) - set(fields))
+    if unknown:
+        shown = sorted("stage" if name == "stages" else name for name in fields)
+        raise ConfigError(f"{prefix}{unknown[0]}: unknown key, expected one of {shown}")
+    values = {}
+    for name, field in fields.items():
+        if name not in table:
+            if field.default is dataclasses.MISSING:
+                raise ConfigError(f"{prefix}{name}: expected a value, found none")
+            continue
+        values[name] = _convert(table[name], field, prefix + name)
+    return kind(**values)
+
+
+def _convert(value: Any, field: dataclasses.Field, name: str) -> Any:
+    if dataclasses.is_dataclass(value) or field.name == "stages":
+        return value
+    wanted = str(field.type) if not isinstance(field.type, type) else field.type.__name__
+    right = {
+        "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
+        "float": number,
+        "str": lambda v: isinstance(v, str),
+        "bool": lambda v: isinstance(v, bool),
+        "dict": lambda v: isinstance(v, dict),
+        "tuple": lambda v: isinstance(v, list | tuple) and all(map(number, v)),
+    }[wanted.split("[")[0].split(" ")[0]]
+    if not right(value):
+        raise ConfigError(f"{name}: expected {wanted}, found {value!r}")
+    if wanted.startswith("tuple"):
+        return tuple(value)
+    return float(value) if wanted == "float" else value

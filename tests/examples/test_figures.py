@@ -1,0 +1,146 @@
+"""Every figure script draws from a small run of its own kind; the pages say how to make each."""
+
+import json
+import runpy
+import sys
+
+import pytest
+from matplotlib import pyplot
+
+from l2hmc_bridge.cli import main
+from l2hmc_bridge.training.read import read
+from tests.support.places import ROOT
+
+FIGURES, BENCHMARKS, TRAIN = (ROOT / name for name in ("examples/figures", "benchmarks",
+                                                        "examples/train"))
+U1 = """
+name = "u1"
+action = "u1"
+betas = [2.0]
+learning_rate = 0.05
+validation_chains = 8
+[loss]
+charge = 1.0
+energy_error = 0.3
+[model]
+integrator = "leapfrog"
+step_size = 0.2
+steps = 2
+composition = "direction"
+drift_network = { kind = "gate", hidden = 2, outputs = ["t"] }
+drift_start = 1.0
+[[stage]]
+lattice = [4, 4]
+iterations = 45
+chains = 8
+thermalisation = 5
+"""
+DENSE = """
+name = "dense"
+action = "wilson"
+betas = [6.0]
+validation_chains = 2
+snapshots = [1, 2]
+[loss]
+plaquette = 1.0
+[model]
+integrator = "leapfrog"
+step_size = 0.1
+steps = 2
+kick_network = { kind = "dense", hidden = 2 }
+drift_network = { kind = "dense", hidden = 2 }
+[[stage]]
+lattice = [2, 2, 2, 4]
+iterations = 3
+chains = 2
+thermalisation = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with a run of U(1) on 4 x 4 and one of dense SU(3) on 2^3 x 4."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, text in (("u1", U1), ("dense", DENSE)):
+        (folder / f"{name}.toml").write_text(text)
+        out = str(folder / f"{name}.safetensors")
+        assert main(["train", str(folder / f"{name}.toml"), "--out", out, "--no-gate"]) == 0
+    return folder
+
+
+@pytest.fixture
+def draw(monkeypatch, tmp_path):
+    """Run a script as a user does; its pictures must be there and show something."""
+
+    def drawn(script, *arguments, pictures=()):
+        monkeypatch.syspath_prepend(script.parent)
+        monkeypatch.setattr(sys, "argv", [script.name, *map(str, arguments)])
+        runpy.run_path(str(script), run_name="__main__")
+        pyplot.close("all")
+        for name in pictures:
+            assert pyplot.imread(tmp_path / name)[..., :3].std() > 0.05, name
+
+    return drawn
+
+
+def test_headline(draw, tmp_path):
+    draw(FIGURES / "headline.py", BENCHMARKS / "results/u1.json", "--out", tmp_path,
+         pictures=("tau_q.png", "tau_q2.png"))
+
+
+@pytest.mark.parametrize("name, lattice", [("u1", "4,4"), ("dense", "2,2,2,4")])
+@pytest.mark.parametrize("script, more", [("trajectory", ()), ("relaxation", ("--steps", 4))])
+def test_along_a_trajectory_and_towards_equilibrium(script, more, name, lattice, draw, runs,
+                                                    tmp_path):
+    draw(FIGURES / f"{script}.py", runs / f"{name}.safetensors", "--lattice", lattice, "--chains",
+         3, "--out", tmp_path, *more, pictures=(f"{name}_{script}.png",))
+
+
+def test_training(draw, runs, tmp_path):
+    draw(FIGURES / "training.py", runs / "u1.safetensors.history.h5", "--out", tmp_path,
+         pictures=("u1_training.png",))
+
+
+def test_jacobian_of_snapshots(draw, runs, tmp_path, capsys):
+    """Untrained last layers have log|J| = 0; one iteration later it is not."""
+    draw(FIGURES / "jacobian.py", *(runs / f"dense.iteration{n}.safetensors" for n in (1, 2)),
+         "--lattice", "2,2,2,4", "--chains", 3, "--out", tmp_path,
+         pictures=("dense_jacobian.png",))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["1 iterations"] * 2 + ["2 iterations"] * 2
+
+
+def test_models(draw, runs, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from benchmarks.sampler import u1 as bench_u1
+
+    for name, value in (("CHAINS", 6), ("LATTICE", (4, 4)), ("VOLUME", 16)):
+        monkeypatch.setattr(bench_u1, name, value)
+    one = next(row for row in json.loads((BENCHMARKS / "results/u1.json").read_text())
+               if row["beta"] == 2)
+    (tmp_path / "u1.json").write_text(json.dumps([one]))
+    draw(BENCHMARKS / "sampler/models.py", runs / "u1.safetensors", runs / "u1.safetensors",
+         "--steps", 200, "--leapfrogs", 100, "--hmc", tmp_path / "u1.json", "--out",
+         tmp_path / "models.json")
+    found = json.loads((tmp_path / "models.json").read_text())
+    assert [row["beta"] for row in found["models"]] == [2.0, 2.0]
+    assert all(len(row["charges"]) == 2 and row["dq"]["value"] >= 0 for row in found["models"])
+    draw(FIGURES / "models.py", tmp_path / "models.json", "--out", tmp_path,
+         pictures=("models.png",))
+
+
+def test_mixture(draw, tmp_path):
+    draw(BENCHMARKS / "sampler/mixture.py", "--bundle",
+         ROOT / "examples/models/mixture.safetensors", "--steps", 20,
+         "--out", tmp_path / "mixture.json", "--picture", tmp_path / "mixture.png",
+         pictures=("mixture.png",))
+
+
+def test_pages_say_how_to_make_every_figure_and_model():
+    page = (ROOT / "examples/models/README.md").read_text()
+    for script in FIGURES.glob("*.py"):
+        assert f"python examples/figures/{script.name} " in page, script.name
+    for path in TRAIN.glob("*.toml"):
+        settings = read(path)
+        assert settings.name == path.stem or settings.name in path.read_text(), path.name
+        assert f"l2hmc-bridge train examples/train/{path.name} " in path.read_text(), path.name

@@ -1,0 +1,182 @@
+"""Fields stay on their device: whole trajectories of fields without data, which nothing can read.
+
+Tensors on torch's "meta" device have shapes and types alone: reading a number of one, copying one
+to main memory or mixing it with a tensor that lies there raises an error. Kernels on a card are
+stood in for by ones that do nothing.
+"""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from l2hmc_bridge import fast
+from l2hmc_bridge.cli.screen.options import device_of
+from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.fast import reference
+from l2hmc_bridge.fast.gpu import functions as gpu
+from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, Steps
+from l2hmc_bridge.observables import flow, standard as observables
+from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.hmc import HMC
+from l2hmc_bridge.sampling.integrators import schedule
+from l2hmc_bridge.systems import actions
+from l2hmc_bridge.training import (
+    loop as training,
+    losses,
+    outcome as training_outcome,
+)
+from l2hmc_bridge.training.read import parse
+
+SHAPE = (2, 4, 4, 2, 4, 2, 3, 3)
+
+
+class Transfers(TorchDispatchMode):
+    """Numbers copied to the device, call by call."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        result = function(*arguments, **(options or {}))
+        if "copy" in str(function) and isinstance(result, torch.Tensor):
+            sources = [one for one in arguments if isinstance(one, torch.Tensor)]
+            if result.is_meta and any(one.device.type == "cpu" for one in sources):
+                self.sizes.append(result.numel())
+        return result
+
+
+@pytest.fixture
+def card(monkeypatch):
+    """The kernels of a card for every field on the meta device; the names that were started."""
+    started = []
+
+    def backend(*given):
+        gradients = any(getattr(one, "requires_grad", False) for one in given)
+        return reference if gradients and torch.is_grad_enabled() else gpu
+
+    monkeypatch.setattr(fast, "backend", backend)
+    monkeypatch.setattr("l2hmc_bridge.fast.gpu.launch.trusted", lambda *_: True)
+    monkeypatch.setattr(gpu, "trusted", lambda *_: True)
+    for name in ("launch", "over_sites"):
+        monkeypatch.setattr(gpu, name, lambda name, *_, **__: started.append(name))
+    return started
+
+
+@pytest.fixture
+def links():
+    return torch.empty(SHAPE, dtype=torch.complex128, device="meta")
+
+
+def learned(**parts):
+    """A kernel with networks everywhere, on the meta device."""
+    plan = schedule("omf2", 0.1, 2)
+    kick = KickNetwork(len(plan.kicks), 4, ("laplacian", "square", "rectangle"))
+    modules = {"steps": Steps(plan), "kick_network": kick,
+               "drift_network": DriftNetwork(len(plan.drifts), 4, outputs=("q", "t")),
+               "mixing": MomentumMixing()}
+    modules = {name: one.to("meta") for name, one in modules.items()}
+    return L2HMC(actions.GaugeAction(6.0, -1 / 12), **{**modules, **parts})
+
+
+@pytest.mark.parametrize("integrator", ("omf2", "force_gradient"))
+def test_hmc_stays_on_the_device(card, links, generator, integrator):
+    kernel = HMC(actions.GaugeAction(6.0), 0.1, 3, integrator)
+    state = kernel.init(links)
+    markov.draw_momenta(links, generator)  # the generators of the algebra go there once
+    card.clear()
+    with Transfers() as moved:
+        state, info = kernel.step(state, generator)
+    assert all(one.is_meta for one in (*state, info.accepted, info.log_ratio))
+    # The components of the momenta, and the uniform number of each chain: nothing else.
+    assert sorted(moved.sizes) == [2, 8 * links.numel() // 9]
+    if integrator == "omf2":
+        plan = kernel.plan
+        assert card.count("stage_kernel") == len(plan.drifts) - 1
+        assert card.count("staple_kernel") == 1  # the force at the end
+
+
+@pytest.mark.parametrize("composition", ("palindrome", "direction"))
+def test_l2hmc_stays_on_the_device(card, links, generator, composition):
+    kernel = learned(composition=composition)
+    with torch.no_grad():
+        state = kernel.init(links)
+        markov.draw_momenta(links, generator)
+        with Transfers() as moved:
+            state, info = kernel.step(state, generator)
+    assert all(one.is_meta for one in (*state, info.accepted, info.log_ratio))
+    assert max(moved.sizes) == 8 * links.numel() // 9
+    assert sum(size > 2 for size in moved.sizes) == 1
+
+
+def test_training_stays_on_the_device(card, links, generator):
+    kernel = learned()
+    with torch.no_grad():
+        state = kernel.init(links)
+    with Transfers() as moved:
+        proposal, info = markov.propose(kernel, state, generator)
+        loss = losses.mixture(dict.fromkeys(losses.LOSSES, 1.0))(state, proposal, info)
+        loss.backward()
+    assert loss.is_meta and kernel.kick_network.first.weight.grad.is_meta
+    assert sum(size > 72 for size in moved.sizes) == 1
+
+
+def test_measuring_stays_on_the_device(card, links):
+    with Transfers() as moved, torch.no_grad():
+        values = observables.measure(links)
+        flowed = list(flow.integrate(links, [0.1, 0.2], 0.05))
+        stout = flow.stout(links, 0.1, 2)
+    assert all(one.is_meta for one in (*values.values(), *(field for _, field in flowed), stout))
+    assert card.count("stage_kernel") == 4 * 3
+    assert not moved.sizes
+
+
+def test_momenta_are_the_same_wherever_they_go(links, generator):
+    """What is drawn does not depend on where the links are."""
+    before = generator.get_state()
+    markov.draw_momenta(links, generator)
+    after = generator.get_state()
+    generator.set_state(before)
+    markov.draw_momenta(torch.empty(SHAPE, dtype=torch.complex128), generator)
+    assert torch.equal(generator.get_state(), after)
+
+
+def test_reading_a_field_would_be_noticed(links):
+    for read in (lambda: links.cpu(), lambda: float(links.real.sum()), lambda: links.tolist(),
+                 lambda: bool((links.real > 0).any())):
+        with pytest.raises((NotImplementedError, RuntimeError)):
+            read()
+    with Transfers() as moved:
+        torch.ones(5, 3).to(links)
+    assert moved.sizes == [15]
+
+
+def test_a_trainer_on_a_device_has_everything_there(monkeypatch, card):
+    """The kernel, the chains of each beta, the optimiser and the start it is held against."""
+    table = {
+        "name": "small", "action": "wilson", "betas": [5.7], "seed": 3,
+        "loss": {"energy_error": 1.0},
+        "model": {"integrator": "leapfrog", "steps": 1, "step_size": 0.1,
+                  "kick_network": {"hidden": 2, "loops": ["square"]}},
+        "stage": [{"lattice": [2, 2, 2, 2], "chains": 2, "iterations": 1, "thermalisation": 0}],
+    }
+    config = parse(table)
+    monkeypatch.setattr(training, "thermalise", lambda hmc, start, *_: start)
+    trainer = training.start(config, "meta")
+    assert trainer.device.type == "meta"
+    parameters = [p for group in trainer.optimiser.param_groups for p in group["params"]]
+    assert parameters and all(p.is_meta for p in parameters)
+    _, stage, before = trainer.stage()
+    given = torch.zeros(3, 4, 2, 2, 2, 2, 3, 3, dtype=torch.complex128)
+    assert training._chains(trainer, stage, 0, before, {}).is_meta
+    trainer.chains.clear()
+    assert training._chains(trainer, stage, 0, before, {0: given}).is_meta
+    assert training_outcome.beginning(config, "meta").steps.length.is_meta
+
+
+def test_devices_by_name():
+    assert device_of("cpu") == torch.device("cpu")
+    for name in ("cuda:97", "abacus"):
+        with pytest.raises(ConfigError, match=f"--device {name}: expected a device of this"):
+            device_of(name)

@@ -1,0 +1,134 @@
+"""What the Triton kernels are given, which of them are trusted, and who serves a field."""
+
+import pytest
+import torch
+
+from l2hmc_bridge import fast
+from l2hmc_bridge.fast import reference
+from l2hmc_bridge.fast.gpu import functions as gpu, launch, paths
+from l2hmc_bridge.fields import loops, su3
+
+
+class Elsewhere:
+    """Stands in for a field on a card."""
+
+    def __init__(self, device="cuda", dtype=torch.complex128, requires_grad=False):
+        self.device, self.dtype = torch.device(device), dtype
+        self.requires_grad, self.ndim = requires_grad, 8
+
+
+@pytest.mark.parametrize("there, served", [(True, gpu), (False, reference)])
+def test_fields_on_a_card(monkeypatch, there, served):
+    monkeypatch.setattr(fast, "Tensor", Elsewhere)
+    monkeypatch.setattr(gpu, "there", lambda: there)
+    assert fast.backend(Elsewhere()) is served
+    assert fast.backend(Elsewhere(dtype=torch.complex64)) is served
+    assert fast.backend(Elsewhere(), Elsewhere("cpu")) is reference
+    assert fast.backend(Elsewhere(), Elsewhere(dtype=torch.complex64)) is reference
+    assert fast.backend(Elsewhere("cuda:0"), Elsewhere("cuda:1")) is reference
+    assert fast.backend(Elsewhere(requires_grad=True)) is reference
+    with fast.using("torch"):
+        assert fast.backend(Elsewhere()) is reference
+
+
+def test_a_function_that_disagrees_is_left_to_torch(monkeypatch, caplog, generator):
+    launch.trusted.cache_clear()
+    links = random_links(generator)
+    calls = []
+
+    def kinetic(field):
+        calls.append(field)
+        return 2 * reference.kinetic(field)
+
+    def staple_trace(field):
+        calls.append(field)
+        return reference.staple_trace(field)
+
+    def clover(field, traceless=True):
+        raise RuntimeError("no compiler for this card")
+
+    with caplog.at_level("WARNING"):
+        assert torch.equal(launch.served(kinetic)(links), reference.kinetic(links))
+        assert torch.equal(launch.served(clover)(links), reference.clover(links))
+    assert "kernel differs by 1.0e+00" in caplog.text and "no compiler" in caplog.text
+    assert len(calls) == 1  # the trial alone
+    served = launch.served(staple_trace)
+    served(links), served(links)
+    assert len(calls) == 4  # trial, and twice
+    launch.trusted.cache_clear()
+
+
+def test_every_function_has_a_trial_that_can_fail(generator):
+    """Each trial gives a tensor of every function, and other numbers for other fields."""
+    fields = [(random_links(generator), su3.random_algebra((2, 4, 2, 3, 4, 5), generator))
+              for _ in range(2)]
+    public = {name for name, one in vars(gpu).items()
+              if hasattr(one, "__wrapped__") and hasattr(reference, name)}
+    assert public == set(launch.TRIALS)
+    for name, trial in launch.TRIALS.items():
+        one, other = (trial(getattr(reference, name), *pair) for pair in fields)
+        assert float((one - other).abs().max()) > 1e-3, name
+
+
+def random_links(generator):
+    return su3.random_group((2, 4, 2, 3, 4, 5), generator)
+
+
+def along(links, row, start=()):
+    """The path of one row of a table: its number of steps, the steps, zeros."""
+    length, *steps = row.tolist()
+    assert not any(steps[length:])
+    return loops.path_product(links, steps[:length], start)
+
+
+@pytest.mark.parametrize("short, long", [(True, False), (False, True), (True, True)])
+def test_rows_of_staples(short, long, generator):
+    links = random_links(generator)
+    rows = paths.staple_rows(short, long, torch.device("cpu"))
+    found = torch.stack([sum(along(links, row, (mu + 1,)) for row in rows[mu])
+                         for mu in range(4)], dim=1)
+    expected = short * loops.staples(links) + long * loops.rectangle_staples(links)
+    assert float((found - expected).abs().max()) < 1e-13
+
+
+def test_rows_of_loops(generator):
+    links = random_links(generator)
+    for which, expected in (
+        (paths.plaquettes, loops.plaquettes(links).sum(1)),
+        (paths.rectangles, loops.rectangles(links).sum((1, 2)) - 4),
+    ):
+        traces = [loops.path_product(links, row.tolist()).diagonal(dim1=-2, dim2=-1).sum(-1).real
+                  for row in paths.loops(which, torch.device("cpu"))]
+        found = sum(trace.flatten(1).mean(1) for trace in traces) / 3
+        assert torch.allclose(found, expected, rtol=0, atol=1e-13)
+
+
+def test_rows_of_clovers(generator):
+    """The charge density that the tables describe is the reference's."""
+    links = random_links(generator)
+    shapes = ((1, 1, 0.4), (2, 2, 0.3), (1, 3, -0.7))
+    table, heads, weights, count = paths.clovers(shapes, torch.device("cpu"), torch.complex128)
+    assert count == 3
+    density = 0
+    for (begin, number, width), weight in zip(heads.tolist(), weights, strict=True):
+        rows = table[begin : begin + 6 * number * width].view(3, 2, number, width)
+        for pair, sign in zip(rows, (1, -1, 1), strict=True):
+            parts = [sum(along(links, row) for row in plane) for plane in pair]
+            one, other = ((c - c.mH) / 2 for c in parts)
+            density = density + sign * weight * (one @ other).diagonal(
+                dim1=-2, dim2=-1).sum(-1).real
+    expected = reference.charge_density(links, shapes, traceless=False)
+    assert float((density - expected).abs().max()) < 1e-13
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card here")
+@pytest.mark.parametrize("dtype", (torch.complex128, torch.complex64), ids=str)
+def test_a_card_agrees_with_main_memory(dtype, generator):
+    links = su3.random_group((2, 4, 4, 6, 2, 3), generator).to(dtype)
+    momenta = su3.random_algebra((2, 4, 4, 6, 2, 3), generator).to(dtype)
+    for name, trial in launch.TRIALS.items():
+        assert launch.trusted(name, getattr(gpu, name).__wrapped__, torch.device("cuda:0"), dtype)
+        found = trial(getattr(gpu, name), links.cuda(), momenta.cuda()).cpu()
+        expected = trial(getattr(reference, name), links, momenta)
+        assert float((found - expected).abs().max()) < launch.AGREEMENT[dtype] * float(
+            expected.abs().max())
