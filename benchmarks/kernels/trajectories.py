@@ -7,7 +7,7 @@ import torch
 from benchmarks.kernels.cases import BETA, SYMANZIK, Fields
 from benchmarks.timing import best
 from l2hmc_bridge import fast
-from l2hmc_bridge.l2hmc.kernel import L2HMC, Point
+from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, Steps
 from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.integrators import schedule
@@ -101,8 +101,9 @@ def training_step(parts: tuple, fields: Fields) -> Callable:
                if part is not None for p in part.parameters()]
 
     def step() -> None:
-        force = made.action.force(fields.links)
-        end = made.palindrome(Point(made, fields.links, force), fields.momenta)
+        at = made.enter(fields.links, fields.momenta, made.action.force(fields.links))
+        made.palindrome(at)
+        end = at.leave()
         energy = made.action(end.links) + fast.kinetic(end.momenta) - end.log_det
         loss = (energy + fast.clover(end.links)[:, 2] ** 2).sum()
         torch.autograd.grad(loss, trained, allow_unused=True)

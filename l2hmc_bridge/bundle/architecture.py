@@ -10,10 +10,11 @@ from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumM
 from l2hmc_bridge.networks.dense import DenseDrift, DenseKick
 from l2hmc_bridge.networks.elementwise import ElementwiseDrift, ElementwiseKick
 from l2hmc_bridge.networks.layered import KIND, LayeredDrift, LayeredKick
+from l2hmc_bridge.networks.parts import Part
 from l2hmc_bridge.sampling.integrators import Schedule, schedule
 from l2hmc_bridge.systems.actions import Action
 
-# The rules of DriftNetwork.order and of ElementwiseDrift.half, the only ones there are.
+# The rules of DriftNetwork.order and of ElementwiseDrift.first_half, the only ones there are.
 MASKS = {"su3": "direction x parity", "u1": "checkerboard", "vector": "checkerboard"}
 KEYS = ("composition", "repeats", "masks", "displaced", "kick_network", "drift_network", "mixing")
 
@@ -156,11 +157,16 @@ def modules(kernel: L2HMC) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if part is not None}
 
 
+def networks(kernel: L2HMC) -> dict[str, Part]:
+    """The networks of a kernel by name: kick_network, drift_network."""
+    parts = {"kick_network": kernel.kick_network, "drift_network": kernel.drift_network}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
 def nature(kernel: L2HMC) -> str:
     """"tuned integrator" where no network or mixing has any effect, else what has."""
-    networks = {"kick network": kernel.kick_network, "drift network": kernel.drift_network}
-    alive = [name for name, network in networks.items()
-             if network is not None and bool(network.weight.any() or network.bias.any())]
+    alive = [name.replace("_", " ") for name, network in networks(kernel).items()
+             if bool(network.weight.any() or network.bias.any())]
     if kernel.mixing is not None and float(kernel.mixing.coefficient.detach()) != 0:
         alive.append("momentum mixing")
     return "trained steps, " + ", ".join(alive) if alive else "tuned integrator"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.fields.su3 import DIMENSION
-from l2hmc_bridge.l2hmc.kernel import L2HMC, Point
+from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.systems.groups import group_of
 from l2hmc_bridge.systems.table import system_of
 
@@ -28,18 +28,18 @@ def fingerprint(kernel: L2HMC, seed: int) -> tuple[Tensor, float, float]:
     uniform = torch.from_numpy((raw >> np.uint64(11)).astype(np.float64) / 2**53)
     numbers = (2 * uniform - 1).reshape(2, *shape)
     links, momenta = system.field(numbers[0]), system.momenta(numbers[1])
-    point, end, log_det = kernel.forward(Point(kernel, links, kernel.action.force(links)), momenta)
-    delta = kernel.action(point.links) - kernel.action(links)
-    delta = delta + group.kinetic(end) - group.kinetic(momenta)
-    return point.links, float(delta), float(log_det)
+    end = kernel.directed(links, momenta, kernel.action.force(links), 1)
+    delta = kernel.action(end.links) - kernel.action(links)
+    delta = delta + group.kinetic(end.momenta) - group.kinetic(momenta)
+    return end.links, float(delta), float(end.log_det)
 
 
 def field_shape(kernel: L2HMC, any_lattice: Mapping[str, tuple[int, ...]] = LATTICES):
     """Shape of one field, colour apart: that of a network that fits one, else of `any_lattice`."""
     group = kernel.action.group
     for network in (kernel.kick_network, kernel.drift_network):
-        if getattr(network, "kind", "conv") != "conv":
-            return network.shape
+        if network is not None and network.fits is not None:
+            return network.fits
     if group == "vector":
         return (kernel.action.dimension,)
     shape = system_of(kernel.action).shape(any_lattice[group])

@@ -181,18 +181,17 @@ def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
     return backend(links).flow(links, step, steps, c1)
 
 
-def trajectory(links: Tensor, momenta: Tensor, force: Tensor, beta: float, c1: float,
+def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float, c1: float,
                kicks: Sequence[float], drifts: Sequence[float], displacements: Sequence[float]
-               ) -> tuple[Tensor, Tensor, Tensor] | None:
-    """(U', P', F(U')) of a whole sequence of kicks and drifts: in the kernels' own layout in main
-    memory, a kernel for each kick with the drift after it on a card.
+               ) -> tuple[Tensor, Tensor, Tensor]:
+    """(U', P', F(U')) after kick, drift, kick, ...; `force_there` is F at `links`.
 
-    None where the reference serves: the caller's loop over `force` and `expm_multiply` does it.
+    P' = P - h F(exp(-g F) U) for a kick h with displacement g, U' = exp(e P) U for a drift e; one
+    kick more than drifts. In main memory all between is in the kernels' own layout, on a GPU a kick
+    and the drift after it are one kernel.
     """
-    whole = getattr(backend(links, momenta, force), "trajectory", None)
-    if whole is None:
-        return None
-    return whole(links, momenta, force, beta, c1, kicks, drifts, displacements)
+    return backend(links, momenta, force_there).trajectory(
+        links, momenta, force_there, beta, c1, kicks, drifts, displacements)
 
 
 def fetch_links(fields: Sequence[NDArray], at: Places, extents: Sequence[int]

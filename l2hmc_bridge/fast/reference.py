@@ -1,6 +1,6 @@
 """The hot functions in torch: formulas, any device, autograd. See `fast/__init__.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -149,6 +149,32 @@ def flow_with(force, expm_multiply, links: Tensor, step: float, steps: int, c1: 
         third = 0.75 * force(links, 6.0, c1) - second
         links = expm_multiply(third, links, -step)
     return links
+
+
+def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float, c1: float,
+               kicks: Sequence[float], drifts: Sequence[float], displacements: Sequence[float]
+               ) -> tuple[Tensor, Tensor, Tensor]:
+    """(U', P', F(U')) after kick, drift, kick, ...: `leapfrogs` with the force of (beta, c1)."""
+    return leapfrogs(lambda at: force(at, beta, c1), expm_multiply, links, momenta, force_there,
+                     kicks, drifts, displacements)
+
+
+def leapfrogs(force_of: Callable[[Tensor], Tensor], drift: Callable[..., Tensor], links: Tensor,
+              momenta: Tensor, force: Tensor, kicks: Sequence[float], drifts: Sequence[float],
+              displacements: Sequence[float]) -> tuple[Tensor, Tensor, Tensor]:
+    """P' = P - h F(exp(-g F) U), U' = drift(P, U, e) in turn, one kick more than drifts.
+
+    `force` is that at `links`; one force per distinct field. drift(P, U, e) moves U by exp(e P).
+    """
+    for n, (kick, displacement) in enumerate(zip(kicks, displacements, strict=True)):
+        if n > 0:
+            links = drift(momenta, links, drifts[n - 1])
+            force = force_of(links)
+        push = force
+        if displacement != 0.0:
+            push = force_of(drift(force, links, -displacement))
+        momenta = momenta - kick * push
+    return links, momenta, force
 
 
 def _trace_sum(left: Tensor, right: Tensor) -> Tensor:

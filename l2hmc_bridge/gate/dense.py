@@ -8,9 +8,9 @@ from torch import Tensor
 from l2hmc_bridge.analysis.check import Check
 from l2hmc_bridge.bundle import architecture
 from l2hmc_bridge.fields import su3
-from l2hmc_bridge.l2hmc.kernel import L2HMC, Point
+from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.dense import Dense
-from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.draws import draw_momenta
 
 
 def is_dense(kernel: L2HMC) -> bool:
@@ -40,13 +40,18 @@ def kicks(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> list[Chec
 
     For such a map log|J| = 8 sum log of the scales, exactly, whatever the size of the lattice.
     """
-    point = Point(kernel, links, kernel.action.force(links))
-    momenta, move = (markov.draw_momenta(links, generator) for _ in range(2))
-    steps, _, displacements = kernel.effective()
+    force = kernel.action.force(links)
+    momenta, move = (draw_momenta(links, generator) for _ in range(2))
     affine, determinant = 0.0, 0.0
-    for k, step in enumerate(steps):
-        ends = [kernel.kick(k, step, displacements[k], point, momenta + c * move)
-                for c in (0.0, 1.0, 2.0)]
+
+    def kicked(k: int, momenta: Tensor) -> tuple[Tensor, Tensor]:
+        at = kernel.enter(links, momenta, force)
+        at.kick(k)
+        end = at.leave()
+        return end.momenta, end.log_det
+
+    for k in range(kernel.layers + 1):
+        ends = [kicked(k, momenta + c * move) for c in (0.0, 1.0, 2.0)]
         change = ends[1][0] - ends[0][0]
         scale = (su3.inner(change, move) / su3.inner(move, move))[..., None, None]
         affine = max(affine, float((change - scale * move).abs().max()),

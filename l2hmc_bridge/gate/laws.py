@@ -11,8 +11,7 @@ from torch import Tensor
 
 from l2hmc_bridge.fields import loops, su3
 from l2hmc_bridge.fields.su3 import DIMENSION
-from l2hmc_bridge.l2hmc.kernel import L2HMC, Point
-from l2hmc_bridge.sampling.markov import State
+from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.systems.groups import GROUPS, Group
 
 
@@ -41,9 +40,8 @@ def inverse_map(kernel: L2HMC) -> PhaseMap:
 
 def _phase_map(kernel: L2HMC, sign: int) -> PhaseMap:
     def phi(links: Tensor, momenta: Tensor):
-        point = Point(kernel, links, kernel.action.force(links))
-        point, momenta, log_det = (kernel.forward if sign > 0 else kernel.inverse)(point, momenta)
-        return point.links, momenta, log_det
+        end = kernel.directed(links, momenta, kernel.action.force(links), sign)
+        return end.links, end.momenta, end.log_det
 
     return phi
 
@@ -59,8 +57,9 @@ def involution(kernel: L2HMC) -> PhaseMap:
     """(U, P) -> (U', -P', log|J|) of a palindrome: its own inverse."""
 
     def there(links: Tensor, momenta: Tensor):
-        state = State(links, None, kernel.action.force(links))
-        end = kernel.trajectory(state, momenta, torch.Generator())
+        at = kernel.enter(links, momenta, kernel.action.force(links))
+        kernel.palindrome(at)
+        end = at.leave()
         return end.links, -end.momenta, end.log_det
 
     return there

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from l2hmc_bridge.bundle import architecture
 from l2hmc_bridge.l2hmc.kernel import L2HMC
-from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.draws import Generators, draw_uniform
+from l2hmc_bridge.systems.actions import Action
 
 
 def roughened(kernel: L2HMC, generator: torch.Generator, size: float = 0.3) -> L2HMC:
@@ -16,10 +17,10 @@ def roughened(kernel: L2HMC, generator: torch.Generator, size: float = 0.3) -> L
     Networks `by_inputs` have many layers that sum over many inputs: theirs are as much smaller.
     """
     rough = architecture.build(architecture.describe(kernel), kernel.action)
-    values = architecture.tensors(kernel)
+    values, parts = architecture.tensors(kernel), architecture.networks(kernel)
     for name, value in values.items():
         if not name.startswith("steps.") and value.ndim:
-            deep = value.ndim > 1 and getattr(getattr(kernel, name.split(".")[0]), "by_inputs", 0)
+            deep = value.ndim > 1 and parts[name.split(".")[0]].by_inputs
             width = (value[0].numel() if deep else 1) ** 0.5
             values[name] = size / width * torch.randn(value.shape, generator=generator,
                                                       dtype=value.dtype)
@@ -30,12 +31,14 @@ def roughened(kernel: L2HMC, generator: torch.Generator, size: float = 0.3) -> L
 class NoisyAction:
     """The action times a factor that every refresh redraws: a stand-in for pseudofermions."""
 
-    def __init__(self, inner):
-        self.inner, self.factor, self.group = inner, 1.0, inner.group
-        self.beta = getattr(inner, "beta", 0.0)
+    def __init__(self, inner: Action):
+        self.inner, self.factor = inner, 1.0
+        self.group, self.beta = inner.group, inner.beta
 
-    def refresh(self, links: Tensor, generator) -> None:
-        self.factor = 0.9 + 0.2 * float(markov.draw_uniform(1, generator))
+    def refresh(self, links: Tensor, generator: Generators) -> bool:
+        """Another factor."""
+        self.factor = 0.9 + 0.2 * float(draw_uniform(1, generator))
+        return True
 
     def __call__(self, links: Tensor) -> Tensor:
         return self.factor * self.inner(links)

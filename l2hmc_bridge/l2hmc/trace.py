@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.l2hmc.kernel import L2HMC
-from l2hmc_bridge.l2hmc.reference import Point
 from l2hmc_bridge.systems.groups import group_of
 from l2hmc_bridge.systems.table import system_of
 
@@ -43,26 +42,22 @@ def proposal(kernel: L2HMC, links: Tensor, momenta: Tensor) -> list[Record]:
 
 @torch.no_grad()
 def records(kernel: L2HMC, links: Tensor, momenta: Tensor, sign: int = 1) -> list[Record]:
-    """Phi (sign 1) or Phi^-1 (sign -1) from (U, P), layer after layer.
+    """Phi (sign 1) or Phi^-1 (sign -1) from (U, P), layer after layer, each from the start anew.
 
     A kick between two layers is recorded half done: it closes one of them and opens the next.
     """
-    point = Point(kernel, links, kernel.action.force(links))
-    kicks, drifts, displacements = kernel.effective()
-    push = kernel.kick if sign > 0 else kernel.unkick
-    count, time, log_det = len(drifts), 0.0, links.new_zeros(len(links)).real
-    found = [_record(kernel, time, links, momenta, log_det)]
-    places = list(range(count + 1))[::sign]
-    momenta, log_det = push(places[0], kicks[places[0]], displacements[places[0]], point, momenta)
-    for before, here in zip(places, places[1:], strict=False):
-        drift = min(before, here)
-        point, change = kernel.advance(drift, drifts[drift], point, momenta, sign)
-        log_det, time = log_det + change, time + float(drifts[drift])
-        share = 1.0 if here == places[-1] else 0.5
-        seen, change = push(here, share * kicks[here], displacements[here], point, momenta)
-        found.append(_record(kernel, time, point.links, seen, log_det + change))
-        momenta, change = push(here, kicks[here], displacements[here], point, momenta)
-        log_det = log_det + change
+    force, drifts = kernel.action.force(links), kernel.effective()[1]
+    places = list(range(kernel.layers + 1))[::sign]
+    time, found = 0.0, [_record(kernel, 0.0, links, momenta, links.new_zeros(len(links)).real)]
+    for last in range(1, len(places)):
+        at = kernel.enter(links, momenta, force)
+        push = at.kick if sign > 0 else at.unkick
+        push(places[0])
+        for before, here in zip(places[:last], places[1:last + 1], strict=True):
+            at.drift(min(before, here), sign)
+            push(here, 0.5 if here == places[last] and last < kernel.layers else 1.0)
+        end, time = at.leave(), time + float(drifts[min(places[last - 1], places[last])])
+        found.append(_record(kernel, time, end.links, end.momenta, end.log_det))
     return found
 
 

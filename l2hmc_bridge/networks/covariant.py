@@ -6,6 +6,8 @@ covariant, equivariant under the translations and rotations of the masks, for an
 last layers start at zero: the untrained step is HMC.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -66,7 +68,7 @@ class KickNetwork(nn.Module):
     linear map: "isru", x / sqrt(1 + x^2) (arXiv:1710.09967, eq. 1), or "tanh".
     """
 
-    inputs = 3
+    kind, by_inputs, fits, inputs = "covariant", False, None, 3
 
     def __init__(self, kicks: int, hidden: int = 8, loops: tuple[str, ...] = ("square",),
                  activation: str = "isru"):
@@ -88,17 +90,18 @@ class KickNetwork(nn.Module):
         """What `architecture.build` needs to make the same network again."""
         return {"hidden": self.hidden, "loops": list(self.loops), "activation": self.activation}
 
-    def features(self, links: Tensor, force: Tensor, beta: float) -> tuple[Tensor, list[Tensor]]:
-        """(hidden activations [Nb,4,Nt,Nx,Ny,Nz,H], [V_l]) of one field, shared by its kicks."""
+    def features(self, links: Tensor, force: Tensor, beta: float) -> tuple[Tensor, ...]:
+        """(hidden activations [Nb,4,Nt,Nx,Ny,Nz,H], V_1, ...) of one field, shared by its kicks."""
         trace = fast.staple_trace(links) / 18
         square = su3.inner(force, force) / (8 * max(beta, 1e-3))
         inputs = torch.stack([trace, square, torch.full_like(trace, beta - 6)], dim=-1)
-        directions = [KICK_LOOPS[name](links, force) for name in self.loops]
-        return ACTIVATIONS[self.activation](self.first(inputs)), directions
+        loops = (KICK_LOOPS[name](links, force) for name in self.loops)
+        return ACTIVATIONS[self.activation](self.first(inputs)), *loops
 
-    def forward(self, kick: int, step: Tensor, features: tuple[Tensor, list[Tensor]]):
+    def forward(self, kick: int, step: Tensor, features: tuple[Tensor, ...]
+                ) -> tuple[Tensor, Tensor, Tensor]:
         """(s, q [Nb,4,Nt,Nx,Ny,Nz], t like links) of kick number `kick` with step size h."""
-        hidden, directions = features
+        hidden, *directions = features
         out = hidden @ self.weight[kick].T + self.bias[kick]
         t = sum(out[..., 2 + n, None, None] * v for n, v in enumerate(directions))
         return step * out[..., 0], step * out[..., 1], step**2 * t
@@ -117,7 +120,7 @@ class DriftNetwork(nn.Module):
     ("q", "t"). `activation` as in KickNetwork. Raises ConfigError for anything else.
     """
 
-    inputs = 3
+    kind, by_inputs, fits, inputs = "covariant", False, None, 3
 
     def __init__(self, drifts: int, hidden: int = 8, subsets: str = "turn",
                  outputs: tuple[str, ...] = ("q",), activation: str = "isru"):
@@ -155,6 +158,20 @@ class DriftNetwork(nn.Module):
                 "drift network, found an odd one; use a bundle without it or --kernel hmc"
             )
 
+    def move(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, sign: int,
+             mixing: "MomentumMixing | None", beta: float) -> tuple[Tensor, Tensor]:
+        """U_A' = exp(e [P_A e^{e q} + t]) U_A or its inverse, subset after subset; log|J| = 0."""
+
+        def velocity(links: Tensor, mu: int, alive: bool) -> Tensor:
+            plain = momenta[:, mu]
+            mixed = plain if mixing is None else mixing.direction(links, plain, mu)
+            if not alive:
+                return mixed
+            return mixed + self(drift, step, links, momenta, mu, beta) - plain
+
+        links = _move_subsets(links, subsets(self, drift, sign), sign * step, velocity)
+        return links, momenta.new_zeros(len(momenta)).real
+
     def forward(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, mu: int,
                 beta: float) -> Tensor:
         """P e^{e q} + t for direction mu, [Nb,Nt,Nx,Ny,Nz,3,3]; valid on one parity at a time."""
@@ -182,6 +199,11 @@ class MomentumMixing(nn.Module):
         super().__init__()
         self.coefficient = nn.Parameter(torch.zeros((), dtype=torch.float64))
 
+    def move(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, sign: int) -> Tensor:
+        """U_mu' = exp(e M_mu P_mu) U_mu or its inverse, one direction after the other."""
+        return _move_subsets(links, subsets(None, drift, sign), sign * step,
+                             lambda links, mu, _: self.direction(links, momenta[:, mu], mu))
+
     def direction(self, links: Tensor, field: Tensor, mu: int) -> Tensor:
         """M_mu X for an algebra field X of direction mu, [Nb,Nt,Nx,Ny,Nz,3,3]."""
         return field + self.coefficient * fast.transport_laplacian(links, field, mu)
@@ -189,6 +211,29 @@ class MomentumMixing(nn.Module):
     def forward(self, links: Tensor, field: Tensor) -> Tensor:
         """M X for all four directions, like links."""
         return field + self.coefficient * fast.laplacian(links, field, transverse=True)
+
+
+def subsets(network: DriftNetwork | None, drift: int, sign: int) -> tuple[Subset, ...]:
+    """(direction, parity or None for both, with the network) in the order they move.
+
+    Even drifts and odd ones go through the same order from opposite ends, as do inverses.
+    """
+    every: tuple[Subset, ...] = tuple((mu, None, False) for mu in range(4))
+    order = every if network is None else network.order(drift)
+    return order[::-1] if (drift % 2 == 0) != (sign > 0) else order
+
+
+def _move_subsets(links: Tensor, order: tuple[Subset, ...], step: Tensor,
+                  velocity: Callable[[Tensor, int, bool], Tensor]) -> Tensor:
+    """exp(step V) U of one subset after the other; V(links, direction, alive) [Nb,Nt,...,3,3]."""
+    for mu, odd, alive in order:
+        moved = fast.expm_multiply(velocity(links, mu, alive)[:, None], links[:, mu, None],
+                                   step)[:, 0]
+        if odd is not None:
+            active = (parity(links) == odd)[..., None, None]
+            moved = torch.where(active, moved, links[:, mu])
+        links = torch.cat([links[:, :mu], moved[:, None], links[:, mu + 1:]], dim=1)
+    return links
 
 
 def known_activation(name: str) -> str:

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ConfigError, LayoutError
 from l2hmc_bridge.fields import su3
+from l2hmc_bridge.networks.parts import Mixing
 
 
 class Dense(nn.Module):
     """tanh(W in + b) of the flattened lattice, one last layer per sub-step."""
 
     outputs = su3.DIMENSION  # numbers per link
+    by_inputs = False
 
     def __init__(self, steps: int, shape: tuple[int, ...], hidden: int = 16, kind: str = "dense"):
         super().__init__()
@@ -33,6 +35,11 @@ class Dense(nn.Module):
         size = (steps, links * self.outputs)
         self.weight = nn.Parameter(torch.zeros(*size, self.hidden, dtype=torch.float64))
         self.bias = nn.Parameter(torch.zeros(*size, dtype=torch.float64))
+
+    @property
+    def fits(self) -> tuple[int, ...]:
+        """[4, Nt, Nx, Ny, Nz] of the one lattice."""
+        return self.shape
 
     def check(self, links: Tensor) -> None:
         """LayoutError unless the network fits the lattice of `links`."""
@@ -60,13 +67,14 @@ class DenseKick(Dense):
 
     outputs = 2 + su3.DIMENSION
 
-    def features(self, links: Tensor, force: Tensor, beta: float) -> Tensor:
+    def features(self, links: Tensor, force: Tensor, beta: float) -> tuple[Tensor]:
         """What the kicks at one field share."""
-        return self.units(links, force)
+        return (self.units(links, force),)
 
-    def forward(self, kick: int, step: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, kick: int, step: Tensor, features: tuple[Tensor, ...]
+                ) -> tuple[Tensor, Tensor, Tensor]:
         """(s, q [Nb,4,Nt,Nx,Ny,Nz], t like links) of kick number `kick`."""
-        out = self.read_out(kick, features)
+        out = self.read_out(kick, features[0])
         return out[..., 0], out[..., 1], su3.from_components(out[..., 2:])
 
 
@@ -75,21 +83,21 @@ class DenseDrift(Dense):
 
     outputs = 1 + su3.DIMENSION
 
-    def half(self, links: Tensor) -> Tensor:
+    def first_half(self, links: Tensor) -> Tensor:
         """The links that move first: (mu + t + x + y + z) even, bool [4,Nt,Nx,Ny,Nz]."""
         axes = [torch.arange(n, device=links.device) for n in self.shape]
         return sum(torch.meshgrid(*axes, indexing="ij")) % 2 == 0
 
-    def move(self, k: int, e: Tensor, links: Tensor, momenta: Tensor, sign: int
-             ) -> tuple[Tensor, Tensor]:
-        """Lambda+ (sign 1) or its exact inverse (sign -1); log|J| = 0, [Nb]."""
-        first = self.half(links)
+    def move(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, sign: int,
+             mixing: Mixing | None, beta: float) -> tuple[Tensor, Tensor]:
+        """Lambda+ (sign 1) or its exact inverse (sign -1); log|J| = 0, [Nb]. Nothing is mixed."""
+        first = self.first_half(links)
         for active in (first, ~first) if sign > 0 else (~first, first):
             active = active[..., None, None]
             frozen = torch.where(active, 0.0, links)
-            out = self.read_out(k, self.units(frozen, momenta))
-            scale = torch.exp(e * out[..., 0])[..., None, None]
+            out = self.read_out(drift, self.units(frozen, momenta))
+            scale = torch.exp(step * out[..., 0])[..., None, None]
             velocity = momenta * scale + su3.from_components(out[..., 1:])
-            moved = fast.expm_multiply(velocity, links, sign * e)
+            moved = fast.expm_multiply(velocity, links, sign * step)
             links = torch.where(active, moved, links)
         return links, momenta.new_zeros(len(momenta)).real

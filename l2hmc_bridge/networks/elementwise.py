@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from l2hmc_bridge.errors import ConfigError, LayoutError
+from l2hmc_bridge.networks.parts import Mixing
 from l2hmc_bridge.systems.groups import GROUPS
 
 OUTPUTS = ("s", "q", "t")
@@ -31,6 +32,7 @@ class Elementwise(nn.Module):
     """
 
     channels = 0  # fields that the hidden layer sees, set by the two subclasses
+    by_inputs = False
 
     def __init__(self, steps: int, group: str, shape: tuple[int, ...], kind: str = "dense",
                  hidden: int = 8, outputs: tuple[str, ...] = OUTPUTS,
@@ -57,6 +59,11 @@ class Elementwise(nn.Module):
         if kind == "gate":  # the unit that is on carries it all
             self.bias.requires_grad_(False)
 
+    @property
+    def fits(self) -> tuple[int, ...] | None:
+        """Shape of the one field it fits; None for convolutions, which fit any lattice."""
+        return None if self.kind == "conv" else self.shape
+
     def check(self, field: Tensor) -> None:
         """LayoutError unless the network fits the lattice of `field`."""
         if self.kind != "conv" and tuple(field.shape[1:]) != self.shape:
@@ -78,9 +85,9 @@ class Elementwise(nn.Module):
         return torch.tanh(before)
 
     def read_out(self, k: int, hidden: Tensor, like: Tensor) -> tuple[Tensor, ...]:
-        """(s, q, t) of sub-step k, each like `like`; the number 0 for what there is not."""
+        """(s, q, t) of sub-step k, each like `like`; zeros for what there is not."""
         if k not in self.layers:
-            return 0.0, 0.0, 0.0
+            return (torch.zeros_like(like),) * len(OUTPUTS)
         layer, given = self.layers.index(k), {}
         for name, w, b in zip(self.outputs, self.weight[layer], self.bias[layer], strict=True):
             if self.kind == "conv":
@@ -88,7 +95,11 @@ class Elementwise(nn.Module):
             else:
                 out = hidden @ w.T + b
             given[name] = out.reshape(like.shape)
-        return tuple(given.get(name, 0.0) for name in OUTPUTS)
+        return tuple(given[name] if name in given else torch.zeros_like(like) for name in OUTPUTS)
+
+    def has(self, k: int, name: str) -> bool:
+        """Whether sub-step k has output `name`; it is zero otherwise."""
+        return k in self.layers and name in self.outputs
 
     def _fields(self) -> int:
         return 1 if self.kind == "gate" else self.channels + (2 if self.group == "u1" else 1)
@@ -120,8 +131,7 @@ class ElementwiseKick(Elementwise):
     def forward(self, kick: int, step: Tensor, features: tuple[Tensor, Tensor]):
         """(s, q, t) of kick number `kick`, each like the force."""
         hidden, force = features
-        zero = torch.zeros_like(force)
-        return tuple(zero + one for one in self.read_out(kick, hidden, force))
+        return self.read_out(kick, hidden, force)
 
 
 class ElementwiseDrift(Elementwise):
@@ -129,34 +139,32 @@ class ElementwiseDrift(Elementwise):
 
     channels = 1  # the momenta
 
-    def half(self, field: Tensor) -> Tensor:
+    def first_half(self, field: Tensor) -> Tensor:
         """The half that moves first, bool [*shape]: (sum of all indices) even, a checkerboard."""
         axes = [torch.arange(n, device=field.device) for n in field.shape[1:]]
         return sum(torch.meshgrid(*axes, indexing="ij")) % 2 == 0
 
-    def move(self, k: int, e: Tensor, field: Tensor, momenta: Tensor, sign: int
-             ) -> tuple[Tensor, Tensor]:
+    def move(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, sign: int,
+             mixing: Mixing | None, beta: float) -> tuple[Tensor, Tensor]:
         """Lambda+ (sign 1) or its exact inverse (sign -1), and log|J| [Nb]."""
-        first = self.half(field)
+        field, k, e = links, drift, step
+        first, group = self.first_half(field), GROUPS[self.group]
         halves = (first, ~first) if sign > 0 else (~first, first)
         if self.kind == "gate":  # what moves a component depends on momenta alone: all at once
             halves = (torch.ones_like(first),)
-        log_det = 0.0
+        log_det = momenta.new_zeros(len(momenta))
         for active in halves:
             s, q, t = self.read_out(k, self._units(field, momenta, active), momenta)
-            push = momenta * torch.exp(e * q) if isinstance(q, Tensor) else momenta
-            exponent = e * s if isinstance(s, Tensor) else None
-            moved, change = self._update(field, exponent, e * push + t, sign)
+            push = momenta * torch.exp(e * q) if self.has(k, "q") else momenta
+            if self.has(k, "s"):
+                update = group.update if sign > 0 else group.update_back
+                moved, change = update(field, e * s, e * push + t)
+            else:  # it only shifts
+                moved = group.project(field + sign * (e * push + t))
+                change = torch.zeros_like(field)
             field = torch.where(active, moved, field)
             log_det = log_det + torch.where(active, change, 0.0).flatten(1).sum(1)
         return field, log_det
-
-    def _update(self, field: Tensor, exponent: Tensor | None, shift: Tensor, sign: int):
-        """The group's update or its inverse; without s it only shifts."""
-        group = GROUPS[self.group]
-        if exponent is None:
-            return group.project(field + sign * shift), torch.zeros_like(field)
-        return (group.update if sign > 0 else group.update_back)(field, exponent, shift)
 
     def _units(self, field: Tensor, momenta: Tensor, active: Tensor) -> Tensor:
         if self.kind == "gate":

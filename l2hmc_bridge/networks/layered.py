@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from l2hmc_bridge.errors import ConfigError, LayoutError
+from l2hmc_bridge.networks.parts import Mixing
 from l2hmc_bridge.systems.groups import GROUPS
 
 KIND = "l2hmc-qcd"
@@ -120,6 +121,11 @@ class Layered(nn.Module):
         """Of the last layers, [networks, 3 * links]."""
         return torch.stack([one.last.bias for one in self.networks])
 
+    @property
+    def fits(self) -> tuple[int, ...]:
+        """[2, Nt, Nx] of the one lattice."""
+        return self.shape
+
     def check(self, field: Tensor) -> None:
         """LayoutError unless the network fits the lattice of `field`."""
         if tuple(field.shape[1:]) != self.shape:
@@ -194,11 +200,12 @@ class LayeredDrift(Layered):
     def description(self) -> dict:
         return super().description() | {"masks": [packed(mask) for mask in self.masks]}
 
-    def move(self, k: int, e: Tensor, field: Tensor, momenta: Tensor, sign: int
-             ) -> tuple[Tensor, Tensor]:
+    def move(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, sign: int,
+             mixing: Mixing | None, beta: float) -> tuple[Tensor, Tensor]:
         """Lambda+ (sign 1) or its exact inverse (sign -1), and log|J| [Nb]."""
+        field, k, e = links, drift, step
         halves = ((self.masks[k], 0), (~self.masks[k], 1))
-        log_det = 0.0
+        log_det = momenta.new_zeros(len(momenta))
         for frozen, second in halves if sign > 0 else halves[::-1]:
             seen = torch.where(frozen, field, 0.0)
             network = self.network(k, second)

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge import fast
+from l2hmc_bridge.fast.reference import leapfrogs
 from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.integrators import Schedule, force_evaluations, schedule
-from l2hmc_bridge.sampling.markov import Generators, Info, State, Trajectory
+from l2hmc_bridge.sampling.markov import Info, State, Trajectory
 from l2hmc_bridge.systems.actions import Action, GaugeAction
 from l2hmc_bridge.systems.groups import group_of
 
@@ -36,6 +38,19 @@ class HMC:
         """MD time of one trajectory."""
         return self.step_size * self.steps
 
+    @property
+    def name(self) -> str:
+        """What its updates are called."""
+        return "hmc"
+
+    @property
+    def guide(self) -> Action:
+        """The action whose force State carries."""
+        return self.action
+
+    def check(self, links: Tensor) -> None:
+        """Any lattice will do."""
+
     def scaled(self, factor: float) -> "HMC":
         """The same with every step multiplied by `factor`."""
         return HMC(self.action, self.step_size * factor, self.steps, self.integrator)
@@ -48,6 +63,10 @@ class HMC:
         """Leave `state` with `momenta` and integrate for `length`."""
         return integrate(self.action, state, momenta, self.plan)
 
+    def there_and_back(self, state: State, momenta: Tensor, generator: Generators) -> Tensor:
+        """The links after a trajectory and its inverse, those of `state` but for rounding."""
+        return markov.there_and_back(self, state, momenta, generator)
+
     def step(self, state: State, generator: Generators) -> tuple[State, Info]:
         """One exact Markov step."""
         return markov.step(self, state, generator)
@@ -59,24 +78,13 @@ class HMC:
 
 def integrate(action: Action, state: State, momenta: Tensor, plan: Schedule) -> Trajectory:
     """Kick, drift, kick, ...: one force per distinct field, the first one comes with `state`."""
-    links, force = state.links, state.force
+    force = action.force(state.links) if state.force is None else state.force
     if type(action) is GaugeAction:
-        end = fast.trajectory(links, momenta, force, action.beta, action.c1, *plan)
-        if end is not None:
-            zero = momenta.new_zeros(len(links)).real
-            return Trajectory(*end[:2], zero, end[2], force_evaluations(plan))
-    drift, evaluations = group_of(action).drift, 0
-    for n, (kick, displacement) in enumerate(zip(plan.kicks, plan.displacements, strict=True)):
-        if n > 0:
-            links = drift(momenta, links, plan.drifts[n - 1])
-            force = action.force(links)
-            evaluations += 1
-        push = force
-        if displacement != 0.0:
-            push = action.force(drift(force, links, -displacement))
-            evaluations += 1
-        momenta = momenta - kick * push
-    return Trajectory(links, momenta, momenta.new_zeros(len(links)).real, force, evaluations)
+        end = fast.trajectory(state.links, momenta, force, action.beta, action.c1, *plan)
+    else:
+        end = leapfrogs(action.force, group_of(action).drift, state.links, momenta, force, *plan)
+    zero = momenta.new_zeros(len(momenta)).real
+    return Trajectory(end[0], end[1], zero, end[2], force_evaluations(plan))
 
 
 @torch.no_grad()

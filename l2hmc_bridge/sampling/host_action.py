@@ -29,7 +29,8 @@ from torch import Tensor
 from l2hmc_bridge.errors import ActionError
 from l2hmc_bridge.fields.su3 import project_algebra
 from l2hmc_bridge.sampling import markov
-from l2hmc_bridge.sampling.markov import Generators, Info, Kernel, State, Trajectory
+from l2hmc_bridge.sampling.draws import Generators
+from l2hmc_bridge.sampling.markov import Info, Proposer, State, Trajectory
 from l2hmc_bridge.systems.actions import Action, cold_start
 
 ALGEBRA_BOUND = 1e-4  # of the largest entry; single-precision hosts stay below 1e-6
@@ -93,7 +94,7 @@ class Hosted:
     live on different groups.
     """
 
-    kernel: Kernel
+    kernel: Proposer
     action: Action
 
     def __post_init__(self):
@@ -107,9 +108,18 @@ class Hosted:
         return self.kernel.action
 
     @property
+    def name(self) -> str:
+        """What its updates are called: as those of the kernel."""
+        return self.kernel.name
+
+    @property
     def length(self) -> float:
         """MD time of one trajectory."""
         return self.kernel.length
+
+    def check(self, links: Tensor) -> None:
+        """LayoutError unless the kernel fits the lattice of `links`."""
+        self.kernel.check(links)
 
     def scaled(self, factor: float) -> "Hosted":
         """The same with every step multiplied by `factor`."""
@@ -122,6 +132,10 @@ class Hosted:
     def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
         """The kernel's own."""
         return self.kernel.trajectory(state, momenta, generator)
+
+    def there_and_back(self, state: State, momenta: Tensor, generator: Generators) -> Tensor:
+        """The links after a trajectory and its inverse, those of `state` but for rounding."""
+        return self.kernel.there_and_back(state, momenta, generator)
 
     def step(self, state: State, generator: Generators) -> tuple[State, Info]:
         """One exact Markov step for e^{-S_host}."""

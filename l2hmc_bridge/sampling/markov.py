@@ -1,27 +1,19 @@
-"""What a Markov kernel is, the Metropolis step all of them share, and how randomness comes in."""
+"""What a Markov kernel is, and the Metropolis step that most of them share."""
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from l2hmc_bridge.sampling.draws import (
+    Generators,
+    draw_momenta,
+    draw_uniform,
+    trajectory_generator as trajectory_generator,
+)
 from l2hmc_bridge.systems.actions import Action
-from l2hmc_bridge.systems.groups import GROUPS, Group, group_of
-
-
-class Share(NamedTuple):
-    """Draws for `total` chains and keeps first to last: the part of one of several processes."""
-
-    generator: torch.Generator
-    first: int
-    last: int
-    total: int
-
-
-# One for all chains, one per chain, or a share of one for all.
-Generators = torch.Generator | Sequence[torch.Generator] | Share
+from l2hmc_bridge.systems.groups import group_of
 
 
 class State(NamedTuple):
@@ -64,55 +56,51 @@ class Trajectory(NamedTuple):
 
 
 class Kernel(Protocol):
-    """A sampler is two functions; `propose` is for hosts that accept and reject themselves."""
+    """An exact Markov step, and what streams, tuning and mixtures ask of one."""
 
-    action: Action
+    @property
+    def action(self) -> Action:
+        """What is sampled: e^{-action}."""
 
-    def init(self, links: Tensor) -> State: ...
-    def step(self, state: State, generator: Generators) -> tuple[State, Info]: ...
-    def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]: ...
+    @property
+    def guide(self) -> Action:
+        """The action whose force State carries; `action` itself unless a host decides."""
 
+    @property
+    def name(self) -> str:
+        """What its updates are called: "hmc", "l2hmc"."""
 
-def trajectory_generator(seed: int, chain: int, trajectory: int,
-                         device: torch.device | str = "cpu") -> torch.Generator:
-    """The generator of one trajectory of one chain, so that it can be replayed alone.
+    @property
+    def length(self) -> float:
+        """MD time of one step."""
 
-    It draws on `device`: momenta need not be moved there, and are others than on the CPU.
-    torch's CPU generator has 2^32 seeds; chain < 2^10 and trajectory < 2^22 are mapped to
-    them one to one (a bijective mixer after an offset that depends on `seed`).
-    """
-    offset = int.from_bytes(hashlib.sha256(str(int(seed)).encode()).digest()[:4], "big")
-    word = (offset + (chain % 1024) * 2**22 + trajectory % 2**22) % 2**32
-    for multiplier, shift in ((0x85EBCA6B, 16), (0xC2B2AE35, 13)):  # MurmurHash3 finaliser
-        word = ((word ^ (word >> shift)) * multiplier) % 2**32
-    return torch.Generator(device).manual_seed(word ^ (word >> 16))
+    def scaled(self, factor: float) -> "Kernel":
+        """The same with every step size multiplied by `factor`."""
 
+    def check(self, links: Tensor) -> None:
+        """Raise LayoutError unless the kernel fits the lattice of `links`."""
 
-def draw_momenta(
-    links: Tensor, generator: Generators, group: Group = GROUPS["su3"]
-) -> Tensor:
-    """Momenta like links, every component ~ N(0,1): on SU(3) P = sum_a p_a T_a, on U(1) v.
+    def init(self, links: Tensor) -> State:
+        """State at `links`: action and force, each computed once."""
 
-    Drawn on the generator's device, then moved.
-    """
-    if isinstance(generator, Share):
-        whole = group.draw((generator.total, *links.shape[1:]), generator.generator, links.device)
-        return whole[generator.first:generator.last].to(links)
-    if isinstance(generator, torch.Generator):
-        return group.draw(links.shape, generator, links.device).to(links)
-    parts = [group.draw(links.shape[1:], one, links.device) for one in generator]
-    return torch.stack(parts).to(links)
+    def step(self, state: State, generator: Generators) -> tuple[State, Info]:
+        """One exact Markov step."""
 
 
-def draw_uniform(chains: int, generator: Generators) -> Tensor:
-    """Uniform numbers in [0, 1), float64 [chains]."""
-    if isinstance(generator, Share):
-        return draw_uniform(generator.total, generator.generator)[generator.first:generator.last]
-    if isinstance(generator, torch.Generator):
-        return torch.rand(chains, generator=generator, dtype=torch.float64,
-                          device=generator.device).cpu()
-    return torch.cat([torch.rand(1, generator=one, dtype=torch.float64, device=one.device).cpu()
-                      for one in generator])
+class Proposer(Kernel, Protocol):
+    """A kernel whose step is a deterministic map of (links, momenta), then accept or reject."""
+
+    def scaled(self, factor: float) -> "Proposer":
+        """The same with every step size multiplied by `factor`."""
+
+    def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
+        """The map, with log|J| and the force at its end."""
+
+    def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
+        """(links', dH_effective, Info) for a host that accepts and rejects itself."""
+
+    def there_and_back(self, state: State, momenta: Tensor, generator: Generators) -> Tensor:
+        """The links after a trajectory and its inverse, those of `state` but for rounding."""
 
 
 def metropolis(
@@ -124,18 +112,15 @@ def metropolis(
                    for new, old in zip(proposal, state, strict=True))), accepted
 
 
-def refreshed(kernel, state: State, generator: Generators) -> State:
+def refreshed(kernel: Kernel, state: State, generator: Generators) -> State:
     """The state after the action redrew its noise: action and force are then computed anew.
 
     An action whose `refresh` returns False has none: the state stands.
     """
-    refresh = getattr(kernel.action, "refresh", None)
-    if refresh is None or refresh(state.links, generator) is False:
-        return state
-    return kernel.init(state.links)
+    return kernel.init(state.links) if kernel.action.refresh(state.links, generator) else state
 
 
-def propose(kernel, state: State, generator: Generators) -> tuple[State, Info]:
+def propose(kernel: Proposer, state: State, generator: Generators) -> tuple[State, Info]:
     """Momenta, the kernel's map, energies: the proposal as a State, Info with accepted unset.
 
     `state` must be `refreshed` where the action has noise of its own.
@@ -144,7 +129,8 @@ def propose(kernel, state: State, generator: Generators) -> tuple[State, Info]:
     return moved(kernel, state, momenta, generator)
 
 
-def moved(kernel, state: State, momenta: Tensor, generator: Generators) -> tuple[State, Info]:
+def moved(kernel: Proposer, state: State, momenta: Tensor, generator: Generators
+          ) -> tuple[State, Info]:
     """Where the kernel's map takes (state, momenta), and its dH; `generator` as for `propose`."""
     kinetic = group_of(kernel.action).kinetic
     end = kernel.trajectory(state, momenta, generator)
@@ -163,7 +149,7 @@ def moved(kernel, state: State, momenta: Tensor, generator: Generators) -> tuple
 
 
 @torch.no_grad()
-def step(kernel, state: State, generator: Generators) -> tuple[State, Info]:
+def step(kernel: Proposer, state: State, generator: Generators) -> tuple[State, Info]:
     """One exact Markov step: propose, then accept or reject."""
     state = refreshed(kernel, state, generator)
     proposal, info = propose(kernel, state, generator)
@@ -173,13 +159,20 @@ def step(kernel, state: State, generator: Generators) -> tuple[State, Info]:
 
 
 @torch.no_grad()
-def propose_links(kernel, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
+def propose_links(kernel: Proposer, links: Tensor, generator: Generators
+                  ) -> tuple[Tensor, Tensor, Info]:
     """(links', dH_effective, Info) with dH_effective = dK + dS - log|J| [Nb], for a host."""
-    refresh = getattr(kernel.action, "refresh", None)
-    if refresh is not None:
-        refresh(links, generator)
+    kernel.action.refresh(links, generator)
     proposal, info = propose(kernel, kernel.init(links), generator)
     return proposal.links, -info.log_ratio, info
+
+
+def there_and_back(kernel: Proposer, state: State, momenta: Tensor, generator: Generators
+                   ) -> Tensor:
+    """The links after a trajectory, its momenta reversed, and the same trajectory again."""
+    end = kernel.trajectory(state, momenta, generator)
+    start = State(end.links, state.action, end.force)
+    return kernel.trajectory(start, -end.momenta, generator).links
 
 
 def run(

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from l2hmc_bridge.analysis.statistics import Estimate, estimate, exp_minus_dh
 from l2hmc_bridge.errors import ActionError, ConfigError
-from l2hmc_bridge.sampling import markov
-from l2hmc_bridge.sampling.markov import Generators, Info, Kernel, State
+from l2hmc_bridge.sampling.draws import Draws, Generators, draws_of
+from l2hmc_bridge.sampling.markov import Info, Kernel, State
 from l2hmc_bridge.sampling.watch import Drift
 from l2hmc_bridge.systems.actions import Action
 
@@ -54,8 +54,8 @@ class Mixture:
         if len(set(self.names)) != len(parts) or not set(self.watch) <= set(self.names):
             raise ConfigError(f"mixture: expected {len(parts)} different names, and watches on "
                               f"them, found {self.names} and {sorted(self.watch)}")
-        self._one_force = len({id(_guide(kernel)) for kernel in self.kernels}) == 1 or all(
-            _guide(kernel) == _guide(self.kernels[0]) for kernel in self.kernels)
+        guides = [kernel.guide for kernel in self.kernels]
+        self._one_force = all(one is guides[0] or one == guides[0] for one in guides)
         self._rows: dict[str, dict[int, list[tuple[bool, float]]]] = {n: {} for n in self.names}
         self._forces = dict.fromkeys(self.names, 0)
 
@@ -63,6 +63,21 @@ class Mixture:
     def action(self) -> Action:
         """The action all parts sample."""
         return self.kernels[0].action
+
+    @property
+    def guide(self) -> Action:
+        """The action whose force State carries if all parts share one."""
+        return self.kernels[0].guide
+
+    @property
+    def name(self) -> str:
+        """What its updates are called."""
+        return "mixture"
+
+    def check(self, links: Tensor) -> None:
+        """LayoutError unless every part fits the lattice of `links`."""
+        for kernel in self.kernels:
+            kernel.check(links)
 
     @property
     def length(self) -> float:
@@ -86,21 +101,23 @@ class Mixture:
     @torch.no_grad()
     def step(self, state: State, generator: Generators) -> tuple[State, Info]:
         """One exact step of the part whose turn it is."""
-        parts = [(part, rows, *self._part_step(part, state, generator, rows))
-                 for part, rows in self._turns(len(state.links), generator)]
-        if len(parts) == 1:
-            return parts[0][2:]
-        order = torch.cat([rows for _, rows, _, _ in parts]).argsort()
-        states, infos = ([part[at] for part in parts] for at in (2, 3))
-        return State(*_joined(states, order)), Info(*_joined(infos, order))
+        draws = draws_of(generator)
+        turns = self._turns(len(state.links), draws)
+        ends = [self._part_step(part, state, draws, rows) for part, rows in turns]
+        if len(ends) == 1:
+            return ends[0]
+        order = torch.cat([rows for _, rows in turns]).argsort()
+        return (_joined_states([one for one, _ in ends], order),
+                _joined_infos([one for _, one in ends], order))
 
     def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
         """Proposal of the part whose turn it is; the host's accept/reject is not in `usage`.
 
         One choice for all chains.
         """
-        (part, _), = self._turns(len(links), _first(generator))
-        return self.kernels[part].propose(links, generator)
+        draws = draws_of(generator)
+        (part, _), = self._turns(1, draws.of([0]))
+        return self.kernels[part].propose(links, draws)
 
     def usage(self) -> dict[str, Usage]:
         """{name: acceptance, dH and <exp(-dH)> of the updates so far}."""
@@ -115,7 +132,7 @@ class Mixture:
     def _weighted(self) -> list[tuple[Kernel, int]]:
         return list(zip(self.kernels, self.weights, strict=True))
 
-    def _turns(self, chains: int, generator: Generators) -> list[tuple[int, Tensor]]:
+    def _turns(self, chains: int, draws: Draws) -> list[tuple[int, Tensor]]:
         """(part, rows of the batch) of this step; one generator for all chains: one choice."""
         everyone = torch.arange(chains)
         ends = torch.tensor(self.weights, dtype=torch.float64).cumsum(0)
@@ -123,22 +140,22 @@ class Mixture:
             place = self.position % sum(self.weights)
             self.position += 1
             return [(int(torch.searchsorted(ends, float(place), right=True)), everyone)]
-        single = isinstance(generator, torch.Generator)
-        uniform = markov.draw_uniform(1 if single else chains, generator)
+        uniform = draws.uniform(1 if draws.shared else chains)
         chosen = torch.searchsorted(ends, uniform * ends[-1], right=True).expand(chains)
         return [(part, everyone[chosen == part]) for part in chosen.unique().tolist()]
 
-    def _part_step(self, part: int, state: State, generator: Generators,
-                   rows: Tensor) -> tuple[State, Info]:
+    def _part_step(self, part: int, state: State, draws: Draws, rows: Tensor
+                   ) -> tuple[State, Info]:
         kernel, name = self.kernels[part], self.names[part]
         if len(rows) < len(state.links):
-            state = State(*(None if one is None else one[rows] for one in state))
-            generator = [generator[row] for row in rows.tolist()]
+            state = State(state.links[rows], state.action[rows],
+                          None if state.force is None else state.force[rows])
+            draws = draws.of(rows.tolist())
         if not self._one_force:
-            state = state._replace(force=_guide(kernel).force(state.links))
+            state = state._replace(force=kernel.guide.force(state.links))
         drift = self.watch.get(name)
         before = drift.measure(state.links) if drift else {}
-        state, info = kernel.step(state, generator)
+        state, info = kernel.step(state, draws)
         if drift:
             drift.record(before, state.links, rows.tolist())
         outcome = zip(rows.tolist(), info.accepted.tolist(), (-info.log_ratio).tolist(),
@@ -147,15 +164,6 @@ class Mixture:
             self._rows[name].setdefault(chain, []).append((accepted, delta))
         self._forces[name] += info.force_evaluations * len(rows)
         return (state if self._one_force else state._replace(force=None)), info
-
-
-def _first(generator: Generators) -> torch.Generator:
-    return generator if isinstance(generator, torch.Generator) else generator[0]
-
-
-def _guide(kernel: Kernel) -> Action:
-    """The action whose force State carries for this kernel."""
-    return getattr(kernel, "guide", kernel.action)
 
 
 def _check(parts: Sequence[tuple[Kernel, int]], choice: str) -> None:
@@ -175,19 +183,25 @@ def _check(parts: Sequence[tuple[Kernel, int]], choice: str) -> None:
 def _names(kernels: Sequence[Kernel]) -> list[str]:
     names: list[str] = []
     for kernel in kernels:
-        name = type(getattr(kernel, "kernel", kernel)).__name__.lower()
+        name = kernel.name
         same = sum(one == name or one.startswith(f"{name}_") for one in names)
         names.append(f"{name}_{same + 1}" if same else name)
     return names
 
 
-def _joined(parts: list[NamedTuple], order: Tensor) -> list:
-    """Field by field: tensors concatenated in batch order, the largest of the whole numbers."""
-    return [
-        torch.cat(column)[order.to(column[0].device)] if isinstance(column[0], Tensor)
-        else max((one for one in column if one is not None), default=None)
-        for column in zip(*parts, strict=True)
-    ]
+def _joined_states(parts: list[State], order: Tensor) -> State:
+    """States of parts of a batch as that of the whole."""
+    forces = [part.force for part in parts if part.force is not None]
+    links, action = (torch.cat([part[n] for part in parts]) for n in range(2))
+    force = torch.cat(forces)[order.to(links.device)] if len(forces) == len(parts) else None
+    return State(links[order.to(links.device)], action[order.to(action.device)], force)
+
+
+def _joined_infos(parts: list[Info], order: Tensor) -> Info:
+    """Infos of parts of a batch as that of the whole; the largest number of forces."""
+    columns = [torch.cat([part[n] for part in parts]) for n in range(5)]
+    return Info(*(one[order.to(one.device)] for one in columns),
+                max(part.force_evaluations for part in parts))
 
 
 def _usage(chains: list[list[tuple[bool, float]]], forces: int) -> Usage:

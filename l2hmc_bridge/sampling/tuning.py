@@ -15,7 +15,8 @@ from torch import Tensor
 
 from l2hmc_bridge.fields import layout
 from l2hmc_bridge.sampling import markov
-from l2hmc_bridge.sampling.markov import Generators, Kernel
+from l2hmc_bridge.sampling.draws import Generators
+from l2hmc_bridge.sampling.markov import Proposer
 
 TRAJECTORIES = 20  # of the tuning, and of the thermalisation of a cold or hot start
 AIM = 0.8  # 20 trajectories miss it by up to 0.1; steep schemes (dH ~ f^7) end above it
@@ -41,7 +42,7 @@ class Tuning(NamedTuple):
 
 @torch.no_grad()
 def tune(
-    kernel: Kernel, links: Tensor, trajectories: int, generators: GeneratorsOf, report: Report
+    kernel: Proposer, links: Tensor, trajectories: int, generators: GeneratorsOf, report: Report
 ) -> Tuning:
     """Factor for kernel.scaled(factor) that gives 80 % acceptance in equilibrium.
 

@@ -24,11 +24,11 @@ from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.errors import BundleError, StreamError
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.fields.configuration import Configuration
-from l2hmc_bridge.gate.laws import forward_map, inverse_map, round_trip
 from l2hmc_bridge.observables.topology import topological_charge
 from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.hmc import HMC
-from l2hmc_bridge.sampling.markov import Kernel, State
+from l2hmc_bridge.sampling.markov import Kernel, Proposer, State
 from l2hmc_bridge.stream import log as records, state as checkpoint
 from l2hmc_bridge.stream.state import Checkpoint, Definition
 from l2hmc_bridge.systems.actions import gauge_action, normalised_change
@@ -240,12 +240,8 @@ class Stream:
 
 
 @torch.no_grad()
-def reversibility_defect(kernel: Kernel, state: State, generators: list) -> float:
+def reversibility_defect(kernel: Proposer, state: State, generators: Generators) -> float:
     """max |U'' - U| over a trajectory from `state`, its momenta reversed, and the same again."""
     momenta = markov.draw_momenta(state.links, generators)
-    if getattr(kernel, "composition", "palindrome") != "palindrome":  # the way back is Phi^-1
-        return round_trip(forward_map(kernel), inverse_map(kernel), state.links, momenta)[0]
-    end = kernel.trajectory(state, momenta, generators)
-    start = State(end.links, state.action, end.force)
-    back = kernel.trajectory(start, -end.momenta, generators)
-    return float((back.links - state.links).abs().max())
+    back = kernel.there_and_back(state, momenta, generators)
+    return float((back - state.links).abs().max())

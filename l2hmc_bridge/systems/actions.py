@@ -1,7 +1,7 @@
 """Actions: S(links) -> [Nb] and their force, d/de S(exp(e X) U) = <X, F>."""
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -20,21 +20,45 @@ RECTANGLE_COEFFICIENTS = {
 
 
 class Action(Protocol):
-    """What a kernel needs of an action.
+    """What a kernel needs of an action."""
 
-    One with noise of its own (pseudofermions) also has `refresh(links, generator)`, called once
-    at the start of every trajectory: it redraws the noise given the links, and every S and F
-    known before is void. Where it returns False nothing changed.
-    """
+    @property
+    def group(self) -> str:
+        """Name in systems.groups.GROUPS."""
 
-    group: str
+    @property
+    def beta(self) -> float:
+        """The coupling that networks see; 0 for an action that has none."""
 
-    def __call__(self, links: Tensor) -> Tensor: ...  # [Nb] real
-    def force(self, links: Tensor) -> Tensor: ...  # like links, in su(3)
+    def __call__(self, links: Tensor) -> Tensor:
+        """S of each configuration, real [Nb]."""
+
+    def force(self, links: Tensor) -> Tensor:
+        """F with d/de S(exp(e X) U) = <X, F>, like links, in the algebra."""
+
+    def refresh(self, links: Tensor, generator: Any) -> bool:
+        """Redraw noise of the action's own (pseudofermions) given the links.
+
+        Called once at the start of every trajectory. True: every S and F known before is void.
+        """
+
+
+class Coupled(Action, Protocol):
+    """An action that is known at every coupling."""
+
+    def at(self, beta: float) -> "Coupled":
+        """The same action at another coupling."""
+
+
+class Noiseless:
+    """An action without noise of its own: nothing is redrawn."""
+
+    def refresh(self, links: Tensor, generator: Any) -> bool:
+        return False
 
 
 @dataclass(frozen=True)
-class GaugeAction:
+class GaugeAction(Noiseless):
     """S = -(beta/3) sum_x [c0 sum_{mu<nu} Re tr P_mu_nu + c1 sum_{mu != nu} Re tr R_mu_nu].
 
     c0 = 1 - 8 c1, no constant (GPT's action is S + 6 beta V (c0 + 2 c1)).
@@ -70,7 +94,7 @@ class GaugeAction:
 
 
 @dataclass(frozen=True)
-class U1Action:
+class U1Action(Noiseless):
     """S = -beta sum_P cos x_P of angles [Nb, 2, Nt, Nx], two dimensions (see u1.py); no constant.
 
     Raises ActionError for a beta that is not a finite number >= 0.

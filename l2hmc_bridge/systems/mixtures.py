@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import ActionError
+from l2hmc_bridge.systems.actions import Noiseless
 
 
 @dataclass(frozen=True)
-class GaussianMixture:
+class GaussianMixture(Noiseless):
     """S = -beta log sum_i w_i exp(-|x - m_i|^2 / 2 variance) of points [Nb, n]; no constant.
 
     beta = 1 is the mixture itself, smaller ones are its tempered versions (annealing). Weights

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.systems.groups import GROUPS, Group
 
 DIFFERENCE = 1e-4  # of every parameter, for the central differences
@@ -96,7 +97,7 @@ def iterate(kernel: L2HMC, samples: Sequence[Sample], damping: float) -> Fit:
     return Fit(loss, DAMPING, False)
 
 
-def draw(links: Tensor, beta: float, generator: markov.Generators,
+def draw(links: Tensor, beta: float, generator: Generators,
          group: Group = GROUPS["su3"]) -> Sample:
     """Fresh momenta on given links."""
     return Sample(beta, links, markov.draw_momenta(links, generator, group))

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from l2hmc_bridge.errors import ConfigError
-from l2hmc_bridge.sampling.markov import Share
+from l2hmc_bridge.sampling.draws import Share
 
 
 def size() -> int:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from l2hmc_bridge.bundle import architecture
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 
 NETWORKS = ("kick_network", "drift_network")
@@ -41,5 +42,5 @@ def kept(links: Tensor, proposed: Tensor, accepted: Tensor,
 
 
 def _networks(kernel: L2HMC) -> dict[str, nn.Module]:
-    return {name: getattr(kernel, name) for name in NETWORKS
-            if getattr(kernel, name) is not None}
+    return {name: part for name, part in architecture.modules(kernel).items()
+            if name in NETWORKS}

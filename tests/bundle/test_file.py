@@ -10,7 +10,7 @@ import torch
 
 from l2hmc_bridge.bundle import architecture, file as bundle
 from l2hmc_bridge.errors import BundleError, ConfigError
-from l2hmc_bridge.networks import covariant
+from l2hmc_bridge.networks.covariant import DriftNetwork
 from l2hmc_bridge.systems.actions import gauge_action
 from tests.l2hmc.test_kernel import KINDS, make_kernel, phase_point
 
@@ -126,8 +126,9 @@ def test_inconsistent_contents_are_refused(path, defect):
 
 def test_wrong_mask_after_reload_is_caught_by_the_fingerprint(path, monkeypatch):
     """Every mask obeys every law: only the stored result tells them apart."""
-    right = covariant.parity
-    monkeypatch.setattr("l2hmc_bridge.l2hmc.kernel.parity", lambda links: ~right(links))
+    right = DriftNetwork.order
+    monkeypatch.setattr(DriftNetwork, "order", lambda self, drift: tuple(
+        (mu, None if odd is None else not odd, alive) for mu, odd, alive in right(self, drift)))
     with pytest.raises(BundleError, match="fingerprint"):
         bundle.load(path)
 

@@ -8,10 +8,11 @@ from l2hmc_bridge.errors import ActionError
 from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.cpu import gradients as differentiable, library as native
 from l2hmc_bridge.fields import su3
-from l2hmc_bridge.l2hmc.kernel import L2HMC, Point
+from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import KickNetwork, MomentumMixing, Steps
 from l2hmc_bridge.sampling.integrators import schedule
 from l2hmc_bridge.systems.actions import GaugeAction
+from tests.support.planted import run
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="no compiled kernels here")
 
@@ -119,8 +120,7 @@ def test_training_gradients_of_a_whole_proposal(parts, generator):
     gradients = []
     for choice in ("auto", "torch"):
         with fast.using(choice):
-            point = Point(kernel, links, kernel.action.force(links))
-            end = kernel.palindrome(point, momenta)
+            end = run(kernel, kernel.palindrome, links, momenta)
             energy = kernel.action(end.links) + fast.kinetic(end.momenta) - end.log_det
             value = (energy * fast.clover(end.links)[:, 2]).sum()
             gradients.append(torch.autograd.grad(value, trained))

@@ -7,8 +7,10 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fast.cpu import blocks as blocked, learned, library as native
 from l2hmc_bridge.fields import su3
-from l2hmc_bridge.l2hmc.compiled import CompiledPoint
+from l2hmc_bridge.l2hmc.compiled import CompiledEngine
+from l2hmc_bridge.l2hmc.engines import engine_for
 from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.l2hmc.reference import TorchEngine
 from l2hmc_bridge.networks.covariant import (
     ACTIVATIONS,
     DriftNetwork,
@@ -19,6 +21,7 @@ from l2hmc_bridge.networks.covariant import (
 from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.integrators import INTEGRATORS, schedule
 from l2hmc_bridge.systems.actions import GaugeAction
+from tests.support.planted import run
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="no compiled kernels here")
 
@@ -105,7 +108,7 @@ def test_learned_trajectories(name, extents, generator):
     kernel = learned_kernel(generator, **KERNELS[name])
     state = kernel.init(links)
     before = links.clone(), momenta.clone()
-    assert isinstance(kernel.start(links, state.force), CompiledPoint)
+    assert engine_for(kernel, links) is CompiledEngine
     assert_same(*both(kernel, state, momenta))
     assert torch.equal(links, before[0]) and torch.equal(momenta, before[1])
 
@@ -137,14 +140,14 @@ def test_a_palindrome_is_there_flip_and_back(name, choice, generator):
     links, momenta = fields((4, 2, 4, 2), generator)
     kernel = learned_kernel(generator, **KERNELS[name])
     with fast.using(choice):
-        force = kernel.action.force(links)
-        found = kernel.palindrome(kernel.start(links, force), momenta) if choice == "torch" else (
-            kernel.trajectory(kernel.init(links), momenta, generator))
-        point = kernel.start(links, force)
-        point, moved, there = kernel.forward(point, point.momenta_in(momenta))
-        point, moved, back = kernel.inverse(point, point.flipped(moved))
-        moved = point.momenta_out(point.flipped(moved))
-    for one, other in zip(found[:4], (point.links, moved, there + back, point.force), strict=True):
+        found = kernel.trajectory(kernel.init(links), momenta, generator)
+        at = kernel.enter(links, momenta, kernel.action.force(links))
+        kernel.forward(at)
+        at.flip()
+        kernel.inverse(at)
+        at.flip()
+        expected = at.leave()
+    for one, other in zip(found[:4], expected[:4], strict=True):
         assert float((one - other).abs().max()) < 1e-12 * (1 + float(other.abs().max()))
 
 
@@ -152,12 +155,12 @@ def test_a_palindrome_is_there_flip_and_back(name, choice, generator):
 def test_the_compiled_map_is_inverted_by_its_own_inverse(generator):
     links, momenta = fields((4, 2, 4, 2), generator)
     kernel = learned_kernel(generator, kick=("laplacian",), drift=("turn", BOTH), mixing=True)
-    point = kernel.start(links, kernel.action.force(links))
-    there, moved, log_det = kernel.forward(point, point.momenta_in(momenta))
-    back, again, minus = kernel.inverse(there, moved)
+    there = kernel.directed(links, momenta, kernel.action.force(links), 1)
+    back = kernel.directed(there.links, there.momenta, there.force, -1)
     assert float((back.links - links).abs().max()) < 1e-12
-    assert float((back.momenta_out(again) - momenta).abs().max()) < 1e-12
-    assert float((log_det + minus).abs().max()) < 1e-10 and float(log_det.abs().min()) > 1e-3
+    assert float((back.momenta - momenta).abs().max()) < 1e-12
+    assert float((there.log_det + back.log_det).abs().max()) < 1e-10
+    assert float(there.log_det.abs().min()) > 1e-3
 
 
 @pytest.mark.parametrize("extents", (LATTICES[0], LATTICES[3]), ids=str)
@@ -184,35 +187,32 @@ def test_what_waits_to_run_is_run_before_anyone_looks(generator):
     """links and force of a point are those after the last drift, and log|J| is a number by then."""
     links, momenta = fields(LATTICES[3], generator)
     kernel = learned_kernel(generator, kick=("square",), drift=("turn", BOTH))
-    compiled = kernel.start(links, kernel.action.force(links))
-    with fast.using("torch"):
-        slow = kernel.start(links, kernel.action.force(links))
-        _, kicked, log_det = kernel.forward(slow, momenta)
-        slow, _ = kernel.advance(0, 0.1, slow, momenta, 1)
-    with_kernels = kernel.forward(compiled, compiled.momenta_in(momenta))
-    assert torch.allclose(with_kernels[2], log_det, rtol=1e-10)
-    compiled = kernel.start(links, kernel.action.force(links))
-    compiled, _ = kernel.advance(0, 0.1, compiled, compiled.momenta_in(momenta), 1)
-    assert float((compiled.links - slow.links).abs().max()) < 1e-12
-    assert float((compiled.force - slow.force).abs().max()) < 1e-11
+    ends = []
+    for choice in ("auto", "torch"):
+        with fast.using(choice):
+            ends.append((run(kernel, kernel.forward, links, momenta),
+                         run(kernel, lambda at: at.drift(0, 1), links, momenta)))
+    (whole, one), (slow_whole, slow) = ends
+    assert torch.allclose(whole.log_det, slow_whole.log_det, rtol=1e-10)
+    assert float((one.links - slow.links).abs().max()) < 1e-12
+    assert float((one.force - slow.force).abs().max()) < 1e-11
 
 
 def test_what_the_kernels_do_not_know_runs_in_torch(generator):
     links, _ = fields((2, 2, 2, 2), generator)
 
-    class Other(L2HMC):
-        def push(self, *arguments):
-            return super().push(*arguments)
+    class Other(KickNetwork):
+        def forward(self, *arguments):
+            return super().forward(*arguments)
 
     kernel = learned_kernel(generator, kick=("laplacian",))
-    force = kernel.action.force(links)
-    assert not isinstance(kernel.start(links, force), CompiledPoint)  # it may be trained
+    assert engine_for(kernel, links) is TorchEngine  # it may be trained
     with torch.no_grad():
-        assert isinstance(kernel.start(links, force), CompiledPoint)
-        other = Other(kernel.action, kernel.steps, kernel.kick_network)
-        assert not isinstance(other.start(links, force), CompiledPoint)
+        assert engine_for(kernel, links) is CompiledEngine
+        other = L2HMC(kernel.action, kernel.steps, Other(len(kernel.steps.kicks)))
+        assert engine_for(other, links) is TorchEngine
         with fast.using("torch"):
-            assert not isinstance(kernel.start(links, force), CompiledPoint)
+            assert engine_for(kernel, links) is TorchEngine
 
 
 @pytest.mark.parametrize("extents", (*LATTICES, ODD, (3, 5, 1, 3)), ids=str)

@@ -5,16 +5,18 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
+from l2hmc_bridge import fast
 from l2hmc_bridge.analysis.check import Check, all_passed
 from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.cli import main
 from l2hmc_bridge.gate import rows as gate
-from l2hmc_bridge.l2hmc import kernel as l2hmc
 from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.l2hmc.reference import TorchEngine
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.markov import State
 from l2hmc_bridge.systems.actions import gauge_action
 from tests.l2hmc.test_kernel import make_kernel, randomise
+from tests.support.planted import planted
 
 LATTICE = (2, 2, 2, 4)
 ACTION = gauge_action("wilson", 2.0)
@@ -48,70 +50,67 @@ def test_every_kind_of_network_passes_the_laws(kind):
     assert not failed(checks), [c for c in checks if not c.passed]
 
 
-@dataclass(frozen=True)
-class ElementMasks(L2HMC):
+class ElementMasks(TorchEngine):
     """Upstream's SU(3) drift: m U + exp(e P) (mb U) over matrix elements."""
 
-    def drift(self, k, e, links, momenta, sign):
-        mask = torch.zeros(3, 3, dtype=links.dtype)
+    def drift(self, k, sign):
+        mask = torch.zeros(3, 3, dtype=self.links.dtype)
         mask[0] = mask[1, 1] = 1
-        moved = l2hmc.fast.expm_multiply(momenta, links * (1 - mask), sign * e)
-        return links * mask + moved
+        kept, moving = self.links * mask, self.links * (1 - mask)
+        self.links = kept + fast.expm_multiply(self.momenta, moving, sign * self.drifts[k])
+        self.force = self.kernel.action.force(self.links)
+        self.evaluations += 1
+        self._features, self._displaced = None, {}
 
 
-@dataclass(frozen=True)
-class NineComponents(L2HMC):
+class NineComponents(TorchEngine):
     """log|J| that counts nine matrix entries per link instead of eight components."""
 
-    def kick(self, *arguments):
-        momenta, log_det = super().kick(*arguments)
-        return momenta, log_det * 9 / 8
+    def kick(self, k, share=1.0):
+        super().kick(k, share)
+        self._changes[-1] = self._changes[-1] * 9 / 8
 
-    def unkick(self, *arguments):
-        momenta, log_det = super().unkick(*arguments)
-        return momenta, log_det * 9 / 8
+    def unkick(self, k, share=1.0):
+        super().unkick(k, share)
+        self._changes[-1] = self._changes[-1] * 9 / 8
 
 
-@dataclass(frozen=True)
-class DroppedJacobian(L2HMC):
+class DroppedJacobian(TorchEngine):
     """log|J| left out of everything."""
 
-    def kick(self, *arguments):
-        momenta, log_det = super().kick(*arguments)
-        return momenta, 0 * log_det
+    def kick(self, k, share=1.0):
+        super().kick(k, share)
+        self._changes.clear()
 
-    def unkick(self, *arguments):
-        momenta, log_det = super().unkick(*arguments)
-        return momenta, 0 * log_det
+    def unkick(self, k, share=1.0):
+        super().unkick(k, share)
+        self._changes.clear()
 
 
-@dataclass(frozen=True)
-class HalfJacobian(L2HMC):
+class HalfJacobian(TorchEngine):
     """The second half of the palindrome does not count."""
 
-    def palindrome(self, point, momenta):
-        point, momenta, log_det = self.forward(point, momenta)
-        point, momenta, _ = self.inverse(point, -momenta)
-        return markov.Trajectory(point.links, -momenta, log_det, point.force, point.evaluations)
+    def flip(self):
+        self._changes.clear()
+        super().flip()
 
 
-@dataclass(frozen=True)
-class WrongInverse(L2HMC):
+class WrongInverse(TorchEngine):
     """Gamma- that scales before it kicks back."""
 
-    def unkick(self, k, h, displacement, point, momenta):
-        push, s = self.push(k, h, displacement, point)
-        scaled = momenta * torch.exp(-h * s)[..., None, None]
-        return scaled + h * push, l2hmc._log_det(-h * s)
+    def unkick(self, k, share=1.0):
+        h = share * self.kicks[k]
+        push, s = self._push(self.kernel.kick_network, k, h)
+        self.momenta = self.momenta * torch.exp(-h * s)[..., None, None] + h * push
+        self._changes.append(-8 * (h * s).flatten(1).sum(1))
 
 
-@dataclass(frozen=True)
-class GaugeDependent(L2HMC):
+class GaugeDependent(TorchEngine):
     """A kick with a fixed direction in colour space."""
 
-    def push(self, *arguments):
-        force, s = super().push(*arguments)
-        return force + 0.1 * l2hmc.fast.expm_multiply(force, force, 0.0)[..., :1, :1] * 1j, s
+    def _push(self, *arguments):
+        force, s = super()._push(*arguments)
+        return force + 0.1 * fast.expm_multiply(force, force, 0.0)[..., :1, :1] * 1j, s
 
 
 @pytest.mark.parametrize(
@@ -126,7 +125,7 @@ class GaugeDependent(L2HMC):
     ],
 )
 def test_planted_defects_of_the_map(defect, kind, rows):
-    kernel = kernel_for(kind=kind, cls=defect)
+    kernel = planted(kernel_for(kind=kind), defect)
     generator = torch.Generator().manual_seed(5)
     links = gate.thermalised(kernel, LATTICE, generator, 3)
     caught = failed(gate.quick(kernel, links, generator))
@@ -136,7 +135,7 @@ def test_planted_defects_of_the_map(defect, kind, rows):
 
 
 def test_gauge_dependent_kick_is_caught():
-    kernel = kernel_for(cls=GaugeDependent)
+    kernel = planted(kernel_for(), GaugeDependent)
     generator = torch.Generator().manual_seed(6)
     links = gate.thermalised(kernel, LATTICE, generator, 3)
     assert "gauge covariance" in failed(gate.symmetry(kernel, links, generator))
@@ -202,8 +201,7 @@ class StaleAfterRefresh(L2HMC):
     """The action redraws its noise; the state keeps the values of the old noise."""
 
     def step(self, state, generator):
-        if hasattr(self.action, "refresh"):
-            self.action.refresh(state.links, generator)
+        self.action.refresh(state.links, generator)
         proposal, info = markov.propose(self, state, generator)
         reject = torch.full_like(info.log_ratio, -torch.inf)
         new, accepted = markov.metropolis(state, proposal, reject, torch.ones(len(reject)))
@@ -264,10 +262,16 @@ def test_command_table_status_and_write(right, tmp_path, capsys, monkeypatch):
     path = tmp_path / "kernel.safetensors"
     bundle.save(path, kernel_for(kind="steps"), {"seed": 3}, (1.8, 2.2))
     if not right:
-        original = l2hmc.L2HMC.inverse
-        monkeypatch.setattr(L2HMC, "inverse", lambda self, point, momenta, closed=True:
-                            original(replace(self, scale=1.01 * self.scale), point,
-                                     momenta, closed))
+        original = L2HMC.enter
+
+        def other_steps_back(self, at, closed=True):
+            end = at.leave()
+            wrong = replace(self, scale=1.01 * self.scale)
+            at.__dict__ = original(wrong, end.links, end.momenta, end.force).__dict__
+            inverse(wrong, at, closed)
+
+        inverse = L2HMC.inverse
+        monkeypatch.setattr(L2HMC, "inverse", other_steps_back)
     arguments = ["gate", str(path), "--lattice", "2,2,2,2", "--write", "-n", "250"]
     assert main(arguments) == (0 if right else 1)
     table = capsys.readouterr().out

@@ -16,6 +16,7 @@ from l2hmc_bridge.sampling.integrators import INTEGRATORS, schedule
 from l2hmc_bridge.systems.actions import gauge_action
 from tests.sampling.test_hmc import CountingAction
 from tests.support.fields import EXTENTS, rough_links
+from tests.support.planted import run
 
 ACTION = gauge_action("wilson", 5.8)
 KINDS = ("steps", "kick", "drift", "all subsets", "mixing", "all")
@@ -85,7 +86,7 @@ def test_repeats_are_a_longer_trajectory_and_an_involution(generator):
     rough = replace(make_kernel("all", generator, step=0.05, loops=("laplacian",)), repeats=3)
 
     def involution(links, momenta):
-        end = rough.palindrome(laws.Point(rough, links, ACTION.force(links)), momenta)
+        end = run(rough, rough.palindrome, links, momenta)
         return end.links, -end.momenta, end.log_det
 
     assert max(laws.round_trip(involution, involution, links, momenta)) < 1e-10
@@ -136,7 +137,7 @@ def test_jacobian_of_the_palindrome_and_its_involution(generator):
     links, momenta = phase_point(generator, (2, 2, 2, 2))
 
     def involution(links, momenta):
-        end = kernel.palindrome(laws.Point(kernel, links, ACTION.force(links)), momenta)
+        end = run(kernel, kernel.palindrome, links, momenta)
         return end.links, -end.momenta, end.log_det
 
     assert max(laws.round_trip(involution, involution, links, momenta)) < 1e-11

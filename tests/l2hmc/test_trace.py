@@ -20,7 +20,7 @@ def test_ends_are_those_of_the_proposal(group, kind, composition, generator):
         if composition == "palindrome":
             end = kernel.trajectory(state, momenta, generator)
         else:
-            end = kernel.directed(kernel.start(links, state.force), momenta, 1)
+            end = kernel.directed(links, momenta, state.force, 1)
     last = found[-1]
     # To rounding: where a palindrome turns, the trajectory makes one kick of two.
     for one, other in ((last.links, end.links), (last.momenta, end.momenta)):

@@ -71,7 +71,7 @@ def test_statistics_of_rough_networks(generator):
 def test_nine_components_are_caught_kick_by_kick(generator, monkeypatch):
     kernel = make(generator)
     links, _ = phase_point(generator)
-    monkeypatch.setattr("l2hmc_bridge.l2hmc.kernel._log_det",
+    monkeypatch.setattr("l2hmc_bridge.l2hmc.reference._log_det",
                         lambda exponent, group=None: 9 * exponent.flatten(1).sum(1))
     failed = {row.name for row in gate_dense.kicks(kernel, links, generator) if not row.passed}
     assert failed == {"kicks as trained: log|J| = 8 sum log scale"}
@@ -86,8 +86,8 @@ def test_bundle_keeps_lattice_and_masks(generator, tmp_path, monkeypatch):
     assert architecture.describe(loaded)["masks"] == "checkerboard"
     with pytest.raises(LayoutError, match="expected .2, 4, 2, 2."):
         loaded.init(rough_links(generator, LATTICE, 1))
-    half = DenseDrift.half
-    monkeypatch.setattr(DenseDrift, "half", lambda self, links: ~half(self, links))
+    half = DenseDrift.first_half
+    monkeypatch.setattr(DenseDrift, "first_half", lambda self, links: ~half(self, links))
     with pytest.raises(BundleError, match="fingerprint"):
         bundle.load(path)
 

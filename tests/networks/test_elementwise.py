@@ -85,7 +85,7 @@ def test_upstream_backward_update_is_caught(generator, monkeypatch):
 def test_a_missing_half_of_the_jacobian_is_caught(half, generator, monkeypatch):
     kernel = make("u1", "dense", "direction", generator)
     original = GROUPS["u1"].update
-    first = kernel.drift_network.half(torch.zeros(1, 2, 4, 4))
+    first = kernel.drift_network.first_half(torch.zeros(1, 2, 4, 4))
 
     def partial(x, a, c):
         moved, change = original(x, a, c)
@@ -168,8 +168,9 @@ def test_bundle_keeps_the_kernel(group, kind, tmp_path, generator):
 def test_another_half_after_reload_is_caught_by_the_fingerprint(tmp_path, generator, monkeypatch):
     path = tmp_path / "kernel.safetensors"
     bundle.save(path, make("u1", "dense", "direction", generator), {}, (1.0, 1.0))
-    original = ElementwiseDrift.half
-    monkeypatch.setattr(ElementwiseDrift, "half", lambda self, field: ~original(self, field))
+    original = ElementwiseDrift.first_half
+    monkeypatch.setattr(ElementwiseDrift, "first_half",
+                        lambda self, field: ~original(self, field))
     with pytest.raises(BundleError, match="fingerprint"):
         bundle.load(path)
 

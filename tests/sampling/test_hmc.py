@@ -9,7 +9,7 @@ from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.hmc import HMC, integrate
 from l2hmc_bridge.sampling.integrators import INTEGRATORS, Schedule, force_evaluations, schedule
 from l2hmc_bridge.sampling.markov import State
-from l2hmc_bridge.systems.actions import gauge_action, hot_start
+from l2hmc_bridge.systems.actions import Noiseless, gauge_action, hot_start
 from tests.support.fields import rough_links
 
 
@@ -68,7 +68,7 @@ def test_reversibility(name, generator):
     assert (back.momenta + momenta).abs().max() < 1e-12
 
 
-class CountingAction:
+class CountingAction(Noiseless):
     """Counts the forces and remembers the fields they were asked for."""
 
     group = "su3"

@@ -35,7 +35,7 @@ class TakesAll:
 
     def __init__(self, kernel):
         self.inner, self.action, self.length = kernel, kernel.action, kernel.length
-        self.init = kernel.init
+        self.init, self.guide = kernel.init, kernel.guide
 
     def step(self, state, generator):
         proposal, info = markov.propose(self.inner, state, generator)

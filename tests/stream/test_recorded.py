@@ -23,7 +23,7 @@ from tests.support.places import DATA, ROOT
 RECORDED = DATA / "recorded"
 AFTER = json.loads((RECORDED / "after.json").read_text())
 COLUMNS = ("trajectory", "delta_h", "log_det", "accepted", "plaquette", "topological_charge",
-           "link_change", "force_evaluations", "reunitarised", "reversibility")
+           "link_change", "force_evaluations", "reunitarised")
 PLAIN = {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "OMP_NUM_THREADS": "1"}
 
 
@@ -40,7 +40,8 @@ def found(folder):
              for path in sorted(folder.rglob("cfg_6.ildg"))}
     return {"links": digest(state.links), "action": digest(state.action),
             "force": digest(state.force), "configurations": links,
-            "rows": [{name: row[name] for name in COLUMNS} for row in rows]}
+            "rows": [{name: row[name] for name in COLUMNS} for row in rows],
+            "reversibility": [row["reversibility"] for row in rows]}
 
 
 @pytest.mark.parametrize("name", AFTER)
@@ -52,4 +53,8 @@ def test_a_recorded_stream_goes_on(name, tmp_path):
         [sys.executable, "-m", "l2hmc_bridge.cli", "sample", "--in", str(folder), "--resume", "-n",
          "3"], cwd=ROOT, capture_output=True, text=True, env=os.environ | PLAIN, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert found(folder) == AFTER[name]
+    after = found(folder)
+    # Reversibility is measured on the engine that serves, which it was not when this was recorded.
+    assert max(filter(None, after.pop("reversibility"))) < 1e-13
+    expected = {key: value for key, value in AFTER[name].items() if key != "reversibility"}
+    assert after == expected

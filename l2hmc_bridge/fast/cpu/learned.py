@@ -1,6 +1,6 @@
 """Kicks and drifts with scalar networks in the blocked layout, one pass over the lattice each.
 
-The networks are those of `networks/covariant.py`: out = weight f(first in + offset) + bias per link.
+The networks are those of `networks/covariant.py`: weight f(first in + offset) + bias per link.
 """
 
 import ctypes

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.cpu.library import plain
 from l2hmc_bridge.fast.gpu import paths
 from l2hmc_bridge.fast.gpu.launch import BLOCK, blocks, launch, over_sites, served, there, trusted  # noqa: F401
@@ -215,13 +216,11 @@ def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
 
 def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float, c1: float,
                kicks: Sequence[float], drifts: Sequence[float], displacements: Sequence[float]
-               ) -> tuple[Tensor, Tensor, Tensor] | None:
-    """(U', P', F(U')) after kick, drift, kick, ...: a kick and the drift after it in one kernel.
-
-    As in `cpu.trajectory`; None where the kernels do not serve.
-    """
+               ) -> tuple[Tensor, Tensor, Tensor]:
+    """(U', P', F(U')) after kick, drift, kick, ...: a kick and the drift after it in one kernel."""
     if not trusted("flow", flow.__wrapped__, links.device, links.dtype):
-        return None
+        return reference.leapfrogs(lambda at: force(at, beta, c1), expm_multiply, links, momenta,
+                                   force_there, kicks, drifts, displacements)
     links, momenta, last = _enter(links), plain(momenta).clone(), len(kicks) - 1
     for n, (kick, displacement) in enumerate(zip(kicks, displacements, strict=True)):
         if 0 < n < last and displacement == 0.0:

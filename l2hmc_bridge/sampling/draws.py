@@ -1,0 +1,132 @@
+"""How randomness comes in: who draws momenta and uniform numbers for the chains of a batch."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge.systems.groups import GROUPS, Group
+
+
+class Draws(Protocol):
+    """Random numbers of one step for all chains of a batch."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether one generator serves all chains, so that what it chooses holds for all."""
+
+    def momenta(self, links: Tensor, group: Group) -> Tensor:
+        """Momenta like links, every component ~ N(0,1): on SU(3) P = sum_a p_a T_a, on U(1) v."""
+
+    def uniform(self, chains: int) -> Tensor:
+        """Uniform numbers in [0, 1), float64 [chains] in main memory."""
+
+    def of(self, rows: Sequence[int]) -> "Draws":
+        """The draws of these chains alone."""
+
+
+@dataclass(frozen=True)
+class One:
+    """One generator for all chains."""
+
+    generator: torch.Generator
+
+    @property
+    def shared(self) -> bool:
+        return True
+
+    def momenta(self, links: Tensor, group: Group) -> Tensor:
+        return group.draw(links.shape, self.generator, links.device).to(links)
+
+    def uniform(self, chains: int) -> Tensor:
+        return torch.rand(chains, generator=self.generator, dtype=torch.float64,
+                          device=self.generator.device).cpu()
+
+    def of(self, rows: Sequence[int]) -> "One":
+        return self
+
+
+@dataclass(frozen=True)
+class PerChain:
+    """A generator for each chain, so that each chain can be replayed alone."""
+
+    generators: tuple[torch.Generator, ...]
+
+    @property
+    def shared(self) -> bool:
+        return False
+
+    def momenta(self, links: Tensor, group: Group) -> Tensor:
+        parts = [group.draw(links.shape[1:], one, links.device) for one in self.generators]
+        return torch.stack(parts).to(links)
+
+    def uniform(self, chains: int) -> Tensor:
+        return torch.cat([One(one).uniform(1) for one in self.generators])
+
+    def of(self, rows: Sequence[int]) -> "PerChain":
+        return PerChain(tuple(self.generators[row] for row in rows))
+
+
+@dataclass(frozen=True)
+class Share:
+    """Draws for `total` chains and keeps first to last: the part of one of several processes."""
+
+    generator: torch.Generator
+    first: int
+    last: int
+    total: int
+
+    @property
+    def shared(self) -> bool:
+        return True
+
+    def momenta(self, links: Tensor, group: Group) -> Tensor:
+        whole = group.draw((self.total, *links.shape[1:]), self.generator, links.device)
+        return whole[self.first:self.last].to(links)
+
+    def uniform(self, chains: int) -> Tensor:
+        return One(self.generator).uniform(self.total)[self.first:self.last]
+
+    def of(self, rows: Sequence[int]) -> "Share":
+        return self
+
+
+# What a caller may give: one generator for all chains, one per chain, or draws of another kind.
+Generators = torch.Generator | Sequence[torch.Generator] | Draws
+
+
+def draws_of(source: Generators) -> Draws:
+    """The draws of what a caller gave."""
+    if isinstance(source, torch.Generator):
+        return One(source)
+    if isinstance(source, list | tuple) and all(isinstance(x, torch.Generator) for x in source):
+        return PerChain(tuple(source))
+    return source  # type: ignore[return-value]
+
+
+def draw_momenta(links: Tensor, source: Generators, group: Group = GROUPS["su3"]) -> Tensor:
+    """Momenta like links from any kind of generators; drawn on their device, then moved."""
+    return draws_of(source).momenta(links, group)
+
+
+def draw_uniform(chains: int, source: Generators) -> Tensor:
+    """Uniform numbers in [0, 1), float64 [chains], from any kind of generators."""
+    return draws_of(source).uniform(chains)
+
+
+def trajectory_generator(seed: int, chain: int, trajectory: int,
+                         device: torch.device | str = "cpu") -> torch.Generator:
+    """The generator of one trajectory of one chain, so that it can be replayed alone.
+
+    It draws on `device`: momenta need not be moved there, and are others than on the CPU.
+    torch's CPU generator has 2^32 seeds; chain < 2^10 and trajectory < 2^22 are mapped to
+    them one to one (a bijective mixer after an offset that depends on `seed`).
+    """
+    offset = int.from_bytes(hashlib.sha256(str(int(seed)).encode()).digest()[:4], "big")
+    word = (offset + (chain % 1024) * 2**22 + trajectory % 2**22) % 2**32
+    for multiplier, shift in ((0x85EBCA6B, 16), (0xC2B2AE35, 13)):  # MurmurHash3 finaliser
+        word = ((word ^ (word >> shift)) * multiplier) % 2**32
+    return torch.Generator(device).manual_seed(word ^ (word >> 16))

@@ -1,0 +1,20 @@
+"""Kernels that run on an engine with a defect planted in it."""
+
+from l2hmc_bridge.l2hmc.kernel import L2HMC
+
+
+def planted(kernel: L2HMC, engine: type) -> L2HMC:
+    """The kernel on `engine` instead of the one that would serve."""
+
+    class Planted(type(kernel)):
+        def enter(self, links, momenta, force):
+            return engine.enter(self, links, momenta, force)
+
+    return Planted(*(getattr(kernel, name) for name in kernel.__dataclass_fields__))
+
+
+def run(kernel: L2HMC, map_of, links, momenta, force=None):
+    """Where `map_of(engine)` takes (links, momenta), as a Trajectory."""
+    at = kernel.enter(links, momenta, kernel.action.force(links) if force is None else force)
+    map_of(at)
+    return at.leave()
