@@ -34,8 +34,12 @@ test: lint  ## The whole suite, as CI runs it
 quick: $(VENV)/.tested  ## What a change usually needs, in under 90 seconds
 	$(PYTEST) -m "not slow"
 
+# Types are checked on the package as an install lays it, adapters/ and cli/ inside.
 lint: $(VENV)/.tested  ## Style and types
 	$(BIN)/ruff check .
+	mkdir -p build/types/l2hmc_bridge
+	ln -sfn $(CURDIR)/l2hmc_bridge/* $(CURDIR)/adapters $(CURDIR)/cli build/types/l2hmc_bridge/
+	cd build/types && $(abspath $(BIN))/mypy --config-file ../../pyproject.toml -p l2hmc_bridge
 
 coverage: $(VENV)/.tested  ## The suite with the share of lines it runs, room by room
 	$(PYTEST) --cov=l2hmc_bridge --cov=adapters --cov=cli --cov-report=term --cov-report=html

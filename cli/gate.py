@@ -7,8 +7,9 @@ from l2hmc_bridge.cli.screen.options import Computing, Number, parse_any_lattice
 
 @click.command(cls=Computing)
 @click.argument("path", type=click.Path(dir_okay=False))
-@click.option("--lattice", default="4,4,4,4", show_default=True, metavar="X,Y,Z,T",
-              help="Lattice of the statistical rows; X,T for U(1), n for vectors of R^n.")
+@click.option("--lattice", metavar="X,Y,Z,T",
+              help="Lattice of the statistical rows; X,T for U(1), n for vectors of R^n  [default: "
+              "the one that the bundle fits or was trained on; 4,4,4,4 for SU(3)]")
 @click.option("--beta", type=Number(),
               help="Coupling; the middle of the bundle's range by default.")
 @click.option("-n", "--trajectories", type=click.IntRange(50),
@@ -26,16 +27,18 @@ def command(path, lattice, beta, trajectories, seed, write, as_json):
 
     from l2hmc_bridge.bundle import file as bundle
     from l2hmc_bridge.cli.screen.tables import check_table, spinner, wide_console
-    from l2hmc_bridge.gate import rows as gate
+    from l2hmc_bridge.gate.report import check_bundle
 
-    extents = parse_any_lattice(lattice)
+    extents = None if lattice is None else parse_any_lattice(lattice)
     with spinner("gate") as say:
-        checks, report = gate.check_bundle(path, extents, beta, trajectories, seed, say)
+        checks, report = check_bundle(path, extents, beta, trajectories, seed, say)
     if as_json:
         click.echo(json.dumps(report, indent=1))
     else:
-        beta = report["settings"]["beta"]
-        title = f"{path}  hash {report['hash'][:12]}  lattice {lattice}  beta {beta:g}"
+        settings = report["settings"]
+        used = ",".join(map(str, [*settings["lattice_txyz"][1:], settings["lattice_txyz"][0]]))
+        title = (f"{path}  hash {report['hash'][:12]}  lattice {used}  beta {settings['beta']:g}  "
+                 f"engine: {settings['engine']}")
         wide_console().print(check_table(checks, title))
     if write:
         bundle.write_gate(path, report)

@@ -118,7 +118,7 @@ def _write(out, kernel, provenance, extents, trajectories, gated, force) -> None
     """The bundle, under its name only once the gate passed; exit status 1 where it did not."""
     from l2hmc_bridge.bundle import file as bundle
     from l2hmc_bridge.cli.screen.tables import check_table, spinner, wide_console
-    from l2hmc_bridge.gate import rows as gate
+    from l2hmc_bridge.gate.report import check_bundle
     from l2hmc_bridge.storage import atomic
 
     beta = kernel.action.beta
@@ -126,7 +126,7 @@ def _write(out, kernel, provenance, extents, trajectories, gated, force) -> None
         bundle.save(temporary, kernel, provenance, (beta, beta))
         if gated:
             with spinner("gate") as say:
-                checks, report = gate.check_bundle(temporary, extents, trajectories=trajectories,
+                checks, report = check_bundle(temporary, extents, trajectories=trajectories,
                                                    progress=say)
             wide_console().print(check_table(checks, f"{out}  hash {report['hash'][:12]}"))
             failed = [check for check in checks if not check.passed]

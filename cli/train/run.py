@@ -24,7 +24,7 @@ from l2hmc_bridge.cli.screen.options import device_of, parse_any_lattice
 from l2hmc_bridge.cli.screen.tables import check_table, spinner, wide_console
 from l2hmc_bridge.errors import ConfigError, StreamError
 from l2hmc_bridge.fields import su3
-from l2hmc_bridge.gate import rows as gate
+from l2hmc_bridge.gate.report import check_bundle
 from l2hmc_bridge.training import (
     checkpoint as training_checkpoint,
     history,
@@ -78,7 +78,7 @@ def _finish(trainer, out, provenance, extents) -> None:
     if extents is None:
         return
     with spinner("gate") as say:
-        checks, report = gate.check_bundle(out, extents, progress=say)
+        checks, report = check_bundle(out, extents, progress=say)
     wide_console().print(check_table(checks, f"{out}  hash {report['hash'][:12]}"))
     bundle.write_gate(out, report)
     if not report["passed"]:

@@ -4,18 +4,16 @@ Deterministic rows bound a violated law; statistical rows hold 4 standard errors
 where the error itself is larger than stated (an error bar that wide would prove nothing).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from l2hmc_bridge.analysis import statistics
-from l2hmc_bridge.analysis.check import Check, all_passed
-from l2hmc_bridge.bundle import file as bundle
+from l2hmc_bridge.analysis.check import Check
 from l2hmc_bridge.fields import loops, su3
-from l2hmc_bridge.gate import dense, exact, laws, probes
+from l2hmc_bridge.gate import dense as gate_dense, engines, exact as gate_exact, laws, probes
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.sampling import hmc, markov
 from l2hmc_bridge.sampling.markov import State
@@ -48,31 +46,22 @@ def run(
     links = thermalised(kernel, lattice, generator)
     progress("inverse, group")
     checks = quick(kernel, links, generator)
+    checks += engines.agreement(kernel, links[:1], generator)
     progress("Jacobian")
     checks += jacobian(kernel, generator)
     progress("symmetry")
     known = kernel.action.group != "su3"
     if known:
-        checks += exact.symmetry(kernel, links[:1], generator)
-    elif dense.is_dense(kernel):
-        checks += dense.kicks(kernel, links[:1], generator)
+        checks += gate_exact.symmetry(kernel, links[:1], generator)
+    elif gate_dense.is_dense(kernel):
+        checks += gate_dense.kicks(kernel, links[:1], generator)
     else:
         checks += symmetry(kernel, links[:1], generator)
     progress("state")
     checks += bookkeeping(kernel, links, generator)
     progress("statistics")
-    rows = exact.statistical if known else statistical
+    rows = gate_exact.statistical if known else statistical
     return checks + rows(kernel, links, trajectories, generator)
-
-
-def report(path_hash: str, checks: list[Check], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What `bundle.write_gate` stores: the hash, every row, the settings, passed or not."""
-    return {
-        "hash": path_hash,
-        "passed": all_passed(checks),
-        "checks": [check.as_dict() for check in checks],
-        "settings": dict(settings),
-    }
 
 
 @torch.no_grad()
@@ -100,7 +89,7 @@ def _in_group(kernel: L2HMC, links: Tensor, momenta: Tensor) -> list[Check]:
     """What the map may not leave: SU(3) and its algebra, or the range of angles."""
     phi = laws.forward_map(kernel)
     if kernel.action.group != "su3":
-        return exact.in_range(kernel, phi(links, momenta)[0])
+        return gate_exact.in_range(kernel, phi(links, momenta)[0])
     unitarity, determinant, algebra = laws.group_defects(phi, links, momenta)
     return [
         Check("group: growth of max|U U^+ - 1|", unitarity, 0, 1e-12, LAW),
@@ -115,19 +104,19 @@ def jacobian(kernel: L2HMC, generator: torch.Generator) -> list[Check]:
     On 2^4 for SU(3); on the lattice that fits the networks, or 4^2, for U(1).
     """
     group = group_of(kernel.action)
-    if dense.is_dense(kernel):
-        kernel = dense.rebuilt(kernel, (2, 2, 2, 2), generator)
+    if gate_dense.is_dense(kernel):
+        kernel = gate_dense.rebuilt(kernel, (2, 2, 2, 2), generator)
     if group.name == "su3":
         links = cold_start((2, 2, 2, 2))
         links = su3.exp(0.4 * su3.random_algebra(links.shape[:-2], generator)) @ links
         momenta = su3.random_algebra(links.shape[:-2], generator)
         where = "2^4"
     else:
-        links, momenta = exact.phase_point(kernel, generator)
+        links, momenta = gate_exact.phase_point(kernel, generator)
         where = str(list(links.shape[1:]))
-    defect, how = exact.jacobian_by(kernel)
+    defect, how = gate_exact.jacobian_by(kernel)
     source = f"{how}, {where}"
-    trained = "as trained" if not dense.is_dense(kernel) else "rebuilt on 2^4"
+    trained = "as trained" if not gate_dense.is_dense(kernel) else "rebuilt on 2^4"
     rough = probes.roughened(kernel, generator)
     maps = {f"log|J| of Phi, {trained}": laws.forward_map(kernel)}
     if rough.kick_network is not None:
@@ -206,7 +195,7 @@ def reference_hmc(kernel: L2HMC) -> hmc.HMC:
 def thermalised(kernel: L2HMC, lattice: tuple[int, ...], generator: torch.Generator,
                 trajectories: int = 40) -> Tensor:
     """Eight chains (64 where exact answers are known) from the unit field, updated by HMC alone."""
-    chains = CHAINS if kernel.action.group == "su3" else exact.CHAINS
+    chains = CHAINS if kernel.action.group == "su3" else gate_exact.CHAINS
     start = system_of(kernel.action).cold((*lattice[1:], lattice[0]), chains)
     return hmc.thermalise(reference_hmc(kernel), start, trajectories, lambda n: generator)
 
@@ -227,21 +216,3 @@ def _stale(action, state: State) -> float:
     if state.force is not None:
         wrong = max(wrong, float((action.force(state.links) - state.force).abs().max()))
     return wrong / system_of(action).sites(state.links)
-
-
-def check_bundle(path, lattice, beta: float | None = None, trajectories: int | None = None,
-                 seed: int = 1, progress: Progress = lambda name: None
-                 ) -> tuple[list[Check], dict[str, Any]]:
-    """Load (version, hash, fingerprint), run every row, return them with the report.
-
-    trajectories: of each chain; 150 on SU(3), 1000 elsewhere, where they cost little, if None.
-    """
-    loaded = bundle.require_lattice(bundle.load(path, beta), lattice)
-    trajectories = trajectories or (150 if loaded.kernel.action.group == "su3" else 1000)
-    checks = [Check("hash and fingerprint reproduced", 0.0, 0.0, bundle.TOLERANCE,
-                    "stored in the bundle")]
-    checks += run(loaded.kernel, lattice, trajectories, seed, progress)
-    settings = {"lattice_txyz": list(lattice), "beta": loaded.kernel.action.beta,
-                "trajectories": trajectories, "seed": seed,
-                "chains": CHAINS if loaded.kernel.action.group == "su3" else exact.CHAINS}
-    return checks, report(loaded.hash, checks, settings)

@@ -145,9 +145,9 @@ def test_a_kernel_that_fails_the_quick_gate_records_nothing(tmp_path, capsys, mo
     path = make_bundle(tmp_path / "b.safetensors")
     honest = L2HMC.inverse
 
-    def wrong(self, point, momenta, closed=True):
-        point, momenta, log_det = honest(self, point, momenta, closed)
-        return point, momenta * (1 + 1e-6), log_det
+    def wrong(self, at, closed=True):
+        honest(self, at, closed)
+        at.unkick(0, 1e-6)
 
     monkeypatch.setattr(L2HMC, "inverse", wrong)
     words = ["--in", start, "-n", 1, "--bundle", path, "--tune", 0]

@@ -1,0 +1,65 @@
+"""The gate on a bundle: every row, and the report that the bundle stores."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from l2hmc_bridge.analysis.check import Check, all_passed
+from l2hmc_bridge.bundle import file as bundle
+from l2hmc_bridge.bundle.file import Bundle
+from l2hmc_bridge.gate import engines, exact, rows
+from l2hmc_bridge.gate.rows import Progress
+
+SMALL = (4, 4, 4, 4)  # where covariant SU(3) networks, which fit any lattice, are proved
+
+
+def check_bundle(path: Path | str, lattice: Sequence[int] | None = None,
+                 beta: float | None = None, trajectories: int | None = None, seed: int = 1,
+                 progress: Progress = lambda name: None) -> tuple[list[Check], dict[str, Any]]:
+    """Load (version, hash, fingerprint), run every row, return them with the report.
+
+    lattice: (Nt, Nx, Ny, Nz), (Nt, Nx) or (n,); that of `lattice_for` if None. trajectories: of
+    each chain; 150 on SU(3), 1000 elsewhere, where they cost little, if None. Raises BundleError,
+    LayoutError.
+    """
+    loaded = bundle.load(Path(path), beta)
+    lattice = tuple(lattice) if lattice is not None else lattice_for(loaded)
+    kernel = bundle.require_lattice(loaded, lattice).kernel
+    gauge = kernel.action.group == "su3"
+    trajectories = trajectories or (150 if gauge else 1000)
+    checks = [Check("hash and fingerprint reproduced", 0.0, 0.0, bundle.TOLERANCE,
+                    "stored in the bundle")]
+    checks += rows.run(kernel, lattice, trajectories, seed, progress)
+    settings = {"lattice_txyz": list(lattice), "beta": kernel.action.beta,
+                "trajectories": trajectories, "seed": seed,
+                "chains": rows.CHAINS if gauge else exact.CHAINS,
+                "engine": engines.serving(kernel, lattice)}
+    return checks, report(loaded.hash, checks, settings)
+
+
+def lattice_for(loaded: Bundle) -> tuple[int, ...]:
+    """The lattice to prove a bundle on, time first.
+
+    The one its networks fit if they fit one; 4^4 for SU(3), else that of its last training stage.
+    """
+    kernel = loaded.kernel
+    for network in (kernel.kick_network, kernel.drift_network):
+        if network is not None and network.fits is not None:
+            return network.fits if kernel.action.group == "vector" else network.fits[1:]
+    if kernel.action.group == "su3":
+        return SMALL
+    stages = loaded.meta["provenance"].get("config", {}).get("stages", [])
+    trained = [int(extent) for extent in stages[-1]["lattice"]] if stages else []
+    if kernel.action.group == "vector":
+        return tuple(trained) or (len(kernel.action.exact_values()) - 1,)
+    return tuple(trained[::-1]) or SMALL[:2]
+
+
+def report(path_hash: str, checks: list[Check], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What `bundle.write_gate` stores: the hash, every row, the settings, passed or not."""
+    return {
+        "hash": path_hash,
+        "passed": all_passed(checks),
+        "checks": [check.as_dict() for check in checks],
+        "settings": dict(settings),
+    }
