@@ -20,7 +20,9 @@ from l2hmc_bridge.adapters.l2hmc_qcd.masks import Masks
 from l2hmc_bridge.errors import BridgeError, ConfigError, FormatError
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import Steps
-from l2hmc_bridge.networks.layered import Layered, LayeredDrift, LayeredKick, Network, packed
+from l2hmc_bridge.networks.layered import Layered, LayeredDrift, LayeredKick
+from l2hmc_bridge.networks.layers import Network
+from l2hmc_bridge.networks.masks import packed
 from l2hmc_bridge.sampling.integrators import Schedule
 from l2hmc_bridge.systems.actions import U1Action
 

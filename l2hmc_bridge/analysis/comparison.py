@@ -8,7 +8,7 @@ correlated data are themselves only known to a few per cent.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,7 @@ def compare_streams(
     both = first.comparable(second)
     analyses = (analyse(first, cut, both), analyse(second, cut, both))
     histories = (first, second)
-    tests = []
+    tests: list[Test] = []
     unresolved = [f"{name}: {why}" for name, why in first.conflicts(second).items()]
     _means(analyses, both, tests, unresolved)
     _variances(histories, analyses, tests, unresolved)
@@ -81,12 +81,13 @@ def _same_action(first: History, second: History) -> list[Check]:
     """A failing row where the streams state other actions, couplings or extents: no physics."""
     checks = []
     for key, kind in (("action", str), ("lattice", str), ("beta", int | float)):
-        mine, theirs = (history.attributes.get(key) for history in (first, second))
+        mine: Any = first.attributes.get(key)
+        theirs: Any = second.attributes.get(key)
         stated = all(isinstance(one, kind) and one != "" for one in (mine, theirs))
         if not stated or mine == theirs:
             continue
-        numbers = (mine, theirs) if key == "beta" else (1.0, 0.0)
-        checks.append(Check(f"one {key}", *map(float, numbers), 0.0,
+        ours, other = (float(mine), float(theirs)) if key == "beta" else (1.0, 0.0)
+        checks.append(Check(f"one {key}", ours, other, 0.0,
                             f"other ensembles: {key} {mine} in {first.name}, {theirs} in "
                             f"{second.name}"))
     return checks
@@ -153,7 +154,7 @@ def _variances(histories, analyses, tests: list[Test], unresolved: list[str]) ->
     logs = [one._replace(value=math.log(one.value), error=one.error / one.value)
             for one in spreads]
     ratio = spreads[0].value / spreads[1].value
-    joint = _joint("log variance ratio of plaquette", *logs, f"ratio {ratio:.4g}")
+    joint = _joint("log variance ratio of plaquette", logs[0], logs[1], f"ratio {ratio:.4g}")
     tests.append(joint._replace(ours=joint.ours - joint.theirs, theirs=0.0))
 
 
@@ -174,8 +175,9 @@ def _charges(histories, analyses, both, tests: list[Test], unresolved: list[str]
     names = [history.charge_name(both) for history in histories]
     if names[0] is None or names[0] != names[1]:
         return
-    thinned = [thin(h, a, names[0]) for h, a in zip(histories, analyses, strict=True)]
-    if any(sample is None or sample.size < LEAST_FOR_KS for sample in thinned):
+    found = [thin(h, a, names[0]) for h, a in zip(histories, analyses, strict=True)]
+    thinned = [one for one in found if one is not None and one.size >= LEAST_FOR_KS]
+    if len(thinned) < len(found):
         unresolved.append(f"distribution of {names[0]}: too few independent samples")
         return
     from scipy.stats import ks_2samp, norm
@@ -208,7 +210,8 @@ def soundness(history: History) -> list[Check]:
     accepted, plaquette = history.series["accepted"], history.series["plaquette"]
     if not _full_precision(plaquette.chains):
         return []
-    copies, moved, seen = 0, 0, set()
+    copies, moved = 0, 0
+    seen: set[float] = set()
     for taken, values in zip(accepted.chains, plaquette.chains, strict=True):
         steps = np.abs(np.diff(values)) > 1e-9 * np.abs(values[1:])
         moved += int((steps & (taken[1:] == 0)).sum())

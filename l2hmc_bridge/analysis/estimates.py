@@ -1,5 +1,6 @@
 """A stream's numbers: means, errors, tau_int of every series, acceptance, topology."""
 
+import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -84,10 +85,10 @@ def analyse(
                               f"trajectories there are, found {cut}")
     observables, samples = {}, {}
     for name, series in history.series.items():
-        chains = series.after(cut)
-        if any(chain.size for chain in chains):
-            observables[name] = safe_estimate(chains, series.spacing)
-            samples[name] = sum(chain.size for chain in chains)
+        kept = series.after(cut)
+        if any(chain.size for chain in kept):
+            observables[name] = safe_estimate(kept, series.spacing)
+            samples[name] = sum(chain.size for chain in kept)
     delta_h = history.effective_delta_h(cut)
     weight, bad = exp_minus_dh(delta_h) if delta_h is not None else (None, 0)
     chains = max(len(series.chains) for series in history.series.values())
@@ -114,7 +115,7 @@ def safe_estimate(chains: Sequence[NDArray], spacing: int = 1) -> Estimate:
     """`estimate` with tau_int in trajectories; a series with NaN is not resolvable."""
     chains = [chain for chain in chains if chain.size]
     if not chains:
-        return Estimate(*[float("nan")] * 4, "not resolvable: no samples")
+        return Estimate(math.nan, math.nan, math.nan, math.nan, "not resolvable: no samples")
     try:
         result = estimate(chains)
     except StatisticsError as error:
@@ -182,8 +183,8 @@ def _effective(result: Analysis, trajectories: int) -> dict[str, float]:
         for key in ("force_evaluations", "seconds")
         if (one := result.observables.get(key)) is not None and one.value > 0
     }
-    name = result.topology.which if result.topology else None
-    for key in ("plaquette", name):
+    charge = (result.topology.which,) if result.topology else ()
+    for key in ("plaquette", *charge):
         one = result.observables.get(key)
         if one is None or not one.resolved:
             continue

@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ def stream_figures(history: History, analysis: Analysis) -> dict[str, "Figure"]:
     bars = tau_figure(analysis)
     if bars is not None:
         figures["tau_int"] = bars
-    if charge:
+    if charge and analysis.topology:
         figures["charge"] = charge_figure(history.series[charge], analysis.topology, analysis.cut)
     if len(history.flow_times) > 1:
         figures["flow"] = flow_figure(history)
@@ -156,7 +156,7 @@ def _lines(axes: "Axes", series: Series, cut: int) -> None:
         axes.axvspan(0, cut, color="0.85")
 
 
-def _line(axes: "Axes", chain: NDArray, spacing: int, **style: str) -> None:
+def _line(axes: "Axes", chain: NDArray, spacing: int, **style: Any) -> None:
     step = max(1, chain.size // MOST_POINTS)
     axes.plot(np.arange(1, chain.size + 1, step) * spacing, chain[::step], lw=0.7, **style)
 

@@ -55,7 +55,7 @@ class History:
         """Series of both that mean the same: one convention; flowed ones one flow time."""
         both = set(self.series) & set(other.series) - set(self.conflicts(other))
         ends = [one.flow_times[-1:] for one in (self, other)]
-        if ends[0].size != ends[1].size or not np.allclose(*ends, rtol=0, atol=1e-9):
+        if ends[0].size != ends[1].size or not np.allclose(ends[0], ends[1], rtol=0, atol=1e-9):
             both.discard("topological_charge_flowed")
         return both
 

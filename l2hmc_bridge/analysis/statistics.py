@@ -7,7 +7,7 @@ hep-lat/0306017. What cannot be resolved is NaN with a note, never a small numbe
 import math
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,8 +44,10 @@ class Estimate(NamedTuple):
 
         The form in which summaries and JSON files keep an estimate.
         """
-        names = ("value", "error", "tau_int", "tau_int_error")
-        result = {n: v if math.isfinite(v) else None for n, v in zip(names, self, strict=False)}
+        numbers = {"value": self.value, "error": self.error, "tau_int": self.tau_int,
+                   "tau_int_error": self.tau_int_error}
+        result: dict[str, float | str | None] = {
+            name: number if math.isfinite(number) else None for name, number in numbers.items()}
         return {**result, "note": self.note} if self.note else result
 
     def __str__(self) -> str:
@@ -74,8 +76,8 @@ def as_chains(series: ArrayLike | Sequence[ArrayLike]) -> list[NDArray]:
     try:
         array = np.asarray(series, dtype=np.float64)
         chains = [array] if array.ndim < 2 else list(array)
-    except ValueError:
-        chains = [np.asarray(chain, dtype=np.float64) for chain in series]
+    except ValueError:  # chains of several lengths
+        chains = [np.asarray(chain, dtype=np.float64) for chain in cast(Sequence, series)]
     if not chains or any(chain.ndim != 1 or chain.size == 0 for chain in chains):
         raise StatisticsError("series: expected one or several non-empty chains of numbers")
     bad = sum(int((~np.isfinite(chain)).sum()) for chain in chains)

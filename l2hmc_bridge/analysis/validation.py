@@ -154,7 +154,7 @@ def other_convention(
 ) -> list[Check]:
     """The same rows; a clover row that fails but fits `records`, measured with the other
     convention of the field strength's trace, says so."""
-    other = {}
+    other: dict[str, float | None] = {}
     for record in records:
         for key, number in numbers_of(record).items():
             other[f"{label(record)}: {key}"] = number
@@ -165,9 +165,9 @@ def other_convention(
     hint = "kept (GPT, Grid): --convention gpt" if traceless else "removed: --convention traceless"
     result = []
     for check in checks:
-        number = other.get(check.name)
-        if not check.passed and number is not None and _clover_row(check):
-            if check._replace(ours=number).passed:
+        found = other.get(check.name)
+        if not check.passed and found is not None and _clover_row(check):
+            if check._replace(ours=found).passed:
                 note = f"{check.source}: looks like the trace of the field strength {hint}"
                 check = check._replace(source=note)
         result.append(check)

@@ -1,7 +1,7 @@
 """A kernel from a plain description and back: what a bundle stores beside the weights."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from l2hmc_bridge.errors import ConfigError
@@ -16,19 +16,26 @@ from l2hmc_bridge.systems.actions import Action
 
 # The rules of DriftNetwork.order and of ElementwiseDrift.first_half, the only ones there are.
 MASKS = {"su3": "direction x parity", "u1": "checkerboard", "vector": "checkerboard"}
+NETWORKS: dict[str, dict[str, Callable[..., Any]]] = {
+    "covariant": {"kick": KickNetwork, "drift": DriftNetwork},
+    "dense": {"kick": DenseKick, "drift": DenseDrift},
+    "layered": {"kick": LayeredKick, "drift": LayeredDrift},
+    "elementwise": {"kick": ElementwiseKick, "drift": ElementwiseDrift},
+}
 KEYS = ("composition", "repeats", "masks", "displaced", "kick_network", "drift_network", "mixing")
 
 
 def describe(kernel: L2HMC) -> dict[str, Any]:
     """JSON-ready description from which `build` makes the same kernel, weights apart."""
-    kick, drift = kernel.kick_network, kernel.drift_network
+    described = {name: part.description() for name, part in networks(kernel).items()}
+    kick, drift = described.get("kick_network"), described.get("drift_network")
     return {
         "composition": kernel.composition,
         "repeats": kernel.repeats,
-        "masks": _masks(kernel.action.group, drift and drift.description()),
+        "masks": _masks(kernel.action.group, drift),
         "displaced": list(kernel.steps.displaced),
-        "kick_network": kick and kick.description(),
-        "drift_network": drift and drift.description(),
+        "kick_network": kick,
+        "drift_network": drift,
         "mixing": kernel.mixing is not None,
     }
 
@@ -53,8 +60,8 @@ def build(description: Mapping[str, Any], action: Action) -> L2HMC:
     return L2HMC(
         action,
         Steps(plan),
-        kick and _network("kick", kicks, action.group, kick),
-        drift and _network("drift", drifts, action.group, drift),
+        _network("kick", kicks, action.group, kick),
+        _network("drift", drifts, action.group, drift),
         MomentumMixing() if description["mixing"] else None,
         description["composition"],
         repeats=int(description["repeats"]),
@@ -101,22 +108,18 @@ def _masks(group: str, drift: Mapping | None) -> str:
 
 
 def _network(part: str, steps: int, group: str, given: Mapping | None,
-             shape: tuple[int, ...] = ()):
-    """The kick or drift network of a description; None for None."""
-    if given is None:
+             shape: tuple[int, ...] = ()) -> Any:
+    """The kick or drift network of a description; None for none."""
+    if not given:
         return None
+    arguments: tuple[Any, ...] = (steps,) if group == "su3" else (steps, group)
     if group == "su3" and given.get("kind", "covariant") == "covariant":
-        kind, arguments = (KickNetwork if part == "kick" else DriftNetwork), (steps,)
-        given = {key: value for key, value in given.items() if key != "kind"}
-    elif group == "su3":
-        kind, arguments = (DenseKick if part == "kick" else DenseDrift), (steps,)
-        given = {"shape": shape, **given}
-    elif given.get("kind") == KIND:
-        kind = LayeredKick if part == "kick" else LayeredDrift
-        arguments, given = (steps, group), {"shape": shape, **given}
+        name, given = "covariant", {key: v for key, v in given.items() if key != "kind"}
     else:
-        kind = ElementwiseKick if part == "kick" else ElementwiseDrift
-        arguments, given = (steps, group), {"shape": shape, **given}
+        layered = given.get("kind") == KIND and group != "su3"
+        name = "dense" if group == "su3" else "layered" if layered else "elementwise"
+        given = {"shape": shape, **given}
+    kind = NETWORKS[name][part]
     known = list(inspect.signature(kind).parameters)[len(arguments):]
     unknown = sorted(set(given) - set(known))
     if unknown:

@@ -231,8 +231,8 @@ def _effective(kernel: L2HMC) -> L2HMC:
     copy = architecture.build(architecture.describe(kernel), kernel.action)
     architecture.load_tensors(copy, architecture.tensors(kernel))
     with torch.no_grad():
-        copy.steps.length *= kernel.scale
-        copy.steps.displacements *= kernel.scale**2
+        copy.steps.length.mul_(kernel.scale)
+        copy.steps.displacements.mul_(kernel.scale**2)
     return copy
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.fields.su3 import DIMENSION
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.systems.groups import group_of
 from l2hmc_bridge.systems.table import system_of
@@ -22,8 +21,7 @@ LATTICES = {"su3": (2, 2, 4, 4), "u1": (6, 4)}  # x, y, z, t, for kernels that f
 def fingerprint(kernel: L2HMC, seed: int) -> tuple[Tensor, float, float]:
     """(U', dH, log|J|) of Phi on a seeded field of LATTICES or of the lattice that fits."""
     system, group = system_of(kernel.action), group_of(kernel.action)
-    components = DIMENSION if group.name == "su3" else 1
-    shape = (1, *field_shape(kernel), components)
+    shape = (1, *field_shape(kernel), group.components)
     raw = np.random.Philox(seed).random_raw(2 * int(np.prod(shape)))
     uniform = torch.from_numpy((raw >> np.uint64(11)).astype(np.float64) / 2**53)
     numbers = (2 * uniform - 1).reshape(2, *shape)
@@ -36,14 +34,14 @@ def fingerprint(kernel: L2HMC, seed: int) -> tuple[Tensor, float, float]:
 
 def field_shape(kernel: L2HMC, any_lattice: Mapping[str, tuple[int, ...]] = LATTICES):
     """Shape of one field, colour apart: that of a network that fits one, else of `any_lattice`."""
-    group = kernel.action.group
+    system = system_of(kernel.action)
     for network in (kernel.kick_network, kernel.drift_network):
         if network is not None and network.fits is not None:
             return network.fits
-    if group == "vector":
-        return (kernel.action.dimension,)
-    shape = system_of(kernel.action).shape(any_lattice[group])
-    return shape[:-2] if group == "su3" else shape
+    if system.fixed(kernel.action):
+        return system.fixed(kernel.action)
+    shape = system.shape(any_lattice[kernel.action.group])
+    return shape[:len(shape) - system.colour]
 
 
 def difference(one: tuple[Tensor, float, float], other: tuple[Tensor, float, float]) -> float:

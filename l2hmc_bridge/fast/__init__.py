@@ -64,21 +64,23 @@ def using(name: str) -> Iterator[None]:
 
 def description() -> str:
     """Who computes complex128 fields in main memory, for a report."""
-    if _choice == "torch" or library.library() is None:
+    kernels = library.library()
+    if _choice == "torch" or kernels is None:
         return "torch"
-    return f"compiled kernels ({library.library().level}), {library.threads()} threads"
+    return f"compiled kernels ({kernels.level}), {library.threads()} threads"
 
 
 def backend(*tensors: Tensor | float) -> ModuleType:
     """The module that serves a call with these arguments."""
     given = [one for one in tensors if isinstance(one, Tensor)]
     devices = {one.device for one in given}
-    fields = {library.REAL.get(one.dtype) for one in given if one.ndim}  # numbers fit any field
-    if (_choice != "auto" or len(fields) != 1 or None in fields
+    fields = {one.dtype for one in given if one.ndim}  # numbers have any precision
+    reals = {library.REAL[one] for one in fields if one in library.REAL}
+    if (_choice != "auto" or len(reals) != 1 or not fields <= library.REAL.keys()
             or len({one.type for one in devices}) > 1):
         return BACKENDS["torch"]
     recorded = torch.is_grad_enabled() and any(one.requires_grad for one in given)
-    if all(one.type == "cpu" for one in devices) and library.library_of(*fields) is not None:
+    if all(one.type == "cpu" for one in devices) and library.library_of(*reals) is not None:
         return BACKENDS["cpu with gradients" if recorded else "cpu"]
     card = len(devices) == 1 and {one.type for one in devices} == {"cuda"}
     return BACKENDS["cuda" if card and not recorded and gpu_functions.there() else "torch"]

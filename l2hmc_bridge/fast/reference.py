@@ -98,8 +98,8 @@ def clover(links: Tensor, traceless: bool = True) -> Tensor:
     tx, ty, tz, xy, xz, yz = (
         loops.field_strength(links, mu, nu, traceless) for mu, nu in loops.PLANES
     )
-    temporal = sum(_trace_sum(g, g) for g in (tx, ty, tz))
-    spatial = sum(_trace_sum(g, g) for g in (xy, xz, yz))
+    temporal = _trace_sum(tx, tx) + _trace_sum(ty, ty) + _trace_sum(tz, tz)
+    spatial = _trace_sum(xy, xy) + _trace_sum(xz, xz) + _trace_sum(yz, yz)
     charge = _trace_sum(xy, tz) - _trace_sum(xz, ty) + _trace_sum(yz, tx)
     sites = volume(links)
     return torch.stack(
@@ -116,7 +116,7 @@ def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
     """
     lengths = sorted({side for m, n, _ in shapes for side in (m, n)})
     lines = {(mu, k): loops.line(links, mu, k) for mu in range(4) for k in lengths}
-    total = 0
+    total = links.new_zeros(()).real
     for m, n, weight in shapes:
         tx, ty, tz, xy, xz, yz = (
             _wide_field_strength(lines, mu, nu, m, n, traceless) for mu, nu in loops.PLANES

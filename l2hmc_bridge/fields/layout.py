@@ -37,7 +37,7 @@ def from_links(links: Tensor, axes: Sequence[str], directions: Sequence[str]) ->
     """
     check_links(links)
     array = links.detach().cpu().numpy()
-    names = AXES
+    names: Sequence[str] = AXES
     if "batch" not in axes:
         if array.shape[0] != 1:
             raise LayoutError(f"links: expected one configuration, found {array.shape[0]}")
@@ -60,7 +60,8 @@ def check_links(links: Tensor) -> None:
 
 def extents(links: Tensor) -> tuple[int, int, int, int]:
     """(Nt, Nx, Ny, Nz) of `links`."""
-    return tuple(links.shape[2:6])
+    nt, nx, ny, nz = links.shape[2:6]
+    return nt, nx, ny, nz
 
 
 def volume(links: Tensor) -> int:

@@ -4,6 +4,7 @@ links [Nb,4,Nt,Nx,Ny,Nz,3,3], directions (t,x,y,z) = 0..3; a field of one direct
 is [Nb,Nt,Nx,Ny,Nz,3,3]. A step of a path is mu + 1 forwards and -(mu + 1) backwards.
 """
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -27,7 +28,7 @@ def path_product(links: Tensor, steps: Sequence[int], start: Sequence[int] = ())
     offset = [0, 0, 0, 0]
     for step in start:
         offset[abs(step) - 1] += 1 if step > 0 else -1
-    product = None
+    factors: list[Tensor] = []
     for step in steps:
         mu = abs(step) - 1
         if step < 0:
@@ -37,8 +38,8 @@ def path_product(links: Tensor, steps: Sequence[int], start: Sequence[int] = ())
             link = link.mH
         else:
             offset[mu] += 1
-        product = link if product is None else product @ link
-    return product
+        factors.append(link)
+    return functools.reduce(torch.matmul, factors)
 
 
 def plaquette_field(links: Tensor, mu: int, nu: int) -> Tensor:
@@ -119,7 +120,8 @@ def clover_sum(links: Tensor, mu: int, nu: int) -> Tensor:
     """C_mu_nu(x): sum of the four plaquettes at x, all turning from mu to nu."""
     m, n = mu + 1, nu + 1
     corners = ((m, n, -m, -n), (n, -m, -n, m), (-m, -n, m, n), (-n, m, n, -m))
-    return sum(path_product(links, corner) for corner in corners)
+    first, *others = (path_product(links, corner) for corner in corners)
+    return sum(others, first)
 
 
 def field_strength(links: Tensor, mu: int, nu: int, traceless: bool = True) -> Tensor:

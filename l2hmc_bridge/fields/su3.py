@@ -48,11 +48,11 @@ def kinetic(momenta: Tensor) -> Tensor:
     return torch.view_as_real(momenta).square().flatten(1).sum(1)
 
 
-def generators(dtype: torch.dtype = torch.complex128, device: torch.device = None) -> Tensor:
+def generators(dtype: torch.dtype = torch.complex128, device: torch.device | None = None) -> Tensor:
     """T_a = i lambda_a / 2 (Gell-Mann matrices), [8, 3, 3]."""
     matrices = torch.zeros(8, 3, 3, dtype=torch.complex128)
     for a, (i, j) in ((0, (0, 1)), (3, (0, 2)), (5, (1, 2))):
-        matrices[a, i, j] = matrices[a, j, i] = 0.5j
+        matrices[a, [i, j], [j, i]] = torch.tensor(0.5j, dtype=matrices.dtype)
         matrices[a + 1, i, j], matrices[a + 1, j, i] = 0.5, -0.5
     # Order 1, 2, 4, 5, 6, 7 above sits at 0, 1, 3, 4, 5, 6; the diagonal ones are 3 and 8.
     matrices[2] = 0.5j * torch.diag(torch.tensor([1, -1, 0], dtype=torch.complex128))
@@ -184,7 +184,7 @@ def determinant_defect(links: Tensor) -> Tensor:
 
 
 def random_algebra(
-    shape: tuple[int, ...], generator: torch.Generator, device: torch.device = None
+    shape: tuple[int, ...], generator: torch.Generator, device: torch.device | None = None
 ) -> Tensor:
     """P = sum_a p_a T_a with p_a ~ N(0, 1), complex128 [*shape, 3, 3]; the p_a are moved."""
     components = torch.randn(
@@ -194,7 +194,7 @@ def random_algebra(
 
 
 def random_group(
-    shape: tuple[int, ...], generator: torch.Generator, device: torch.device = None
+    shape: tuple[int, ...], generator: torch.Generator, device: torch.device | None = None
 ) -> Tensor:
     """Haar-distributed SU(3) matrices, complex128 [*shape, 3, 3] (QR with fixed phases)."""
     gaussian = torch.randn(

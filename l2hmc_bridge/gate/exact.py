@@ -15,7 +15,6 @@ from l2hmc_bridge.gate import laws
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.elementwise import Elementwise
 from l2hmc_bridge.sampling import markov
-from l2hmc_bridge.systems import u1_exact
 from l2hmc_bridge.systems.groups import group_of
 from l2hmc_bridge.systems.table import system_of
 
@@ -66,7 +65,7 @@ def symmetry(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> list[C
     checks = []
     if all(isinstance(one, Elementwise) and one.kind == "gate" and "s" not in one.outputs
            for one in networks):
-        gauge = u1.hot_start(tuple(links.shape[2:]), generator, len(links))[:, :1]
+        gauge = u1.hot_start((links.shape[2], links.shape[3]), generator, len(links))[:, :1]
         turn = torch.cat([gauge - torch.roll(gauge, -1, 2), gauge - torch.roll(gauge, -1, 3)], 1)
         there, plain = phi(u1.wrap(links + turn), momenta), phi(links, momenta)
         defect = max(laws.distance(there[0], plain[0] + turn, group),
@@ -91,9 +90,9 @@ def statistical(kernel: L2HMC, links: Tensor, trajectories: int,
     mode takes some into places between them (rejected), and these places into modes, with weights
     of e^20. With g = [|r| < R] every weight is bounded.
     """
-    measured, weights = [], []
+    measured, weights, answers = [], [], system_of(kernel.action).answers
     for state, info in markov.run(kernel, kernel.init(links), trajectories, generator):
-        measured.append(torch.stack([value for _, value in _values(kernel, state.links)]))
+        measured.append(torch.stack([one.values for one in answers(kernel.action, state.links)]))
         weights.append(info.log_ratio)
     ratios = torch.stack(weights)[trajectories // 5:]
     lost = int((~ratios.isfinite()).sum())
@@ -107,31 +106,12 @@ def statistical(kernel: L2HMC, links: Tensor, trajectories: int,
         Check("its standard error", weight.error, 0, EXP_ERROR, "stated bound"),
     ]
     series = torch.stack(measured)[trajectories // 5:]
-    names = [name for name, _ in _values(kernel, links)]
-    for n, (name, exact) in enumerate(zip(names, _exact(kernel, links), strict=True)):
+    for n, answer in enumerate(answers(kernel.action, links)):
         found = statistics.estimate(list(series[:, n].T))
         checks += [
-            Check(f"{name}, error {found.error:.1g}", found.value, exact, SIGMAS * found.error,
-                  f"exact, {SIGMAS:g} sigma"),
-            Check("its standard error", found.error, 0, RELATIVE_ERROR * abs(exact),
+            Check(f"{answer.name}, error {found.error:.1g}", found.value, answer.exact,
+                  SIGMAS * found.error, f"exact, {SIGMAS:g} sigma"),
+            Check("its standard error", found.error, 0, RELATIVE_ERROR * abs(answer.exact),
                   "stated bound"),
         ]
     return checks
-
-
-def _values(kernel: L2HMC, links: Tensor) -> list[tuple[str, Tensor]]:
-    if kernel.action.group == "u1":
-        return [("mean plaquette", u1.plaquette(links)),
-                ("<Q^2>", u1.topological_charge(links).square())]
-    shares = kernel.action.shares(links)
-    return [("mean |x|^2", links.square().sum(1)),
-            *((f"share of mode {n}", shares[:, n]) for n in range(shares.shape[1]))]
-
-
-def _exact(kernel: L2HMC, links: Tensor) -> list[float]:
-    action = kernel.action
-    if action.group == "u1":
-        volume = links.shape[2:].numel()
-        return [u1_exact.plaquette(action.beta, volume), u1_exact.charge_squared(action.beta,
-                                                                                 volume)]
-    return action.exact_values()

@@ -97,13 +97,12 @@ def group_defects(phi: PhaseMap, links: Tensor, momenta: Tensor) -> tuple[float,
     growth = [float(defect(end).max()) - float(defect(links).max())
               for defect in (su3.unitarity_defect, su3.determinant_defect)]
     algebra = max(float(su3.trace(moved).abs().max()), float((moved + moved.mH).abs().max()))
-    return (*growth, algebra)
+    return growth[0], growth[1], algebra
 
 
 def distance(one: Tensor, other: Tensor, group: Group) -> float:
     """Largest difference of two fields; angles are compared modulo 2 pi."""
-    apart = one - other
-    return float((group.project(apart) if group.name == "u1" else apart).abs().max())
+    return float(group.apart(one, other).abs().max())
 
 
 @torch.no_grad()
@@ -121,7 +120,7 @@ def numerical_log_det(
         unit = torch.zeros(len(rows), 2 * count, dtype=torch.float64)
         unit[torch.arange(len(rows)), rows] = 1.0
         x, p = (here.momenta(part.reshape(-1, *here.shape)) for part in unit.split(count, dim=1))
-        slope = 0.0
+        slope = torch.zeros((), dtype=torch.float64)
         for weight, step in ((8, h), (-8, -h), (-1, 2 * h), (1, -2 * h)):
             moved_links, moved_momenta, _ = phi(here.displace(links, step * x), momenta + step * p)
             turned = here.coordinates(here.between(moved_links, centre_links))

@@ -40,6 +40,10 @@ class NoisyAction:
         self.factor = 0.9 + 0.2 * float(draw_uniform(1, generator))
         return True
 
+    def at(self, beta: float) -> "NoisyAction":
+        """The same, with the inner action at another coupling."""
+        return NoisyAction(self.inner.at(beta))
+
     def __call__(self, links: Tensor) -> Tensor:
         return self.factor * self.inner(links)
 

@@ -9,6 +9,7 @@ from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.bundle.file import Bundle
 from l2hmc_bridge.gate import engines, exact, rows
 from l2hmc_bridge.gate.rows import Progress
+from l2hmc_bridge.systems.table import system_of
 
 SMALL = (4, 4, 4, 4)  # where covariant SU(3) networks, which fit any lattice, are proved
 
@@ -25,14 +26,14 @@ def check_bundle(path: Path | str, lattice: Sequence[int] | None = None,
     loaded = bundle.load(Path(path), beta)
     lattice = tuple(lattice) if lattice is not None else lattice_for(loaded)
     kernel = bundle.require_lattice(loaded, lattice).kernel
-    gauge = kernel.action.group == "su3"
-    trajectories = trajectories or (150 if gauge else 1000)
+    known = rows.answers_known(kernel)
+    trajectories = trajectories or (1000 if known else 150)
     checks = [Check("hash and fingerprint reproduced", 0.0, 0.0, bundle.TOLERANCE,
                     "stored in the bundle")]
     checks += rows.run(kernel, lattice, trajectories, seed, progress)
     settings = {"lattice_txyz": list(lattice), "beta": kernel.action.beta,
                 "trajectories": trajectories, "seed": seed,
-                "chains": rows.CHAINS if gauge else exact.CHAINS,
+                "chains": exact.CHAINS if known else rows.CHAINS,
                 "engine": engines.serving(kernel, lattice)}
     return checks, report(loaded.hash, checks, settings)
 
@@ -43,16 +44,17 @@ def lattice_for(loaded: Bundle) -> tuple[int, ...]:
     The one its networks fit if they fit one; 4^4 for SU(3), else that of its last training stage.
     """
     kernel = loaded.kernel
+    system = system_of(kernel.action)
+    if system.fixed(kernel.action):
+        return system.fixed(kernel.action)
     for network in (kernel.kick_network, kernel.drift_network):
         if network is not None and network.fits is not None:
-            return network.fits if kernel.action.group == "vector" else network.fits[1:]
-    if kernel.action.group == "su3":
-        return SMALL
+            return network.fits[1:]
     stages = loaded.meta["provenance"].get("config", {}).get("stages", [])
-    trained = [int(extent) for extent in stages[-1]["lattice"]] if stages else []
-    if kernel.action.group == "vector":
-        return tuple(trained) or (len(kernel.action.exact_values()) - 1,)
-    return tuple(trained[::-1]) or SMALL[:2]
+    if not rows.answers_known(kernel) or not stages:
+        return SMALL[:system.dimensions]
+    trained = tuple(int(extent) for extent in stages[-1]["lattice"])
+    return trained[-1], *trained[:-1]
 
 
 def report(path_hash: str, checks: list[Check], settings: Mapping[str, Any]) -> dict[str, Any]:

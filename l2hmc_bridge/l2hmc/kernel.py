@@ -117,9 +117,9 @@ class L2HMC:
         """A trajectory at (U, P), on the engine that serves this kernel there."""
         return engine_for(self, links).enter(self, links, momenta, force)
 
-    def force_of(self, state: State) -> Tensor:
-        """The force that the state carries, or that of its links."""
-        return self.action.force(state.links) if state.force is None else state.force
+    def force_of(self, place: State | Trajectory) -> Tensor:
+        """The force that a state or the end of a trajectory carries, or that of its links."""
+        return self.action.force(place.links) if place.force is None else place.force
 
     @property
     def name(self) -> str:
@@ -170,13 +170,13 @@ class L2HMC:
         if self.composition == "palindrome":
             return markov.there_and_back(self, state, momenta, generator)
         end = self.directed(state.links, momenta, self.force_of(state), 1)
-        force = self.action.force(end.links) if end.force is None else end.force
-        return self.directed(end.links, end.momenta, force, -1).links
+        return self.directed(end.links, end.momenta, self.force_of(end), -1).links
 
 
 def joined(parts: list[Trajectory], order: Tensor) -> Trajectory:
     """Trajectories of parts of a batch as that of the whole, chains in the order of the batch."""
-    links, momenta, log_det = (torch.cat([part[n] for part in parts])[order] for n in range(3))
     forces = [part.force for part in parts if part.force is not None]
-    return Trajectory(links, momenta, log_det, torch.cat(forces)[order],
-                      parts[0].force_evaluations)
+    return Trajectory(torch.cat([part.links for part in parts])[order],
+                      torch.cat([part.momenta for part in parts])[order],
+                      torch.cat([part.log_det for part in parts])[order],
+                      torch.cat(forces)[order], parts[0].force_evaluations)

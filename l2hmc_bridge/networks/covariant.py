@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ConfigError, LayoutError
 from l2hmc_bridge.fields import su3
+from l2hmc_bridge.networks.parts import Mixing
 from l2hmc_bridge.sampling.integrators import Schedule
 
 KICK_LOOPS = {
@@ -23,7 +24,6 @@ KICK_LOOPS = {
     # TA(U A^rect): the force at beta = 6 is TA(U [(1 - 8 c1) A + c1 A^rect]).
     "rectangle": lambda links, _: fast.force(links, 6.0, 1.0) + 7 * fast.force(links, 6.0),
 }
-
 
 ACTIVATIONS = {"tanh": torch.tanh, "isru": lambda x: x * torch.rsqrt(1 + x * x)}
 
@@ -151,15 +151,15 @@ class DriftNetwork(nn.Module):
 
     def check(self, links: Tensor) -> None:
         """LayoutError where the parity masks do not fit an odd extent."""
-        if any(n % 2 for n in links.shape[2:6]):
-            nt, nx, ny, nz = links.shape[2:6]
+        nt, nx, ny, nz = links.shape[2:6]
+        if any(n % 2 for n in (nt, nx, ny, nz)):
             raise LayoutError(
                 f"lattice {nx},{ny},{nz},{nt}: expected even extents for the parity masks of the "
                 "drift network, found an odd one; use a bundle without it or --kernel hmc"
             )
 
     def move(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, sign: int,
-             mixing: "MomentumMixing | None", beta: float) -> tuple[Tensor, Tensor]:
+             mixing: Mixing | None, beta: float) -> tuple[Tensor, Tensor]:
         """U_A' = exp(e [P_A e^{e q} + t]) U_A or its inverse, subset after subset; log|J| = 0."""
 
         def velocity(links: Tensor, mu: int, alive: bool) -> Tensor:

@@ -86,7 +86,7 @@ class DenseDrift(Dense):
     def first_half(self, links: Tensor) -> Tensor:
         """The links that move first: (mu + t + x + y + z) even, bool [4,Nt,Nx,Ny,Nz]."""
         axes = [torch.arange(n, device=links.device) for n in self.shape]
-        return sum(torch.meshgrid(*axes, indexing="ij")) % 2 == 0
+        return torch.stack(torch.meshgrid(*axes, indexing="ij")).sum(0) % 2 == 0
 
     def move(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, sign: int,
              mixing: Mixing | None, beta: float) -> tuple[Tensor, Tensor]:

@@ -44,6 +44,7 @@ class Elementwise(nn.Module):
         self._check_choices(steps)
         double, size = torch.float64, self._last_size()
         inputs = self._fields() * (shape[0] if kind == "conv" else _count(shape))
+        self.first: nn.Conv2d | nn.Linear
         if kind == "conv":
             self.first = nn.Conv2d(inputs, self.hidden, 3, padding=1, padding_mode="circular",
                                    dtype=double)
@@ -142,16 +143,16 @@ class ElementwiseDrift(Elementwise):
     def first_half(self, field: Tensor) -> Tensor:
         """The half that moves first, bool [*shape]: (sum of all indices) even, a checkerboard."""
         axes = [torch.arange(n, device=field.device) for n in field.shape[1:]]
-        return sum(torch.meshgrid(*axes, indexing="ij")) % 2 == 0
+        return torch.stack(torch.meshgrid(*axes, indexing="ij")).sum(0) % 2 == 0
 
     def move(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, sign: int,
              mixing: Mixing | None, beta: float) -> tuple[Tensor, Tensor]:
         """Lambda+ (sign 1) or its exact inverse (sign -1), and log|J| [Nb]."""
         field, k, e = links, drift, step
         first, group = self.first_half(field), GROUPS[self.group]
-        halves = (first, ~first) if sign > 0 else (~first, first)
+        halves = [first, ~first] if sign > 0 else [~first, first]
         if self.kind == "gate":  # what moves a component depends on momenta alone: all at once
-            halves = (torch.ones_like(first),)
+            halves = [torch.ones_like(first)]
         log_det = momenta.new_zeros(len(momenta))
         for active in halves:
             s, q, t = self.read_out(k, self._units(field, momenta, active), momenta)

@@ -15,79 +15,19 @@ VNet sees the angles in [-pi, pi) as they are, XNet (cos, sin) of the frozen one
 the others: exact, but neither gauge covariant nor smooth. They fit one lattice.
 """
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from l2hmc_bridge.errors import ConfigError, LayoutError
+from l2hmc_bridge.networks.layers import ACTIVATIONS, Network
+from l2hmc_bridge.networks.masks import packed, unpacked
 from l2hmc_bridge.networks.parts import Mixing
 from l2hmc_bridge.systems.groups import GROUPS
 
 KIND = "l2hmc-qcd"
-ACTIVATIONS = {"leaky_relu": functional.leaky_relu, "relu": functional.relu, "tanh": torch.tanh,
-               "elu": functional.elu, "swish": functional.silu}
-
-
-class Convolutions(nn.Module):
-    """Convolutions with periodic padding, then one linear layer to `count` numbers.
-
-    A kernel of size n pads n - 1 on every side, so the field grows by n - 1; every second one after
-    the first ends in max pooling by 2; the activation follows every one but the first.
-    Raises ConfigError for kernels that do not fit the field.
-    """
-
-    def __init__(self, channels: int, lattice: tuple[int, ...],
-                 filters: tuple[tuple[int, int], ...], count: int, activation: str):
-        super().__init__()
-        self.activation, self.layers = activation, nn.ModuleList()
-        for n, (features, size) in enumerate(filters):
-            if not 2 <= size <= min(lattice) + 1:
-                raise ConfigError(f"filters: expected sizes of 2 to {min(lattice) + 1} on "
-                                  f"{list(lattice)}, found {size}")
-            self.layers.append(nn.Conv2d(channels, features, size, dtype=torch.float64))
-            lattice = tuple((extent + size - 1) // (2 if _pooled(n) else 1) for extent in lattice)
-            channels = features
-        self.last = nn.Linear(channels * torch.Size(lattice).numel(), count, dtype=torch.float64)
-
-    def forward(self, fields: Tensor) -> Tensor:
-        """[Nb, channels, Nt, Nx] -> [Nb, count]."""
-        act = ACTIVATIONS[self.activation]
-        for n, layer in enumerate(self.layers):
-            margin = layer.kernel_size[0] - 1
-            fields = layer(functional.pad(fields, (margin,) * 4, mode="circular"))
-            fields = functional.max_pool2d(fields, 2) if _pooled(n) else fields
-            fields = act(fields) if n else fields
-        return act(self.last(fields.flatten(1)))
-
-
-class Network(nn.Module):
-    """(s, q, t) of `channels` fields X and one field Y per link; see above. Raises ConfigError."""
-
-    def __init__(self, channels: int, shape: tuple[int, ...], units: tuple[int, ...],
-                 filters: tuple[tuple[int, int], ...], activation: str):
-        super().__init__()
-        self.shape, self.activation = shape, activation
-        count, double = torch.Size(shape).numel(), torch.float64
-        self.front = (Convolutions(channels * shape[0], shape[1:], filters, count, activation)
-                      if filters else None)
-        self.field = nn.Linear(count if filters else channels * count, units[0], dtype=double)
-        self.other = nn.Linear(count, units[0], dtype=double)
-        self.hidden = nn.ModuleList(nn.Linear(*pair, dtype=double)
-                                    for pair in zip(units, units[1:], strict=False))
-        self.last = nn.Linear(units[-1], 3 * count, dtype=double)  # s, q, t one after the other
-        self.amplitude = nn.Parameter(torch.ones(2 * count, dtype=double))  # of s, then of q
-
-    def forward(self, fields: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(s, q, t), each like `other`, of fields [Nb, channels * 2, Nt, Nx]."""
-        act = ACTIVATIONS[self.activation]
-        seen = fields.flatten(1) if self.front is None else self.front(fields)
-        units = act(self.field(seen) + self.other(other.flatten(1)))
-        for layer in self.hidden:
-            units = act(layer(units))
-        s, q, t = self.last(units).unflatten(1, (3, -1)).unbind(1)
-        of_s, of_q = self.amplitude.chunk(2)
-        s, q = of_s * torch.tanh(s), of_q * torch.tanh(q)
-        return tuple(one.reshape(other.shape) for one in (s, q, t))
 
 
 class Layered(nn.Module):
@@ -114,12 +54,25 @@ class Layered(nn.Module):
     @property
     def weight(self) -> Tensor:
         """Last layers, [networks, 3 * links, units]."""
-        return torch.stack([one.last.weight for one in self.networks])
+        return torch.stack([one.last.weight for one in self._each()])
 
     @property
     def bias(self) -> Tensor:
         """Of the last layers, [networks, 3 * links]."""
-        return torch.stack([one.last.bias for one in self.networks])
+        return torch.stack([one.last.bias for one in self._each()])
+
+    def _each(self) -> Sequence["Network"]:
+        return cast(Sequence[Network], self.networks)
+
+    @property
+    def first(self) -> nn.Module:
+        """First layers of the fields."""
+        return nn.ModuleList(one.field for one in self._each())
+
+    @property
+    def inputs(self) -> int:
+        """Numbers that one of their units sums over."""
+        return self._each()[0].field.in_features
 
     @property
     def fits(self) -> tuple[int, ...]:
@@ -171,7 +124,7 @@ class LayeredKick(Layered):
             if not 0 <= layer < len(self.halves) - 1:
                 continue
             h = step * part
-            s, q, t = self.networks[layer % len(self.networks)](field, force)
+            s, q, t = self._each()[layer % len(self.networks)](field, force)
             push = torch.exp(h * s) * push + h * (force * torch.exp(2 * h * q) + t)
             exponent = exponent + h * s
         return exponent / step, torch.zeros_like(force), push / step - force
@@ -185,6 +138,7 @@ class LayeredDrift(Layered):
     """
 
     channels = 2  # cos and sin
+    masks: Tensor  # bool [layers, 2, Nt, Nx]
 
     def __init__(self, steps: int, group: str, shape: tuple[int, ...], units: tuple[int, ...],
                  masks: tuple[str, ...], networks: int,
@@ -218,32 +172,10 @@ class LayeredDrift(Layered):
     def network(self, k: int, second: int) -> Network:
         """That of layer k for its first (0) or second (1) half."""
         if len(self.networks) == 2 * len(self.masks):
-            return self.networks[2 * k + second]
-        return self.networks[k % len(self.networks)]
+            return self._each()[2 * k + second]
+        return self._each()[k % len(self.networks)]
 
     def update(self, field: Tensor, exponent: Tensor, shift: Tensor, sign: int):
         """The group's update (sign 1) or its inverse (sign -1), and log dx'/dx."""
         group = GROUPS["u1"]
         return (group.update if sign > 0 else group.update_back)(field, exponent, shift)
-
-
-def packed(mask: Tensor) -> str:
-    """Hexadecimal digits of a mask, the first link in the highest bit."""
-    bits = "".join("1" if bit else "0" for bit in mask.flatten().tolist())
-    return f"{int(bits, 2):0{-(-len(bits) // 4)}x}"
-
-
-def unpacked(digits: str, shape: tuple[int, ...]) -> Tensor:
-    """The inverse of `packed`, bool [*shape]; ConfigError where it is no mask of that shape."""
-    count = torch.Size(shape).numel()
-    try:
-        bits = f"{int(digits, 16):0{count}b}"
-    except (TypeError, ValueError):
-        bits = ""
-    if len(bits) != count:
-        raise ConfigError(f"masks: expected {count} bits in hexadecimal, found {digits!r}")
-    return torch.tensor([bit == "1" for bit in bits]).reshape(shape)
-
-
-def _pooled(n: int) -> bool:
-    return n > 0 and n % 2 == 0

@@ -12,6 +12,8 @@ class Part(Protocol):
     by_inputs: bool  # random weights that stand in for these shrink with the inputs they sum over
     weight: Any  # of the last layers, zero for a part without effect
     bias: Any
+    first: Any  # the first layer
+    inputs: int  # numbers that one of its units sums over
 
     @property
     def fits(self) -> tuple[int, ...] | None:

@@ -4,6 +4,7 @@ Loops are normalised to 1 on the unit field. G is the clover field strength of `
 anti-Hermitian; its trace is removed (MILC, QUDA, QEX) unless `traceless=False` (GPT, Grid).
 """
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -85,7 +86,7 @@ def wilson_loop(links: Tensor, r: int, t: int) -> Tensor:
     Phys. Rev. D 10 (1974) 2445; planes of time and one space direction only, both turns alike.
     """
     time = loops.line(links, 0, t)
-    total = 0
+    total = torch.zeros(len(links), dtype=torch.float64, device=links.device)
     for mu in (1, 2, 3):
         space = loops.line(links, mu, r)
         loop = (space @ loops.shift(time, mu, r)) @ (time @ loops.shift(space, 0, t)).mH
@@ -116,26 +117,29 @@ def energy_density_plaquette(links: Tensor) -> Tensor:
     return 36 * (1 - plaquette(links))
 
 
+def _polyakov_part(mu: int, part: str, links: Tensor) -> Tensor:
+    loop = polyakov_loop(links, mu)
+    return loop.real if part == "real" else loop.imag
+
+
 MEASUREMENTS: dict[str, Callable[[Tensor], Tensor]] = {
     "plaquette": plaquette,
     "plaquette_spatial": plaquette_spatial,
     "plaquette_temporal": plaquette_temporal,
     **{
-        name: lambda links, plane=plane: plaquette_plane(links, plane)
+        name: functools.partial(plaquette_plane, plane=plane)
         for plane, name in enumerate(PLANE_NAMES)
     },
     "rectangle": rectangle,
     "rectangle_gpt": rectangle_gpt,
     "link_trace": loops.link_trace,
     **{
-        f"polyakov_loop_{name}_{part}": lambda links, mu=mu, part=part: getattr(
-            polyakov_loop(links, mu), part
-        )
+        f"polyakov_loop_{name}_{part}": functools.partial(_polyakov_part, mu, part)
         for mu, name in enumerate(DIRECTIONS)
         for part in ("real", "imag")
     },
     **{
-        f"wilson_loop_{r}x{t}": lambda links, r=r, t=t: wilson_loop(links, r, t)
+        f"wilson_loop_{r}x{t}": functools.partial(wilson_loop, r=r, t=t)
         for r in range(1, 5)
         for t in range(1, 5)
     },

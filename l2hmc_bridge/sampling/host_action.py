@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import ActionError
+from l2hmc_bridge.fields.layout import extents
 from l2hmc_bridge.fields.su3 import project_algebra
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators
@@ -77,6 +78,13 @@ class HostAction:
         if not force[finite].isfinite().all():
             raise ActionError("host force: expected numbers for finite links, found NaN or inf")
         return torch.where(_per_chain(finite, links), force, torch.nan)
+
+    def at(self, beta: float) -> "HostAction":
+        """This action, if beta is the one it states; ActionError otherwise."""
+        if beta != self.beta:
+            raise ActionError(f"host action: expected beta {self.beta:g}, the one it is known at, "
+                              f"found {beta:g}")
+        return self
 
     def refresh(self, links: Tensor, generator: Generators) -> bool:
         """Redraw the noise given `links`; False, and nothing done, where this S has none."""
@@ -158,7 +166,7 @@ def _finite(links: Tensor) -> tuple[Tensor, Tensor]:
     finite = links.flatten(1).isfinite().all(1)
     if finite.all():
         return finite, links
-    unit = cold_start(links.shape[2:6]).to(links) if links.is_complex() else links.new_zeros(())
+    unit = cold_start(extents(links)).to(links) if links.is_complex() else links.new_zeros(())
     return finite, torch.where(_per_chain(finite, links), links, unit)
 
 

@@ -108,8 +108,10 @@ def metropolis(
 ) -> tuple[State, Tensor]:
     """Accept with probability min(1, e^log_ratio) per chain; NaN or +-infinity is a reject."""
     accepted = log_ratio.isfinite() & (uniform.to(log_ratio).log() < log_ratio.clamp(max=0))
-    return State(*(_select(accepted, new, old)
-                   for new, old in zip(proposal, state, strict=True))), accepted
+    force = (None if proposal.force is None or state.force is None
+             else _select(accepted, proposal.force, state.force))
+    return State(_select(accepted, proposal.links, state.links),
+                 _select(accepted, proposal.action, state.action), force), accepted
 
 
 def refreshed(kernel: Kernel, state: State, generator: Generators) -> State:
@@ -184,7 +186,5 @@ def run(
         yield state, info
 
 
-def _select(accepted: Tensor, new: Tensor | None, old: Tensor | None) -> Tensor | None:
-    if new is None or old is None:
-        return None
+def _select(accepted: Tensor, new: Tensor, old: Tensor) -> Tensor:
     return torch.where(accepted.view(-1, *[1] * (new.ndim - 1)), new, old)

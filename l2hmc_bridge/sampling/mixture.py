@@ -8,8 +8,8 @@ reversible itself. "random": every step is HMC with probability 3/4, drawn befor
 reversible, and each trajectory can be replayed from its generator alone.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch import Tensor
 from l2hmc_bridge.analysis.statistics import Estimate, estimate, exp_minus_dh
 from l2hmc_bridge.errors import ActionError, ConfigError
 from l2hmc_bridge.sampling.draws import Draws, Generators, draws_of
-from l2hmc_bridge.sampling.markov import Info, Kernel, State
+from l2hmc_bridge.sampling.markov import Info, Kernel, Proposer, State
 from l2hmc_bridge.sampling.watch import Drift
 from l2hmc_bridge.systems.actions import Action
 
@@ -117,7 +117,7 @@ class Mixture:
         """
         draws = draws_of(generator)
         (part, _), = self._turns(1, draws.of([0]))
-        return self.kernels[part].propose(links, draws)
+        return cast(Proposer, self.kernels[part]).propose(links, draws)
 
     def usage(self) -> dict[str, Usage]:
         """{name: acceptance, dH and <exp(-dH)> of the updates so far}."""
@@ -192,15 +192,21 @@ def _names(kernels: Sequence[Kernel]) -> list[str]:
 def _joined_states(parts: list[State], order: Tensor) -> State:
     """States of parts of a batch as that of the whole."""
     forces = [part.force for part in parts if part.force is not None]
-    links, action = (torch.cat([part[n] for part in parts]) for n in range(2))
+    links, action = (torch.cat([part.links for part in parts]),
+                     torch.cat([part.action for part in parts]))
     force = torch.cat(forces)[order.to(links.device)] if len(forces) == len(parts) else None
     return State(links[order.to(links.device)], action[order.to(action.device)], force)
 
 
 def _joined_infos(parts: list[Info], order: Tensor) -> Info:
     """Infos of parts of a batch as that of the whole; the largest number of forces."""
-    columns = [torch.cat([part[n] for part in parts]) for n in range(5)]
-    return Info(*(one[order.to(one.device)] for one in columns),
+    def whole(column: Callable[[Info], Tensor]) -> Tensor:
+        together = torch.cat([column(part) for part in parts])
+        return together[order.to(together.device)]
+
+    return Info(whole(lambda one: one.accepted), whole(lambda one: one.log_ratio),
+                whole(lambda one: one.log_det), whole(lambda one: one.delta_kinetic),
+                whole(lambda one: one.delta_action),
                 max(part.force_evaluations for part in parts))
 
 

@@ -28,7 +28,7 @@ from l2hmc_bridge.observables.topology import topological_charge
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.hmc import HMC
-from l2hmc_bridge.sampling.markov import Kernel, Proposer, State
+from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.stream import log as records, state as checkpoint
 from l2hmc_bridge.stream.state import Checkpoint, Definition
 from l2hmc_bridge.systems.actions import gauge_action, normalised_change
@@ -54,7 +54,7 @@ def reserved(seed: int, chains: int, purpose: int, number: int = 0) -> list[torc
 
 def kernel_of(
     definition: Definition, folder: Path, device: torch.device | None = None
-) -> Kernel:
+) -> Proposer:
     """The kernel of a stream, steps scaled; its bundle is the copy in `folder`.
 
     Raises BundleError where the bundle is not the one that the stream began with.
@@ -74,7 +74,7 @@ def kernel_of(
 
 
 def create(
-    folder: Path, definition: Definition, kernel: Kernel, links: Tensor, target: int,
+    folder: Path, definition: Definition, kernel: Proposer, links: Tensor, target: int,
     writer: Writer,
 ) -> "Stream":
     """Begin a stream in `folder` (there, locked, without a stream) at `links`, [chains,4,...].
@@ -129,7 +129,7 @@ def closing_on_error(log: records.Log) -> Iterator[None]:
 class Stream:
     """An open stream; `state` is that after `count` of `target` trajectories, `rows` their log."""
 
-    def __init__(self, folder: Path, definition: Definition, kernel: Kernel, state: State,
+    def __init__(self, folder: Path, definition: Definition, kernel: Proposer, state: State,
                  target: int, writer: Writer, log: records.Log, rows: list[records.Row]):
         self.folder, self.definition, self.kernel, self.state = folder, definition, kernel, state
         self.target, self.writer, self.log, self.rows = target, writer, log, rows

@@ -30,24 +30,20 @@ class Action(Protocol):
     def beta(self) -> float:
         """The coupling that networks see; 0 for an action that has none."""
 
-    def __call__(self, links: Tensor) -> Tensor:
+    def __call__(self, links: Tensor, /) -> Tensor:
         """S of each configuration, real [Nb]."""
 
-    def force(self, links: Tensor) -> Tensor:
+    def force(self, links: Tensor, /) -> Tensor:
         """F with d/de S(exp(e X) U) = <X, F>, like links, in the algebra."""
 
-    def refresh(self, links: Tensor, generator: Any) -> bool:
+    def refresh(self, links: Tensor, generator: Any, /) -> bool:
         """Redraw noise of the action's own (pseudofermions) given the links.
 
         Called once at the start of every trajectory. True: every S and F known before is void.
         """
 
-
-class Coupled(Action, Protocol):
-    """An action that is known at every coupling."""
-
-    def at(self, beta: float) -> "Coupled":
-        """The same action at another coupling."""
+    def at(self, beta: float) -> "Action":
+        """The same action at another coupling; ActionError if it is known at one alone."""
 
 
 class Noiseless:

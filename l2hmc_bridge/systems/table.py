@@ -13,11 +13,19 @@ from torch import Tensor
 
 from l2hmc_bridge.errors import ActionError
 from l2hmc_bridge.fields import layout, loops, su3, u1
-from l2hmc_bridge.systems import actions
+from l2hmc_bridge.systems import actions, u1_exact
 from l2hmc_bridge.systems.actions import RECTANGLE_COEFFICIENTS, Action, GaugeAction, U1Action
 from l2hmc_bridge.systems.mixtures import GaussianMixture
 
 ACTIONS = (*RECTANGLE_COEFFICIENTS, "u1", "mixture")
+
+
+class Answer(NamedTuple):
+    """An expectation value that is known."""
+
+    name: str
+    values: Tensor  # [Nb], of the fields at hand
+    exact: float
 
 
 class System(NamedTuple):
@@ -33,6 +41,9 @@ class System(NamedTuple):
     axes: str
     observable: Callable[[Tensor], Tensor]  # [Nb], of which the gate compares the mean
     sites: Callable[[Tensor], int]  # degrees of freedom grow with this
+    answers: Callable[[Any, Tensor], list[Answer]]  # (action, fields); empty if none are known
+    fixed: Callable[[Any], tuple[int, ...]]  # shape of fields that the action itself fixes, or ()
+    colour: int  # axes of colour of a link
 
 
 def system_of(action: Action) -> System:
@@ -75,30 +86,60 @@ def _mixture(description: Mapping[str, Any], beta: float) -> GaussianMixture:
     return GaussianMixture(**given, beta=beta)
 
 
-SYSTEMS = {
+def _torus(action: U1Action, angles: Tensor) -> list[Answer]:
+    """Plaquette and <Q^2> on the finite torus."""
+    sites = angles.shape[2:].numel()
+    return [
+        Answer("mean plaquette", u1.plaquette(angles), u1_exact.plaquette(action.beta, sites)),
+        Answer("<Q^2>", u1.topological_charge(angles).square(),
+               u1_exact.charge_squared(action.beta, sites)),
+    ]
+
+
+def _modes(action: GaussianMixture, points: Tensor) -> list[Answer]:
+    """|x|^2 and the share of every mode."""
+    shares = action.shares(points)
+    values = [points.square().sum(1), *shares.T]
+    names = ["mean |x|^2", *(f"share of mode {n}" for n in range(shares.shape[1]))]
+    return [Answer(*row) for row in zip(names, values, action.exact_values(), strict=True)]
+
+
+def four(lattice: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """(t, x, y, z) of (x, y, z, t)."""
+    x, y, z, t = lattice
+    return t, x, y, z
+
+
+SYSTEMS: dict[str, System] = {
     "su3": System(
         lambda action: {"name": action.name, "c1": action.c1},
         lambda given, beta: GaugeAction(beta, float(given["c1"])),
         4,
         lambda lattice: (4, *_txyz(lattice), 3, 3),
-        lambda lattice, chains: actions.cold_start(_txyz(lattice), chains),
+        lambda lattice, chains: actions.cold_start(four(lattice), chains),
         lambda numbers: su3.exp(su3.from_components(numbers)),
         lambda numbers: su3.from_components(1.7 * numbers),
         " ".join(layout.AXES) + "; directions " + " ".join(layout.DIRECTIONS),
         lambda links: loops.plaquettes(links).mean(1),
         layout.volume,
+        lambda action, links: [],
+        lambda action: (),
+        2,
     ),
     "u1": System(
         lambda action: {"name": "u1"},
         lambda given, beta: U1Action(beta),
         2,
         lambda lattice: (2, *_txyz(lattice)),
-        lambda lattice, chains: u1.cold_start(_txyz(lattice), chains),
+        lambda lattice, chains: u1.cold_start((lattice[1], lattice[0]), chains),
         lambda numbers: 3.1 * numbers[..., 0],
         lambda numbers: 1.7 * numbers[..., 0],
         "batch direction t x; directions t x",
         u1.plaquette,
         lambda angles: angles.shape[2:].numel(),
+        _torus,
+        lambda action: (),
+        0,
     ),
     "vector": System(
         lambda action: {"name": "mixture", "means": [list(mean) for mean in action.means],
@@ -112,6 +153,9 @@ SYSTEMS = {
         "batch component",
         lambda points: points.square().sum(1),
         lambda points: points.shape[1],
+        _modes,
+        lambda action: (action.dimension,),
+        0,
     ),
 }
 

@@ -108,10 +108,11 @@ def number(value: Any) -> bool:
 
 
 def _check_lattice(config: Config, lattice: tuple) -> None:
-    if config.group == "vector":
-        n = config.action_at(1.0).dimension
-        require(lattice == (n,) and isinstance(lattice[0], int), "stage.lattice",
-                f"[{n}], the dimension of the means", lattice)
+    action = config.action_at(1.0)
+    fixed = systems.system_of(action).fixed(action)
+    if fixed:
+        require(lattice == fixed and isinstance(lattice[0], int), "stage.lattice",
+                f"{list(fixed)}, the dimension of the means", lattice)
         return
     shown = {"su3": ("four", 4, "X,Y,Z,T"), "u1": ("two", 2, "X,T")}[config.group]
     good = len(lattice) == shown[1] and all(

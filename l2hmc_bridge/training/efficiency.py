@@ -70,7 +70,8 @@ def jump_per_force(kernel: L2HMC | HMC, links: Tensor, generator: torch.Generato
 
     For systems whose modes have to be changed: a longer step at equal acceptance says nothing.
     """
-    state, gained, forces, accepted = kernel.init(links), 0.0, 0, 0.0
+    state, forces, accepted = kernel.init(links), 0, 0.0
+    gained = torch.zeros(len(links), dtype=torch.float64, device=links.device)
     for _ in range(steps):
         proposal, info = markov.propose(kernel, state, generator)
         chance = losses.acceptance(info)

@@ -43,8 +43,9 @@ class Fit(NamedTuple):
 def free_parameters(kernel: L2HMC) -> list[tuple[Tensor, int]]:
     """(parameter, index) of the kicks, drifts and displacements that exist, and the mixing."""
     steps = kernel.steps
-    chosen = [(one, n) for one in (steps.kicks, steps.drifts) if one.requires_grad
-              for n in range(len(one))]
+    chosen: list[tuple[Tensor, int]] = [
+        (one, n) for one in (steps.kicks, steps.drifts) if one.requires_grad
+        for n in range(len(one))]
     if steps.displacements.requires_grad:
         chosen += [(steps.displacements, n) for n, there in enumerate(steps.displaced) if there]
     if steps.length.requires_grad:

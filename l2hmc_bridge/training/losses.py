@@ -102,6 +102,7 @@ def mixture(weights: Mapping[str, float], group: str = "su3") -> Loss:
         raise ConfigError(f"loss: expected some of {sorted(known)}, found {unknown or 'nothing'}")
 
     def loss(before: State, proposal: State, info: Info) -> Tensor:
-        return sum(w * known[name](before, proposal, info) for name, w in weights.items())
+        parts = [w * known[name](before, proposal, info) for name, w in weights.items()]
+        return sum(parts[1:], parts[0])
 
     return loss

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,14 @@ from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.training import efficiency, losses
 from l2hmc_bridge.training.config import Config
+from l2hmc_bridge.training.efficiency import Efficiency
 from l2hmc_bridge.training.loop import Trainer, start, thermalised
 
 VALIDATION_SEED = 2**31  # added to the seed: chains that training never sees
 
 
-SCORES = {  # by group: what it is called, (kernel, links, generator) -> Efficiency
+# By group: what it is called, (kernel, links, generator) -> Efficiency.
+SCORES: dict[str, tuple[str, Callable[..., Efficiency]]] = {
     "su3": ("MD time per force evaluation at 80 % acceptance", efficiency.md_time_per_force),
     "u1": ("E[A (q' - q)^2] of the smooth charge per force evaluation",
            partial(efficiency.jump_per_force, jump=losses.smooth_charge_jump)),

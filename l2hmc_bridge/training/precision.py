@@ -7,9 +7,10 @@ does every number that accepts or rejects: sums over a lattice are float64 whate
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from l2hmc_bridge.bundle import architecture
 from l2hmc_bridge.l2hmc.kernel import L2HMC
@@ -21,7 +22,8 @@ def single(kernel: L2HMC) -> L2HMC:
     """The kernel for fields in complex64: networks are copies in float32, all else is shared."""
     copies = {name: copy.deepcopy(network).to(torch.float32)
               for name, network in _networks(kernel).items()}
-    return replace(kernel, **copies)
+    return replace(kernel, kick_network=copies.get("kick_network"),
+                   drift_network=copies.get("drift_network"))
 
 
 def hand_back(lowered: L2HMC, kernel: L2HMC) -> None:
@@ -41,6 +43,6 @@ def kept(links: Tensor, proposed: Tensor, accepted: Tensor,
     return moved
 
 
-def _networks(kernel: L2HMC) -> dict[str, nn.Module]:
+def _networks(kernel: L2HMC) -> dict[str, Any]:
     return {name: part for name, part in architecture.modules(kernel).items()
             if name in NETWORKS}

@@ -136,9 +136,8 @@ def _trainable(parts) -> list[torch.nn.Parameter]:
 def _seed_first_layers(kernel: L2HMC, seed: int) -> None:
     """First layers from the seed (uniform, +-1/sqrt(inputs)); last layers stay zero."""
     generator = torch.Generator().manual_seed(seed)
-    for module in (kernel.kick_network, kernel.drift_network):
-        if module is not None:
-            with torch.no_grad():
-                for parameter in module.first.parameters():
-                    bound = module.inputs**-0.5
-                    parameter.uniform_(-bound, bound, generator=generator)
+    for part in architecture.networks(kernel).values():
+        with torch.no_grad():
+            for parameter in part.first.parameters():
+                bound = part.inputs**-0.5
+                parameter.uniform_(-bound, bound, generator=generator)

@@ -10,7 +10,7 @@ from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.cli import main
 from l2hmc_bridge.cli.import_l2hmc_qcd import ACTIVATIONS
 from l2hmc_bridge.gate import laws
-from l2hmc_bridge.networks.layered import ACTIVATIONS as KNOWN
+from l2hmc_bridge.networks.layers import ACTIVATIONS as KNOWN
 from tests.adapters.l2hmc_qcd.test_checkpoint import Evil, phase_point, plant, upstreams
 from tests.support import upstream
 from tests.support.upstream import Run, trained

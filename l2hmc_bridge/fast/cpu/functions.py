@@ -176,7 +176,7 @@ def trajectory(links: Tensor, momenta: Tensor, force: Tensor, beta: float, c1: f
     with _blocks(links) as (lattice, blocks):
         p = blocked.algebra_in(lattice, momenta)
         f = blocked.algebra_in(lattice, force)
-        moved = lattice.empty(links.shape[0], LINK) if any(displacements) else None
+        moved = lattice.empty(links.shape[0] if any(displacements) else 0, LINK)
         last = len(kicks) - 1
         for n, (kick, displacement) in enumerate(zip(kicks, displacements, strict=True)):
             if n > 0:

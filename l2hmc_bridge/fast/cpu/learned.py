@@ -5,7 +5,7 @@ The networks are those of `networks/covariant.py`: weight f(first in + offset) +
 
 import ctypes
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -179,7 +179,7 @@ def kick(lattice: Lattice, push: Push, h: float, momenta: Tensor | None, mode: i
     out = lattice.empty(push.links.shape[0], ALGEBRA) if out is None else out
     task = kick_task(push, h, momenta, mode, out, keep_scale, keep_force)
     run(lattice, push.links, [task])
-    return out, task.log_det
+    return out, cast(Tensor, task.log_det)
 
 
 def drift(lattice: Lattice, net: Network | None, mu: int, odd: bool | None, e: float, sign: int,

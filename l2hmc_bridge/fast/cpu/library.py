@@ -5,11 +5,12 @@ import functools
 import logging
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.errors import LayoutError
+from l2hmc_bridge.errors import ActionError, LayoutError
 
 LEVELS = {  # what torch says of the processor -> builds to try, best first
     "AVX512": ("avx512", "avx2", "default"),
@@ -25,22 +26,27 @@ REAL = {torch.complex128: torch.float64, torch.float64: torch.float64,
         torch.complex64: torch.float32, torch.float32: torch.float32}  # what a field is made of
 
 _INT, _LONG, _DOUBLE, _POINTER = ctypes.c_int, ctypes.c_long, ctypes.c_double, ctypes.c_void_p
-_TYPES = {int: _INT, float: _DOUBLE}
+
+
+class Kernels(ctypes.CDLL):
+    """A build of the kernels."""
+
+    level = ""  # the instruction set it was built for
 
 
 @functools.cache
-def library() -> ctypes.CDLL | None:
+def library() -> Kernels | None:
     """The kernels built for this processor, or None (said once) where none could be loaded."""
     return _load(torch.float64)
 
 
 @functools.cache
-def single_library() -> ctypes.CDLL | None:
+def single_library() -> Kernels | None:
     """The same for fields in complex64."""
     return _load(torch.float32)
 
 
-def library_of(dtype: torch.dtype) -> ctypes.CDLL | None:
+def library_of(dtype: torch.dtype) -> Kernels | None:
     """The kernels for fields of this dtype, or None: other dtypes have none."""
     real = REAL.get(dtype)
     if real is None:
@@ -48,12 +54,20 @@ def library_of(dtype: torch.dtype) -> ctypes.CDLL | None:
     return library() if real == torch.float64 else library() and single_library()
 
 
-def _load(real: torch.dtype) -> ctypes.CDLL | None:
+def required(dtype: torch.dtype) -> Kernels:
+    """The kernels for fields of this dtype; ActionError if there are none."""
+    found = library_of(dtype)
+    if found is None:
+        raise ActionError(f"compiled kernels: expected some for {dtype}, found none")
+    return found
+
+
+def _load(real: torch.dtype) -> Kernels | None:
     files = built(real)
     for level in LEVELS.get(torch.backends.cpu.get_cpu_capability(), ("default",)):
         if level in files:
             try:
-                return _declare(ctypes.CDLL(str(files[level])), level)
+                return _declare(Kernels(str(files[level])), level)
             except (OSError, AttributeError) as error:
                 logging.getLogger(__name__).warning("%s: not used: %s", files[level], error)
     logging.getLogger(__name__).warning(
@@ -71,7 +85,7 @@ def built(real: torch.dtype = torch.float64) -> dict[str, Path]:
     return {level: path for level, path in candidates if path.exists()}
 
 
-def _declare(handle: ctypes.CDLL, level: str) -> ctypes.CDLL:
+def _declare(handle: Kernels, level: str) -> Kernels:
     if handle.interface_version() != INTERFACE:
         raise OSError(f"built from other sources (expected interface {INTERFACE}); build it again")
     handle.lattice_create.restype = _POINTER
@@ -88,17 +102,19 @@ def call(name: str, *arguments, dtype: torch.dtype = torch.float64) -> None:
 
     Fields have `dtype`, or are made of it.
     """
-    converted = []
+    converted: list[Any] = []
     for one in arguments:
         if isinstance(one, Tensor):
             converted.append(_POINTER(one.data_ptr()))
         elif one is None:
             converted.append(_POINTER())
-        elif isinstance(one, (int, float)):
-            converted.append(_TYPES[type(one)](one))
+        elif isinstance(one, int):
+            converted.append(_INT(one))
+        elif isinstance(one, float):
+            converted.append(_DOUBLE(one))
         else:
             converted.append(one)
-    getattr(library_of(dtype), name)(*converted)
+    getattr(required(dtype), name)(*converted)
 
 
 def long(number: int) -> ctypes.c_long:
@@ -152,7 +168,7 @@ class Lattice:
 
     def __init__(self, extents: tuple[int, ...], dtype: torch.dtype = torch.float64):
         self.extents, self.dtype, self.lanes = tuple(extents), dtype, LANES[dtype]
-        kernels = library_of(dtype)
+        kernels = required(dtype)
         self.handle = kernels.lattice_create((_INT * 4)(*extents))
         self.blocks = kernels.lattice_blocks(self.handle)
         self.active = kernels.lattice_active(self.handle)

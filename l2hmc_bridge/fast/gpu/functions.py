@@ -6,6 +6,7 @@ it did not, or without triton, torch operations serve. Sums over sites are float
 same in every run. Nothing here waits for the card.
 """
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 
@@ -185,7 +186,7 @@ def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
 def charge(links: Tensor, shapes: Sequence[tuple[int, int, float]], traceless: bool = True
            ) -> Tensor:
     """Q = sum_x q(x) of `charge_density`, [Nb]."""
-    return charge_density.__wrapped__(links, shapes, traceless).double().flatten(1).sum(1)
+    return inspect.unwrap(charge_density)(links, shapes, traceless).double().flatten(1).sum(1)
 
 
 def _signed(pairs: Tensor) -> Tensor:
@@ -218,7 +219,7 @@ def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float,
                kicks: Sequence[float], drifts: Sequence[float], displacements: Sequence[float]
                ) -> tuple[Tensor, Tensor, Tensor]:
     """(U', P', F(U')) after kick, drift, kick, ...: a kick and the drift after it in one kernel."""
-    if not trusted("flow", flow.__wrapped__, links.device, links.dtype):
+    if not trusted("flow", inspect.unwrap(flow), links.device, links.dtype):
         return reference.leapfrogs(lambda at: force(at, beta, c1), expm_multiply, links, momenta,
                                    force_there, kicks, drifts, displacements)
     links, momenta, last = _enter(links), plain(momenta).clone(), len(kicks) - 1

@@ -86,7 +86,8 @@ def clovers(shapes: tuple[tuple[int, int, float], ...], device: torch.device, dt
     plane has and how wide they are. The charge density is the sum of weight tr(A A'), A the
     anti-Hermitian parts of the sums of loops.
     """
-    rows, heads, weights = [], [], []
+    rows: list[int] = []
+    heads, weights = [], []
     for m, n, weight in shapes:
         found = [loop for pair in DUALS for plane in pair for loop in clover(*plane, m, n)]
         heads.append((len(rows), len(found) // 6, 1 + len(found[0])))

@@ -15,7 +15,8 @@ from l2hmc_bridge.adapters.l2hmc_qcd import (
 from l2hmc_bridge.bundle import architecture, file as bundle
 from l2hmc_bridge.errors import BundleError, ConfigError, FormatError
 from l2hmc_bridge.gate import laws, rows as gate
-from l2hmc_bridge.networks.layered import LayeredDrift, packed, unpacked
+from l2hmc_bridge.networks.layered import LayeredDrift
+from l2hmc_bridge.networks.masks import packed, unpacked
 from l2hmc_bridge.systems.actions import U1Action
 from l2hmc_bridge.systems.groups import GROUPS
 from tests.support import upstream
