@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import subprocess
 import sys
 
@@ -87,6 +88,14 @@ def test_files_and_functions_stay_readable():
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 assert node.end_lineno - node.lineno < FUNCTION, f"{path}: {node.name} is long"
+
+
+def test_the_picture_of_the_house_shows_every_room():
+    scope = runpy.run_path(str(ROOT / "docs" / "rooms.py"))
+    shown = {room for floor in scope["FLOORS"] for room in floor}
+    assert shown == set(ROOMS) - {"__version__"}
+    level = {room: n for n, floor in enumerate(scope["FLOORS"]) for room in floor}
+    assert all(level[own] >= level[other] for own, other in scope["imported"]())
 
 
 def test_the_bounds_that_contributing_states_are_these():
