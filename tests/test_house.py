@@ -14,7 +14,7 @@ from tests.support.places import ROOT
 CORE = ("errors", "models", "storage", "fields", "fast", "systems", "observables", "analysis",
         "sampling", "networks", "l2hmc", "bundle", "gate", "training", "stream")
 ADAPTERS = ("format", "payload", "formats", "files", "hosts", "streams", "logs", "records",
-            "l2hmc_qcd")
+            "l2hmc_qcd", "public")
 ROOMS = ("__version__", *CORE, *(f"adapters.{name}" for name in ADAPTERS), "cli")
 APART = {("gate", "training"), ("training", "gate")}  # neither knows the other
 MODULES = 16  # in a folder

@@ -1,6 +1,6 @@
 """A resumable production stream: configurations, log, history, and the state to go on from.
 
-    with lock.locked(folder), create(folder, definition, kernel, links, target, writer) as stream:
+    with lock.locked(folder), create(folder, definition, kernel, state, target, writer) as stream:
         stream.advance(stop=lambda: None, report=lambda row: None)
         stream.save_history()
 
@@ -17,19 +17,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from l2hmc_bridge import fast
-from l2hmc_bridge.bundle import file as bundle
-from l2hmc_bridge.errors import BundleError, StreamError
+from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.observables.topology import topological_charge
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators
-from l2hmc_bridge.sampling.hmc import HMC
-from l2hmc_bridge.sampling.markov import Kernel, Proposer, State
+from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.stream import log as records, state as checkpoint
+from l2hmc_bridge.stream.progress import Stop
+from l2hmc_bridge.stream.specs import BundleSpec
 from l2hmc_bridge.stream.state import Checkpoint, Definition
 from l2hmc_bridge.systems.actions import gauge_action, normalised_change
 
@@ -43,7 +42,6 @@ TUNING, THERMALISATION = RECORDED, RECORDED + 2**19
 REVERSIBILITY, START, GATE = RECORDED + 2**20, -1, -2
 
 Writer = Callable[[Path, Configuration], None]  # replaces what is there, whole or not at all
-Stop = Callable[[], str | None]  # a reason to stop after this trajectory, asked after each
 Report = Callable[[records.Row], None]
 
 
@@ -54,39 +52,32 @@ def reserved(seed: int, chains: int, purpose: int, number: int = 0) -> list[torc
 
 def kernel_of(
     definition: Definition, folder: Path, device: torch.device | None = None
-) -> Kernel:
+) -> Proposer:
     """The kernel of a stream, steps scaled; its bundle is the copy in `folder`.
 
     Raises BundleError where the bundle is not the one that the stream began with.
     """
     action = gauge_action(definition.action["name"], definition.action["beta"])
-    about = definition.kernel
-    if about["kind"] == "hmc":
-        kernel = HMC(action, about["step_size"], about["steps"], about["integrator"])
-        return kernel.scaled(definition.factor)
-    path = folder / BUNDLE if (folder / BUNDLE).is_file() else Path(about["bundle"])
-    loaded = bundle.load(path, action.beta, device)
-    if loaded.hash != about["hash"]:
-        raise BundleError(f"{path}: expected the bundle {about['hash'][:12]} that this stream "
-                          f"began with, found {loaded.hash[:12]}")
-    bundle.require_action(loaded, action)
-    return loaded.kernel.scaled(definition.factor)
+    spec = definition.kernel
+    if isinstance(spec, BundleSpec) and (folder / BUNDLE).is_file():
+        spec = spec.at(folder / BUNDLE)
+    return spec.build(action, device).scaled(definition.factor)
 
 
 def create(
-    folder: Path, definition: Definition, kernel: Kernel, links: Tensor, target: int,
+    folder: Path, definition: Definition, kernel: Proposer, state: State, target: int,
     writer: Writer,
 ) -> "Stream":
-    """Begin a stream in `folder` (there, locked, without a stream) at `links`, [chains,4,...].
+    """Begin a stream in `folder` (there, locked, without a stream) at `state` of all chains.
 
-    `kernel` is the scaled one. Raises StreamError where a stream is there.
+    `kernel` is the scaled one, whose `init` gave the state. Raises StreamError where a stream is there.
     """
     if checkpoint.exists(folder):
         raise StreamError(f"{folder}: expected no stream here, found one (--resume goes on with "
                           "it, --out names another folder)")
     definition = checkpoint.as_stored(definition)
     log = records.Log(folder / LOG)
-    stream = Stream(folder, definition, kernel, kernel.init(links), target, writer, log, [])
+    stream = Stream(folder, definition, kernel, state, target, writer, log, [])
     with closing_on_error(log):
         stream.save_state()
     return stream
@@ -129,7 +120,7 @@ def closing_on_error(log: records.Log) -> Iterator[None]:
 class Stream:
     """An open stream; `state` is that after `count` of `target` trajectories, `rows` their log."""
 
-    def __init__(self, folder: Path, definition: Definition, kernel: Kernel, state: State,
+    def __init__(self, folder: Path, definition: Definition, kernel: Proposer, state: State,
                  target: int, writer: Writer, log: records.Log, rows: list[records.Row]):
         self.folder, self.definition, self.kernel, self.state = folder, definition, kernel, state
         self.target, self.writer, self.log, self.rows = target, writer, log, rows

@@ -57,8 +57,8 @@ def generators(purpose):
 
 def tuned_acceptance(kernel, links) -> tuple[float, float]:
     """(factor, acceptance afterwards) from a start that was thermalised by the tuner itself."""
-    ready = tuning.tune(kernel, links, 20, generators(stream.THERMALISATION), lambda *_: False)
-    found = tuning.tune(kernel, ready.links, 20, generators(stream.TUNING), lambda *_: False)
+    ready = tuning.tune(kernel, kernel.init(links), 20, generators(stream.THERMALISATION), lambda *_: False)
+    found = tuning.tune(kernel, kernel.init(ready.links), 20, generators(stream.TUNING), lambda *_: False)
     kernel = kernel.scaled(found.factor)
     state, total = kernel.init(found.links), 0.0
     for number in range(80):
@@ -85,7 +85,7 @@ def test_the_start_is_not_touched_and_tuning_can_be_stopped():
     links = hot_start((2, 2, 2, 4), torch.Generator().manual_seed(3))
     before = links.clone()
     calls = []
-    found = tuning.tune(kernel, links, 20, generators(stream.TUNING),
+    found = tuning.tune(kernel, kernel.init(links), 20, generators(stream.TUNING),
                         lambda number, factor, delta: calls.append(number) or number == 3)
     assert torch.equal(links, before) and not torch.equal(found.links, before)
     assert calls == [1, 2, 3] and len(found.tried) == 3

@@ -18,6 +18,7 @@ from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.integrators import Schedule, schedule
 from l2hmc_bridge.storage import lock
 from l2hmc_bridge.stream import run as stream, state as checkpoint
+from l2hmc_bridge.stream.specs import BundleSpec
 from l2hmc_bridge.systems.actions import gauge_action, normalised_change
 from tests.support.streams import (
     HMC_KERNEL,
@@ -51,7 +52,7 @@ def learned_definition(folder, composition="palindrome", **changes):
     path = folder / f"{composition}.safetensors"
     kernel = learned_kernel(composition)
     digest = bundle.save(path, kernel, {"purpose": "test"}, (5.6, 6.0))
-    return define(kernel={"kind": "l2hmc", "bundle": str(path), "hash": digest}, **changes)
+    return define(kernel=BundleSpec(str(path), digest), **changes)
 
 
 def definition_of(kind, folder):

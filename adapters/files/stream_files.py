@@ -1,0 +1,57 @@
+"""How a stream reads and writes its configurations: `stream.files.Files` on the table of formats.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from l2hmc_bridge.adapters.format.metadata import CARRIED
+from l2hmc_bridge.errors import FormatError
+from l2hmc_bridge.fields.configuration import Configuration
+from l2hmc_bridge.stream.files import Output
+from l2hmc_bridge.stream.start import Start
+
+from . import table
+
+FALLBACK = "ildg"  # the format written where the input's cannot be
+
+
+def read(path: Path) -> Configuration:
+    """A verified configuration."""
+    return table.read(path)
+
+
+def count(path: Path) -> int:
+    """How many configurations a file holds."""
+    return table.count(path)
+
+
+def carried(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What every writer carries as far as its format can hold it."""
+    return {key: meta[key] for key in (*CARRIED, "info") if meta.get(key) is not None}
+
+
+def output_format(start: Start, asked: str | None) -> Output:
+    """(name, suffix) of what is written: asked for, the input's, or ILDG where neither can be."""
+    if asked is not None:
+        form = table.by_name(asked)
+        if not _writable(form):
+            names = ", ".join(name for name, one in table.FORMATS.items() if _writable(one))
+            raise FormatError(f"--format: expected one of {names}, found {asked}, which no "
+                              "configuration can be written in here")
+        return Output(form.name, form.suffixes[0])
+    form = table.FORMATS.get(start.format or FALLBACK)
+    if form is None or not _writable(form):
+        start.notes.append(f"{start.name}: format {start.format} is not written here: {FALLBACK} "
+                           "is (--format)")
+        form = table.by_name(FALLBACK)
+    return Output(form.name, form.suffixes[0])
+
+
+def write(path: Path, configuration: Configuration, format: str) -> None:
+    """Write a whole file or none, replacing what is there."""
+    table.write(path, configuration, format=format, force=True)
+
+
+def _writable(form: table.Format) -> bool:
+    return form.write is not None and bool(form.suffixes)
