@@ -125,7 +125,7 @@ def _ready(
         factor, kernel = prepare.tuned(choice.kernel, state, options.tune, run)
         tried = {"thermalised": 0, "tuning_trajectories": options.tune}
         start = replace(start, record={**start.record, **tried})
-    checks = prepare.proofs(kernel, state, run.seed, start.plaquette, start.name)
+    checks = prepare.proofs(kernel, action, state, run.seed, start.plaquette, start.name)
     start.warnings.extend(prepare.require(checks, start.name, options.ungated))
     warned = {"warnings": start.warnings} if start.warnings else {}
     record = {**start.record, **warned, "lattice": start.lattice, "md_length": kernel.length,

@@ -57,7 +57,8 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
 @click.option("--integrator", default=UpdateOptions.integrator, show_default=True,
               help="HMC: leapfrog, omf2, omf4 or force_gradient.")
 @click.option("--step-size", type=Number(0, LONGEST_STEP, min_open=True),
-              default=UpdateOptions.step_size, show_default=True, help="HMC: step size before tuning.")
+              default=UpdateOptions.step_size, show_default=True,
+              help="HMC: step size before tuning.")
 @click.option("--steps", type=click.IntRange(1, MOST_STEPS), default=UpdateOptions.steps,
               show_default=True, help="HMC: steps of a trajectory.")
 @click.option("--start", type=click.Choice(STARTS), help="Begin without a file.")
@@ -67,8 +68,8 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
 @click.option("--thermalise", type=click.IntRange(0, MOST_UNRECORDED),
               help="Trajectories before the first recorded one, accepted unless far off "
               "[default: 20 with --start, else 0].")
-@click.option("--tune", type=click.IntRange(0, MOST_UNRECORDED), default=UpdateOptions.tune, show_default=True,
-              help="Trajectories, on a copy, that scale all steps towards 80 % acceptance.")
+@click.option("--tune", type=click.IntRange(0, MOST_UNRECORDED), default=UpdateOptions.tune,
+              show_default=True, help="Trajectories, on a copy, that scale all steps towards 80 % acceptance.")
 @click.option("--save-every", type=click.IntRange(1),
               help="Trajectories between save points [default: 1 up to 12^4 sites, else 10].")
 @click.option("--format", help="Format of the configurations; the input's by default.")

@@ -32,9 +32,9 @@ from l2hmc_bridge.fast.cpu.library import keep_memory
 from l2hmc_bridge.fast.gpu import functions as gpu_functions
 
 __all__ = ["BACKENDS", "CHOICES", "Defects", "Places", "action", "backend", "charge",
-           "charge_density", "choice", "clover", "compiled", "description", "expm_multiply", "fetch_links",
-           "flow", "force", "frozen_features", "group_defects", "keep_memory", "kinetic",
-           "laplacian", "loop_square", "places", "plaquettes", "rectangle_staples",
+           "charge_density", "choice", "clover", "compiled", "description", "expm_multiply",
+           "fetch_links", "flow", "force", "frozen_features", "group_defects", "keep_memory",
+           "kinetic", "laplacian", "loop_square", "places", "plaquettes", "rectangle_staples",
            "staple_trace", "staples", "store_links", "trajectory", "transport_laplacian", "use",
            "using"]
 

@@ -51,7 +51,8 @@ def tune(
     too large, cannot freeze the copy. Steps change after each trajectory. `report` may stop it.
     """
     tried, factor = (), 1.0
-    bound = math.sqrt(16 * layout.volume(state.links))  # standard deviation of K = 1/2 sum of 32 V p^2
+    # Standard deviation of K = 1/2 sum of 32 V p^2.
+    bound = math.sqrt(16 * layout.volume(state.links))
     for number in range(1, trajectories + 1):
         proposal, info = markov.propose(kernel.scaled(factor), state, generators(number))
         delta = -info.log_ratio

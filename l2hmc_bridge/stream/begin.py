@@ -154,8 +154,8 @@ def _prepared(
         count = tuning.TRAJECTORIES if options.start else 0
     state = prepare.thermalised(choice.kernel, state, count, run)
     factor, kernel = prepare.tuned(choice.kernel, state, options.tune, run)
-    checks = prepare.proofs(kernel, state, run.seed, None if count else start.plaquette,
-                            start.name)
+    checks = prepare.proofs(kernel, choice.action, state, run.seed,
+                            None if count else start.plaquette, start.name)
     start.warnings.extend(prepare.require(checks, start.name, options.ungated))
     return _Ready(kernel, factor, state, {
         "thermalised": count,

@@ -39,7 +39,13 @@ def choose(start: Start, options: UpdateOptions, device: torch.device) -> Choice
 
 
 def _trained(start: Start, beta: float, options: UpdateOptions, device: torch.device) -> Choice:
-    loaded = _bundle(start, beta, options, device)
+    path = Path(options.bundle or models.default())
+    loaded = bundle.load(path, beta, device)
+    action = loaded.kernel.action
+    if not isinstance(action, GaugeAction):
+        raise BundleError(f"{path}: expected a bundle for su3 links (--bundle), found one for "
+                          f"{action.group}: {loaded.meta['action']['name']}")
+    _require_gate(loaded, start, options.ungated)
     if options.action:
         bundle.require_action(loaded, gauge_action(options.action, beta))
     low, high = loaded.meta["action"]["beta_range"]
@@ -49,25 +55,17 @@ def _trained(start: Start, beta: float, options: UpdateOptions, device: torch.de
             "exact, perhaps not efficient"
         )
     spec = BundleSpec(loaded.path, loaded.hash, architecture.nature(loaded.kernel))
-    return Choice(loaded.kernel, spec, loaded.kernel.action)
+    return Choice(loaded.kernel, spec, action)
 
 
-def _bundle(
-    start: Start, beta: float, options: UpdateOptions, device: torch.device
-) -> bundle.Bundle:
-    path = Path(options.bundle or models.default())
-    loaded = bundle.load(path, beta, device)
-    group = loaded.kernel.action.group
-    if group != "su3":
-        raise BundleError(f"{path}: expected a bundle for su3 links (--bundle), found one for "
-                          f"{group}: {loaded.meta['action']['name']}")
+def _require_gate(loaded: bundle.Bundle, start: Start, ungated: bool) -> None:
+    """Raise BundleError for a bundle without a fitting report, or warn of it if `ungated`."""
     try:
         bundle.require_gate(loaded)
     except BundleError as error:
-        if not options.ungated:
+        if not ungated:
             raise
         start.warnings.append(f"{error}: --ungated was given")
-    return loaded
 
 
 def _beta(start: Start, asked: float | None) -> float:

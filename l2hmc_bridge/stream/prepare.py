@@ -16,6 +16,7 @@ from l2hmc_bridge.sampling import tuning
 from l2hmc_bridge.sampling.markov import Generators, Kernel, State
 from l2hmc_bridge.stream import run as stream, summary
 from l2hmc_bridge.stream.progress import Deadline, Progress
+from l2hmc_bridge.systems.actions import GaugeAction
 
 
 class Run(NamedTuple):
@@ -53,13 +54,15 @@ def tuned(kernel: Kernel, state: State, count: int, run: Run) -> Tuned:
 
 
 def proofs(
-    kernel: Kernel, state: State, seed: int, plaquette: float | None, source: str
+    kernel: Kernel, action: GaugeAction, state: State, seed: int, plaquette: float | None,
+    source: str,
 ) -> list[Check]:
     """Group, inverse and action of the tuned kernel at the first chain.
 
     plaquette: what the reader of `source` measured on the links of `state`, if it is theirs.
     """
-    first = State(*(None if one is None else one[:1] for one in state))
+    force = None if state.force is None else state.force[:1]
+    first = State(state.links[:1], state.action[:1], force)
     generator = stream.reserved(seed, 1, stream.GATE)
     if isinstance(kernel, L2HMC):
         checks = gate.quick(kernel, first.links, generator[0], first)
@@ -67,8 +70,8 @@ def proofs(
         defect = stream.reversibility_defect(kernel, first, generator)
         checks = [Check("inverse: U forth and back", defect, 0, summary.REVERSIBILITY_BOUND,
                         "exact law")]
-    if plaquette is not None and kernel.action.c1 == 0 and kernel.action.beta:
-        ours = float(first.action) / (-6 * kernel.action.beta * volume(first.links))
+    if plaquette is not None and action.c1 == 0 and action.beta:
+        ours = float(first.action) / (-6 * action.beta * volume(first.links))
         checks.append(Check("action / (-6 beta V) against the plaquette read", ours, plaquette,
                             1e-6, source))
     return checks

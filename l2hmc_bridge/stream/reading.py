@@ -95,13 +95,20 @@ def _read(files: Files, path: Path, notes: list[str]) -> Configuration:
 
 def _projected(path: Path, read: Configuration, notes: list[str]) -> _Source:
     """The links, projected to SU(3) if need be; the reader has measured how far they are."""
-    known = [read.meta.get(name) for name in ("unitarity", "determinant")]
-    defect = max(fast.group_defects(read.links) if None in known else known)
+    defect = _defect(read)
     if defect <= DEFECT_KEPT:
         return _Source(read, defect)
     notes.append(f"{path}: max|U U^+ - 1|, max|det U - 1| = {defect:.1e} exceeds {DEFECT_KEPT:g}: "
                  "the links are projected to SU(3) once, before tuning")
     return _Source(read._replace(links=su3.project_group(read.links)), defect)
+
+
+def _defect(read: Configuration) -> float:
+    """The larger of max|U U^+ - 1| and max|det U - 1|, as the reader found them if it looked."""
+    unitarity, determinant = (read.meta.get(name) for name in ("unitarity", "determinant"))
+    if unitarity is None or determinant is None:
+        return max(fast.group_defects(read.links))
+    return max(float(unitarity), float(determinant))
 
 
 def _carried(files: Files, source: _Source) -> dict[str, Any]:

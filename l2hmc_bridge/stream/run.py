@@ -70,7 +70,8 @@ def create(
 ) -> "Stream":
     """Begin a stream in `folder` (there, locked, without a stream) at `state` of all chains.
 
-    `kernel` is the scaled one, whose `init` gave the state. Raises StreamError where a stream is there.
+    `kernel` is the scaled one, whose `init` gave the state. Raises StreamError where a stream is
+    there.
     """
     if checkpoint.exists(folder):
         raise StreamError(f"{folder}: expected no stream here, found one (--resume goes on with "
@@ -158,7 +159,8 @@ class Stream:
                                                   before.links.device)
                       for chain, number in enumerate(numbers)]
         began = time.perf_counter()
-        self.state, info = self.kernel.step(before, generators)
+        # Not kernel.step: what a step made of a field in the group needs no check at the door.
+        self.state, info = markov.step(self.kernel, before, generators)
         seconds = (time.perf_counter() - began) / definition.chains
         planes = fast.plaquettes(self.state.links)
         columns = {

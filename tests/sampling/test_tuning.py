@@ -57,8 +57,10 @@ def generators(purpose):
 
 def tuned_acceptance(kernel, links) -> tuple[float, float]:
     """(factor, acceptance afterwards) from a start that was thermalised by the tuner itself."""
-    ready = tuning.tune(kernel, kernel.init(links), 20, generators(stream.THERMALISATION), lambda *_: False)
-    found = tuning.tune(kernel, kernel.init(ready.links), 20, generators(stream.TUNING), lambda *_: False)
+    ready = tuning.tune(kernel, kernel.init(links), 20, generators(stream.THERMALISATION),
+                        lambda *_: False)
+    found = tuning.tune(kernel, kernel.init(ready.links), 20, generators(stream.TUNING),
+                        lambda *_: False)
     kernel = kernel.scaled(found.factor)
     state, total = kernel.init(found.links), 0.0
     for number in range(80):
