@@ -69,7 +69,8 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
               help="Trajectories before the first recorded one, accepted unless far off "
               "[default: 20 with --start, else 0].")
 @click.option("--tune", type=click.IntRange(0, MOST_UNRECORDED), default=UpdateOptions.tune,
-              show_default=True, help="Trajectories, on a copy, that scale all steps towards 80 % acceptance.")
+              show_default=True,
+              help="Trajectories, on a copy, that scale all steps towards 80 % acceptance.")
 @click.option("--save-every", type=click.IntRange(1),
               help="Trajectories between save points [default: 1 up to 12^4 sites, else 10].")
 @click.option("--format", help="Format of the configurations; the input's by default.")

@@ -11,7 +11,6 @@ from l2hmc_bridge.observables import standard
 from tests.cli.sample.test_sample import write_start
 from tests.support.fields import rough_links
 
-LATTICE = (4, 2, 6, 2)
 
 
 @pytest.fixture
@@ -81,7 +80,7 @@ def test_wrong_sources_and_plans(paths, links, tmp_path):
 
 
 def test_verify_false_measures_what_fails_its_checks(tmp_path):
-    links = 1.01 * rough_links(torch.Generator().manual_seed(1), LATTICE)
+    links = 1.01 * rough_links(torch.Generator().manual_seed(1), (6, 2, 4, 2))
     np.save(tmp_path / "wrong.npy", layout.from_links(
         links, layout.FILE_AXES, layout.FILE_DIRECTIONS))
     with pytest.raises(BridgeError, match="unitarity"):
