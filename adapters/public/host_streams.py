@@ -22,7 +22,7 @@ from l2hmc_bridge.adapters.streams.names import HostStream
 from l2hmc_bridge.errors import StreamError, VerificationError
 from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.fields.configuration import Configuration
-from l2hmc_bridge.sampling.markov import Kernel, State
+from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.storage import lock
 from l2hmc_bridge.stream import prepare, provenance, run as stream
 from l2hmc_bridge.stream.begin import renamed, set_threads
@@ -50,7 +50,7 @@ class Continued(NamedTuple):
 
 
 class _Ready(NamedTuple):
-    kernel: Kernel
+    kernel: Proposer
     state: State
     definition: Definition
 

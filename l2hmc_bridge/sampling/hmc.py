@@ -59,7 +59,7 @@ class HMC:
     def init(self, links: Tensor) -> State:
         """State at `links`: action and force, each computed once; BridgeError for no field."""
         check_field(links, self.action)
-        return State(links, self.action(links), self.action.force(links))
+        return markov.state_at(self, links)
 
     def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
         """Leave `state` with `momenta` and integrate for `length`."""
@@ -70,12 +70,13 @@ class HMC:
         return markov.there_and_back(self, state, momenta, generator)
 
     def step(self, state: State, generator: Generators) -> tuple[State, Info]:
-        """One exact Markov step; BridgeError where `state` holds no field."""
+        """One exact Markov step; BridgeError if `state` holds no field."""
         check_field(state.links, self.action)
         return markov.step(self, state, generator)
 
     def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
         """(links', dH, Info) for a host that accepts and rejects itself; BridgeError as `init`."""
+        check_field(links, self.action)
         return markov.propose_links(self, links, generator)
 
 

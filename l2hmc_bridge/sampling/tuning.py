@@ -50,7 +50,8 @@ def tune(
     spread of H under a refresh of the momenta, so that a start out of equilibrium, or steps far
     too large, cannot freeze the copy. Steps change after each trajectory. `report` may stop it.
     """
-    tried, factor = (), 1.0
+    factor = 1.0
+    tried: tuple[Tried, ...] = ()
     # Standard deviation of K = 1/2 sum of 32 V p^2.
     bound = math.sqrt(16 * layout.volume(state.links))
     for number in range(1, trajectories + 1):

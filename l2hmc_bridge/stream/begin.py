@@ -18,7 +18,7 @@ from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.sampling import tuning
-from l2hmc_bridge.sampling.markov import Kernel, State
+from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.storage import lock
 from l2hmc_bridge.storage.atomic import replacing
 from l2hmc_bridge.stream import prepare, provenance, run as stream, state as checkpoint, summary
@@ -133,7 +133,7 @@ def set_threads(count: int | None) -> None:
 class _Ready(NamedTuple):
     """All that a definition and a stream need of what went before the first trajectory."""
 
-    kernel: Kernel
+    kernel: Proposer
     factor: float
     state: State
     record: dict[str, Any]

@@ -9,7 +9,7 @@ from l2hmc_bridge import models
 from l2hmc_bridge.bundle import architecture, file as bundle
 from l2hmc_bridge.errors import ActionError, BundleError
 from l2hmc_bridge.sampling.integrators import integrator
-from l2hmc_bridge.sampling.markov import Kernel
+from l2hmc_bridge.sampling.markov import Proposer
 from l2hmc_bridge.stream.options import UpdateOptions
 from l2hmc_bridge.stream.specs import BundleSpec, HmcSpec, KernelSpec
 from l2hmc_bridge.stream.start import Start
@@ -19,7 +19,7 @@ from l2hmc_bridge.systems.actions import GaugeAction, gauge_action
 class Choice(NamedTuple):
     """The kernel before tuning, what a definition stores of it, and its action."""
 
-    kernel: Kernel
+    kernel: Proposer
     spec: KernelSpec
     action: GaugeAction
 

@@ -155,7 +155,7 @@ def _typed(name: str, data: np.ndarray) -> np.ndarray:
 
 
 def _parse(path: Path, data: bytes) -> list[Row]:
-    rows = []
+    rows: list[Row] = []
     for number, line in enumerate(data.splitlines(keepends=True), 1):
         stated, _, text = line.rstrip(b"\n").partition(b" ")
         if not line.endswith(b"\n") or stated != b"%08x" % zlib.crc32(text):

@@ -12,8 +12,9 @@ from l2hmc_bridge.fields import su3
 from l2hmc_bridge.fields.layout import volume
 from l2hmc_bridge.gate import rows as gate
 from l2hmc_bridge.l2hmc.kernel import L2HMC
-from l2hmc_bridge.sampling import tuning
-from l2hmc_bridge.sampling.markov import Generators, Kernel, State
+from l2hmc_bridge.sampling import markov, tuning
+from l2hmc_bridge.sampling.draws import Generators
+from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.stream import run as stream, summary
 from l2hmc_bridge.stream.progress import Deadline, Progress
 from l2hmc_bridge.systems.actions import GaugeAction
@@ -31,18 +32,18 @@ class Tuned(NamedTuple):
     """The factor on all steps, and the kernel scaled by it."""
 
     factor: float
-    kernel: Kernel
+    kernel: Proposer
 
 
-def thermalised(kernel: Kernel, state: State, count: int, run: Run) -> State:
+def thermalised(kernel: Proposer, state: State, count: int, run: Run) -> State:
     """The state after `count` trajectories accepted unless far off, links projected to SU(3)."""
     if not count:
         return state
     found = _phase("thermalise", kernel, state, count, run, stream.THERMALISATION)
-    return kernel.init(su3.project_group(found.links))
+    return markov.state_at(kernel, su3.project_group(found.links))
 
 
-def tuned(kernel: Kernel, state: State, count: int, run: Run) -> Tuned:
+def tuned(kernel: Proposer, state: State, count: int, run: Run) -> Tuned:
     """The kernel scaled towards 80 % acceptance, found on a copy in `count` trajectories."""
     if not count:
         return Tuned(1.0, kernel)
@@ -54,7 +55,7 @@ def tuned(kernel: Kernel, state: State, count: int, run: Run) -> Tuned:
 
 
 def proofs(
-    kernel: Kernel, action: GaugeAction, state: State, seed: int, plaquette: float | None,
+    kernel: Proposer, action: GaugeAction, state: State, seed: int, plaquette: float | None,
     source: str,
 ) -> list[Check]:
     """Group, inverse and action of the tuned kernel at the first chain.
@@ -88,7 +89,7 @@ def require(checks: Sequence[Check], source: str, ungated: bool) -> list[str]:
 
 
 def _phase(
-    name: str, kernel: Kernel, state: State, count: int, run: Run, purpose: int
+    name: str, kernel: Proposer, state: State, count: int, run: Run, purpose: int
 ) -> tuning.Tuning:
     """Trajectories that are not recorded; StreamError when stopped among them."""
     run.deadline.restart()

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.fields import layout
-from l2hmc_bridge.sampling.markov import Kernel, State
+from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.markov import Proposer, State
 
 EVERY_SITES = 12**4  # up to here every configuration is kept by default, beyond it every tenth
 
@@ -45,15 +46,16 @@ class Start:
         return replace(self, links=self.links.to(device))
 
 
-def first_state(start: Start, kernel: Kernel) -> State:
+def first_state(start: Start, kernel: Proposer) -> State:
     """Action and force of the start, computed once for everything that begins there.
 
     Raises LayoutError, naming the start, where the kernel cannot run on its lattice.
     """
     try:
-        return kernel.init(start.links)
+        kernel.check(start.links)
     except LayoutError as error:
         raise LayoutError(f"{start.name}: {error}") from error
+    return markov.state_at(kernel, start.links)
 
 
 def save_every(start: Start) -> int:

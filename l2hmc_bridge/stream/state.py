@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -55,7 +55,8 @@ class Definition:
         return len(self.first)
 
 
-class Checkpoint(NamedTuple):
+@dataclass(frozen=True)
+class Checkpoint:
     """A save point: `count` trajectories done of `target`, `log_size` bytes of the log valid."""
 
     definition: Definition

@@ -11,9 +11,14 @@ from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.systems.actions import GaugeAction, U1Action, hot_start
 from l2hmc_bridge.systems.checks import GROUP_BOUND, check_field
 from l2hmc_bridge.systems.mixtures import GaussianMixture
+from tests.l2hmc.test_kernel import make_kernel
 
 LINKS = hot_start((2, 2, 4, 2), torch.Generator().manual_seed(2), 2)
 WILSON = GaugeAction(5.7)
+HMC_KERNEL = HMC(WILSON, 0.1, 2)
+LEARNED = make_kernel("all", torch.Generator().manual_seed(3), "omf2", steps=1, action=WILSON)
+KERNELS = [HMC_KERNEL, LEARNED, lb.Hosted(HMC_KERNEL, lb.HostAction(WILSON)),
+           lb.Mixture([(HMC_KERNEL, 1), (LEARNED, 1)])]
 
 
 def one_wrong(links, change):
@@ -40,14 +45,29 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_no_field_is_refused_at_every_door(name):
     links, kind, found = WRONG[name]
-    kernel, generator = HMC(WILSON, 0.1, 2), lb.trajectory_generator(1, 0, 1)
-    good = kernel.init(LINKS)
-    for enter in (lambda: check_field(links, WILSON), lambda: kernel.init(links),
-                  lambda: kernel.propose(links, generator),
-                  lambda: kernel.step(good._replace(links=links), generator)):
-        with pytest.raises(kind, match=found) as caught:
-            enter()
-        assert isinstance(caught.value, lb.BridgeError)
+    generator = lb.trajectory_generator(1, 0, 1)
+    with pytest.raises(kind, match=found):
+        check_field(links, WILSON)
+    for kernel in KERNELS:
+        good = kernel.init(LINKS)
+        for enter in (lambda kernel: kernel.init(links),
+                      lambda kernel: kernel.propose(links, generator),
+                      lambda kernel, good=good: kernel.step(good._replace(links=links), generator)):
+            with pytest.raises(kind, match=found) as caught:
+                enter(kernel)
+            assert isinstance(caught.value, lb.BridgeError)
+
+
+def test_a_host_is_not_called_for_what_is_no_field():
+    called = []
+    host = lb.HostAction(lambda links: called.append(1) or WILSON(links),
+                         refresh=lambda links, generator: called.append(2))
+    hosted = lb.Hosted(HMC(WILSON, 0.1, 2), host)
+    with pytest.raises(VerificationError):
+        hosted.propose(1.001 * LINKS, lb.trajectory_generator(1, 0, 1))
+    assert not called
+    hosted.propose(LINKS, lb.trajectory_generator(1, 0, 1))
+    assert called == [2, 1, 1]
 
 
 def test_rounding_is_no_reason_to_refuse():

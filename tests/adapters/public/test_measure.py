@@ -12,7 +12,6 @@ from tests.cli.sample.test_sample import write_start
 from tests.support.fields import rough_links
 
 
-
 @pytest.fixture
 def paths(tmp_path):
     return [write_start(tmp_path / f"cfg_{n}.ildg", trajectory=n, seed=n) for n in (3, 10)]
