@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from l2hmc_bridge.bundle.file import load as load_bundle
     from l2hmc_bridge.errors import BridgeError
     from l2hmc_bridge.fields.configuration import Configuration
-    from l2hmc_bridge.gate.rows import check_bundle
+    from l2hmc_bridge.gate.report import check_bundle
     from l2hmc_bridge.l2hmc.kernel import L2HMC
     from l2hmc_bridge.sampling.hmc import HMC
     from l2hmc_bridge.sampling.host_action import HostAction, Hosted
@@ -59,7 +59,7 @@ _PLACES = {
     "SampleOptions": ("stream.options", "SampleOptions"),
     "analyse": ("adapters.public.analyse", "analyse"),
     "begin_stream": ("adapters.public.streams", "begin_stream"),
-    "check_bundle": ("gate.rows", "check_bundle"),
+    "check_bundle": ("gate.report", "check_bundle"),
     "detect": ("adapters.files.table", "detect"),
     "load_bundle": ("bundle.file", "load"),
     "measure": ("adapters.public.measure", "measure"),
