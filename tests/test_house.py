@@ -28,7 +28,7 @@ CODE = [*LIBRARY, *imports.files("benchmarks")]
 def test_rooms_import_one_way(path):
     own = imports.room(imports.module(path))
     if own in ("", "adapters"):
-        return  # the top opens rooms when it is asked to, see test_the_top_imports_no_room
+        return  # the top opens rooms when it is asked to, see tests/test_public_face.py
     assert own in ROOMS, f"{own} has no place in the order of rooms: give it one in ROOMS"
     for name in imports.imported(path):
         if not name.startswith("l2hmc_bridge."):

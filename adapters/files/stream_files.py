@@ -33,25 +33,21 @@ def carried(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 def output_format(start: Start, asked: str | None) -> Output:
     """(name, suffix) of what is written: asked for, the input's, or ILDG where neither can be."""
+    writable = {name: form for name, form in table.FORMATS.items()
+                if form.write is not None and form.suffixes}
     if asked is not None:
-        form = table.by_name(asked)
-        if not _writable(form):
-            names = ", ".join(name for name, one in table.FORMATS.items() if _writable(one))
-            raise FormatError(f"--format: expected one of {names}, found {asked}, which no "
-                              "configuration can be written in here")
-        return Output(form.name, form.suffixes[0])
-    form = table.FORMATS.get(start.format or FALLBACK)
-    if form is None or not _writable(form):
+        if table.by_name(asked).name not in writable:
+            raise FormatError(f"--format: expected one of {', '.join(writable)}, found {asked}, "
+                              "which no configuration can be written in here")
+        return Output(asked, writable[asked].suffixes[0])
+    name = start.format or FALLBACK
+    if name not in writable:
         start.notes.append(f"{start.name}: format {start.format} is not written here: {FALLBACK} "
                            "is (--format)")
-        form = table.by_name(FALLBACK)
-    return Output(form.name, form.suffixes[0])
+        name = FALLBACK
+    return Output(name, writable[name].suffixes[0])
 
 
 def write(path: Path, configuration: Configuration, format: str) -> None:
     """Write a whole file or none, replacing what is there."""
     table.write(path, configuration, format=format, force=True)
-
-
-def _writable(form: table.Format) -> bool:
-    return form.write is not None and bool(form.suffixes)

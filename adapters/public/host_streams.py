@@ -24,7 +24,7 @@ from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.storage import lock
-from l2hmc_bridge.stream import prepare, provenance, run as stream
+from l2hmc_bridge.stream import prepare, provenance
 from l2hmc_bridge.stream.begin import renamed, set_threads
 from l2hmc_bridge.stream.choice import Choice, choose
 from l2hmc_bridge.stream.log import Row
@@ -33,6 +33,7 @@ from l2hmc_bridge.stream.progress import Deadline, Progress, Silent, Stop, never
 from l2hmc_bridge.stream.reading import from_files
 from l2hmc_bridge.stream.start import Start, first_state
 from l2hmc_bridge.stream.state import Definition
+from l2hmc_bridge.stream.trajectories import Trajectories
 
 
 class Continued(NamedTuple):
@@ -166,22 +167,18 @@ def _trajectories(
     host: HostStream, ready: _Ready, number: int, run: Run
 ) -> tuple[State, list[Row]]:
     """The state after trajectories host.number + 1 .. number, and their rows."""
-    made = stream.Stream(host.folder, ready.definition, ready.kernel, ready.state,
-                         number - host.number, _no_writer, None, [])
+    made = Trajectories(ready.definition, ready.kernel, ready.state, [])
+    target = number - host.number
     run.deadline.restart()
-    with torch.no_grad(), run.progress.phase("continue", made.target) as shown:
-        while made.count < made.target:
+    with torch.no_grad(), run.progress.phase("continue", target) as shown:
+        while made.count < target:
             made.rows.append(made.reunitarise(made.trajectory()))
             shown.recorded(made.rows[-1])
             why = run.deadline.why()
-            if why is not None and made.count < made.target:
+            if why is not None and made.count < target:
                 raise StreamError(f"{host.path(number)}: stopped {why} after {made.count} of "
-                                  f"{made.target} trajectories: nothing was written")
+                                  f"{target} trajectories: nothing was written")
     return made.state, made.rows
-
-
-def _no_writer(path: Path, _configuration: Configuration) -> None:
-    raise StreamError(f"{path}: expected to be written by the host's own format alone")
 
 
 def _entry(

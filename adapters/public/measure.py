@@ -13,7 +13,7 @@ from l2hmc_bridge.adapters.files import sources
 from l2hmc_bridge.adapters.files.ensemble import Ensemble
 from l2hmc_bridge.adapters.files.measure_files import measure_all
 from l2hmc_bridge.adapters.records.measured import flatten
-from l2hmc_bridge.errors import BridgeError, ConfigError
+from l2hmc_bridge.errors import BridgeError, ConfigError, LayoutError
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.fields.layout import check_links
 from l2hmc_bridge.observables.plan import Plan, records
@@ -42,14 +42,14 @@ def measure(
     cannot be read, ActionError and ConfigError for a plan that cannot be.
     """
     plan = _plan(settings)
-    if isinstance(source, Configuration):
-        return _columns(_measured([source], plan, device))
-    if isinstance(source, Ensemble):
-        return _columns(_measured(source, plan, device))
     if isinstance(source, str | Path):
         return _columns(_of_files([source], plan, verify, device))
+    if isinstance(source, Configuration):
+        return _columns(_of_memory([source], plan, device))
+    if isinstance(source, Ensemble):
+        return _columns(_of_memory(source, plan, device))
     if isinstance(source, Sequence):
-        return _columns(_of_files(source, plan, verify, device))
+        return _columns(_of_files(_paths(source), plan, verify, device))
     check_links(source)
     return _columns(records(source.to(device), plan))
 
@@ -60,6 +60,16 @@ def _plan(settings: Mapping[str, Any]) -> Plan:
         raise ConfigError(f"measure: expected settings of {', '.join(Plan.__dataclass_fields__)}, "
                           f"found {', '.join(unknown)}")
     return Plan(**settings)
+
+
+def _paths(source: Sequence[object]) -> list[str | Path]:
+    """A sequence of files; LayoutError for one of anything else."""
+    paths = [one for one in source if isinstance(one, str | Path)]
+    if len(paths) != len(source):
+        found = next(type(one).__name__ for one in source if not isinstance(one, str | Path))
+        raise LayoutError(f"measure: expected links, an ensemble or files, found a sequence with "
+                          f"{found} (torch.cat joins links)")
+    return paths
 
 
 def _of_files(
@@ -75,7 +85,7 @@ def _of_files(
     return measured
 
 
-def _measured(
+def _of_memory(
     configurations: Iterable[Configuration], plan: Plan, device: torch.device | str
 ) -> list[dict[str, Any]]:
     return [{"trajectory": one.meta.get("trajectory"), **record}

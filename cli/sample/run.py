@@ -1,5 +1,7 @@
 """`sample` on a screen: the library runs the stream, this shows how it went."""
 
+from pathlib import Path
+
 import click
 from rich.console import Console
 
@@ -20,7 +22,7 @@ def begin(options: SampleOptions) -> None:
 
 
 def resume(
-    folder: str, more: int | None, max_seconds: float | None, threads: int | None,
+    folder: Path, more: int | None, max_seconds: float | None, threads: int | None,
     device: str | None,
 ) -> None:
     """Go on with a stream."""

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -14,7 +15,7 @@ def stopper() -> Iterator[Callable[[], str | None]]:
     Yields a function that gives the reason to stop after the present trajectory, or None.
     """
     received: list[int] = []
-    before = {}
+    before: dict[int, Any] = {}
 
     def ask(number: int, _frame: object) -> None:
         received.append(number)
@@ -32,5 +33,5 @@ def stopper() -> Iterator[Callable[[], str | None]]:
     try:
         yield why
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

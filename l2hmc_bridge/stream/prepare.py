@@ -15,7 +15,7 @@ from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.sampling import markov, tuning
 from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.markov import Proposer, State
-from l2hmc_bridge.stream import run as stream, summary
+from l2hmc_bridge.stream import summary, trajectories
 from l2hmc_bridge.stream.progress import Deadline, Progress
 from l2hmc_bridge.systems.actions import GaugeAction
 
@@ -39,7 +39,7 @@ def thermalised(kernel: Proposer, state: State, count: int, run: Run) -> State:
     """The state after `count` trajectories accepted unless far off, links projected to SU(3)."""
     if not count:
         return state
-    found = _phase("thermalise", kernel, state, count, run, stream.THERMALISATION)
+    found = _phase("thermalise", kernel, state, count, run, trajectories.THERMALISATION)
     return markov.state_at(kernel, su3.project_group(found.links))
 
 
@@ -47,7 +47,7 @@ def tuned(kernel: Proposer, state: State, count: int, run: Run) -> Tuned:
     """The kernel scaled towards 80 % acceptance, found on a copy in `count` trajectories."""
     if not count:
         return Tuned(1.0, kernel)
-    found = _phase("tune", kernel, state, count, run, stream.TUNING)
+    found = _phase("tune", kernel, state, count, run, trajectories.TUNING)
     scaled = kernel.scaled(found.factor)
     run.progress.say(f"tuned on a copy: all steps times {found.factor:.4g}, MD length "
                      f"{scaled.length:.4g}")
@@ -64,11 +64,11 @@ def proofs(
     """
     force = None if state.force is None else state.force[:1]
     first = State(state.links[:1], state.action[:1], force)
-    generator = stream.reserved(seed, 1, stream.GATE)
+    generator = trajectories.reserved(seed, 1, trajectories.GATE)
     if isinstance(kernel, L2HMC):
         checks = gate.quick(kernel, first.links, generator[0], first)
     else:
-        defect = stream.reversibility_defect(kernel, first, generator)
+        defect = trajectories.reversibility_defect(kernel, first, generator)
         checks = [Check("inverse: U forth and back", defect, 0, summary.REVERSIBILITY_BOUND,
                         "exact law")]
     if plaquette is not None and action.c1 == 0 and action.beta:
@@ -110,4 +110,4 @@ def _phase(
 
 def _generators(seed: int, state: State, purpose: int) -> Callable[[int], Generators]:
     chains = len(state.links)
-    return lambda number: stream.reserved(seed, chains, purpose, number)
+    return lambda number: trajectories.reserved(seed, chains, purpose, number)

@@ -12,7 +12,7 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ActionError, FormatError, LayoutError
 from l2hmc_bridge.fields import layout, su3
 from l2hmc_bridge.fields.configuration import Configuration
-from l2hmc_bridge.stream import run as stream, state as checkpoint
+from l2hmc_bridge.stream import state as checkpoint, trajectories
 from l2hmc_bridge.stream.files import Files
 from l2hmc_bridge.stream.start import Start
 from l2hmc_bridge.systems.actions import cold_start, hot_start
@@ -75,7 +75,7 @@ def from_nothing(
     if kind == "cold":
         links = cold_start((t, x, y, z), chains)
     else:
-        generators = stream.reserved(seed, chains, stream.START)
+        generators = trajectories.reserved(seed, chains, trajectories.START)
         links = torch.cat([hot_start((t, x, y, z), one) for one in generators])
     record = {"start": kind, "start_trajectory": 0, "start_projected": False}
     return Start(links, [0] * chains, [{"date": "not recorded"}] * chains, kind, record=record)

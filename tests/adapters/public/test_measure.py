@@ -66,6 +66,8 @@ def test_a_stream_is_measured_chain_by_chain(paths, tmp_path):
 def test_wrong_sources_and_plans(paths, links, tmp_path):
     with pytest.raises(LayoutError, match="expected a torch tensor, found ndarray"):
         lb.measure(links.numpy())
+    with pytest.raises(LayoutError, match="found a sequence with Tensor"):
+        lb.measure([links])
     with pytest.raises(ConfigError, match="flow_time.*found flowtime"):
         lb.measure(links, flowtime=1.0)
     with pytest.raises(ActionError, match="smearing"):
