@@ -1,4 +1,4 @@
-"""How a stream reads and writes its configurations: `stream.files.Files` on the table of formats.
+"""How a stream reads and writes its configurations: `stream.reading.Files` on the table of formats.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from l2hmc_bridge.adapters.format.metadata import CARRIED
 from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.fields.configuration import Configuration
-from l2hmc_bridge.stream.files import Output
+from l2hmc_bridge.stream.reading import Output
 from l2hmc_bridge.stream.start import Start
 
 from . import table

@@ -23,12 +23,11 @@ from l2hmc_bridge.storage import lock
 from l2hmc_bridge.storage.atomic import replacing
 from l2hmc_bridge.stream import prepare, provenance, run as stream, state as checkpoint, summary
 from l2hmc_bridge.stream.choice import Choice, choose
-from l2hmc_bridge.stream.files import Files, Output
 from l2hmc_bridge.stream.folder import new_folder, require_free
 from l2hmc_bridge.stream.options import SampleOptions
 from l2hmc_bridge.stream.prepare import Run
 from l2hmc_bridge.stream.progress import Deadline, Progress, Silent, Stop, never
-from l2hmc_bridge.stream.reading import from_files, from_nothing
+from l2hmc_bridge.stream.reading import Files, Output, from_files, from_nothing
 from l2hmc_bridge.stream.run import Stream, Writer
 from l2hmc_bridge.stream.specs import BundleSpec
 from l2hmc_bridge.stream.start import Start, first_state, save_every

@@ -1,9 +1,12 @@
-"""Reading a start: verified configurations, projected once if need be, or a cold or hot field."""
+"""Reading a start: verified configurations, projected once if need be, or a cold or hot field.
+
+The core knows no file format: `Files` is what a stream asks of whoever does.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -13,11 +16,43 @@ from l2hmc_bridge.errors import ActionError, FormatError, LayoutError
 from l2hmc_bridge.fields import layout, su3
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.stream import state as checkpoint, trajectories
-from l2hmc_bridge.stream.files import Files
 from l2hmc_bridge.stream.start import Start
 from l2hmc_bridge.systems.actions import cold_start, hot_start
 
 DEFECT_KEPT = 1e-12  # a start further from SU(3) than this is projected once
+
+
+class Output(NamedTuple):
+    """Format of a stream's configurations, and the suffix of their files."""
+
+    name: str
+    suffix: str
+
+
+class Files(Protocol):
+    """Reading and writing of configurations; a module of functions is one."""
+
+    def read(self, path: Path) -> Configuration:
+        """A verified configuration, [1,4,Nt,Nx,Ny,Nz,3,3]. Raises BridgeError.
+
+        meta: "format", "warnings", and what is known of "beta", "trajectory", "plaquette",
+        "unitarity" (max|U U^+ - 1|) and "determinant" (max|det U - 1|).
+        """
+
+    def count(self, path: Path) -> int:
+        """How many configurations a file holds."""
+
+    def carried(self, meta: Mapping[str, Any]) -> dict[str, Any]:
+        """What of a file's metadata the configurations of its stream keep."""
+
+    def output_format(self, start: Start, asked: str | None) -> Output:
+        """What is written: asked for, the input's, or another where that cannot be, with a note.
+
+        Raises FormatError for a format asked for that cannot be written.
+        """
+
+    def write(self, path: Path, configuration: Configuration, format: str) -> None:
+        """Write a whole file or none, replacing what is there. Raises BridgeError."""
 
 
 class _Source(NamedTuple):
