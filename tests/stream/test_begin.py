@@ -159,6 +159,7 @@ def test_each_number_at_the_start_is_computed_once(kind, chains, start, tmp_path
     counted.clear()
     lb.begin_stream(options(start, tmp_path / "s", **given))
     assert (counted["force"], counted["__call__"]) == (1, 1)
+    assert "group_defects" not in counted  # how far from SU(3) it is, the reader knows
 
 
 def test_the_reader_measures_the_group_once(start, tmp_path, counted):
