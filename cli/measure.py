@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from l2hmc_bridge.cli.screen.options import Computing, Number, device_of
+from l2hmc_bridge.cli.screen.options import Computing, Number
 
 SCREEN = {"plaquette": "plaquette", "spatial": "plaquette_spatial",
           "temporal": "plaquette_temporal", "link trace": "link_trace", "E": "energy_density",
@@ -46,6 +46,7 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify
     from l2hmc_bridge.adapters.files import sources as configurations
     from l2hmc_bridge.adapters.records import measured as records
     from l2hmc_bridge.cli.screen.outputs import emit, refuse_early, settle
+    from l2hmc_bridge.fast.devices import device_of
 
     paths, json_out = settle(paths, json_out, ".json")
     paths, csv_out = settle(paths, csv_out, ".csv")

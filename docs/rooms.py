@@ -30,6 +30,7 @@ FLOORS = (  # from the ground up
     ("adapters.format", "adapters.payload", "adapters.formats", "adapters.files"),
     ("adapters.hosts", "adapters.streams", "adapters.logs", "adapters.records",
      "adapters.l2hmc_qcd"),
+    ("adapters.public",),
     ("cli",),
 )
 COLOURS = {"adapters": "#e8efe0", "cli": "#f6e9d4", "core": "#e3ebf5"}

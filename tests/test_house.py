@@ -15,7 +15,7 @@ from tests.support.places import ROOT
 CORE = ("errors", "models", "storage", "fields", "fast", "systems", "observables", "analysis",
         "sampling", "networks", "l2hmc", "bundle", "gate", "training", "stream")
 ADAPTERS = ("format", "payload", "formats", "files", "hosts", "streams", "logs", "records",
-            "l2hmc_qcd")
+            "l2hmc_qcd", "public")
 ROOMS = ("__version__", *CORE, *(f"adapters.{name}" for name in ADAPTERS), "cli")
 APART = {("gate", "training"), ("training", "gate")}  # neither knows the other
 MODULES = 16  # in a folder
@@ -29,7 +29,7 @@ CODE = [*LIBRARY, *imports.files("benchmarks")]
 def test_rooms_import_one_way(path):
     own = imports.room(imports.module(path))
     if own in ("", "adapters"):
-        return  # the top opens rooms when it is asked to, see test_the_top_imports_no_room
+        return  # the top opens rooms when it is asked to, see tests/test_public_face.py
     assert own in ROOMS, f"{own} has no place in the order of rooms: give it one in ROOMS"
     for name in imports.imported(path):
         if not name.startswith("l2hmc_bridge."):

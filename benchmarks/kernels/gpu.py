@@ -185,7 +185,7 @@ def main(given: list[str] | None = None) -> None:
     options = arguments(given)
     if options.interpreted:
         launch.trusted = gpu.trusted = lambda *_: True
-        fast.backend = lambda *_: reference if fast._choice == "torch" else gpu
+        fast.backend = lambda *_: reference if fast.choice() == "torch" else gpu
         device = torch.device("cpu")
     elif torch.cuda.is_available() and launch.there():
         device = torch.device("cuda:0")

@@ -1,3 +1,1 @@
-"""`l2hmc-bridge sample`: `command` the options, `start` where a stream begins, `run` its phases,
-`continue_stream` a host's own stream.
-"""
+"""`l2hmc-bridge sample`: `command` the options and what contradicts what, `run` what is shown."""

@@ -7,14 +7,28 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from l2hmc_bridge.cli.screen.options import Computing, Number
+from l2hmc_bridge.adapters.public.host_options import ContinueOptions
+from l2hmc_bridge.cli.screen.options import Computing, Number, parse_lattice
+from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.stream.options import (
+    KERNELS,
+    LARGEST_SEED,
+    LONGEST_STEP,
+    MOST_CHAINS,
+    MOST_STEPS,
+    MOST_THREADS,
+    MOST_UNRECORDED,
+    OF_HMC,
+    STARTS,
+    SampleOptions,
+    UpdateOptions,
+)
 
-KERNELS = ("l2hmc", "hmc")
 # What may change when a stream goes on; all else is fixed by its beginning.
 ON_RESUME = ("inputs", "out", "resume", "trajectories", "max_seconds", "threads", "device")
 # What belongs to a stream of our own and not to one that a host keeps.
 NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "thermalise",
-                   "save_every", "name", "check_reversibility", "max_seconds")
+                   "save_every", "format", "check_reversibility", "max_seconds")
 
 
 @click.command(cls=Computing, short_help="Run a trained update (or HMC) on a configuration.")
@@ -31,7 +45,8 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
 @click.option("--side-files", multiple=True, type=click.Path(path_type=Path, file_okay=False,
                                                              exists=True),
               help="Folder of the host's side files, if not beside --continue.")
-@click.option("--kernel", "kind", type=click.Choice(KERNELS), default="l2hmc", show_default=True)
+@click.option("--kernel", type=click.Choice(KERNELS), default=UpdateOptions.kernel,
+              show_default=True)
 @click.option("--bundle", type=click.Path(path_type=Path),
               help="Trained update; by default the one that ships.")
 @click.option("--ungated", is_flag=True,
@@ -39,30 +54,34 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
 @click.option("--action", help="Gauge action: wilson, symanzik, iwasaki, dbw2; the bundle's own "
               "by default, wilson for HMC.")
 @click.option("--beta", type=Number(), help="Coupling, where the file does not state it.")
-@click.option("--integrator", default="force_gradient", show_default=True,
+@click.option("--integrator", default=UpdateOptions.integrator, show_default=True,
               help="HMC: leapfrog, omf2, omf4 or force_gradient.")
-@click.option("--step-size", type=Number(0, 100, min_open=True), default=0.25,
-              show_default=True, help="HMC: step size before tuning.")
-@click.option("--steps", type=click.IntRange(1, 10**5), default=4, show_default=True,
-              help="HMC: steps of a trajectory.")
-@click.option("--start", type=click.Choice(("cold", "hot")), help="Begin without a file.")
+@click.option("--step-size", type=Number(0, LONGEST_STEP, min_open=True),
+              default=UpdateOptions.step_size, show_default=True,
+              help="HMC: step size before tuning.")
+@click.option("--steps", type=click.IntRange(1, MOST_STEPS), default=UpdateOptions.steps,
+              show_default=True, help="HMC: steps of a trajectory.")
+@click.option("--start", type=click.Choice(STARTS), help="Begin without a file.")
 @click.option("--lattice", metavar="X,Y,Z,T", help="Extents, with --start.")
-@click.option("--chains", type=click.IntRange(1, 1024), help="Chains that run side by side.")
-@click.option("--thermalise", type=click.IntRange(0, 2**19 - 1),
+@click.option("--chains", type=click.IntRange(1, MOST_CHAINS),
+              help="Chains that run side by side.")
+@click.option("--thermalise", type=click.IntRange(0, MOST_UNRECORDED),
               help="Trajectories before the first recorded one, accepted unless far off "
               "[default: 20 with --start, else 0].")
-@click.option("--tune", type=click.IntRange(0, 2**19 - 1), default=20, show_default=True,
+@click.option("--tune", type=click.IntRange(0, MOST_UNRECORDED), default=UpdateOptions.tune,
+              show_default=True,
               help="Trajectories, on a copy, that scale all steps towards 80 % acceptance.")
 @click.option("--save-every", type=click.IntRange(1),
               help="Trajectories between save points [default: 1 up to 12^4 sites, else 10].")
-@click.option("--format", "name", help="Format of the configurations; the input's by default.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1),
+@click.option("--format", help="Format of the configurations; the input's by default.")
+@click.option("--seed", type=click.IntRange(0, LARGEST_SEED),
               help="Drawn by the system, and recorded, if not given.")
 @click.option("--check-reversibility", type=click.IntRange(0), default=0, metavar="K",
               help="Run a trajectory forth and back after every K-th.")
 @click.option("--max-seconds", type=Number(0, min_open=True),
               help="Save and stop before this much time has passed.")
-@click.option("--threads", type=click.IntRange(1, 1024), help="Threads of the computation.")
+@click.option("--threads", type=click.IntRange(1, MOST_THREADS),
+              help="Threads of the computation.")
 @click.option("--device", help="cpu (default) or cuda[:N].")
 @click.pass_context
 def command(context: click.Context, resume: bool, **options: Any) -> None:
@@ -80,27 +99,32 @@ def command(context: click.Context, resume: bool, **options: Any) -> None:
     l2hmc-bridge sample --continue run/ckpoint_lat.120
     """
     _check_usage(context, resume, options)
-    from l2hmc_bridge.cli.screen.stopping import stopper
-    from l2hmc_bridge.errors import StreamError
-    from l2hmc_bridge.storage import lock
+    given = {name: value for name, value in options.items() if _given(context, name)}
+    given["command"] = _spelled(context)
+    chosen = None if resume else _chosen(given)
 
-    from . import continue_stream, run as sample_run
+    from . import run
 
-    options["command"] = _spelled(context)
-    with stopper(options["max_seconds"]) as stop:
-        if options["continued"] is not None:
-            given = {p.name for p in context.command.params if _given(context, p.name)}
-            continue_stream.run(options, given, stop)
-            return
-        if not resume:
-            sample_run.begin(options, stop)
-            return
-        folder = options["inputs"][0]
-        if not folder.is_dir():
-            raise StreamError(f"{folder}: expected the folder of a stream, found "
-                              f"{'a file' if folder.exists() else 'none'}")
-        with lock.locked(folder):
-            sample_run.go_on(folder, options, stop)
+    if chosen is None:
+        run.resume(options["inputs"][0], options["trajectories"], options["max_seconds"],
+                   options["threads"], options["device"])
+    elif isinstance(chosen, ContinueOptions):
+        run.go_on(chosen)
+    else:
+        run.begin(chosen)
+
+
+def _chosen(given: dict[str, Any]) -> SampleOptions | ContinueOptions:
+    """What stands on the command line, as the library takes it; all else has its defaults."""
+    try:
+        if "continued" in given:
+            named = frozenset(given)
+            return ContinueOptions(path=given.pop("continued"), given=named, **given)
+        if "lattice" in given:
+            given = {**given, "lattice": parse_lattice(given["lattice"])}
+        return SampleOptions(**given)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _check_usage(context: click.Context, resume: bool, options: dict[str, Any]) -> None:
@@ -133,11 +157,10 @@ def _check_usage(context: click.Context, resume: bool, options: dict[str, Any]) 
 
 def _check_kernel(context: click.Context, options: dict[str, Any]) -> None:
     """Raise click.UsageError for options of the kernel that is not asked for."""
-    if options["kind"] == "hmc":
+    if options["kernel"] == "hmc":
         _require(options["bundle"] is None, "--bundle: belongs to --kernel l2hmc")
         return
-    hmc = ("integrator", "step_size", "steps")
-    wrong = [p for p in context.command.params if p.name in hmc and _given(context, p.name)]
+    wrong = [p for p in context.command.params if p.name in OF_HMC and _given(context, p.name)]
     _require(not wrong, f"{_flag(wrong)}: belongs to --kernel hmc")
 
 

@@ -35,22 +35,6 @@ class Number(click.FloatRange):
         return number
 
 
-def device_of(name: str):
-    """The torch device that --device names; ConfigError where this machine has none."""
-    import torch
-
-    from l2hmc_bridge.errors import ConfigError
-
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = " ".join(str(error).split("\n")[0].split())
-        raise ConfigError(f"--device {name}: expected a device of this machine, found none: "
-                          f"{reason}") from error
-    return device
-
-
 def parse_any_lattice(text: str) -> tuple[int, ...]:
     """ "X,Y,Z,T", "X,T" (U(1)) or "n" (vectors) -> positive integers, time first as gates want."""
     if len(text.split(",")) == 4:

@@ -1,7 +1,7 @@
 """What `sample` shows: a progress bar on standard error, a table of the summary at the end."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,20 @@ from l2hmc_bridge.stream.summary import shown
 QUIET_INTERVAL = 30.0  # seconds between lines where standard error is not a terminal
 
 
+class Screen:
+    """What a run tells, for a person: sentences and a bar for each phase, on standard error."""
+
+    def say(self, sentence: str) -> None:
+        """A sentence on standard error."""
+        say(sentence)
+
+    @contextmanager
+    def phase(self, name: str, total: int, done: int = 0) -> Iterator["Bar"]:
+        """A progress bar of `total` steps of which `done` are behind."""
+        with bar(name, total, done) as shown:
+            yield shown
+
+
 class Bar:
     """A line per trajectory: on a terminal it replaces the last, elsewhere one now and then."""
 
@@ -23,6 +37,14 @@ class Bar:
         self.last = time.monotonic()
         if progress is not None:
             self.task = progress.add_task(title, total=total, completed=done, text="")
+
+    def tried(self, factor: float, delta_h: Sequence[float]) -> None:
+        """A trajectory that is not recorded."""
+        self.step(f"steps x {factor:.4g}  dH {sum(delta_h) / len(delta_h):+.3f}")
+
+    def recorded(self, row: Mapping[str, Any]) -> None:
+        """A trajectory of the stream."""
+        self.step(trajectory_text(row))
 
     def step(self, text: str) -> None:
         """One more is done; `text` says how it went."""

@@ -1,45 +1,29 @@
-"""When a long run should end early: a signal or the time that was allowed."""
+"""A signal ends a long run early, with all of it saved."""
 
 import signal
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stopper:
-    """`why()` gives the reason to stop after the present trajectory, or None."""
-
-    def __init__(self, max_seconds: float | None):
-        self.began = self.last = time.monotonic()
-        self.max_seconds, self.longest, self.signal = max_seconds, 0.0, None
-
-    def why(self) -> str | None:
-        """To be asked once per trajectory: the time allowed must hold one more, as long as any."""
-        now = time.monotonic()
-        self.longest, self.last = max(self.longest, now - self.last), now
-        if self.signal is not None:
-            return f"on {signal.Signals(self.signal).name}"
-        if self.max_seconds is not None and now - self.began + self.longest > self.max_seconds:
-            return f"by --max-seconds {self.max_seconds:g}"
-        return None
-
-    def restart(self) -> None:
-        """Forget how long a trajectory took: another kind begins."""
-        self.longest, self.last = 0.0, time.monotonic()
-
-
 @contextmanager
-def stopper(max_seconds: float | None) -> Iterator[Stopper]:
-    """Catch SIGINT and SIGTERM: the first asks for a clean stop, the second ends at once."""
-    result = Stopper(max_seconds)
-    before = {}
+def stopper() -> Iterator[Callable[[], str | None]]:
+    """Catch SIGINT and SIGTERM: the first asks for a clean stop, the second ends at once.
+
+    Yields a function that gives the reason to stop after the present trajectory, or None.
+    """
+    received: list[int] = []
+    before: dict[int, Any] = {}
 
     def ask(number: int, _frame: object) -> None:
-        result.signal = number
+        received.append(number)
         for one, handler in before.items():
             signal.signal(one, handler)
+
+    def why() -> str | None:
+        return f"on {signal.Signals(received[0]).name}" if received else None
 
     try:
         for one in SIGNALS:
@@ -47,7 +31,7 @@ def stopper(max_seconds: float | None) -> Iterator[Stopper]:
     except ValueError:  # not the main thread: signals are somebody else's
         before.clear()
     try:
-        yield result
+        yield why
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -20,9 +20,10 @@ from rich.progress import (
 from l2hmc_bridge.adapters.files.table import read as read_configuration
 from l2hmc_bridge.analysis.statistics import with_error
 from l2hmc_bridge.bundle import file as bundle
-from l2hmc_bridge.cli.screen.options import device_of, parse_any_lattice
+from l2hmc_bridge.cli.screen.options import parse_any_lattice
 from l2hmc_bridge.cli.screen.tables import check_table, spinner, wide_console
 from l2hmc_bridge.errors import ConfigError, StreamError
+from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.gate.report import check_bundle
 from l2hmc_bridge.training import (

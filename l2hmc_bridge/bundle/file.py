@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import __version__
+from l2hmc_bridge import __version__, models
 from l2hmc_bridge.bundle import architecture
 from l2hmc_bridge.bundle.fingerprint import TOLERANCE, difference, fingerprint
 from l2hmc_bridge.errors import BridgeError, BundleError, LayoutError
@@ -73,11 +73,14 @@ def save(path: Path, kernel: L2HMC, provenance: Mapping[str, Any],
     return meta["hash"]
 
 
-def load(path: Path, beta: float | None = None, device: torch.device | None = None) -> Bundle:
+def load(path: Path | str | None = None, beta: float | None = None,
+         device: torch.device | None = None) -> Bundle:
     """Read, verify (version, keys, hash, fingerprint) and rebuild the kernel at `beta`.
 
-    Without `beta` the middle of the range it was trained on. Raises BundleError.
+    Without `path` the bundle that ships, without `beta` the middle of the range it was trained on.
+    Raises BundleError.
     """
+    path = models.default() if path is None else Path(path)
     tensors, meta = _read(path)
     try:
         action_meta = json.loads(meta["action"])

@@ -12,6 +12,7 @@ those of `reference.py`.
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from types import ModuleType
 
 import torch
@@ -31,41 +32,56 @@ from l2hmc_bridge.fast.cpu.library import keep_memory
 from l2hmc_bridge.fast.gpu import functions as gpu_functions
 
 __all__ = ["BACKENDS", "CHOICES", "Defects", "Places", "action", "backend", "charge",
-           "charge_density", "clover", "compiled", "description", "expm_multiply", "fetch_links",
-           "flow", "force", "frozen_features", "group_defects", "keep_memory", "kinetic",
-           "laplacian", "loop_square", "places", "plaquettes", "rectangle_staples",
+           "charge_density", "choice", "clover", "compiled", "description", "expm_multiply",
+           "fetch_links", "flow", "force", "frozen_features", "group_defects", "keep_memory",
+           "kinetic", "laplacian", "loop_square", "places", "plaquettes", "rectangle_staples",
            "staple_trace", "staples", "store_links", "trajectory", "transport_laplacian", "use",
            "using"]
 
 BACKENDS = {"torch": reference, "cpu": compiled_functions, "cpu with gradients": gradients,
             "cuda": gpu_functions}
 CHOICES = ("auto", "torch")
-_choice = "torch" if os.environ.get("L2HMC_BRIDGE_FAST", "auto") in ("off", "torch") else "auto"
+# What the process starts with, threads started later included; `using` overrides it in a context.
+_default = "torch" if os.environ.get("L2HMC_BRIDGE_FAST", "auto") in ("off", "torch") else "auto"
+_choice: ContextVar[str | None] = ContextVar("l2hmc_bridge_fast", default=None)
 
 
 def use(name: str) -> None:
-    """Choose "auto" (the fastest that fits each call) or "torch" (always the reference)."""
-    global _choice
-    if name not in CHOICES:
-        raise ConfigError(f"fast: expected one of {', '.join(CHOICES)}, found {name!r}")
-    _choice = name
+    """Choose "auto" (the fastest that fits each call) or "torch" (always the reference).
+
+    For the whole process, except where a `using` block says otherwise; raises ConfigError.
+    """
+    global _default
+    _default = _known(name)
+    if _choice.get() is not None:
+        _choice.set(name)
 
 
 @contextlib.contextmanager
 def using(name: str) -> Iterator[None]:
-    """`use(name)` for the length of a with block."""
-    before = _choice
-    use(name)
+    """The choice `name` for the length of a with block, in this thread or task alone."""
+    before = _choice.set(_known(name))
     try:
         yield
     finally:
-        use(before)
+        _choice.reset(before)
+
+
+def choice() -> str:
+    """What is chosen here and now."""
+    return _choice.get() or _default
+
+
+def _known(name: str) -> str:
+    if name not in CHOICES:
+        raise ConfigError(f"fast: expected one of {', '.join(CHOICES)}, found {name!r}")
+    return name
 
 
 def description() -> str:
     """Who computes complex128 fields in main memory, for a report."""
     kernels = library.library()
-    if _choice == "torch" or kernels is None:
+    if choice() == "torch" or kernels is None:
         return "torch"
     return f"compiled kernels ({kernels.level}), {library.threads()} threads"
 
@@ -76,7 +92,7 @@ def backend(*tensors: Tensor | float) -> ModuleType:
     devices = {one.device for one in given}
     fields = {one.dtype for one in given if one.ndim}  # numbers have any precision
     reals = {library.REAL[one] for one in fields if one in library.REAL}
-    if (_choice != "auto" or len(reals) != 1 or not fields <= library.REAL.keys()
+    if (choice() != "auto" or len(reals) != 1 or not fields <= library.REAL.keys()
             or len({one.type for one in devices}) > 1):
         return BACKENDS["torch"]
     recorded = torch.is_grad_enabled() and any(one.requires_grad for one in given)
@@ -213,4 +229,4 @@ def group_defects(links: Tensor) -> Defects:
 
 
 def _kernels() -> bool:
-    return _choice == "auto" and library.library() is not None
+    return choice() == "auto" and library.library() is not None

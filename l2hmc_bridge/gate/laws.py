@@ -12,6 +12,7 @@ from torch import Tensor
 from l2hmc_bridge.fields import loops, su3
 from l2hmc_bridge.fields.su3 import DIMENSION
 from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.sampling.markov import State
 from l2hmc_bridge.systems.groups import GROUPS, Group
 
 
@@ -28,19 +29,26 @@ class Chart(NamedTuple):
 PhaseMap = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]  # (U, P) -> (U', P', log|J|)
 
 
-def forward_map(kernel: L2HMC) -> PhaseMap:
-    """Phi as a function of (U, P)."""
-    return _phase_map(kernel, 1)
+def forward_map(kernel: L2HMC, known: State | None = None) -> PhaseMap:
+    """Phi as a function of (U, P); at the links of `known` its force serves."""
+    return _phase_map(kernel, 1, known)
 
 
-def inverse_map(kernel: L2HMC) -> PhaseMap:
-    """Phi^-1 as a function of (U, P)."""
-    return _phase_map(kernel, -1)
+def inverse_map(kernel: L2HMC, known: State | None = None) -> PhaseMap:
+    """Phi^-1 as a function of (U, P); at the links of `known` its force serves."""
+    return _phase_map(kernel, -1, known)
 
 
-def _phase_map(kernel: L2HMC, sign: int) -> PhaseMap:
+def force_at(kernel: L2HMC, links: Tensor, known: State | None) -> Tensor:
+    """F at `links`: that of `known` where these are its links, computed elsewhere."""
+    if known is not None and known.force is not None and links is known.links:
+        return known.force
+    return kernel.action.force(links)
+
+
+def _phase_map(kernel: L2HMC, sign: int, known: State | None) -> PhaseMap:
     def phi(links: Tensor, momenta: Tensor):
-        end = kernel.directed(links, momenta, kernel.action.force(links), sign)
+        end = kernel.directed(links, momenta, force_at(kernel, links, known), sign)
         return end.links, end.momenta, end.log_det
 
     return phi
@@ -53,11 +61,11 @@ def proposal_map(kernel: L2HMC) -> PhaseMap:
     return inverse_map(kernel)
 
 
-def involution(kernel: L2HMC) -> PhaseMap:
+def involution(kernel: L2HMC, known: State | None = None) -> PhaseMap:
     """(U, P) -> (U', -P', log|J|) of a palindrome: its own inverse."""
 
     def there(links: Tensor, momenta: Tensor):
-        at = kernel.enter(links, momenta, kernel.action.force(links))
+        at = kernel.enter(links, momenta, force_at(kernel, links, known))
         kernel.palindrome(at)
         end = at.leave()
         return end.links, -end.momenta, end.log_det

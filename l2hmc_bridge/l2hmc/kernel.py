@@ -31,6 +31,7 @@ from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators, draw_uniform
 from l2hmc_bridge.sampling.markov import Info, State, Trajectory
 from l2hmc_bridge.systems.actions import Action
+from l2hmc_bridge.systems.checks import check_field
 
 COMPOSITIONS = ("palindrome", "direction")
 
@@ -153,16 +154,25 @@ class L2HMC:
                 network.check(links)
 
     def init(self, links: Tensor) -> State:
-        """State at `links`; LayoutError if a network or its masks do not fit the lattice."""
+        """State at `links`; LayoutError if a network or its masks do not fit the lattice.
+
+        BridgeError for links that are no field of the action's group.
+        """
+        check_field(links, self.action)
         self.check(links)
-        return State(links, self.action(links), self.action.force(links))
+        return markov.state_at(self, links)
 
     def step(self, state: State, generator: Generators) -> tuple[State, Info]:
-        """One exact Markov step."""
+        """One exact Markov step; BridgeError if `state` holds no field."""
+        check_field(state.links, self.action)
         return markov.step(self, state, generator)
 
     def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
-        """(links', dH_effective = dK + dS - log|J|, Info) for a host that accepts itself."""
+        """(links', dH_effective = dK + dS - log|J|, Info) for a host that accepts itself.
+
+        BridgeError as `init`.
+        """
+        check_field(links, self.action)
         return markov.propose_links(self, links, generator)
 
     def there_and_back(self, state: State, momenta: Tensor, generator: Generators) -> Tensor:

@@ -13,6 +13,7 @@ from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.integrators import Schedule, force_evaluations, schedule
 from l2hmc_bridge.sampling.markov import Info, State, Trajectory
 from l2hmc_bridge.systems.actions import Action, GaugeAction
+from l2hmc_bridge.systems.checks import check_field
 from l2hmc_bridge.systems.groups import group_of
 
 
@@ -56,8 +57,9 @@ class HMC:
         return HMC(self.action, self.step_size * factor, self.steps, self.integrator)
 
     def init(self, links: Tensor) -> State:
-        """State at `links`: action and force, each computed once."""
-        return State(links, self.action(links), self.action.force(links))
+        """State at `links`: action and force, each computed once; BridgeError for no field."""
+        check_field(links, self.action)
+        return markov.state_at(self, links)
 
     def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
         """Leave `state` with `momenta` and integrate for `length`."""
@@ -68,11 +70,13 @@ class HMC:
         return markov.there_and_back(self, state, momenta, generator)
 
     def step(self, state: State, generator: Generators) -> tuple[State, Info]:
-        """One exact Markov step."""
+        """One exact Markov step; BridgeError if `state` holds no field."""
+        check_field(state.links, self.action)
         return markov.step(self, state, generator)
 
     def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
-        """(links', dH, Info) for a host that accepts and rejects itself."""
+        """(links', dH, Info) for a host that accepts and rejects itself; BridgeError as `init`."""
+        check_field(links, self.action)
         return markov.propose_links(self, links, generator)
 
 

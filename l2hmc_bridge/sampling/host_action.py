@@ -33,6 +33,7 @@ from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.markov import Info, Proposer, State, Trajectory
 from l2hmc_bridge.systems.actions import Action, cold_start
+from l2hmc_bridge.systems.checks import check_field
 
 ALGEBRA_BOUND = 1e-4  # of the largest entry; single-precision hosts stay below 1e-6
 
@@ -134,8 +135,10 @@ class Hosted:
         return replace(self, kernel=self.kernel.scaled(factor))
 
     def init(self, links: Tensor) -> State:
-        """State at `links`: S of the host, force of the guide."""
-        return self.kernel.init(links)._replace(action=self.action(links))
+        """State at `links`: S of the host, force of the guide; BridgeError for no field."""
+        check_field(links, self.action)
+        self.check(links)
+        return markov.state_at(self, links)
 
     def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
         """The kernel's own."""
@@ -146,11 +149,16 @@ class Hosted:
         return self.kernel.there_and_back(state, momenta, generator)
 
     def step(self, state: State, generator: Generators) -> tuple[State, Info]:
-        """One exact Markov step for e^{-S_host}."""
+        """One exact Markov step for e^{-S_host}; BridgeError if `state` holds no field."""
+        check_field(state.links, self.action)
         return markov.step(self, state, generator)
 
     def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
-        """(links', dK + dS_host - log|J|, Info) for a host that accepts itself."""
+        """(links', dK + dS_host - log|J|, Info) for a host that accepts itself.
+
+        BridgeError as `init`.
+        """
+        check_field(links, self.action)
         return markov.propose_links(self, links, generator)
 
 

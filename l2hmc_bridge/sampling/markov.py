@@ -114,12 +114,20 @@ def metropolis(
                  _select(accepted, proposal.action, state.action), force), accepted
 
 
+def state_at(kernel: Kernel, links: Tensor) -> State:
+    """S of the kernel's action and the force of its guide at `links`, which nobody looks at again.
+
+    `Kernel.init` is the door for links that come from elsewhere: it checks them before.
+    """
+    return State(links, kernel.action(links), kernel.guide.force(links))
+
+
 def refreshed(kernel: Kernel, state: State, generator: Generators) -> State:
     """The state after the action redrew its noise: action and force are then computed anew.
 
     An action whose `refresh` returns False has none: the state stands.
     """
-    return kernel.init(state.links) if kernel.action.refresh(state.links, generator) else state
+    return state_at(kernel, state.links) if kernel.action.refresh(state.links, generator) else state
 
 
 def propose(kernel: Proposer, state: State, generator: Generators) -> tuple[State, Info]:
@@ -164,8 +172,9 @@ def step(kernel: Proposer, state: State, generator: Generators) -> tuple[State, 
 def propose_links(kernel: Proposer, links: Tensor, generator: Generators
                   ) -> tuple[Tensor, Tensor, Info]:
     """(links', dH_effective, Info) with dH_effective = dK + dS - log|J| [Nb], for a host."""
+    kernel.check(links)
     kernel.action.refresh(links, generator)
-    proposal, info = propose(kernel, kernel.init(links), generator)
+    proposal, info = propose(kernel, state_at(kernel, links), generator)
     return proposal.links, -info.log_ratio, info
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from l2hmc_bridge.fields import layout
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators
-from l2hmc_bridge.sampling.markov import Proposer
+from l2hmc_bridge.sampling.markov import Proposer, State
 
 TRAJECTORIES = 20  # of the tuning, and of the thermalisation of a cold or hot start
 AIM = 0.8  # 20 trajectories miss it by up to 0.1; steep schemes (dH ~ f^7) end above it
@@ -42,17 +42,18 @@ class Tuning(NamedTuple):
 
 @torch.no_grad()
 def tune(
-    kernel: Proposer, links: Tensor, trajectories: int, generators: GeneratorsOf, report: Report
+    kernel: Proposer, state: State, trajectories: int, generators: GeneratorsOf, report: Report
 ) -> Tuning:
     """Factor for kernel.scaled(factor) that gives 80 % acceptance in equilibrium.
 
-    `trajectories` of kernel start at `links`; a proposal is taken when dH is below the natural
+    `trajectories` of kernel start at `state`; a proposal is taken when dH is below the natural
     spread of H under a refresh of the momenta, so that a start out of equilibrium, or steps far
     too large, cannot freeze the copy. Steps change after each trajectory. `report` may stop it.
     """
-    state, factor = kernel.init(links), 1.0
+    factor = 1.0
     tried: tuple[Tried, ...] = ()
-    bound = math.sqrt(16 * layout.volume(links))  # standard deviation of K = 1/2 sum of 32 V p^2
+    # Standard deviation of K = 1/2 sum of 32 V p^2.
+    bound = math.sqrt(16 * layout.volume(state.links))
     for number in range(1, trajectories + 1):
         proposal, info = markov.propose(kernel.scaled(factor), state, generators(number))
         delta = -info.log_ratio

@@ -39,10 +39,10 @@ def hmc_history(
     def generators(number: int) -> list[torch.Generator]:
         return [markov.trajectory_generator(seed, chain, number) for chain in chains]
 
-    tuned = tuning.tune(kernel, links, TUNING, lambda n: generators(TUNING_NUMBERS + n),
+    state = kernel.init(links)
+    tuned = tuning.tune(kernel, state, TUNING, lambda n: generators(TUNING_NUMBERS + n),
                         lambda *_: False)
-    kernel = kernel.scaled(tuned.factor)
-    state, rows = kernel.init(links), []
+    kernel, rows = kernel.scaled(tuned.factor), []
     for number in range(1, trajectories + 1):
         began = time.perf_counter()
         state, info = kernel.step(state, generators(number))

@@ -118,15 +118,16 @@ def attributes(definition: Definition) -> dict[str, Any]:
     """What history.h5 says of its stream: numbers and text."""
     told = {**definition.record, **definition.record.get("provenance", {})}
     record = {key: value for key, value in told.items() if isinstance(value, str | int | float)}
+    kernel = definition.kernel.stored()
     return {
         **record,
         "seed": definition.seed,
         "beta": definition.action["beta"],
         "action": definition.action["name"],
-        "kernel": definition.kernel["kind"],
+        "kernel": kernel["kind"],
         "convention": "traceless",  # of the topological charge
         "lattice": ",".join(map(str, definition.record.get("lattice", ()))),  # X,Y,Z,T
-        "bundle_hash": definition.kernel.get("hash") or "",
+        "bundle_hash": kernel.get("hash") or "",
         "factor": definition.factor,
         "threads": definition.threads,
         "device": definition.device,

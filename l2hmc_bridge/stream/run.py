@@ -1,6 +1,6 @@
 """A resumable production stream: configurations, log, history, and the state to go on from.
 
-    with lock.locked(folder), create(folder, definition, kernel, links, target, writer) as stream:
+    with lock.locked(folder), create(folder, definition, kernel, state, target, writer) as stream:
         stream.advance(stop=lambda: None, report=lambda row: None)
         stream.save_history()
 
@@ -17,39 +17,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from l2hmc_bridge import fast
-from l2hmc_bridge.bundle import file as bundle
-from l2hmc_bridge.errors import BundleError, StreamError
-from l2hmc_bridge.fields import su3
+from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fields.configuration import Configuration
-from l2hmc_bridge.observables.topology import topological_charge
-from l2hmc_bridge.sampling import markov
-from l2hmc_bridge.sampling.draws import Generators
-from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.stream import log as records, state as checkpoint
+from l2hmc_bridge.stream.progress import Stop
+from l2hmc_bridge.stream.specs import BundleSpec
 from l2hmc_bridge.stream.state import Checkpoint, Definition
-from l2hmc_bridge.systems.actions import gauge_action, normalised_change
+from l2hmc_bridge.stream.trajectories import Trajectories
+from l2hmc_bridge.systems.actions import gauge_action
 
 LOG, HISTORY, BUNDLE = "log.jsonl", "history.h5", "bundle.safetensors"
-UNITARITY_KEPT = 1e-13  # beyond this defect a save point projects the links back to SU(3)
 HISTORY_INTERVAL = 60.0  # seconds between rewrites of history.h5 while a run goes on
 PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.part(\..*)?")
-# Trajectory numbers as the randomness counts them (22 bits): the recorded ones use the lower half.
-RECORDED = 2**21
-TUNING, THERMALISATION = RECORDED, RECORDED + 2**19
-REVERSIBILITY, START, GATE = RECORDED + 2**20, -1, -2
-
 Writer = Callable[[Path, Configuration], None]  # replaces what is there, whole or not at all
-Stop = Callable[[], str | None]  # a reason to stop after this trajectory, asked after each
 Report = Callable[[records.Row], None]
-
-
-def reserved(seed: int, chains: int, purpose: int, number: int = 0) -> list[torch.Generator]:
-    """One generator per chain for `purpose` (TUNING, ...): none that a recorded trajectory uses."""
-    return [markov.trajectory_generator(seed, chain, purpose + number) for chain in range(chains)]
 
 
 def kernel_of(
@@ -60,33 +43,27 @@ def kernel_of(
     Raises BundleError where the bundle is not the one that the stream began with.
     """
     action = gauge_action(definition.action["name"], definition.action["beta"])
-    about = definition.kernel
-    if about["kind"] == "hmc":
-        kernel = HMC(action, about["step_size"], about["steps"], about["integrator"])
-        return kernel.scaled(definition.factor)
-    path = folder / BUNDLE if (folder / BUNDLE).is_file() else Path(about["bundle"])
-    loaded = bundle.load(path, action.beta, device)
-    if loaded.hash != about["hash"]:
-        raise BundleError(f"{path}: expected the bundle {about['hash'][:12]} that this stream "
-                          f"began with, found {loaded.hash[:12]}")
-    bundle.require_action(loaded, action)
-    return loaded.kernel.scaled(definition.factor)
+    spec = definition.kernel
+    if isinstance(spec, BundleSpec) and (folder / BUNDLE).is_file():
+        spec = spec.at(folder / BUNDLE)
+    return spec.build(action, device).scaled(definition.factor)
 
 
 def create(
-    folder: Path, definition: Definition, kernel: Proposer, links: Tensor, target: int,
+    folder: Path, definition: Definition, kernel: Proposer, state: State, target: int,
     writer: Writer,
 ) -> "Stream":
-    """Begin a stream in `folder` (there, locked, without a stream) at `links`, [chains,4,...].
+    """Begin a stream in `folder` (there, locked, without a stream) at `state` of all chains.
 
-    `kernel` is the scaled one. Raises StreamError where a stream is there.
+    `kernel` is the scaled one, whose `init` gave the state. Raises StreamError where a stream is
+    there.
     """
     if checkpoint.exists(folder):
         raise StreamError(f"{folder}: expected no stream here, found one (--resume goes on with "
                           "it, --out names another folder)")
     definition = checkpoint.as_stored(definition)
     log = records.Log(folder / LOG)
-    stream = Stream(folder, definition, kernel, kernel.init(links), target, writer, log, [])
+    stream = Stream(folder, definition, kernel, state, target, writer, log, [])
     with closing_on_error(log):
         stream.save_state()
     return stream
@@ -126,19 +103,14 @@ def closing_on_error(log: records.Log) -> Iterator[None]:
         raise
 
 
-class Stream:
-    """An open stream; `state` is that after `count` of `target` trajectories, `rows` their log."""
+class Stream(Trajectories):
+    """An open stream: trajectories up to `target`, logged, written and saved."""
 
     def __init__(self, folder: Path, definition: Definition, kernel: Proposer, state: State,
                  target: int, writer: Writer, log: records.Log, rows: list[records.Row]):
-        self.folder, self.definition, self.kernel, self.state = folder, definition, kernel, state
-        self.target, self.writer, self.log, self.rows = target, writer, log, rows
+        super().__init__(definition, kernel, state, rows)
+        self.folder, self.target, self.writer, self.log = folder, target, writer, log
         self._history_time = time.monotonic()
-
-    @property
-    def count(self) -> int:
-        """Trajectories done."""
-        return len(self.rows)
 
     @torch.no_grad()
     def advance(self, stop: Stop, report: Report) -> str | None:
@@ -158,52 +130,6 @@ class Stream:
             if due or self.count == self.target or why is not None:
                 self.save_state()
         return why
-
-    def trajectory(self) -> records.Row:
-        """One step of all chains, and its row of the log."""
-        definition, before = self.definition, self.state
-        numbers = [first + self.count + 1 for first in definition.first]
-        generators = [markov.trajectory_generator(definition.seed, chain, number % RECORDED,
-                                                  before.links.device)
-                      for chain, number in enumerate(numbers)]
-        began = time.perf_counter()
-        self.state, info = self.kernel.step(before, generators)
-        seconds = (time.perf_counter() - began) / definition.chains
-        planes = fast.plaquettes(self.state.links)
-        columns = {
-            "delta_h": info.delta_h,
-            "log_det": info.log_det,
-            "accepted": info.accepted.long(),
-            "plaquette": planes.mean(1),
-            "plaquette_spatial": planes[:, 3:].mean(1),
-            "plaquette_temporal": planes[:, :3].mean(1),
-            "topological_charge": topological_charge(self.state.links),
-            "link_change": normalised_change(before.links, self.state.links),
-        }
-        return {
-            "trajectory": numbers,
-            **{name: values.tolist() for name, values in columns.items()},
-            "seconds": [seconds] * definition.chains,
-            "force_evaluations": info.force_evaluations,
-            "reunitarised": 0,
-            "reversibility": self.reversibility(),
-        }
-
-    def reversibility(self) -> float | None:
-        """max |U'' - U| after a trajectory forth and back from here, where one is due."""
-        every, number = self.definition.check_reversibility, self.count + 1
-        if not every or number % every:
-            return None
-        chains = reserved(self.definition.seed, self.definition.chains, REVERSIBILITY,
-                          number % 2**19)
-        return reversibility_defect(self.kernel, self.state, chains)
-
-    def reunitarise(self, row: records.Row) -> records.Row:
-        """Project the links to SU(3) where their defect exceeds 1e-13, and note it in the row."""
-        if float(su3.unitarity_defect(self.state.links).max()) <= UNITARITY_KEPT:
-            return row
-        self.state = self.kernel.init(su3.project_group(self.state.links))
-        return {**row, "reunitarised": 1, "force_evaluations": row["force_evaluations"] + 1}
 
     def save_configurations(self) -> None:
         """Write cfg_<trajectory>.<suffix> of every chain, whole, replacing an identical one."""
@@ -237,11 +163,3 @@ class Stream:
     def __exit__(self, *_error: object) -> None:
         """Close the log; what was saved is saved, what was not is done again on `reopen`."""
         self.log.close()
-
-
-@torch.no_grad()
-def reversibility_defect(kernel: Proposer, state: State, generators: Generators) -> float:
-    """max |U'' - U| over a trajectory from `state`, its momenta reversed, and the same again."""
-    momenta = markov.draw_momenta(state.links, generators)
-    back = kernel.there_and_back(state, momenta, generators)
-    return float((back - state.links).abs().max())

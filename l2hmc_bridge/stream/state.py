@@ -6,7 +6,7 @@ can differ). Metadata: the definition of the stream, the counters, and a SHA-256
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from l2hmc_bridge.bundle.file import digest
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.sampling.markov import State
 from l2hmc_bridge.storage.atomic import replacing
+from l2hmc_bridge.stream import specs
+from l2hmc_bridge.stream.specs import KernelSpec
 
 NAME = "state.safetensors"
 FORMAT, VERSION = "l2hmc-bridge stream", "1"
@@ -27,14 +29,14 @@ FORMAT, VERSION = "l2hmc-bridge stream", "1"
 class Definition:
     """What fixes a stream: with it and the first links every later trajectory is determined.
 
-    kernel: {"kind": "l2hmc", "bundle", "hash"} or {"kind": "hmc", "integrator", "step_size",
-    "steps"}; action: {"name", "beta"}; factor multiplies all steps, for good; first: number of the
-    start of each chain; meta: what is carried into each chain's configurations; record: what a
-    person wants to know (start, tuning, gate, command, versions), of no effect on any trajectory.
+    kernel: before tuning; action: {"name", "beta"}; factor multiplies all steps, for good; first:
+    number of the start of each chain; meta: what is carried into each chain's configurations;
+    record: what a person wants to know (start, tuning, gate, command, versions), of no effect on
+    any trajectory.
     """
 
     seed: int
-    kernel: dict[str, Any]
+    kernel: KernelSpec
     action: dict[str, Any]
     factor: float
     first: list[int]
@@ -125,8 +127,11 @@ def as_stored(definition: Definition) -> Definition:
 
 
 def _text(definition: Definition) -> str:
-    return json.dumps(asdict(definition), sort_keys=True, allow_nan=False)
+    entries = {one.name: getattr(definition, one.name) for one in fields(Definition)}
+    entries["kernel"] = definition.kernel.stored()
+    return json.dumps(entries, sort_keys=True, allow_nan=False)
 
 
 def _definition(entries: Mapping[str, Any]) -> Definition:
-    return Definition(**{one.name: entries[one.name] for one in fields(Definition)})
+    known = {one.name: entries[one.name] for one in fields(Definition)}
+    return Definition(**{**known, "kernel": specs.restored(known["kernel"])})

@@ -22,6 +22,7 @@ def summarise(definition: Definition, rows: Sequence[Row], target: int) -> dict[
     All chains together on top, each alone under `chains` where there are several. tau_int is
     1/2 + sum rho, in trajectories; what cannot be resolved is None with a note.
     """
+    kernel = definition.kernel.stored()
     result = {
         "trajectories": len(rows),
         "target": target,
@@ -30,9 +31,9 @@ def summarise(definition: Definition, rows: Sequence[Row], target: int) -> dict[
         "force_evaluations_per_trajectory": _mean([row["force_evaluations"] for row in rows]),
         "seconds_per_trajectory": _mean([row["seconds"][0] for row in rows]),
         "seed": definition.seed,
-        "bundle": definition.kernel.get("bundle"),
-        "bundle_hash": definition.kernel.get("hash"),
-        "kernel": definition.kernel,
+        "bundle": kernel.get("bundle"),
+        "bundle_hash": kernel.get("hash"),
+        "kernel": dict(sorted(kernel.items())),
         "action": definition.action,
         "tuning_factor": definition.factor,
         "reunitarised": sum(row["reunitarised"] for row in rows),

@@ -10,9 +10,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from l2hmc_bridge import fast
-from l2hmc_bridge.cli.screen.options import device_of
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fast import reference
+from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.fast.gpu import functions as gpu
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, Steps

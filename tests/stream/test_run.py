@@ -17,7 +17,8 @@ from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.integrators import Schedule, schedule
 from l2hmc_bridge.storage import lock
-from l2hmc_bridge.stream import run as stream, state as checkpoint
+from l2hmc_bridge.stream import run as stream, state as checkpoint, trajectories
+from l2hmc_bridge.stream.specs import BundleSpec
 from l2hmc_bridge.systems.actions import gauge_action, normalised_change
 from tests.support.streams import (
     HMC_KERNEL,
@@ -51,7 +52,7 @@ def learned_definition(folder, composition="palindrome", **changes):
     path = folder / f"{composition}.safetensors"
     kernel = learned_kernel(composition)
     digest = bundle.save(path, kernel, {"purpose": "test"}, (5.6, 6.0))
-    return define(kernel={"kind": "l2hmc", "bundle": str(path), "hash": digest}, **changes)
+    return define(kernel=BundleSpec(str(path), digest), **changes)
 
 
 def definition_of(kind, folder):
@@ -164,7 +165,7 @@ def test_rows_say_what_happened(tmp_path):
 
 def test_links_are_projected_at_save_points_only(tmp_path, monkeypatch):
     """With no defect tolerated every save point projects, a stop between them does not."""
-    monkeypatch.setattr(stream, "UNITARITY_KEPT", 0.0)
+    monkeypatch.setattr(trajectories, "UNITARITY_KEPT", 0.0)
     definition = define(save_every=3)
     complete(begin(tmp_path / "whole", definition, 7))
     complete(begin(tmp_path / "parts", definition, 7), stop=lambda: "asked")
@@ -196,13 +197,13 @@ def test_configurations_at_save_points_and_at_the_target(tmp_path):
 
 
 def test_recorded_and_reserved_randomness_never_meet():
-    purposes = [(stream.TUNING, 50), (stream.THERMALISATION, 50), (stream.REVERSIBILITY, 50),
-                (stream.START, 1), (stream.GATE, 1)]
+    purposes = [(trajectories.TUNING, 50), (trajectories.THERMALISATION, 50),
+                (trajectories.REVERSIBILITY, 50), (trajectories.START, 1), (trajectories.GATE, 1)]
     seeds = [markov.trajectory_generator(3, chain, number).initial_seed()
-             for chain in range(3) for number in (*range(200), stream.RECORDED - 1)]
+             for chain in range(3) for number in (*range(200), trajectories.RECORDED - 1)]
     for purpose, count in purposes:
         for number in range(count):
-            seeds += [one.initial_seed() for one in stream.reserved(3, 3, purpose, number)]
+            seeds += [one.initial_seed() for one in trajectories.reserved(3, 3, purpose, number)]
     assert len(set(seeds)) == len(seeds)
 
 
@@ -270,15 +271,15 @@ class Lopsided(HMC):
 def test_forth_and_back_returns(name):
     action = gauge_action("wilson", 5.7)
     kernel = HMC(action, 0.1, 4) if name == "hmc" else learned_kernel(name)
-    generators = stream.reserved(1, 2, stream.REVERSIBILITY)
-    defect = stream.reversibility_defect(kernel, kernel.init(start_links(2)), generators)
+    generators = trajectories.reserved(1, 2, trajectories.REVERSIBILITY)
+    defect = trajectories.reversibility_defect(kernel, kernel.init(start_links(2)), generators)
     assert defect < 1e-11
 
 
 def test_forth_and_back_finds_a_step_that_is_no_involution():
     kernel = Lopsided(gauge_action("wilson", 5.7), 0.1, 4)
-    generators = stream.reserved(1, 1, stream.REVERSIBILITY)
-    defect = stream.reversibility_defect(kernel, kernel.init(start_links()), generators)
+    generators = trajectories.reserved(1, 1, trajectories.REVERSIBILITY)
+    defect = trajectories.reversibility_defect(kernel, kernel.init(start_links()), generators)
     assert defect > 1e-4
 
 

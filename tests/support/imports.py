@@ -45,10 +45,11 @@ def _is_module(name: str) -> bool:
 
 
 def at_import(path: Path) -> set[str]:
-    """What a file imports when it is imported itself, functions left out."""
+    """What a file imports when it is imported itself: no functions, nothing for type checkers."""
     tree = ast.parse(path.read_text())
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        checked = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if checked or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             node.body = []
     return imported(path, tree)
 

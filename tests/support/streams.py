@@ -10,15 +10,16 @@ import torch
 
 from l2hmc_bridge.storage import lock
 from l2hmc_bridge.storage.atomic import replacing
-from l2hmc_bridge.stream import run as stream, state as checkpoint, summary
+from l2hmc_bridge.stream import run as stream, specs, state as checkpoint, summary
 from l2hmc_bridge.stream.state import Definition
 from tests.support.fields import rough_links
 
 LATTICE = (4, 2, 2, 4)
 HMC_KERNEL = {"kind": "hmc", "integrator": "omf2", "step_size": 0.15, "steps": 3}
 DEFINITION = Definition(
-    seed=7, kernel=HMC_KERNEL, action={"name": "wilson", "beta": 5.7}, factor=0.9, first=[40],
-    save_every=2, suffix="bin", format="none", meta=[{"beta": 5.7}], record={"md_length": 0.4},
+    seed=7, kernel=specs.restored(HMC_KERNEL), action={"name": "wilson", "beta": 5.7},
+    factor=0.9, first=[40], save_every=2, suffix="bin", format="none", meta=[{"beta": 5.7}],
+    record={"md_length": 0.4},
 )
 
 
@@ -47,7 +48,7 @@ def begin(folder: Path, definition: Definition, target: int, links=None) -> stre
     folder.mkdir(exist_ok=True)
     links = start_links(definition.chains) if links is None else links
     kernel = stream.kernel_of(definition, folder)
-    return stream.create(folder, definition, kernel, links, target, writer())
+    return stream.create(folder, definition, kernel, kernel.init(links), target, writer())
 
 
 def complete(made: stream.Stream, stop=lambda: None):

@@ -1,11 +1,12 @@
 """Bad input to `sample`: one line on stderr with file, expected and found; nothing is written."""
 
+import dataclasses
 import re
 
 import numpy as np
 import pytest
 
-from l2hmc_bridge.cli.sample import start as sample_start
+from l2hmc_bridge.adapters.files import stream_files as sample_start
 from l2hmc_bridge.systems.actions import cold_start, gauge_action
 from tests.cli.sample.test_sample import (
     contents,
@@ -259,5 +260,5 @@ def test_an_input_format_that_is_not_written_becomes_ildg(name):
     start = sample_start.Start(cold_start((2, 2, 2, 2)), [0], [{}], "x.bin", format=name)
     assert sample_start.output_format(start, None) == ("ildg", "ildg")
     assert any("x.bin: format" in sentence for sentence in start.notes) == (name is not None)
-    start.format = "nersc"
+    start = dataclasses.replace(start, format="nersc")
     assert sample_start.output_format(start, None) == ("nersc", "nersc")

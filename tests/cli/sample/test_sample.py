@@ -113,7 +113,7 @@ def test_tuning_is_on_a_copy_and_recorded(start, tmp_path):
     assert summary_of(tmp_path / "t0")["tuning_factor"] == 1
     definition = checkpoint.load(tmp_path / "t7").definition
     assert definition.factor != 1
-    step = definition.kernel["step_size"] * definition.factor
+    step = definition.kernel.step_size * definition.factor
     assert sample("--in", start, "--out", tmp_path / "same", "--kernel", "hmc", "-n", 2,
                   "--seed", 1, "--tune", 0, "--step-size", repr(step)) == 0
     with h5py.File(tmp_path / "t7" / "history.h5") as one, h5py.File(

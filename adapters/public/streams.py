@@ -1,0 +1,38 @@
+"""`begin_stream` and `resume_stream` with every file format at hand."""
+
+from pathlib import Path
+
+from l2hmc_bridge.adapters.files import stream_files
+from l2hmc_bridge.stream import begin
+from l2hmc_bridge.stream.begin import Recorded
+from l2hmc_bridge.stream.options import SampleOptions
+from l2hmc_bridge.stream.progress import Progress, Stop, never
+
+
+def begin_stream(
+    options: SampleOptions, progress: Progress | None = None, stop: Stop = never
+) -> Recorded:
+    """Read, verify, thermalise, tune, prove, and record a new stream, as `sample` does.
+
+        recorded = begin_stream(SampleOptions(inputs="cfg.ildg", out="stream", trajectories=100))
+        recorded.summary["plaquette"]  # {"value", "error", "tau_int", "tau_int_error"}
+
+    `progress` is told what goes on (nothing is printed); `stop()` is asked after every trajectory,
+    and a reason it gives ends the run with everything saved. Raises BridgeError, with nothing
+    written, where anything does not fit.
+    """
+    return begin.begin_stream(options, stream_files, progress, stop)
+
+
+def resume_stream(
+    folder: Path | str, more: int | None = None, *, max_seconds: float | None = None,
+    threads: int | None = None, device: str | None = None, progress: Progress | None = None,
+    stop: Stop = never,
+) -> Recorded:
+    """Go on with the stream in `folder`, bit for bit as if it had never stopped.
+
+    `more` trajectories are added to those that are done; without it, what was cut short is
+    finished. threads and device: those it began with, if None. Raises StreamError, BundleError.
+    """
+    return begin.resume_stream(folder, stream_files, more, max_seconds=max_seconds,
+                               threads=threads, device=device, progress=progress, stop=stop)

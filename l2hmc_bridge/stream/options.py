@@ -1,0 +1,170 @@
+"""What `sample` can be told, checked once, before any work; no torch here.
+
+    SampleOptions(inputs="cfg.ildg", out="stream", trajectories=100, seed=1)
+    SampleOptions(start="hot", lattice=(8, 8, 8, 8), beta=6.0, out="new", trajectories=50,
+                  kernel="hmc")
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from l2hmc_bridge.errors import ConfigError
+
+KERNELS = ("l2hmc", "hmc")
+STARTS = ("cold", "hot")
+OF_HMC = ("integrator", "step_size", "steps")  # options of that kernel alone
+LARGEST_SEED, MOST_CHAINS, MOST_THREADS, MOST_STEPS = 2**63 - 1, 1024, 1024, 10**5
+MOST_UNRECORDED = 2**19 - 1  # trajectories of a tuning or a thermalisation
+LONGEST_STEP = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateOptions:
+    """Which update runs and how it is prepared; what new streams and streams of a host share.
+
+    kernel: "l2hmc" runs `bundle` (the one that ships if None), "hmc" runs `integrator` with
+    `steps` steps of `step_size`. ungated: a bundle without a fitting gate report is taken, and one
+    on which a check fails at the start. action: wilson, symanzik, iwasaki or dbw2; the bundle's
+    own, or wilson for HMC, if None. beta: the coupling, if the file does not state it. tune:
+    trajectories on a copy that scale all steps towards 80 % acceptance. seed: drawn by the system,
+    and recorded, if None. threads of torch and the kernels: left as they are if None. device:
+    "cpu" or "cuda[:N]". command: how the run was started, for the record.
+    Raises ConfigError for a value that cannot be.
+    """
+
+    kernel: str = "l2hmc"
+    bundle: Path | str | None = None
+    ungated: bool = False
+    action: str | None = None
+    beta: float | None = None
+    integrator: str = "force_gradient"
+    step_size: float = 0.25
+    steps: int = 4
+    tune: int = 20
+    seed: int | None = None
+    threads: int | None = None
+    device: str = "cpu"
+    command: str | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("kernel", self.kernel, KERNELS)
+        _number("beta", self.beta)
+        _number("step_size", self.step_size, LONGEST_STEP)
+        _whole("steps", self.steps, 1, MOST_STEPS)
+        _whole("tune", self.tune, 0, MOST_UNRECORDED)
+        _whole("seed", self.seed, 0, LARGEST_SEED)
+        _whole("threads", self.threads, 1, MOST_THREADS)
+
+    def described(self) -> str:
+        """What `command` says, or the options as they are written in Python, defaults left out."""
+        if self.command is not None:
+            return self.command
+        given = [f"{one.name}={getattr(self, one.name)!r}" for one in fields(self)
+                 if getattr(self, one.name) != one.default]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions(UpdateOptions):
+    """A new stream of `trajectories` in the folder `out`, from `inputs` or a cold or hot start.
+
+    inputs: a configuration, or several: one chain each. start: "cold" (unit links) or "hot"
+    (Haar-random ones) on `lattice`, extents (X, Y, Z, T), at `beta`. chains: copies of one start
+    that run side by side. thermalise: trajectories before the first recorded one, accepted unless
+    far off; 20 with `start`, else 0, if None. save_every: trajectories between save points; 1 up
+    to 12^4 sites, else 10, if None. format: of the configurations; the input's, if None.
+    check_reversibility: a trajectory forth and back after every K-th, 0 for never. max_seconds:
+    save and stop before this much time has passed.
+    Raises ConfigError for values that cannot be or contradict each other.
+    """
+
+    out: Path | str
+    trajectories: int
+    inputs: Path | str | Sequence[Path | str] = ()
+    start: str | None = None
+    lattice: tuple[int, int, int, int] | None = None
+    chains: int | None = None
+    thermalise: int | None = None
+    save_every: int | None = None
+    format: str | None = None
+    check_reversibility: int = 0
+    max_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _whole("trajectories", self.trajectories, 1)
+        _whole("chains", self.chains, 1, MOST_CHAINS)
+        _whole("thermalise", self.thermalise, 0, MOST_UNRECORDED)
+        _whole("save_every", self.save_every, 1)
+        _whole("check_reversibility", self.check_reversibility, 0)
+        _number("max_seconds", self.max_seconds, math.inf)
+        self._check_start()
+        self._check_kernel()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The inputs."""
+        given = [self.inputs] if isinstance(self.inputs, str | Path) else self.inputs
+        return tuple(Path(one) for one in given)
+
+    @property
+    def folder(self) -> Path:
+        """Where the stream is recorded."""
+        return Path(self.out)
+
+    def _check_start(self) -> None:
+        if bool(self.paths) == (self.start is not None):
+            raise ConfigError("sample: expected either inputs or a start, found "
+                              f"{'both' if self.paths else 'neither'}")
+        if self.start is None:
+            if self.lattice is not None:
+                raise ConfigError(f"lattice: expected none with inputs, which state it, found "
+                                  f"{self.lattice}")
+            if self.chains is not None and len(self.paths) not in (1, self.chains):
+                raise ConfigError(f"chains: expected one input or {self.chains}, found "
+                                  f"{len(self.paths)}")
+            return
+        _one_of("start", self.start, STARTS)
+        if self.beta is None:
+            raise ConfigError(f"beta: expected one with start {self.start!r}, found none")
+        if self.lattice is None or len(self.lattice) != 4:
+            raise ConfigError(f"lattice: expected (X, Y, Z, T) with start {self.start!r}, found "
+                              f"{self.lattice}")
+        for extent in self.lattice:
+            _whole("lattice", extent, 1)
+
+    def _check_kernel(self) -> None:
+        if self.kernel == "hmc" and self.bundle is not None:
+            raise ConfigError(f"bundle: expected none with kernel 'hmc', found {self.bundle}")
+        defaults = {one.name: one.default for one in fields(self)}
+        changed = [name for name in OF_HMC if getattr(self, name) != defaults[name]]
+        if self.kernel != "hmc" and changed:
+            raise ConfigError(f"{changed[0]}: expected with kernel 'hmc' only, found with "
+                              f"{self.kernel!r}")
+
+
+def _one_of(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name}: expected one of {', '.join(choices)}, found {value!r}")
+
+
+def _whole(name: str, value: int | None, low: int, high: int | None = None) -> None:
+    if value is None:
+        return
+    wrong = isinstance(value, bool) or not isinstance(value, int)
+    if wrong or value < low or (high is not None and value > high):
+        bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ConfigError(f"{name}: expected a whole number {bounds}, found {value!r}")
+
+
+def _number(name: str, value: float | None, high: float | None = None) -> None:
+    """A finite number; with `high` one above 0 and up to it."""
+    if value is None:
+        return
+    wrong = isinstance(value, bool) or not isinstance(value, int | float)
+    if wrong or not math.isfinite(value) or (high is not None and not 0 < value <= high):
+        bounds = ("" if high is None else " above 0" if high == math.inf
+                  else f" above 0 and up to {high:g}")
+        raise ConfigError(f"{name}: expected a finite number{bounds}, found {value!r}")

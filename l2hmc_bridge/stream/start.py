@@ -1,0 +1,63 @@
+"""What a stream starts from: the first fields, and what is known about them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge.errors import LayoutError
+from l2hmc_bridge.fields import layout
+from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.markov import Proposer, State
+
+EVERY_SITES = 12**4  # up to here every configuration is kept by default, beyond it every tenth
+
+
+@dataclass(frozen=True)
+class Start:
+    """The first fields of all chains, and what is known about them.
+
+    The lists `notes` and `warnings` grow until the stream is defined: notes are said once nothing
+    was refused, warnings are recorded as well.
+    """
+
+    links: Tensor  # [chains,4,Nt,Nx,Ny,Nz,3,3]
+    first: list[int]  # their trajectory numbers
+    meta: list[dict[str, Any]]  # carried into each chain's configurations
+    name: str  # of the first file, or of the kind of start
+    format: str | None = None  # of the first file
+    stated: Mapping[str, float | None] = field(default_factory=dict)  # beta in each file
+    plaquette: float | None = None  # of the first chain, as the reader measured it
+    read: Mapping[str, Any] = field(default_factory=dict)  # metadata of the first file
+    record: Mapping[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def lattice(self) -> list[int]:
+        """Extents X, Y, Z, T."""
+        nt, nx, ny, nz = layout.extents(self.links)
+        return [nx, ny, nz, nt]
+
+    def on(self, device: torch.device) -> "Start":
+        """The same with its links on `device`."""
+        return replace(self, links=self.links.to(device))
+
+
+def first_state(start: Start, kernel: Proposer) -> State:
+    """Action and force of the start, computed once for everything that begins there.
+
+    Raises LayoutError, naming the start, where the kernel cannot run on its lattice.
+    """
+    try:
+        kernel.check(start.links)
+    except LayoutError as error:
+        raise LayoutError(f"{start.name}: {error}") from error
+    return markov.state_at(kernel, start.links)
+
+
+def save_every(start: Start) -> int:
+    """Trajectories between save points on this lattice, if nobody says."""
+    return 1 if layout.volume(start.links) <= EVERY_SITES else 10

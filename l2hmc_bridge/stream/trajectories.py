@@ -1,0 +1,96 @@
+"""Trajectories of a stream, one after the other: whose randomness, and what is said of each.
+
+What happens at trajectory n depends on (seed, chain, number of n) and on the device that draws.
+"""
+
+import time
+
+import torch
+
+from l2hmc_bridge import fast
+from l2hmc_bridge.fields import su3
+from l2hmc_bridge.observables.topology import topological_charge
+from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.draws import Generators
+from l2hmc_bridge.sampling.markov import Proposer, State
+from l2hmc_bridge.stream.log import Row
+from l2hmc_bridge.stream.state import Definition
+from l2hmc_bridge.systems.actions import normalised_change
+
+UNITARITY_KEPT = 1e-13  # beyond this defect a save point projects the links back to SU(3)
+# Trajectory numbers as the randomness counts them (22 bits): the recorded ones use the lower half.
+RECORDED = 2**21
+TUNING, THERMALISATION = RECORDED, RECORDED + 2**19
+REVERSIBILITY, START, GATE = RECORDED + 2**20, -1, -2
+
+
+def reserved(seed: int, chains: int, purpose: int, number: int = 0) -> list[torch.Generator]:
+    """One generator per chain for `purpose` (TUNING, ...): none that a recorded trajectory uses."""
+    return [markov.trajectory_generator(seed, chain, purpose + number) for chain in range(chains)]
+
+
+class Trajectories:
+    """The chains of a stream under way: `state` is that after the trajectories in `rows`."""
+
+    def __init__(self, definition: Definition, kernel: Proposer, state: State, rows: list[Row]):
+        self.definition, self.kernel, self.state, self.rows = definition, kernel, state, rows
+
+    @property
+    def count(self) -> int:
+        """Trajectories done."""
+        return len(self.rows)
+
+    def trajectory(self) -> Row:
+        """One step of all chains, and its row of the log."""
+        definition, before = self.definition, self.state
+        numbers = [first + self.count + 1 for first in definition.first]
+        generators = [markov.trajectory_generator(definition.seed, chain, number % RECORDED,
+                                                  before.links.device)
+                      for chain, number in enumerate(numbers)]
+        began = time.perf_counter()
+        # Not kernel.step: what a step made of a field in the group needs no check at the door.
+        self.state, info = markov.step(self.kernel, before, generators)
+        seconds = (time.perf_counter() - began) / definition.chains
+        planes = fast.plaquettes(self.state.links)
+        columns = {
+            "delta_h": info.delta_h,
+            "log_det": info.log_det,
+            "accepted": info.accepted.long(),
+            "plaquette": planes.mean(1),
+            "plaquette_spatial": planes[:, 3:].mean(1),
+            "plaquette_temporal": planes[:, :3].mean(1),
+            "topological_charge": topological_charge(self.state.links),
+            "link_change": normalised_change(before.links, self.state.links),
+        }
+        return {
+            "trajectory": numbers,
+            **{name: values.tolist() for name, values in columns.items()},
+            "seconds": [seconds] * definition.chains,
+            "force_evaluations": info.force_evaluations,
+            "reunitarised": 0,
+            "reversibility": self.reversibility(),
+        }
+
+    def reversibility(self) -> float | None:
+        """max |U'' - U| after a trajectory forth and back from here, where one is due."""
+        every, number = self.definition.check_reversibility, self.count + 1
+        if not every or number % every:
+            return None
+        chains = reserved(self.definition.seed, self.definition.chains, REVERSIBILITY,
+                          number % 2**19)
+        return reversibility_defect(self.kernel, self.state, chains)
+
+    def reunitarise(self, row: Row) -> Row:
+        """Project the links to SU(3) where their defect exceeds 1e-13, and note it in the row."""
+        if float(su3.unitarity_defect(self.state.links).max()) <= UNITARITY_KEPT:
+            return row
+        self.state = self.kernel.init(su3.project_group(self.state.links))
+        return {**row, "reunitarised": 1, "force_evaluations": row["force_evaluations"] + 1}
+
+
+@torch.no_grad()
+def reversibility_defect(kernel: Proposer, state: State, generators: Generators) -> float:
+    """max |U'' - U| over a trajectory from `state`, its momenta reversed, and the same again."""
+    momenta = markov.draw_momenta(state.links, generators)
+    back = kernel.there_and_back(state, momenta, generators)
+    return float((back - state.links).abs().max())

@@ -1,0 +1,33 @@
+"""The kernel in a definition: what is stored comes back, in the words that were stored."""
+
+import json
+
+import pytest
+
+from l2hmc_bridge.errors import StreamError
+from l2hmc_bridge.stream import specs
+from l2hmc_bridge.stream.specs import BundleSpec, HmcSpec
+
+STORED = [
+    {"kind": "hmc", "integrator": "omf2", "step_size": 0.1 + 0.2, "steps": 3},
+    {"kind": "l2hmc", "bundle": "/a/b.safetensors", "hash": "ab"},  # before `nature` was stored
+    {"kind": "l2hmc", "bundle": "b.safetensors", "hash": "ab", "nature": "tuned integrator"},
+]
+
+
+@pytest.mark.parametrize("entries", STORED)
+def test_entries_survive(entries):
+    spec = specs.restored(entries)
+    assert isinstance(spec, HmcSpec if entries["kind"] == "hmc" else BundleSpec)
+    assert spec.stored() == entries
+    assert json.dumps(spec.stored()) == json.dumps(entries)  # order, too
+
+
+@pytest.mark.parametrize("entries, found", [
+    ({"kind": "other"}, "expected one of hmc, l2hmc, found 'other'"), ({}, "found None"),
+    ({"kind": "hmc", "steps": 3}, "expected the entries of hmc"),
+    ({"kind": "l2hmc", "bundle": "b", "hash": "a", "more": 1}, "expected the entries of l2hmc"),
+])
+def test_entries_of_no_kernel_are_refused(entries, found):
+    with pytest.raises(StreamError, match=found):
+        specs.restored(entries)
