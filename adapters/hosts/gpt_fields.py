@@ -140,7 +140,7 @@ def _found(probe: Any, sites: NDArray) -> fast.Places | None:
     count, dtype = len(sites), PRECISIONS[probe.grid.precision.__name__]
     if count > EXACT[dtype] or len(probe.mview()) != 1:
         return None
-    numbers = np.empty((count, 9), dtype)
+    numbers: NDArray = np.empty((count, 9), dtype)
     numbers.real, numbers.imag = np.arange(count)[:, None], np.arange(9)
     probe[sites] = numbers.reshape(-1, 3, 3)
     memory = _memory(probe)

@@ -10,7 +10,7 @@ have (t,z,y,x,direction,row,column) with directions x,y,z,t and big-endian numbe
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,8 +116,8 @@ def _places(names: tuple[str, ...], shape: tuple[int, ...]) -> fast.Places | Non
     if "batch" in names or 0 in shape or step["row"] != 3 * step["column"]:
         return None
     axes = np.ogrid[tuple(slice(shape[names.index(axis)]) for axis in AXES[2:6])]
-    first = sum(step[name] * index for name, index in zip(AXES[2:6], axes, strict=True))
-    return fast.places(first, step["column"])
+    parts = [step[name] * index for name, index in zip(AXES[2:6], axes, strict=True)]
+    return fast.places(sum(parts[1:], parts[0]), step["column"])
 
 
 def _directions(array: NDArray, names: tuple[str, ...], order: tuple[str, ...]) -> list[NDArray]:
@@ -138,7 +138,7 @@ def _is_dask(array: Any) -> bool:
 def _told(array: Any) -> Sequence[str]:
     """The axes that an array itself names; LayoutError where it names none."""
     attributes = getattr(array, "attrs", None)
-    stated = attributes.get("axes") if hasattr(attributes, "get") else None
+    stated = attributes.get("axes") if isinstance(attributes, Mapping) else None
     for found in (getattr(array, "axes", None), getattr(array, "dims", None), stated):
         if isinstance(found, str):
             return found if found in LAYOUTS else tuple(found.replace(",", " ").split())
@@ -153,7 +153,8 @@ def _named(axes: Axes, directions: Sequence[str] | None) -> tuple[tuple[str, ...
         if axes not in LAYOUTS:
             raise LayoutError(f"axes: expected one of {', '.join(LAYOUTS)}, or a sequence of "
                               f"{', '.join(AXES)}, found {axes!r}")
-        names, own = LAYOUTS[axes]
+        names: tuple[str, ...] = LAYOUTS[axes][0]
+        own: Sequence[str] = LAYOUTS[axes][1]
     else:
         names, own = tuple(axes or ()), FILE_DIRECTIONS
     if len(set(names)) != len(names) or set(names) | {"batch"} != set(AXES):

@@ -100,13 +100,16 @@ def _load(path: str | Path) -> Any:
     """Tensors, numpy numbers and plain containers of a torch file, on the CPU; nothing else."""
     if not Path(path).is_file():
         raise FormatError(f"{path}: expected a checkpoint, found no file")
-    if torch.__version__ < (2, 7):  # before, numpy's functions have no names but today's
+    # Before, numpy's functions have no names but those of today.
+    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 7):
         raise FormatError(f"{path}: expected torch 2.7 or later to load it safely, found "
                           f"{torch.__version__}")
     rebuild = np.empty(0).__reduce__()[0]
-    numbers = [(rebuild, "numpy.core.multiarray._reconstruct"), (np.ndarray, "numpy.ndarray"),
-               (rebuild, "numpy._core.multiarray._reconstruct"), (np.dtype, "numpy.dtype"),
-               *(type(np.dtype(name)) for name in ("f4", "f8"))]
+    numbers: list[Any] = [
+        (rebuild, "numpy.core.multiarray._reconstruct"), (np.ndarray, "numpy.ndarray"),
+        (rebuild, "numpy._core.multiarray._reconstruct"), (np.dtype, "numpy.dtype"),
+        *(type(np.dtype(name)) for name in ("f4", "f8")),
+    ]
     try:
         with torch.serialization.safe_globals(numbers):
             return torch.load(path, map_location="cpu", weights_only=True)

@@ -10,7 +10,7 @@ What differs from dynamics/pytorch/dynamics.py (commit 1b951ef) and why:
   are worked into the last layers, as are the weights of s, t and q. Everything is float64.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -74,12 +74,13 @@ def build(checkpoint: Checkpoint, settings: Settings, frozen: Tensor) -> L2HMC:
                     checkpoint.layers,
                     make | {"masks": tuple(packed(mask) for mask in frozen)})
     composition = "palindrome" if settings.merge_directions else "direction"
-    return L2HMC(U1Action(settings.beta), steps, kick, drift, None, composition)
+    return L2HMC(U1Action(settings.beta), steps, cast(LayeredKick, kick),
+                 cast(LayeredDrift, drift), None, composition)
 
 
 def described(checkpoint: Checkpoint, settings: Settings, masks: Masks, kernel: L2HMC) -> dict:
     """What was found, what was assumed and what differs from l2hmc-qcd, by name, JSON-ready."""
-    drift = kernel.drift_network
+    drift = cast(LayeredDrift, kernel.drift_network)
     normalised = any(name.startswith("batch_norm.") for name in checkpoint.drifts[0])
     return {
         **checkpoint.counters,
@@ -116,7 +117,7 @@ def _steps(checkpoint: Checkpoint) -> tuple[Steps, tuple[tuple[float, float], ..
 
 
 def _filled(checkpoint: Checkpoint, given: list[Weights], factors: tuple[float, float, float],
-            kind: type[Layered], steps: int, make: dict) -> Layered:
+            kind: type[LayeredKick] | type[LayeredDrift], steps: int, make: dict) -> Layered:
     """Our networks with the weights of theirs."""
     part = "vnet" if kind is LayeredKick else "xnet"
     try:
@@ -125,7 +126,7 @@ def _filled(checkpoint: Checkpoint, given: list[Weights], factors: tuple[float, 
     except (BridgeError, IndexError, KeyError, ValueError) as error:
         raise FormatError(f"{checkpoint.path}: {part}: expected networks of l2hmc-qcd, found "
                           f"{error}") from error
-    for number, (network, weights) in enumerate(zip(networks.networks, given, strict=True)):
+    for number, (network, weights) in enumerate(zip(networks.each(), given, strict=True)):
         where = f"{checkpoint.path}: {part}, network {number} of {len(given)}"
         network.load_state_dict(_converted(where, network, weights, factors))
     return networks
@@ -198,7 +199,7 @@ def _units(weights: Weights) -> tuple[int, ...]:
 
 def _filters(weights: Weights) -> tuple[tuple[int, int], ...]:
     """(features, size) of each convolution, from its weights."""
-    shapes = []
+    shapes: list[torch.Size] = []
     while (name := f"{_places(len(shapes) + 1)[-2]}.weight") in weights and weights[name].ndim == 4:
         shapes.append(weights[name].shape)
     return tuple((shape[0], shape[-1]) for shape in shapes)

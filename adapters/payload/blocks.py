@@ -55,7 +55,7 @@ def in_threads(
 
 def read_at(descriptor: int, offset: int, buffer: NDArray[np.uint8]) -> None:
     """Fill the buffer from `offset`; FormatError where the file ends before."""
-    view, done = memoryview(buffer), 0
+    view, done = memoryview(buffer.data), 0
     while done < len(view):
         count = os.preadv(descriptor, [view[done:]], offset + done)
         if count == 0:
@@ -65,7 +65,7 @@ def read_at(descriptor: int, offset: int, buffer: NDArray[np.uint8]) -> None:
 
 def write_at(descriptor: int, offset: int, raw: NDArray[np.uint8]) -> None:
     """Write all of `raw` at `offset`."""
-    view, done = memoryview(raw), 0
+    view, done = memoryview(raw.data), 0
     while done < len(view):
         done += os.pwrite(descriptor, view[done:], offset + done)
 
@@ -80,7 +80,8 @@ def flushing(descriptor: int, size: int) -> Iterator[None]:
     if size < dispatch.COMPILED_FROM:
         yield
         return
-    done, failures = threading.Event(), []
+    done = threading.Event()
+    failures: list[OSError] = []
 
     def flush() -> None:
         while not done.wait(0.02) and not failures:

@@ -53,7 +53,7 @@ def words(raw: NDArray[np.uint8], payload: Payload) -> NDArray[np.uint32]:
 
 def scidac(raw: NDArray[np.uint8], payload: Payload, first_site: int) -> tuple[int, int]:
     """(suma, sumb) of the sites in `raw`, the first of which has this lexicographic rank."""
-    view, size = memoryview(raw), payload.site_bytes
+    view, size = memoryview(raw.data), payload.site_bytes
     crc = np.fromiter(
         (zlib.crc32(view[at : at + size]) for at in range(0, len(view), size)),
         np.uint32,
@@ -84,14 +84,16 @@ def _table(kernels: ModuleType) -> dict[str, Any]:
 
     def fast_scidac(raw: NDArray, payload: Payload, first_site: int) -> tuple[int, int]:
         numbers, site = raw.view("<u8"), payload.site_bytes // 8
-        return tuple(map(int, kernels.scidac(numbers, site, first_site, kernels.TABLES)))
+        first, second = kernels.scidac(numbers, site, first_site, kernels.TABLES)
+        return int(first), int(second)
 
     def fast_nersc(raw: NDArray, payload: Payload, _first_site: int) -> tuple[int]:
         return (int(kernels.nersc(raw.view("<u4"), payload.big)) & MASK,)
 
     def fast_milc(raw: NDArray, payload: Payload, first_site: int) -> tuple[int, int]:
         first_word = first_site * (payload.site_bytes // 4)
-        return tuple(map(int, kernels.milc(raw.view("<u4"), first_word, payload.big)))
+        first, second = kernels.milc(raw.view("<u4"), first_word, payload.big)
+        return int(first), int(second)
 
     return {"scidac": fast_scidac, "nersc": fast_nersc, "milc": fast_milc}
 

@@ -53,4 +53,5 @@ def parse_lattice(text: str) -> tuple[int, int, int, int]:
     if len(parts) != 4 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
         raise click.BadParameter(f"expected X,Y,Z,T, four positive integers, found {text!r}",
                                  param_hint="--lattice")
-    return tuple(int(part) for part in parts)
+    x, y, z, t = (int(part) for part in parts)
+    return x, y, z, t

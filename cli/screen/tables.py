@@ -12,10 +12,9 @@ from l2hmc_bridge.analysis.check import Check
 def check_table(checks: Iterable[Check], title: str) -> Table:
     """One row per check: name, ours, theirs, |difference|, bound, source, pass or FAIL."""
     table = Table(title=title, title_justify="left")
-    for column, justify in (("check", "left"), ("ours", "right"), ("expected", "right"),
-                            ("difference", "right"), ("bound", "right"), ("source", "left"),
-                            ("", "left")):
-        table.add_column(column, justify=justify, no_wrap=column != "check")
+    for column in ("check", "ours", "expected", "difference", "bound", "source", ""):
+        numbers = column in ("ours", "expected", "difference", "bound")
+        table.add_column(column, justify="right" if numbers else "left", no_wrap=column != "check")
     for check in checks:
         verdict = "[green]pass[/]" if check.passed else "[bold red]FAIL[/]"
         table.add_row(check.name, f"{check.ours:.6g}", f"{check.theirs:.6g}",

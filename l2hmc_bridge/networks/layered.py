@@ -54,25 +54,26 @@ class Layered(nn.Module):
     @property
     def weight(self) -> Tensor:
         """Last layers, [networks, 3 * links, units]."""
-        return torch.stack([one.last.weight for one in self._each()])
+        return torch.stack([one.last.weight for one in self.each()])
 
     @property
     def bias(self) -> Tensor:
         """Of the last layers, [networks, 3 * links]."""
-        return torch.stack([one.last.bias for one in self._each()])
+        return torch.stack([one.last.bias for one in self.each()])
 
-    def _each(self) -> Sequence["Network"]:
+    def each(self) -> Sequence[Network]:
+        """The networks in turn."""
         return cast(Sequence[Network], self.networks)
 
     @property
     def first(self) -> nn.Module:
         """First layers of the fields."""
-        return nn.ModuleList(one.field for one in self._each())
+        return nn.ModuleList(one.field for one in self.each())
 
     @property
     def inputs(self) -> int:
         """Numbers that one of their units sums over."""
-        return self._each()[0].field.in_features
+        return self.each()[0].field.in_features
 
     @property
     def fits(self) -> tuple[int, ...]:
@@ -124,7 +125,7 @@ class LayeredKick(Layered):
             if not 0 <= layer < len(self.halves) - 1:
                 continue
             h = step * part
-            s, q, t = self._each()[layer % len(self.networks)](field, force)
+            s, q, t = self.each()[layer % len(self.networks)](field, force)
             push = torch.exp(h * s) * push + h * (force * torch.exp(2 * h * q) + t)
             exponent = exponent + h * s
         return exponent / step, torch.zeros_like(force), push / step - force
@@ -172,8 +173,8 @@ class LayeredDrift(Layered):
     def network(self, k: int, second: int) -> Network:
         """That of layer k for its first (0) or second (1) half."""
         if len(self.networks) == 2 * len(self.masks):
-            return self._each()[2 * k + second]
-        return self._each()[k % len(self.networks)]
+            return self.each()[2 * k + second]
+        return self.each()[k % len(self.networks)]
 
     def update(self, field: Tensor, exponent: Tensor, shift: Tensor, sign: int):
         """The group's update (sign 1) or its inverse (sign -1), and log dx'/dx."""

@@ -10,10 +10,22 @@ class Part(Protocol):
 
     kind: str  # "covariant", "dense", "conv", "gate", "l2hmc-qcd"
     by_inputs: bool  # random weights that stand in for these shrink with the inputs they sum over
-    weight: Any  # of the last layers, zero for a part without effect
-    bias: Any
-    first: Any  # the first layer
-    inputs: int  # numbers that one of its units sums over
+
+    @property
+    def weight(self) -> Any:
+        """Of the last layers; zero, as `bias`, for a part without effect."""
+
+    @property
+    def bias(self) -> Any:
+        """Of the last layers."""
+
+    @property
+    def first(self) -> Any:
+        """The first layer, or all of them."""
+
+    @property
+    def inputs(self) -> Any:
+        """Numbers that one of its units sums over."""
 
     @property
     def fits(self) -> tuple[int, ...] | None:

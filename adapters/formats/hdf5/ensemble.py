@@ -60,7 +60,7 @@ class Writer:
         self.links[index] = array
         meta = configuration.meta
         trajectory, beta = meta.get("trajectory"), meta.get("beta")
-        values = (zlib.crc32(array), -1 if trajectory is None else trajectory,
+        values = (zlib.crc32(array.data), -1 if trajectory is None else trajectory,
                   math.nan if beta is None else beta, measured.plaquette, measured.link_trace)
         for (name, _), value in zip(COLUMNS, values, strict=True):
             self.file[name].resize(index + 1, axis=0)
@@ -112,7 +112,7 @@ def read(
     first, last = check_slices(path, slices, links.shape[2])
     stored = links[index] if slices is None else links[index, :, first:last]
     if verify and slices is None:
-        found, expected = zlib.crc32(np.ascontiguousarray(stored)), int(file["crc32"][index])
+        found, expected = zlib.crc32(np.ascontiguousarray(stored).data), int(file["crc32"][index])
         status = "pass" if found == expected else "fail"
         meta["checks"].append(check("crc32", f"{found:08x}", f"{expected:08x}", 0, status))
     with np.errstate(all="ignore"):  # a damaged file may hold any numbers

@@ -80,5 +80,5 @@ def _info(meta: Mapping[str, Any]) -> str:
     told = {key: meta[key] for key in kept}
     told |= metadata.lasting(meta.get("info") or {})
     lines = [f"{key} = {' '.join(str(value).split())}" for key, value in told.items()]
-    kept = "\n".join(lines)[:INFO_LIMIT]
-    return "".join(c for c in kept if c == "\n" or c.isprintable())
+    text = "\n".join(lines)[:INFO_LIMIT]
+    return "".join(c for c in text if c == "\n" or c.isprintable())
