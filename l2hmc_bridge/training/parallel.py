@@ -35,6 +35,7 @@ def processes(cuda: bool = False):
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
     try:
         yield
+        dist.barrier()  # a process that leaves early breaks the connections of those at work
     finally:
         dist.destroy_process_group()
 
