@@ -213,9 +213,8 @@ inline void staple_blocks(const Fields& fields, bool rectangle, int only, long f
         }
 }
 
-// sums[6] += Re tr P of the planes tx ty tz xy xz yz.
-inline void plaquette_blocks(const Fields& fields, long first, long end, double* sums) {
-    wide total[6] = {};
+// total[6] += Re tr P of the planes tx ty tz xy xz yz.
+inline void plaquette_blocks(const Fields& fields, long first, long end, wide* total) {
     for (long block = first; block < end; block++) {
         int plane = 0;
         for (int mu = 0; mu < 3; mu++)
@@ -226,12 +225,10 @@ inline void plaquette_blocks(const Fields& fields, long first, long end, double*
                 total[plane++] += widen(real_trace_ad(one.value, two.value));
             }
     }
-    for (int plane = 0; plane < 6; plane++) sums[plane] += fields.lattice.lane_sum(total[plane]);
 }
 
-// Sum of Re tr R over all rectangles, both long sides.
-inline double rectangle_blocks(const Fields& fields, long first, long end) {
-    wide total = {};
+// total += Re tr R of all rectangles, both long sides.
+inline void rectangle_blocks(const Fields& fields, long first, long end, wide& total) {
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++)
             for (int nu = 0; nu < 4; nu++) {
@@ -241,7 +238,6 @@ inline double rectangle_blocks(const Fields& fields, long first, long end) {
                 two.go(nu).go(mu).go(mu);
                 total += widen(real_trace_ad(one.value, two.value));
             }
-    return fields.lattice.lane_sum(total);
 }
 
 }  // namespace

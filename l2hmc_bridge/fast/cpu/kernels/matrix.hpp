@@ -1,10 +1,16 @@
-// 3x3 complex matrices with 8 (SINGLE: 16) sub-lattices side by side in the vector lanes.
+// 3x3 complex matrices with as many sub-lattices side by side as a vector register has lanes.
 //
-// Every source is built in double precision and, with SINGLE defined, in single precision: a vector
-// has 64 bytes in both. Numbers that are summed up over a lattice are of type `wide`.
+// Every source is built in double precision and, with SINGLE defined, in single precision, for each
+// instruction set with the vectors that its registers hold: wider ones would live in memory.
+// Numbers that are summed up over a lattice are of type `wide`.
 // A matrix is 18 vectors in the order [row][column][re, im]; an su(3) element is 8 vectors, the
 // components x_a of sum_a x_a T_a with T_a = i lambda_a / 2 and tr T_a T_b = -1/2 delta_ab.
 #pragma once
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
+#include <utility>
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -13,17 +19,24 @@ namespace {
 #ifdef SINGLE
 typedef float real;
 typedef int whole;
-constexpr int LANE_BITS = 4;
 #else
 typedef double real;
 typedef long long whole;
-constexpr int LANE_BITS = 3;
 #endif
-constexpr int LANES = 1 << LANE_BITS;
+#if defined(__AVX512F__)
+constexpr int WIDTH = 64;  // bytes of a register
+#elif defined(__AVX2__)
+constexpr int WIDTH = 32;
+#else
+constexpr int WIDTH = 16;
+#endif
+constexpr int LANES = WIDTH / sizeof(real);
+constexpr int LANE_BITS = __builtin_ctz(LANES);
+constexpr int TEAM = 64 / WIDTH;  // vectors in which a choice of a series falls for all alike
 constexpr int LINK = 18;
 constexpr int ALGEBRA = 8;
-typedef real vec __attribute__((vector_size(64), may_alias));
-typedef whole lanes_index __attribute__((vector_size(64)));
+typedef real vec __attribute__((vector_size(WIDTH), may_alias));
+typedef whole lanes_index __attribute__((vector_size(WIDTH)));
 typedef double wide __attribute__((vector_size(8 * LANES), may_alias));
 
 struct Matrix {
@@ -33,6 +46,20 @@ struct Matrix {
 INLINE vec splat(real x) { return vec{} + x; }
 
 INLINE wide widen(vec v) { return __builtin_convertvector(v, wide); }
+
+// Whether any lane is true.
+INLINE bool any(lanes_index lanes) {
+#ifdef __AVX512F__
+    return (sizeof(real) == 8 ? _mm512_movepi64_mask((__m512i)lanes)
+                              : _mm512_movepi32_mask((__m512i)lanes)) != 0;
+#elif defined(__AVX2__)
+    return _mm256_movemask_epi8((__m256i)lanes) != 0;
+#else
+    typedef long long pair __attribute__((vector_size(16)));
+    const pair both = (pair)lanes;
+    return (both[0] | both[1]) != 0;
+#endif
+}
 
 // What becomes of c: op(a) op(b), c + op(a) op(b), op(a) op(b) - c.
 enum Result { SET, ADD, LESS };
@@ -94,6 +121,10 @@ __attribute__((noinline)) void mul_ad_less(vec* c, const vec* a, const vec* b) {
     product<false, true, LESS>(c, a, b);
 }
 
+INLINE void copy_link(vec* to, const vec* from) {
+    for (int i = 0; i < LINK; i++) to[i] = from[i];
+}
+
 // Re tr(a b^dagger), [lanes].
 INLINE vec real_trace_ad(const vec* a, const vec* b) {
     vec sum = {};
@@ -150,26 +181,32 @@ INLINE void call_up(const vec* from, int count) {
     for (int i = 0; i < count; i++) __builtin_prefetch(from + i, WRITE, 4 - CACHE);
 }
 
+// out[i] = in[i] with lane l taken from lane l ^ MASK.
+template <int MASK, int... L>
+INLINE void exchange(vec* out, const vec* in, int count, std::integer_sequence<int, L...>) {
+    for (int i = 0; i < count; i++)
+        out[i] = __builtin_shuffle(in[i], lanes_index{(L ^ MASK)...});
+}
+
+// The same for a mask from 1 to MASK.
+template <int MASK>
+INLINE void exchange_up_to(vec* out, const vec* in, int count, int mask) {
+    if constexpr (MASK > 0) {
+        if (mask == MASK)
+            exchange<MASK>(out, in, count, std::make_integer_sequence<int, LANES>());
+        else
+            exchange_up_to<MASK - 1>(out, in, count, mask);
+    }
+}
+
+template <int COUNT>
+__attribute__((noinline)) void exchange_lanes(vec* out, const vec* in, int mask) {
+    exchange_up_to<LANES - 1>(out, in, COUNT, mask);
+}
+
 // v with lane l taken from lane l ^ mask.
 INLINE vec swap_lanes(vec v, int mask) {
-#ifdef SINGLE
-    if (mask & 8)
-        v = __builtin_shuffle(
-            v, lanes_index{8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7});
-    if (mask & 4)
-        v = __builtin_shuffle(
-            v, lanes_index{4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11});
-    if (mask & 2)
-        v = __builtin_shuffle(
-            v, lanes_index{2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13});
-    if (mask & 1)
-        v = __builtin_shuffle(
-            v, lanes_index{1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14});
-#else
-    if (mask & 4) v = __builtin_shuffle(v, lanes_index{4, 5, 6, 7, 0, 1, 2, 3});
-    if (mask & 2) v = __builtin_shuffle(v, lanes_index{2, 3, 0, 1, 6, 7, 4, 5});
-    if (mask & 1) v = __builtin_shuffle(v, lanes_index{1, 0, 3, 2, 5, 4, 7, 6});
-#endif
+    if (mask) exchange_lanes<1>(&v, &v, mask);
     return v;
 }
 

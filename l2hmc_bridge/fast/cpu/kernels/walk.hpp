@@ -15,7 +15,7 @@ INLINE const vec* link(const vec* links, int32_t at, int mu, Matrix& room) {
     const vec* source = links + ((long)(at >> LANE_BITS) * 4 + mu) * LINK;
     const int mask = at & (LANES - 1);
     if (mask == 0) return source;
-    for (int i = 0; i < LINK; i++) room.v[i] = swap_lanes(source[i], mask);
+    exchange_lanes<LINK>(room.v, source, mask);
     return room.v;
 }
 
