@@ -5,7 +5,7 @@
 #include "clover.hpp"
 #include "exponential.hpp"
 #include "gauge.hpp"
-#include "layout.hpp"
+#include "plaquette.hpp"
 #include "learned.hpp"
 #include "learned_drift.hpp"
 #include "threads.hpp"

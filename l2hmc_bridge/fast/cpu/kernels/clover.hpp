@@ -122,9 +122,9 @@ inline void clover_pullback_blocks(const Fields& fields, const vec* strengths,
                     Walk<false> carry(fields, walk.at);
                     carry.resume(inserted).go(direction);
                     walk.go(direction);
-                    for (int i = 0; i < LINK; i++) inserted.v[i] = carry.value[i];
+                    copy_link(inserted.v, carry.value);
                     slope(strengths, weights, walk.at, plane, sign, h);
-                    mul(spare.v, walk.value, h.v);
+                    mul(spare.v, walk.product(), h.v);
                     for (int i = 0; i < LINK; i++) inserted.v[i] += spare.v[i];
                 }
                 for (int i = 0; i < LINK; i++) sum.v[i] += inserted.v[i];

@@ -143,6 +143,14 @@ EXPORT void plaquettes(Call* call, const vec* links, double* out) {
     });
 }
 
+// The same of links in the torch layout, [chains][4][site][18].
+EXPORT void torch_plaquettes(Call* call, const real* links, double* out) {
+    const long size = 4 * sites(*call->lattice) * LINK;
+    sums<6>(*call, out, [&](long chain, long first, long end, wide* total) {
+        plaquette_torch(*call->lattice, links + chain * size, first, end, total);
+    });
+}
+
 // Sum of Re tr R of all rectangles, [chains].
 EXPORT void rectangles(Call* call, const vec* links, double* out) {
     sums<1>(*call, out, [&](long chain, long first, long end, wide* total) {

@@ -64,7 +64,26 @@ INLINE bool any(lanes_index lanes) {
 // What becomes of c: op(a) op(b), c + op(a) op(b), op(a) op(b) - c.
 enum Result { SET, ADD, LESS };
 
-// op is the dagger where asked; c must not overlap a or b.
+// re, im [3] += row i of op(a) op(b), op the dagger where asked.
+template <bool DAGGER_A, bool DAGGER_B>
+INLINE void add_row(vec* re, vec* im, const vec* a, const vec* b, int i) {
+#pragma GCC unroll 3
+    for (int k = 0; k < 3; k++) {
+        const int ia = 2 * (DAGGER_A ? 3 * k + i : 3 * i + k);
+        const vec ar = a[ia], ai = a[ia + 1];
+#pragma GCC unroll 3
+        for (int j = 0; j < 3; j++) {
+            const int ib = 2 * (DAGGER_B ? 3 * j + k : 3 * k + j);
+            const vec br = b[ib], bi = b[ib + 1];
+            re[j] += ar * br;
+            if (DAGGER_B) im[j] -= ar * bi; else im[j] += ar * bi;
+            if (DAGGER_A == DAGGER_B) re[j] -= ai * bi; else re[j] += ai * bi;
+            if (DAGGER_A) im[j] -= ai * br; else im[j] += ai * br;
+        }
+    }
+}
+
+// c must not overlap a or b.
 template <bool DAGGER_A, bool DAGGER_B, Result RESULT>
 INLINE void product(vec* __restrict c, const vec* a, const vec* b) {
 #pragma GCC unroll 3
@@ -76,20 +95,7 @@ INLINE void product(vec* __restrict c, const vec* a, const vec* b) {
             re[j] = RESULT == SET ? vec{} : RESULT == ADD ? c[at] : -c[at];
             im[j] = RESULT == SET ? vec{} : RESULT == ADD ? c[at + 1] : -c[at + 1];
         }
-#pragma GCC unroll 3
-        for (int k = 0; k < 3; k++) {
-            const int ia = 2 * (DAGGER_A ? 3 * k + i : 3 * i + k);
-            const vec ar = a[ia], ai = a[ia + 1];
-#pragma GCC unroll 3
-            for (int j = 0; j < 3; j++) {
-                const int ib = 2 * (DAGGER_B ? 3 * j + k : 3 * k + j);
-                const vec br = b[ib], bi = b[ib + 1];
-                re[j] += ar * br;
-                if (DAGGER_B) im[j] -= ar * bi; else im[j] += ar * bi;
-                if (DAGGER_A == DAGGER_B) re[j] -= ai * bi; else re[j] += ai * bi;
-                if (DAGGER_A) im[j] -= ai * br; else im[j] += ai * br;
-            }
-        }
+        add_row<DAGGER_A, DAGGER_B>(re, im, a, b, i);
 #pragma GCC unroll 3
         for (int j = 0; j < 3; j++) {
             c[2 * (3 * i + j)] = re[j];
@@ -114,11 +120,28 @@ __attribute__((noinline)) void add_mul(vec* c, const vec* a, const vec* b) {
 __attribute__((noinline)) void add_mul_ad(vec* c, const vec* a, const vec* b) {
     product<false, true, ADD>(c, a, b);
 }
+__attribute__((noinline)) void mul_dd(vec* c, const vec* a, const vec* b) {
+    product<true, true, SET>(c, a, b);
+}
+__attribute__((noinline)) void add_mul_da(vec* c, const vec* a, const vec* b) {
+    product<true, false, ADD>(c, a, b);
+}
+__attribute__((noinline)) void add_mul_dd(vec* c, const vec* a, const vec* b) {
+    product<true, true, ADD>(c, a, b);
+}
 __attribute__((noinline)) void mul_less(vec* c, const vec* a, const vec* b) {
     product<false, false, LESS>(c, a, b);
 }
 __attribute__((noinline)) void mul_ad_less(vec* c, const vec* a, const vec* b) {
     product<false, true, LESS>(c, a, b);
+}
+
+// c = op(a) op(b), and c += op(a) op(b), op the dagger where asked.
+INLINE void multiply(vec* c, const vec* a, const vec* b, bool dagger_a, bool dagger_b) {
+    (dagger_a ? dagger_b ? mul_dd : mul_da : dagger_b ? mul_ad : mul)(c, a, b);
+}
+INLINE void add_product(vec* c, const vec* a, const vec* b, bool dagger_a, bool dagger_b) {
+    (dagger_a ? dagger_b ? add_mul_dd : add_mul_da : dagger_b ? add_mul_ad : add_mul)(c, a, b);
 }
 
 INLINE void copy_link(vec* to, const vec* from) {
