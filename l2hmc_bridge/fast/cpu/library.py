@@ -18,9 +18,8 @@ LEVELS = {  # what torch says of the processor -> builds to try, best first
     "DEFAULT": ("default",),
 }
 FOLDER = Path(__file__).parent
-INTERFACE = 10  # of kernels/exports.cpp
+INTERFACE = 11  # of kernels/exports.cpp
 LINK, ALGEBRA = 18, 8  # numbers per matrix, components per algebra element
-LANES = {torch.float64: 8, torch.float32: 16}  # sub-lattices side by side, 64 bytes
 SUFFIX = {torch.float64: "", torch.float32: "_single"}  # of a build's name
 REAL = {torch.complex128: torch.float64, torch.float64: torch.float64,
         torch.complex64: torch.float32, torch.float32: torch.float32}  # what a field is made of
@@ -92,7 +91,7 @@ def _declare(handle: Kernels, level: str) -> Kernels:
     handle.lattice_create.argtypes = [_POINTER]
     handle.lattice_blocks.restype = _LONG
     handle.lattice_blocks.argtypes = [_POINTER]
-    handle.lattice_active.argtypes = [_POINTER]
+    handle.lattice_lanes.argtypes = [_POINTER]
     handle.level = level
     return handle
 
@@ -160,18 +159,19 @@ class _Call(ctypes.Structure):
 class Lattice:
     """The blocked layout of one lattice: sub-lattices in the lanes of every number.
 
-    A field is [Nb, blocks, 4, width, lanes] in float64 with 8 lanes or float32 with 16; width is 18
-    (links: row, column, re/im) or 8 (algebra elements: components of T_a). Up to three (four) even
-    directions are halved, `active` lanes hold different sites; lanes beyond are copies and count in
+    A field is [Nb, blocks, 4, width, lanes] in float64 or float32 with as many lanes as the build's
+    registers hold (AVX-512: 8 or 16); width is 18 (links: row, column, re/im) or 8 (algebra
+    elements: components of T_a). Up to three (four) even directions are halved; sub-lattices beyond
+    the lanes follow as blocks of their own, lanes beyond the sub-lattices are copies that count in
     no sum.
     """
 
     def __init__(self, extents: tuple[int, ...], dtype: torch.dtype = torch.float64):
-        self.extents, self.dtype, self.lanes = tuple(extents), dtype, LANES[dtype]
+        self.extents, self.dtype = tuple(extents), dtype
         kernels = required(dtype)
         self.handle = kernels.lattice_create((_INT * 4)(*extents))
         self.blocks = kernels.lattice_blocks(self.handle)
-        self.active = kernels.lattice_active(self.handle)
+        self.lanes = kernels.lattice_lanes(self.handle)
 
     def field(self, chains: int, width: int) -> tuple[int, ...]:
         """Shape of a blocked field."""

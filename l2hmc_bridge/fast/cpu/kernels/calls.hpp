@@ -1,9 +1,11 @@
 // What every exported function needs: the call, sums over chunks, groups of torch matrices.
 #pragma once
+#include <cstring>
+
 #include "clover.hpp"
 #include "exponential.hpp"
 #include "gauge.hpp"
-#include "layout.hpp"
+#include "plaquette.hpp"
 #include "learned.hpp"
 #include "learned_drift.hpp"
 #include "threads.hpp"
@@ -22,33 +24,71 @@ struct Call {
     long algebra(long chain) const { return chain * lattice->blocks * 4 * ALGEBRA; }
 };
 
-// sums over one chunk: body(chain, first, end, sums) -> out [chains][width].
-template <class Body>
-void sums(const Call& call, int width, double* out, const Body& body) {
-    const long chunks = call.lattice->chunks();
-    std::vector<double> partial(call.chains * chunks * width);
+// COUNT sums over the lattice of each chain. The lanes of all parts of a chunk are added first, in one
+// order for every instruction set and any number of threads.
+template <int COUNT>
+struct Sums {
+    const Call& call;
+    long chunks, each;
+    std::vector<double> lanes;  // [chains][parts][chunks][COUNT][LANES]
+
+    explicit Sums(const Call& call)
+        : call(call), chunks(call.lattice->chunks()), each(call.lattice->parts * chunks),
+          lanes(call.chains * each * COUNT * LANES) {}
+
+    // What chunk `number`, part * chunks + chunk, comes to.
+    void keep(long chain, long number, const wide* total) {
+        std::memcpy(&lanes[(chain * each + number) * COUNT * LANES], total, COUNT * sizeof(wide));
+    }
+
+    // out [chains][COUNT] = weight times the sums.
+    void finish(double* out, double weight) const {
+        for (long chain = 0; chain < call.chains; chain++)
+            for (int k = 0; k < COUNT; k++) {
+                Compensated sum;
+                for (long chunk = 0; chunk < chunks; chunk++) sum.add(weight * of(chain, chunk, k));
+                out[chain * COUNT + k] = sum.sum;
+            }
+    }
+
+    double of(long chain, long chunk, int k) const {
+        double sum = 0;
+        for (long part = 0; part < call.lattice->parts; part++)
+            for (int lane = 0; lane < call.lattice->active; lane++)
+                sum += lanes[((chain * each + part * chunks + chunk) * COUNT + k) * LANES + lane];
+        return sum;
+    }
+};
+
+// body(chain, first, end, wide sums[COUNT]) of every chunk -> out [chains][COUNT].
+template <int COUNT, class Body>
+void sums(const Call& call, double* out, const Body& body) {
+    Sums<COUNT> sums(call);
     for_chunks(*call.lattice, call.chains, call.threads,
-               [&](long chain, long first, long end, long chunk) {
-                   body(chain, first, end, &partial[(chain * chunks + chunk) * width]);
+               [&](long chain, long first, long end, long number) {
+                   wide total[COUNT] = {};
+                   body(chain, first, end, total);
+                   sums.keep(chain, number, total);
                });
-    reduce(chunks, call.chains, width, partial, out);
+    sums.finish(out, 1);
 }
 
-constexpr long GROUPS = 64;  // groups of LANES matrices per task in the torch layout
+constexpr long GROUPS = 64;  // groups per task in the torch layout
+constexpr int TOGETHER = TEAM * LANES;  // matrices of a group
 
-// body(first, count) for every group of up to LANES of `matrices` matrices.
+// body(first, count) for every group of `matrices` matrices.
 template <class Body>
 void for_groups(long matrices, int threads, const Body& body) {
-    const long groups = (matrices + LANES - 1) / LANES;
+    const long groups = (matrices + TOGETHER - 1) / TOGETHER;
     parallel((groups + GROUPS - 1) / GROUPS, threads, [&](long task) {
         for (long g = task * GROUPS; g < groups && g < (task + 1) * GROUPS; g++) {
-            const long first = g * LANES;
-            body(first, (int)(matrices - first < LANES ? matrices - first : LANES));
+            const long first = g * TOGETHER;
+            body(first, (int)(matrices - first < TOGETHER ? matrices - first : TOGETHER));
         }
     });
 }
 
-// LANES matrices from `first`, the last one repeated beyond `count`.
+// LANES matrices from `first`, the last one repeated beyond `count` >= 1.
 void load(vec* out, const real* in, long first, int count) {
     const real* source[LANES];
     for (int lane = 0; lane < LANES; lane++)
@@ -58,6 +98,7 @@ void load(vec* out, const real* in, long first, int count) {
 
 void save(real* out, const vec* in, long first, int count) {
     real* target[LANES];
+    if (count > LANES) count = LANES;
     for (int lane = 0; lane < count; lane++) target[lane] = out + (first + lane) * LINK;
     scatter(target, in, count);
 }

@@ -23,11 +23,10 @@ INLINE vec trace_product(const vec* a, const vec* b) {
     return -diagonal - 2.0 * rest;
 }
 
-// sums = (temporal energy, spatial energy, charge) += -sum tr G G over three planes each, and
+// total = (temporal energy, spatial energy, charge) += -sum tr G G over three planes each, and
 // (1/4 pi^2) tr(G_xy G_tz - G_xz G_ty + G_yz G_tx).
 inline void clover_blocks(const Fields& fields, bool traceless, long first, long end,
-                          double* sums) {
-    wide total[3] = {};
+                          wide* total) {
     for (long block = first; block < end; block++) {
         vec g[6][ANTIHERMITIAN];
         int plane = 0;
@@ -39,7 +38,6 @@ inline void clover_blocks(const Fields& fields, bool traceless, long first, long
         total[2] += widen(trace_product(g[3], g[2]) - trace_product(g[4], g[1]) +
                           trace_product(g[5], g[0])) * (1 / FOUR_PI_SQUARED);
     }
-    for (int k = 0; k < 3; k++) sums[k] += fields.lattice.lane_sum(total[k]);
 }
 
 // G of the six planes, [blocks][6][9].
@@ -94,7 +92,8 @@ INLINE void slope(const vec* strengths, const double* weights, int32_t at, int p
     const real first = sign * dual * weights[2], second = 2 * sign * weights[plane / 3];
     vec g[ANTIHERMITIAN];
     for (int i = 0; i < ANTIHERMITIAN; i++)
-        g[i] = swap_lanes(first * other[i] - second * own[i], at & (LANES - 1));
+        g[i] = first * other[i] - second * own[i];
+    if (at & (LANES - 1)) exchange_lanes<ANTIHERMITIAN>(g, g, at & (LANES - 1));
     const int upper[3] = {2, 4, 10}, lower[3] = {6, 12, 14};
     for (int i = 0; i < 3; i++) h.v[8 * i] = vec{}, h.v[8 * i + 1] = g[i];
     for (int k = 0; k < 3; k++) {
@@ -123,9 +122,9 @@ inline void clover_pullback_blocks(const Fields& fields, const vec* strengths,
                     Walk<false> carry(fields, walk.at);
                     carry.resume(inserted).go(direction);
                     walk.go(direction);
-                    for (int i = 0; i < LINK; i++) inserted.v[i] = carry.value[i];
+                    copy_link(inserted.v, carry.value);
                     slope(strengths, weights, walk.at, plane, sign, h);
-                    mul(spare.v, walk.value, h.v);
+                    mul(spare.v, walk.product(), h.v);
                     for (int i = 0; i < LINK; i++) inserted.v[i] += spare.v[i];
                 }
                 for (int i = 0; i < LINK; i++) sum.v[i] += inserted.v[i];

@@ -1,9 +1,5 @@
 // exp, expm1, tanh and x / sqrt(1 + x^2) of vectors of numbers, to about one unit in the last place.
 #pragma once
-#ifdef __AVX512F__
-#include <immintrin.h>
-#endif
-
 #include "matrix.hpp"
 
 namespace {
@@ -69,14 +65,7 @@ template <int COUNT>
 INLINE bool all_near(const vec* x) {
     lanes_index far = {};
     for (int i = 0; i < COUNT; i++) far |= ~((x[i] <= NEAR) & (x[i] >= -NEAR));
-#ifdef __AVX512F__
-    return sizeof(real) == 8 ? _mm512_movepi64_mask((__m512i)far) == 0
-                             : _mm512_movepi32_mask((__m512i)far) == 0;
-#else
-    for (int distance = 1; distance < LANES; distance *= 2)
-        far |= (lanes_index)swap_lanes((vec)far, distance);
-    return far[0] == 0;
-#endif
+    return !any(far);
 }
 
 // e^x for |x| <= NEAR, x^10 / 10! (SINGLE: x^6 / 6!) left out: a short chain of dependent steps.

@@ -6,7 +6,7 @@
 #pragma once
 #include <cmath>
 
-#include "matrix.hpp"
+#include "lattice.hpp"
 
 namespace {
 
@@ -61,21 +61,30 @@ INLINE void combine(vec* out, const Coefficients& f, const vec* x, const vec* sq
     }
 }
 
-// Halvings that bring |X|_F of every lane below 1; 0 where a component is not a number.
-INLINE int halvings(const vec* components) {
-    vec sum = {};
-    for (int a = 0; a < ALGEBRA; a++) sum += components[a] * components[a];
+// Halvings that bring |X|_F of every lane of `team` elements [team][8] below 1; lanes that are not a
+// number do not count.
+INLINE int halvings(const vec* components, int team = 1) {
+    vec most = {};
+    for (int k = 0; k < team; k++) {
+        vec sum = {};
+        for (int a = 0; a < ALGEBRA; a++) {
+            const vec one = components[k * ALGEBRA + a];
+            sum += one * one;
+        }
+        most = sum > most ? sum : most;
+    }
+    if (!any(most > 2)) return 0;
     double largest = 0;
     for (int lane = 0; lane < LANES; lane++)
-        if (sum[lane] > largest) largest = sum[lane];
+        if (most[lane] > largest) largest = most[lane];
     int count = 0;
     for (double bound = 2; largest > bound && count < MOST_HALVINGS; bound *= 4) count++;
     return count;  // |X|_F^2 = sum / 2
 }
 
-// The halved X, its square and invariants; returns the number of halvings.
-INLINE int prepare(const vec* components, Matrix& x, Matrix& square, Invariants& invariants) {
-    const int count = halvings(components);
+// The X halved `count` times, its square and invariants.
+INLINE void prepare(const vec* components, int count, Matrix& x, Matrix& square,
+                    Invariants& invariants) {
     vec scaled[ALGEBRA];
     for (int a = 0; a < ALGEBRA; a++) scaled[a] = components[a] * (real)std::ldexp(1.0, -count);
     assemble(x.v, scaled);
@@ -88,15 +97,14 @@ INLINE int prepare(const vec* components, Matrix& x, Matrix& square, Invariants&
             c += square.v[p] * x.v[q + 1] + square.v[p + 1] * x.v[q];
         }
     invariants.c = c * (real)(1.0 / 3);
-    return count;
 }
 
-// out = the sum of X^n / n! from n = FIRST, 0 or 1, of the halved X; returns the number of halvings.
+// out = the sum of X^n / n! from n = FIRST, 0 or 1, of the halved X.
 template <int FIRST>
-INLINE int series(vec* out, const vec* components) {
+INLINE void series(vec* out, const vec* components, int count) {
     Matrix x, square;
     Invariants invariants;
-    const int count = prepare(components, x, square, invariants);
+    prepare(components, count, x, square, invariants);
     Coefficients f = {};
     f.q[0][0] = splat(SERIES.inverse_factorial[TERMS]);
     for (int n = TERMS - 1; n >= FIRST; n--) {
@@ -105,51 +113,56 @@ INLINE int series(vec* out, const vec* components) {
     }
     if (FIRST == 1) times_x(f, invariants);
     combine(out, f, x.v, square.v);
-    return count;
 }
 
-// out = exp(sum_a x_a T_a).
-inline void exponential(vec* out, const vec* components) {
+// out = exp(sum_a x_a T_a) with `count` halvings.
+inline void exponential(vec* out, const vec* components, int count) {
     Matrix spare;
-    const int count = series<0>(out, components);
+    series<0>(out, components, count);
     for (int k = 0; k < count; k++) {
         for (int i = 0; i < LINK; i++) spare.v[i] = out[i];
         mul(out, spare.v, spare.v);
     }
 }
 
-// out = exp(sum_a x_a T_a) - 1.
-inline void exponential_less_one(vec* out, const vec* components) {
+// out = exp(sum_a x_a T_a) - 1 with `count` halvings.
+inline void exponential_less_one(vec* out, const vec* components, int count) {
     Matrix spare;
-    const int count = series<1>(out, components);
+    series<1>(out, components, count);
     for (int k = 0; k < count; k++) {  // e^2x - 1 = 2 (e^x - 1) + (e^x - 1)^2
         mul(spare.v, out, out);
         for (int i = 0; i < LINK; i++) out[i] = 2.0 * out[i] + spare.v[i];
     }
 }
 
-// out = exp(sum_a x_a T_a) u. In single precision it is u + (exp - 1) u: a number just below 1 is
-// rounded upwards more often than not, which the action of a whole lattice would see.
-INLINE void rotate(Matrix& out, const vec* components, const vec* u) {
+// out = exp(sum_a x_a T_a) u with `count` halvings. In single precision it is u + (exp - 1) u: a number
+// just below 1 is rounded upwards more often than not, which the action of a whole lattice would see.
+INLINE void rotate(Matrix& out, const vec* components, int count, const vec* u) {
     Matrix e;
     if (sizeof(real) == 8) {
-        exponential(e.v, components);
+        exponential(e.v, components, count);
         mul(out.v, e.v, u);
     } else {
-        exponential_less_one(e.v, components);
+        exponential_less_one(e.v, components, count);
         for (int i = 0; i < LINK; i++) out.v[i] = u[i];
         add_mul(out.v, e.v, u);
     }
 }
 
-// out = exp(step X) u of link number `at` of a field; calls up those of a later link.
-INLINE void rotate_next(Matrix& out, real step, const vec* x, const vec* u, long at) {
+// out[k] = exp(step X) u of link `at` of each part of a field; calls up those of a later link.
+INLINE void rotate_parts(Matrix* out, const Lattice& lattice, real step, const vec* x, const vec* u,
+                         long at) {
     constexpr int SOON = 2;
-    vec scaled[ALGEBRA];
-    call_up<true, 1>(u + (at + SOON) * LINK, LINK);
-    call_up<false, 1>(x + (at + SOON) * ALGEBRA, ALGEBRA);
-    for (int a = 0; a < ALGEBRA; a++) scaled[a] = step * x[at * ALGEBRA + a];
-    rotate(out, scaled, u + at * LINK);
+    vec scaled[TEAM][ALGEBRA];
+    for (int k = 0; k < lattice.parts; k++) {
+        const long there = lattice.volume * 4 * k + at;
+        call_up<true, 1>(u + (there + SOON) * LINK, LINK);
+        call_up<false, 1>(x + (there + SOON) * ALGEBRA, ALGEBRA);
+        for (int a = 0; a < ALGEBRA; a++) scaled[k][a] = step * x[there * ALGEBRA + a];
+    }
+    const int count = halvings(scaled[0], lattice.parts);
+    for (int k = 0; k < lattice.parts; k++)
+        rotate(out[k], scaled[k], count, u + (lattice.volume * 4 * k + at) * LINK);
 }
 
 // tr(a b), complex.
@@ -177,7 +190,8 @@ inline void exponential_derivative(const vec* components, Matrix& n, Matrix& val
                                    Matrix& change) {
     Matrix x, square, spare;
     Invariants invariants;
-    const int count = prepare(components, x, square, invariants);
+    const int count = halvings(components);
+    prepare(components, count, x, square, invariants);
     const real third = 1.0 / 3, scale = std::ldexp(1.0, -count);
     vec mean[2] = {(n.v[0] + n.v[8] + n.v[16]) * third, (n.v[1] + n.v[9] + n.v[17]) * third};
     for (int i = 0; i < 3; i++) n.v[8 * i] -= mean[0], n.v[8 * i + 1] -= mean[1];

@@ -7,11 +7,11 @@
 #endif
 
 // Changes whenever an argument list does; library.py refuses any other number.
-EXPORT int interface_version() { return 10; }
+EXPORT int interface_version() { return 11; }
 
 EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
 EXPORT long lattice_blocks(const Lattice* lattice) { return lattice->blocks; }
-EXPORT int lattice_active(const Lattice* lattice) { return lattice->active; }
+EXPORT int lattice_lanes(const Lattice*) { return LANES; }
 
 // [chains][4][site][width] -> [chains][blocks][4][width][LANES]
 EXPORT void to_blocks(Call* call, int width, const real* in, real* out) {
@@ -137,25 +137,33 @@ EXPORT void path_pullback(Call* call, int only, const vec* links, const vec* fix
 
 // Sums of Re tr P of the six planes, [chains][6].
 EXPORT void plaquettes(Call* call, const vec* links, double* out) {
-    sums(*call, 6, out, [&](long chain, long first, long end, double* partial) {
+    sums<6>(*call, out, [&](long chain, long first, long end, wide* total) {
         const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
-        plaquette_blocks(fields, first, end, partial);
+        plaquette_blocks(fields, first, end, total);
+    });
+}
+
+// The same of links in the torch layout, [chains][4][site][18].
+EXPORT void torch_plaquettes(Call* call, const real* links, double* out) {
+    const long size = 4 * sites(*call->lattice) * LINK;
+    sums<6>(*call, out, [&](long chain, long first, long end, wide* total) {
+        plaquette_torch(*call->lattice, links + chain * size, first, end, total);
     });
 }
 
 // Sum of Re tr R of all rectangles, [chains].
 EXPORT void rectangles(Call* call, const vec* links, double* out) {
-    sums(*call, 1, out, [&](long chain, long first, long end, double* partial) {
+    sums<1>(*call, out, [&](long chain, long first, long end, wide* total) {
         const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
-        partial[0] += rectangle_blocks(fields, first, end);
+        rectangle_blocks(fields, first, end, *total);
     });
 }
 
 // Temporal energy, spatial energy and charge, each summed over sites, [chains][3].
 EXPORT void clover(Call* call, int traceless, const vec* links, double* out) {
-    sums(*call, 3, out, [&](long chain, long first, long end, double* partial) {
+    sums<3>(*call, out, [&](long chain, long first, long end, wide* total) {
         const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
-        clover_blocks(fields, traceless != 0, first, end, partial);
+        clover_blocks(fields, traceless != 0, first, end, total);
     });
 }
 
@@ -170,7 +178,7 @@ EXPORT void add_charge(Call* call, int traceless, int count, const int* sides,
     for (const int plane : {0, 5, 1, 4, 2, 3}) {
         const bool second = plane >= 3;
         const long slices =
-            lattice.blocks / (lattice.sub[PLANE[plane][0]] * lattice.sub[PLANE[plane][1]]);
+            lattice.blocks / (lattice.span(PLANE[plane][0]) * lattice.span(PLANE[plane][1]));
         parallel(call->chains * slices, call->threads, [&](long task) {
             const long chain = task / slices, shift = chain * lattice.blocks;
             charge_slice(lattice, links + call->links(chain), shapes, traceless != 0, plane, second,
@@ -182,10 +190,9 @@ EXPORT void add_charge(Call* call, int traceless, int count, const int* sides,
 
 // Sum over sites of one number per site, [chains][blocks] -> [chains].
 EXPORT void site_sum(Call* call, const vec* field, double* out) {
-    sums(*call, 1, out, [&](long chain, long first, long end, double* partial) {
-        wide total = {};
-        for (long i = first; i < end; i++) total += widen(field[chain * call->lattice->blocks + i]);
-        partial[0] += call->lattice->lane_sum(total);
+    sums<1>(*call, out, [&](long chain, long first, long end, wide* total) {
+        const vec* own = field + chain * call->lattice->blocks;
+        for (long i = first; i < end; i++) *total += widen(own[i]);
     });
 }
 
@@ -209,11 +216,9 @@ EXPORT void clover_pullback(Call* call, int traceless, const vec* links, const d
 
 // Sum of a b over [blocks][4][width] of each chain, [chains].
 EXPORT void inner(Call* call, int width, const vec* a, const vec* b, double* out) {
-    sums(*call, 1, out, [&](long chain, long first, long end, double* partial) {
-        wide total = {};
+    sums<1>(*call, out, [&](long chain, long first, long end, wide* total) {
         const long shift = chain * call->lattice->blocks * 4 * width;
         for (long i = first * 4 * width; i < end * 4 * width; i++)
-            total += widen(a[shift + i]) * widen(b[shift + i]);
-        partial[0] += call->lattice->lane_sum(total);
+            *total += widen(a[shift + i]) * widen(b[shift + i]);
     });
 }

@@ -4,16 +4,16 @@
 
 // out = exp(step X) U with blocked components and links.
 EXPORT void exp_multiply_blocks(Call* call, double step, const vec* x, const vec* u, vec* out) {
-    for_chunks(*call->lattice, call->chains, call->threads,
-               [&](long chain, long first, long end, long) {
-                   const long base = chain * call->lattice->blocks;
-                   const real size = step;
-                   for (long i = (base + first) * 4; i < (base + end) * 4; i++) {
-                       Matrix result;
-                       rotate_next(result, size, x, u, i);
-                       for (int k = 0; k < LINK; k++) out[i * LINK + k] = result.v[k];
-                   }
-               });
+    const Lattice& lattice = *call->lattice;
+    for_sites(lattice, call->chains, call->threads, [&](long chain, long first, long end, long) {
+        const long base = chain * lattice.blocks * 4;
+        for (long i = first * 4; i < end * 4; i++) {
+            Matrix result[TEAM];
+            rotate_parts(result, lattice, step, x, u, base + i);
+            for (int k = 0; k < lattice.parts; k++)
+                copy_link(out + (base + lattice.volume * 4 * k + i) * LINK, result[k].v);
+        }
+    });
 }
 
 // Covariant Laplacian of an algebra field; only < 0: all directions.
@@ -43,26 +43,34 @@ namespace {
 
 // P after a kick, and log|J| per chain.
 inline void run_kick(const Call& call, const Kick& kick, double* out) {
-    sums(call, 1, out, [&](long chain, long first, long end, double* partial) {
+    const Lattice& lattice = *call.lattice;
+    const double sign = kick.mode == TURN ? 0 : kick.mode == INVERSE ? -1 : 1;
+    const int parts = kick.together() ? lattice.parts : 1;
+    Sums<1> sums(call);
+    const long turns = lattice.parts / parts, chunks = lattice.chunks();
+    parallel(call.chains * turns * chunks, call.threads, [&](long task) {
+        const long chain = task / (turns * chunks), chunk = task % chunks;
+        const int part = (int)(task / chunks % turns);
         Kick one = kick;
         one.move_to(call.links(chain), call.algebra(chain));
-        const double weight = (one.mode == TURN ? 0 : one.mode == INVERSE ? -ALGEBRA : ALGEBRA) *
-                              one.h * one.h;
-        partial[0] += weight * kick_blocks(*call.lattice, one, first, end);
+        wide total[TEAM] = {};
+        kick_blocks(lattice, one, part, parts, chunk * CHUNK,
+                    std::min((chunk + 1) * CHUNK, lattice.volume), total);
+        for (int k = part; k < part + parts; k++) sums.keep(chain, k * chunks + chunk, total + k);
     });
+    sums.finish(out, sign * ALGEBRA * kick.h * kick.h);
 }
 
 // A drift of one subset of links, alone or with all other links, or of all alike; in place.
 inline void run_drift(const Call& call, const Drift& drift) {
     const Lattice& lattice = *call.lattice;
     const auto pass = [&](bool subset, bool rest) {
-        for_chunks(lattice, call.chains, call.threads,
-                   [&](long chain, long first, long end, long) {
-                       Drift one = drift;
-                       one.move_to(call.links(chain), call.algebra(chain));
-                       if (subset) drift_blocks(lattice, one, first, end);
-                       if (rest) drift_rest_blocks(lattice, one, first, end);
-                   });
+        for_sites(lattice, call.chains, call.threads, [&](long chain, long first, long end, long) {
+            Drift one = drift;
+            one.move_to(call.links(chain), call.algebra(chain));
+            if (subset) drift_sites(lattice, one, first, end);
+            if (rest) drift_rest_sites(lattice, one, first, end);
+        });
     };
     if (drift.order == ALONE) return pass(true, false);
     if (drift.mu < 0) return pass(false, true);

@@ -8,14 +8,20 @@ EXPORT void exp_multiply(long matrices, int threads, double step, const real* x,
                          real* out) {
     const real size = step;
     for_groups(matrices, threads, [&](long first, int count) {
-        Matrix a, b, c;
-        vec components[ALGEBRA];
-        load(a.v, x, first, count);
-        load(b.v, u, first, count);
-        project(components, a.v);
-        for (int k = 0; k < ALGEBRA; k++) components[k] *= size;
-        rotate(c, components, b.v);
-        save(out, c.v, first, count);
+        Matrix a, b;
+        vec components[TEAM][ALGEBRA] = {};
+        for (int k = 0; k < count; k += LANES) {
+            vec* own = components[k / LANES];
+            load(a.v, x, first + k, count - k);
+            project(own, a.v);
+            for (int i = 0; i < ALGEBRA; i++) own[i] *= size;
+        }
+        const int halved = halvings(components[0], TEAM);
+        for (int k = 0; k < count; k += LANES) {
+            load(b.v, u, first + k, count - k);
+            rotate(a, components[k / LANES], halved, b.v);
+            save(out, a.v, first + k, count - k);
+        }
     });
 }
 
@@ -25,21 +31,25 @@ EXPORT void exp_multiply_pullback(long matrices, int threads, const real* x, con
     for_groups(matrices, threads, [&](long first, int count) {
         Matrix a, b, g, c;
         vec components[ALGEBRA], slope[ALGEBRA];
-        load(a.v, x, first, count);
-        load(b.v, u, first, count);
-        load(g.v, gradient, first, count);
-        project(components, a.v);
-        exponential_pullback(components, b.v, g.v, slope, c.v);
-        for (int k = 0; k < ALGEBRA; k++) slope[k] *= 2.0;
-        assemble(a.v, slope);
-        save(to_x, a.v, first, count);
-        save(to_u, c.v, first, count);
+        for (; count > 0; first += LANES, count -= LANES) {
+            load(a.v, x, first, count);
+            load(b.v, u, first, count);
+            load(g.v, gradient, first, count);
+            project(components, a.v);
+            exponential_pullback(components, b.v, g.v, slope, c.v);
+            for (int k = 0; k < ALGEBRA; k++) slope[k] *= 2.0;
+            assemble(a.v, slope);
+            save(to_x, a.v, first, count);
+            save(to_u, c.v, first, count);
+        }
     });
 }
 
-// Multiply-adds on every thread, 96 flop per lane and loop each.
+// Multiply-adds on every thread, 96 flop of eight (SINGLE: sixteen) numbers per loop each.
 EXPORT void peak_arithmetic(int threads, long loops, double* out) {
-    parallel(threads, threads, [&](long task) { out[task] = multiply_add_loop(loops); });
+    constexpr int VECTORS = 64 / WIDTH;
+    parallel(threads, threads,
+             [&](long task) { out[task] = multiply_add_loop(48 * VECTORS * loops); });
 }
 
 // out = in, `length` numbers.
@@ -60,12 +70,17 @@ EXPORT void square_sum(long chains, long length, int threads, const real* in, do
         const long first = task % pieces * PIECE;
         const long count = length - first < PIECE ? length - first : PIECE;
         const real* data = in + task / pieces * length + first;
-        double lanes[4 * LANES] = {};
+        constexpr int COUNT = 256 / sizeof(real);  // the same for every instruction set
+        double lanes[COUNT] = {};
         long i = 0;
-        for (; i + 4 * LANES <= count; i += 4 * LANES)
-            for (int k = 0; k < 4 * LANES; k++) lanes[k] += (double)data[i + k] * data[i + k];
+        for (; i + COUNT <= count; i += COUNT)
+            for (int k = 0; k < COUNT; k++) lanes[k] += (double)data[i + k] * data[i + k];
         for (int k = 0; i < count; i++, k++) lanes[k] += (double)data[i] * data[i];
-        for (int k = 0; k < 4 * LANES; k++) partial[task] += lanes[k];
+        for (int k = 0; k < COUNT; k++) partial[task] += lanes[k];
     });
-    reduce(pieces, chains, 1, partial, out);
+    for (long chain = 0; chain < chains; chain++) {
+        Compensated sum;
+        for (long piece = 0; piece < pieces; piece++) sum.add(partial[chain * pieces + piece]);
+        out[chain] = sum.sum;
+    }
 }

@@ -32,8 +32,8 @@ void add_rectangles(const Fields& fields, const Coupling& coupling, long block, 
     }
 }
 
-// F of one link, its invariants Re tr(U_mu A_mu) of the plaquette staples and <F, F>, and where
-// the others are not null TA((U_mu A_mu)^2) / 36 and tr A_mu A_mu^dagger.
+// F of one link and, where they are not null, its invariants Re tr(U_mu A_mu) of the plaquette staples
+// and <F, F>, TA((U_mu A_mu)^2) / 36 and tr A_mu A_mu^dagger.
 __attribute__((noinline)) void force_link(const Fields& fields, const Coupling& coupling,
                                           long block, int mu, vec* f, vec* invariants,
                                           vec* square, vec* staple_square) {
@@ -48,17 +48,16 @@ __attribute__((noinline)) void force_link(const Fields& fields, const Coupling& 
         project(square, twice.v);
         for (int a = 0; a < ALGEBRA; a++) square[a] *= (real)(1.0 / 36);
     }
-    invariants[0] = real_trace_ad(u, sum.value.v);
+    if (invariants) invariants[0] = real_trace_ad(u, sum.value.v);
     if (coupling.c1 != 0) {
         add_rectangles<false>(fields, coupling, block, mu, sum);
         mul_ad(loop.v, u, sum.value.v);
     }
     project(f, loop.v);
+    for (int a = 0; a < ALGEBRA; a++) f[a] *= coupling.beta / 6;
+    if (!invariants) return;
     invariants[1] = vec{};
-    for (int a = 0; a < ALGEBRA; a++) {
-        f[a] *= coupling.beta / 6;
-        invariants[1] += f[a] * f[a];
-    }
+    for (int a = 0; a < ALGEBRA; a++) invariants[1] += f[a] * f[a];
 }
 
 // out = keep * in + push * F, [blocks][4][8]; `in` may be null (then keep is not used). Where they are
@@ -69,10 +68,9 @@ inline void force_blocks(const Fields& fields, const Coupling& coupling, long fi
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++) {
             const long at = block * 4 + mu;
-            vec f[ALGEBRA], seen[2];
-            force_link(fields, coupling, block, mu, f, seen,
+            vec f[ALGEBRA];
+            force_link(fields, coupling, block, mu, f, invariants ? invariants + 2 * at : nullptr,
                        square ? square + at * ALGEBRA : nullptr, nullptr);
-            if (invariants) invariants[2 * at] = seen[0], invariants[2 * at + 1] = seen[1];
             for (int a = 0; a < ALGEBRA; a++)
                 out[at * ALGEBRA + a] =
                     in ? keep * in[at * ALGEBRA + a] + push * f[a] : push * f[a];
@@ -213,9 +211,8 @@ inline void staple_blocks(const Fields& fields, bool rectangle, int only, long f
         }
 }
 
-// sums[6] += Re tr P of the planes tx ty tz xy xz yz.
-inline void plaquette_blocks(const Fields& fields, long first, long end, double* sums) {
-    wide total[6] = {};
+// total[6] += Re tr P of the planes tx ty tz xy xz yz.
+inline void plaquette_blocks(const Fields& fields, long first, long end, wide* total) {
     for (long block = first; block < end; block++) {
         int plane = 0;
         for (int mu = 0; mu < 3; mu++)
@@ -226,12 +223,10 @@ inline void plaquette_blocks(const Fields& fields, long first, long end, double*
                 total[plane++] += widen(real_trace_ad(one.value, two.value));
             }
     }
-    for (int plane = 0; plane < 6; plane++) sums[plane] += fields.lattice.lane_sum(total[plane]);
 }
 
-// Sum of Re tr R over all rectangles, both long sides.
-inline double rectangle_blocks(const Fields& fields, long first, long end) {
-    wide total = {};
+// total += Re tr R of all rectangles, both long sides.
+inline void rectangle_blocks(const Fields& fields, long first, long end, wide& total) {
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++)
             for (int nu = 0; nu < 4; nu++) {
@@ -241,7 +236,6 @@ inline double rectangle_blocks(const Fields& fields, long first, long end) {
                 two.go(nu).go(mu).go(mu);
                 total += widen(real_trace_ad(one.value, two.value));
             }
-    return fields.lattice.lane_sum(total);
 }
 
 }  // namespace

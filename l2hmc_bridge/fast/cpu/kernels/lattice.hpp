@@ -1,8 +1,10 @@
 // Geometry of the blocked layout, and the thread pool.
 //
-// Up to three (SINGLE: four) even directions are cut in half; the sub-lattices are the lanes of one
-// block. A lattice with fewer even extents keeps copies of its sites in the lanes left over, so every
-// extent works; sums run over the first `active` lanes only.
+// Up to three (SINGLE: four) even directions are cut in half, the same for every instruction set. As
+// many of the sub-lattices as a register has lanes lie side by side, one site of each in a block;
+// if there are more, the blocks of the next lanes follow as a part of their own. A lattice with fewer
+// even extents keeps copies of its sites in the lanes left over, so every extent works; sums run
+// over the first `active` lanes only.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -13,13 +15,16 @@
 namespace {
 
 constexpr int CHUNK = 16;  // blocks per task: fixed, so sums do not depend on the threads
+constexpr int MOST_BITS = sizeof(real) == 8 ? 3 : 4;  // directions that are cut
 
 struct Lattice {
     int extent[4];        // t, x, y, z
     int sub[4];           // extents of a sub-lattice
-    int bit[4];           // lane bit of a halved direction, else -1
+    int bit[4];           // bit of a halved direction in the number of a sub-lattice, else -1
     int active;           // lanes that hold different sites
-    long blocks;          // sites of a sub-lattice
+    int parts;            // sub-lattices / active
+    long volume;          // sites of a sub-lattice
+    long blocks;          // parts * volume
     std::vector<int32_t> next;  // [blocks][8]: positions, see step(); +t +x +y +z -t -x -y -z
     std::vector<long> place;    // [blocks][LANES], see site()
     bool even = true;           // every block has sites of one parity only
@@ -27,80 +32,91 @@ struct Lattice {
 
     explicit Lattice(const int* n) {
         int bits = 0;
-        blocks = 1;
+        volume = 1;
         for (int mu = 0; mu < 4; mu++) extent[mu] = n[mu], bit[mu] = -1;
-        while (bits < LANE_BITS) {  // the longest even direction first, of equal ones the last: then
+        while (bits < MOST_BITS) {  // the longest even direction first, of equal ones the last: then
             int best = -1;          // slices of the slowest direction are thin, and neighbours near
             for (int mu = 3; mu >= 0; mu--)
                 if (bit[mu] < 0 && n[mu] % 2 == 0 && (best < 0 || n[mu] > n[best])) best = mu;
             if (best < 0) break;
             bit[best] = bits++;
         }
-        active = 1 << bits;
+        active = bits < LANE_BITS ? 1 << bits : LANES;
+        parts = (1 << bits) / active;
         for (int mu = 0; mu < 4; mu++) {
             sub[mu] = bit[mu] < 0 ? n[mu] : n[mu] / 2;
-            blocks *= sub[mu];
+            volume *= sub[mu];
         }
-        connect();
+        blocks = parts * volume;
+        next.resize(blocks * 8);
         place.resize(blocks * LANES);
         odd.resize(blocks);
-        for (long b = 0; b < blocks; b++)
-            for (int lane = 0; lane < LANES; lane++) {
-                place[b * LANES + lane] = locate(b, lane);
-                odd[b] |= parity(b, lane) << lane;
-            }
-        for (long b = 0; b < blocks; b++) even = even && (uniform(b, 0) || uniform(b, 1));
+        for (long b = 0; b < blocks; b++) {
+            connect(b);
+            for (int lane = 0; lane < LANES; lane++) locate(b, lane);
+            even = even && (uniform(b, 0) || uniform(b, 1));
+        }
     }
 
-    void connect() {
-        next.resize(blocks * 8);
-        const long stride[4] = {(long)sub[1] * sub[2] * sub[3], (long)sub[2] * sub[3], sub[3], 1};
-        for (long b = 0; b < blocks; b++)
-            for (int mu = 0; mu < 4; mu++) {
-                const long c = b / stride[mu] % sub[mu];
-                const int mask = bit[mu] < 0 ? 0 : 1 << bit[mu];
-                const bool last = c == sub[mu] - 1, first = c == 0;
-                const long up = b + (last ? 1 - sub[mu] : 1) * stride[mu];
-                const long down = b + (first ? sub[mu] - 1 : -1) * stride[mu];
-                next[b * 8 + mu] = up * LANES + (last ? mask : 0);
-                next[b * 8 + 4 + mu] = down * LANES + (first ? mask : 0);
+    // Extent in blocks: that of a sub-lattice, or of two if they are in different parts.
+    int span(int mu) const { return bit[mu] < LANE_BITS ? sub[mu] : 2 * sub[mu]; }
+
+    // Lanes exchanged by a step across the edge.
+    int edge(int mu) const { return bit[mu] < 0 || bit[mu] >= LANE_BITS ? 0 : 1 << bit[mu]; }
+
+    // The block at coordinates below span(), and back.
+    long block(const int* c) const {
+        long part = 0, inside = 0;
+        for (int mu = 0; mu < 4; mu++) {
+            inside = inside * sub[mu] + c[mu] % sub[mu];
+            if (c[mu] >= sub[mu]) part |= 1L << (bit[mu] - LANE_BITS);
+        }
+        return part * volume + inside;
+    }
+
+    void coordinates(long b, int* c) const {
+        const long part = b / volume;
+        for (int mu = 3; mu >= 0; mu--) {
+            c[mu] = b % sub[mu];
+            b /= sub[mu];
+            if (bit[mu] >= LANE_BITS && (part >> (bit[mu] - LANE_BITS) & 1)) c[mu] += sub[mu];
+        }
+    }
+
+    void connect(long b) {
+        int c[4];
+        coordinates(b, c);
+        for (int mu = 0; mu < 4; mu++)
+            for (const int back : {0, 1}) {
+                const int here = c[mu], last = span(mu) - 1;
+                const bool around = here == (back ? 0 : last);
+                c[mu] = around ? last - here : here + (back ? -1 : 1);
+                next[b * 8 + 4 * back + mu] = block(c) * LANES + (around ? edge(mu) : 0);
+                c[mu] = here;
             }
+    }
+
+    // Where a lane of a block lies in [Nt, Nx, Ny, Nz], and its parity.
+    void locate(long b, int lane) {
+        int c[4], sum = 0;
+        coordinates(b, c);
+        long at = 0;
+        for (int mu = 0; mu < 4; mu++) {
+            if (lane & edge(mu)) c[mu] += sub[mu];
+            at = at * extent[mu] + c[mu];
+            sum += c[mu];
+        }
+        place[b * LANES + lane] = at;
+        odd[b] |= (sum & 1) << lane;
     }
 
     // Index of the site in (block, lane) within [Nt, Nx, Ny, Nz].
     long site(long b, int lane) const { return place[b * LANES + lane]; }
 
-    long locate(long b, int lane) const {
-        int c[4];
-        for (int mu = 3; mu >= 0; mu--) {
-            c[mu] = b % sub[mu];
-            b /= sub[mu];
-            if (bit[mu] >= 0 && (lane >> bit[mu] & 1)) c[mu] += sub[mu];
-        }
-        return ((long)(c[0] * extent[1] + c[1]) * extent[2] + c[2]) * extent[3] + c[3];
-    }
-
-    // (t + x + y + z) mod 2 of the site in (block, lane).
-    int parity(long b, int lane) const {
-        int sum = 0;
-        for (int mu = 3; mu >= 0; mu--) {
-            sum += b % sub[mu];
-            b /= sub[mu];
-            if (bit[mu] >= 0 && (lane >> bit[mu] & 1)) sum += sub[mu];
-        }
-        return sum & 1;
-    }
-
     // Whether every site of a block has this parity, 1 for odd.
     bool uniform(long b, int parity) const { return odd[b] == (parity ? (1 << LANES) - 1 : 0); }
 
-    long chunks() const { return (blocks + CHUNK - 1) / CHUNK; }
-
-    double lane_sum(const wide& v) const {
-        double sum = 0;
-        for (int lane = 0; lane < active; lane++) sum += v[lane];
-        return sum;
-    }
+    long chunks() const { return (volume + CHUNK - 1) / CHUNK; }  // of each part
 };
 
 // A position seen from a block: block * LANES + lane mask. `step` moves it by one site.
@@ -110,32 +126,39 @@ INLINE int32_t step(const Lattice& lattice, int32_t at, int direction) {
 
 void parallel(long tasks, int threads, const std::function<void(long)>& task);
 
-// task(chain, first block, end block, chunk) over all chains; the cuts are the same for any number
-// of threads.
+// task(chain, first block, end block, number) over all chains, part after part; the cuts are the same
+// for any number of threads.
 template <class Task>
 void for_chunks(const Lattice& lattice, long chains, int threads, const Task& task) {
-    const long chunks = lattice.chunks();
-    parallel(chains * chunks, threads, [&](long index) {
-        const long chain = index / chunks, chunk = index % chunks, first = chunk * CHUNK;
-        const long end = first + CHUNK < lattice.blocks ? first + CHUNK : lattice.blocks;
-        task(chain, first, end, chunk);
+    const long chunks = lattice.chunks(), each = lattice.parts * chunks;
+    parallel(chains * each, threads, [&](long index) {
+        const long part = index % each / chunks, chunk = index % chunks;
+        const long first = chunk * CHUNK, end = first + CHUNK;
+        const long start = part * lattice.volume;
+        task(index / each, start + first, start + (end < lattice.volume ? end : lattice.volume),
+             index % each);
     });
 }
 
-// Sum over chunks in one fixed order: partial [chains][chunks][width] -> out [chains][width].
-inline void reduce(long chunks, long chains, int width, const std::vector<double>& partial,
-                   double* out) {
-    for (long chain = 0; chain < chains; chain++)
-        for (int k = 0; k < width; k++) {
-            double sum = 0, lost = 0;  // compensated: the order of 10^4 terms leaves no trace
-            for (long c = 0; c < chunks; c++) {
-                const double term = partial[(chain * chunks + c) * width + k] - lost;
-                const double next = sum + term;
-                lost = (next - sum) - term;
-                sum = next;
-            }
-            out[chain * width + k] = sum;
-        }
+// task(chain, first, end, chunk) for sites [first, end) of a sub-lattice: of every part.
+template <class Task>
+void for_sites(const Lattice& lattice, long chains, int threads, const Task& task) {
+    const long chunks = lattice.chunks();
+    parallel(chains * chunks, threads, [&](long index) {
+        const long first = index % chunks * CHUNK, end = first + CHUNK;
+        task(index / chunks, first, end < lattice.volume ? end : lattice.volume, index % chunks);
+    });
 }
+
+// Adds terms so that the order of 10^4 of them leaves no trace.
+struct Compensated {
+    double sum = 0, lost = 0;
+
+    void add(double value) {
+        const double term = value - lost, next = sum + term;
+        lost = (next - sum) - term;
+        sum = next;
+    }
+};
 
 }  // namespace

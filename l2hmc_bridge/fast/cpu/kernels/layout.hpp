@@ -1,66 +1,13 @@
 // Between the torch layout [chains][4][site][...] and blocks: as many torch matrices at a time as
 // there are lanes.
 #pragma once
-#include <utility>
-
+#include "gather.hpp"
 #include "lattice.hpp"
 
 namespace {
 
 INLINE long sites(const Lattice& lattice) {
     return (long)lattice.extent[0] * lattice.extent[1] * lattice.extent[2] * lattice.extent[3];
-}
-
-#ifdef __AVX512F__
-// One step of a transposition: number l of a with BIT set changes places with l ^ BIT of b.
-template <int BIT, int... L>
-INLINE void exchange(vec& a, vec& b, std::integer_sequence<int, L...>) {
-    const vec low = __builtin_shuffle(a, b, lanes_index{(L & BIT ? LANES + (L ^ BIT) : L)...});
-    b = __builtin_shuffle(a, b, lanes_index{(L & BIT ? LANES + L : L ^ BIT)...});
-    a = low;
-}
-
-template <int BIT>
-INLINE void transpose(vec* rows) {
-#pragma GCC unroll 16
-    for (int i = 0; i < LANES; i++)
-        if (!(i & BIT))
-            exchange<BIT>(rows[i], rows[i | BIT], std::make_integer_sequence<int, LANES>());
-    if constexpr (BIT > 1) transpose<BIT / 2>(rows);
-}
-
-constexpr int WHOLE = LINK / LANES * LANES;  // numbers of a matrix that fill vectors
-#else
-constexpr int WHOLE = 0;
-#endif
-
-typedef real loose __attribute__((vector_size(64), may_alias, aligned(sizeof(real))));
-
-// LANES matrices of 18 numbers at source[lane], side by side.
-INLINE void gather(vec* out, const real* const* source) {
-#ifdef __AVX512F__
-    for (int start = 0; start < WHOLE; start += LANES) {
-        vec rows[LANES];
-        for (int lane = 0; lane < LANES; lane++) rows[lane] = *(const loose*)(source[lane] + start);
-        transpose<LANES / 2>(rows);
-        for (int i = 0; i < LANES; i++) out[start + i] = rows[i];
-    }
-#endif
-    for (int lane = 0; lane < LANES; lane++)
-        for (int i = WHOLE; i < LINK; i++) ((real*)out)[LANES * i + lane] = source[lane][i];
-}
-
-INLINE void scatter(real* const* target, const vec* in, int count) {
-#ifdef __AVX512F__
-    for (int start = 0; start < WHOLE; start += LANES) {
-        vec rows[LANES];
-        for (int i = 0; i < LANES; i++) rows[i] = in[start + i];
-        transpose<LANES / 2>(rows);
-        for (int lane = 0; lane < count; lane++) *(loose*)(target[lane] + start) = rows[lane];
-    }
-#endif
-    for (int lane = 0; lane < count; lane++)
-        for (int i = WHOLE; i < LINK; i++) target[lane][i] = ((const real*)in)[LANES * i + lane];
 }
 
 // Calls visit(torch, blocked, lane) with offsets in units of matrices, for blocks [first, end).

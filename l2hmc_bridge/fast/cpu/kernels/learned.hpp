@@ -32,6 +32,9 @@ struct Kick {
     vec *keep_force;        // and F as the action has it, where `force` is null, [blocks][4][8]
     vec *out;
 
+    // Whether exponentials are taken, whose series is chosen for all parts alike.
+    bool together() const { return net.outputs > 0 || scale; }
+
     // Whether this is P - h F with nothing to keep.
     bool plain() const {
         return !force && net.outputs == 0 && !wanted.of_blocks && momenta && !keep_force;
@@ -79,77 +82,90 @@ struct Local {
     vec force[ALGEBRA], seen[INPUTS], square[ALGEBRA];
 };
 
-// What the network says of one link: (s, q, c_0, ...), and e^{h^2 s} or its inverse and e^{2 h^2 q}.
-struct Factors {
-    vec scalars[MOST_OUTPUTS], keep_push[2];
+// Of the links of one place in `parts` parts from `part`: which they are, what the force kernel found
+// there, and what the network says of them: (s, q, c_0, ...), and e^{h^2 s} or its inverse and
+// e^{2 h^2 q}.
+struct Links {
+    int parts;
+    long block[TEAM];
+    int mu;
+    Local fresh[TEAM];
+    vec scalars[TEAM][MOST_OUTPUTS], keep_push[TEAM][2];
 };
 
-INLINE void factors(const Kick& kick, long at, const Local& fresh, Factors& out) {
+INLINE void factors(const Kick& kick, Links& links) {
     const real weight = kick.h * kick.h, exponent = kick.mode == FORWARD ? weight : -weight;
-    out.scalars[0] = kick.scale ? kick.scale[at] : vec{};
-    out.keep_push[0] = out.keep_push[1] = splat(1);
-    if (kick.net.outputs > 0) {
-        kick.net.apply(kick.force ? kick.invariants + at * INPUTS : fresh.seen, out.scalars);
-        out.keep_push[0] = exponent * out.scalars[0];
-        out.keep_push[1] = 2 * weight * out.scalars[1];
-        exp_group<2>(out.keep_push);
-    } else if (kick.scale) {
-        out.keep_push[0] = exponent * out.scalars[0];
-        exp_group<1>(out.keep_push);
+    for (int k = 0; k < TEAM; k++) links.keep_push[k][0] = links.keep_push[k][1] = vec{};
+    for (int k = 0; k < links.parts; k++) {
+        const long at = links.block[k] * 4 + links.mu;
+        vec* scalars = links.scalars[k];
+        scalars[0] = kick.scale ? kick.scale[at] : vec{};
+        if (kick.net.outputs > 0) {
+            kick.net.apply(kick.force ? kick.invariants + at * INPUTS : links.fresh[k].seen, scalars);
+            links.keep_push[k][1] = 2 * weight * scalars[1];
+        }
+        links.keep_push[k][0] = exponent * scalars[0];
+        if (kick.keep_scale) kick.keep_scale[at] = scalars[0];
     }
-    if (kick.keep_scale) kick.keep_scale[at] = out.scalars[0];
+    exp_group<2 * TEAM>(links.keep_push[0]);
 }
 
-// The kick of one link; adds s to total.
-INLINE void kick_link(const Lattice& lattice, const Kick& kick, long block, int mu,
-                      const Local& fresh, wide& total) {
-    const long at = block * 4 + mu;
+// The kick of link number k of `links`.
+INLINE void kick_link(const Lattice& lattice, const Kick& kick, const Links& links, int k) {
+    const long at = links.block[k] * 4 + links.mu;
     const real h = kick.h;
-    Factors all;
+    const Local& fresh = links.fresh[k];
     vec push[ALGEBRA];
-    factors(kick, at, fresh, all);
-    const vec grow = all.keep_push[0];
-    total += widen(all.scalars[0]);
     if (kick.keep_force)
         for (int a = 0; a < ALGEBRA; a++) kick.keep_force[at * ALGEBRA + a] = fresh.force[a];
-    push_link(lattice, kick, block, mu, kick.force ? kick.force + at * ALGEBRA : fresh.force,
-              fresh.square, all.scalars, all.keep_push[1], push);
+    push_link(lattice, kick, links.block[k], links.mu,
+              kick.force ? kick.force + at * ALGEBRA : fresh.force, fresh.square, links.scalars[k],
+              links.keep_push[k][1], push);
     vec* out = kick.out + at * ALGEBRA;
     if (!kick.momenta) {
         for (int a = 0; a < ALGEBRA; a++) out[a] = push[a];
         return;
     }
-    const vec* p = kick.momenta + at * ALGEBRA;
+    const vec *p = kick.momenta + at * ALGEBRA, grow = links.keep_push[k][0];
     for (int a = 0; a < ALGEBRA; a++)
         out[a] = kick.mode == FORWARD   ? p[a] * grow - h * push[a]
                  : kick.mode == INVERSE ? grow * (p[a] + h * push[a])
                                         : 2 * h * grow * push[a] - p[a];
 }
 
-// out = the kick of P; returns the sum of s. One link from end to end: its neighbours stay in the
-// first cache.
-inline double kick_blocks(const Lattice& lattice, const Kick& kick, long first, long end) {
+// out = the kick of P at sites [first, end) of `parts` parts from `part`; total[part] += s. One link from
+// end to end: its neighbours stay in the first cache.
+inline void kick_blocks(const Lattice& lattice, const Kick& kick, int part, int parts, long first,
+                        long end, wide* total) {
     const Fields fields = {lattice, kick.links, nullptr};
     const Coupling coupling(kick.beta, kick.c1);
-    wide total = {};
     if (kick.plain()) {
         const real step = kick.mode == FORWARD ? -kick.h : kick.mode == INVERSE ? kick.h : 2 * kick.h;
-        force_blocks(fields, coupling, first, end, kick.mode == TURN ? -1 : 1, kick.momenta, step,
-                     kick.out, nullptr, nullptr);
-        return 0;
+        for (int k = part; k < part + parts; k++)
+            force_blocks(fields, coupling, k * lattice.volume + first, k * lattice.volume + end,
+                         kick.mode == TURN ? -1 : 1, kick.momenta, step, kick.out, nullptr, nullptr);
+        return;
     }
-    for (long block = first; block < end; block++)
-        for (int mu = 0; mu < 4; mu++) {
-            Local fresh;
-            if (!kick.force)
-                force_link(fields, coupling, block, mu, fresh.force, fresh.seen,
-                           kick.square >= 0 ? fresh.square : nullptr,
-                           kick.wanted.of(lattice, block, mu));
-            else if (kick.mixing != 0)
-                call_up_ahead(lattice, kick.links, LINK, block, mu);
-            kick_link(lattice, kick, block, mu, fresh, total);
+    Links links;
+    links.parts = parts;
+    for (long site = first; site < end; site++)
+        for (links.mu = 0; links.mu < 4; links.mu++) {
+            for (int k = 0; k < parts; k++) {
+                const long block = links.block[k] = (part + k) * lattice.volume + site;
+                Local& fresh = links.fresh[k];
+                if (!kick.force)
+                    force_link(fields, coupling, block, links.mu, fresh.force, fresh.seen,
+                               kick.square >= 0 ? fresh.square : nullptr,
+                               kick.wanted.of(lattice, block, links.mu));
+                else if (kick.mixing != 0)
+                    call_up_ahead(lattice, kick.links, LINK, block, links.mu);
+            }
+            factors(kick, links);
+            for (int k = 0; k < parts; k++) {
+                kick_link(lattice, kick, links, k);
+                total[part + k] += widen(links.scalars[k][0]);
+            }
         }
-    return lattice.lane_sum(total);
 }
 
 }  // namespace

@@ -45,11 +45,18 @@ INLINE bool moving(const Lattice& lattice, const Drift& drift, long block, lanes
     return on != 0;
 }
 
-// Velocity of the link of the subset in one block: sign e [P e^{e^2 q} + (e^2 c + mixing) Lap_mu P].
-INLINE void velocity(const Fields& fields, const Drift& drift, long block, vec* out) {
-    const real weight = drift.e * drift.e, step = drift.sign * drift.e, mixing = drift.mixing;
+// Whether any lane moves in any part.
+INLINE bool any_moving(const Lattice& lattice, const Drift& drift, long site) {
+    lanes_index mask = {};
+    for (int k = 0; k < lattice.parts; k++)
+        if (moving(lattice, drift, k * lattice.volume + site, mask)) return true;
+    return false;
+}
+
+// q, c and Lap_mu P of the link of the subset in one block, for its velocity.
+INLINE void look(const Fields& fields, const Drift& drift, long block, vec* scalars, vec* smooth) {
     const vec* p = drift.momenta + (block * 4 + drift.mu) * ALGEBRA;
-    vec scalars[2] = {}, in[INPUTS] = {}, grow[1], smooth[ALGEBRA] = {};
+    vec in[INPUTS] = {};
     if (drift.net.hidden > 0) {
         const vec* known = drift.known.of(fields.lattice, block, drift.mu);
         if (known) in[0] = *known;
@@ -63,10 +70,25 @@ INLINE void velocity(const Fields& fields, const Drift& drift, long block, vec* 
     if (drift.net.outputs > 1 || drift.mixing != 0)
         laplacian(fields.lattice, drift.links, drift.momenta, true, block, drift.mu, smooth);
     if (drift.net.hidden > 0) drift.net.apply(in, scalars);
-    grow[0] = weight * scalars[0];
-    exp_group<1>(grow);
-    const vec share = weight * scalars[1] + mixing;
-    for (int a = 0; a < ALGEBRA; a++) out[a] = step * (p[a] * grow[0] + share * smooth[a]);
+}
+
+// Velocities of the links of the subset at one site of every part:
+// sign e [P e^{e^2 q} + (e^2 c + mixing) Lap_mu P].
+INLINE void velocity(const Fields& fields, const Drift& drift, long site, vec (*out)[ALGEBRA]) {
+    const Lattice& lattice = fields.lattice;
+    const real weight = drift.e * drift.e, step = drift.sign * drift.e, mixing = drift.mixing;
+    vec scalars[TEAM][2] = {}, grow[TEAM] = {}, smooth[TEAM][ALGEBRA] = {};
+    for (int k = 0; k < lattice.parts; k++) {
+        look(fields, drift, k * lattice.volume + site, scalars[k], smooth[k]);
+        grow[k] = weight * scalars[k][0];
+    }
+    exp_group<TEAM>(grow);
+    for (int k = 0; k < lattice.parts; k++) {
+        const vec* p = drift.momenta + ((k * lattice.volume + site) * 4 + drift.mu) * ALGEBRA;
+        const vec share = weight * scalars[k][1] + mixing;
+        for (int a = 0; a < ALGEBRA; a++)
+            out[k][a] = step * (p[a] * grow[k] + share * smooth[k][a]);
+    }
 }
 
 // u = moved in the lanes of `mask`.
@@ -74,49 +96,62 @@ INLINE void move_lanes(vec* u, const Matrix& moved, lanes_index mask) {
     for (int i = 0; i < LINK; i++) u[i] = mask ? moved.v[i] : u[i];
 }
 
-// The subset, in up to CHUNK blocks. First all velocities: their chains of dependent steps overlap.
-inline void drift_blocks(const Lattice& lattice, const Drift& drift, long first, long end) {
+// The subset, at up to CHUNK sites. First all velocities: their chains of dependent steps overlap.
+inline void drift_sites(const Lattice& lattice, const Drift& drift, long first, long end) {
     const Fields fields = {lattice, drift.links, nullptr};
-    lanes_index mask = {};
-    vec velocities[CHUNK][ALGEBRA];
-    for (long block = first; block < end; block++) {
-        if (!moving(lattice, drift, block, mask)) continue;
-        call_up<true, 2>(drift.links + (block * 4 + drift.mu) * LINK, LINK);
-        velocity(fields, drift, block, velocities[block - first]);
+    vec velocities[CHUNK][TEAM][ALGEBRA];
+    for (long site = first; site < end; site++) {
+        if (!any_moving(lattice, drift, site)) continue;
+        for (int k = 0; k < lattice.parts; k++)
+            call_up<true, 2>(
+                drift.links + ((k * lattice.volume + site) * 4 + drift.mu) * LINK, LINK);
+        velocity(fields, drift, site, velocities[site - first]);
     }
-    for (long block = first; block < end; block++) {
-        if (!moving(lattice, drift, block, mask)) continue;
-        vec* u = drift.links + (block * 4 + drift.mu) * LINK;
-        Matrix moved;
-        rotate(moved, velocities[block - first], u);
-        move_lanes(u, moved, mask);
-    }
-}
-
-// All links outside the subset.
-inline void drift_rest_blocks(const Lattice& lattice, const Drift& drift, long first, long end) {
-    const real step = drift.sign * drift.e;
-    for (long block = first; block < end; block++) {
-        lanes_index mask = {};
-        moving(lattice, drift, block, mask);
-        for (int mu = 0; mu < 4; mu++) {
-            if (mu == drift.mu && lattice.uniform(block, drift.odd)) continue;
-            const long at = block * 4 + mu;
+    for (long site = first; site < end; site++) {
+        if (!any_moving(lattice, drift, site)) continue;
+        const vec(*own)[ALGEBRA] = velocities[site - first];
+        const int count = halvings(own[0], lattice.parts);
+        for (int k = 0; k < lattice.parts; k++) {
+            const long block = k * lattice.volume + site;
+            lanes_index mask = {};
+            if (!moving(lattice, drift, block, mask)) continue;
+            vec* u = drift.links + (block * 4 + drift.mu) * LINK;
             Matrix moved;
-            rotate_next(moved, step, drift.momenta, drift.links, at);
-            move_lanes(drift.links + at * LINK, moved, mu == drift.mu ? ~mask : ~lanes_index{});
+            rotate(moved, own[k], count, u);
+            move_lanes(u, moved, mask);
         }
     }
 }
 
+// All links outside the subset.
+inline void drift_rest_sites(const Lattice& lattice, const Drift& drift, long first, long end) {
+    const real step = drift.sign * drift.e;
+    for (long site = first; site < end; site++)
+        for (int mu = 0; mu < 4; mu++) {
+            lanes_index masks[TEAM];
+            bool rest = false;
+            for (int k = 0; k < lattice.parts; k++) {
+                masks[k] = lanes_index{};
+                if (mu == drift.mu) moving(lattice, drift, k * lattice.volume + site, masks[k]);
+                rest = rest || any(~masks[k]);
+            }
+            if (!rest) continue;
+            Matrix moved[TEAM];
+            rotate_parts(moved, lattice, step, drift.momenta, drift.links, site * 4 + mu);
+            for (int k = 0; k < lattice.parts; k++)
+                move_lanes(drift.links + ((k * lattice.volume + site) * 4 + mu) * LINK, moved[k],
+                           ~masks[k]);
+        }
+}
+
 // The subset and the others in their order, the second of them one time slice behind the first.
 inline void drift_by_slices(const Lattice& lattice, const Drift& drift) {
-    const long slices = lattice.sub[0], size = lattice.blocks / slices;
+    const long slices = lattice.sub[0], size = lattice.volume / slices;
     const auto move = [&](bool leading, long slice) {
         for (long first = slice * size; first < (slice + 1) * size; first += CHUNK) {
             const long end = std::min(first + CHUNK, (slice + 1) * size);
-            if (leading == (drift.order == FIRST)) drift_blocks(lattice, drift, first, end);
-            else drift_rest_blocks(lattice, drift, first, end);
+            if (leading == (drift.order == FIRST)) drift_sites(lattice, drift, first, end);
+            else drift_rest_sites(lattice, drift, first, end);
         }
     };
     move(true, 0);

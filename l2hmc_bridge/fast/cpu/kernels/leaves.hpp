@@ -49,7 +49,7 @@ struct Slice {
     const vec* line(int32_t at, int axis, int length, Matrix& room) const {
         const vec* source = lines[((length - 1) * 2 + axis) * places() + (at >> LANE_BITS)].v;
         if ((at & (LANES - 1)) == 0) return source;
-        for (int i = 0; i < LINK; i++) room.v[i] = swap_lanes(source[i], at & (LANES - 1));
+        exchange_lanes<LINK>(room.v, source, at & (LANES - 1));
         return room.v;
     }
 
@@ -57,20 +57,21 @@ struct Slice {
     void fill(const Lattice& lattice, const vec* links, int mu, int nu, long index, int longest) {
         const int axes[2] = {mu, nu};
         for (int k = 0; k < 2; k++) {
-            size[k] = lattice.sub[axes[k]];
-            mask[k] = lattice.bit[axes[k]] < 0 ? 0 : 1 << lattice.bit[axes[k]];
+            size[k] = lattice.span(axes[k]);
+            mask[k] = lattice.edge(axes[k]);
         }
-        long stride[4] = {0, 0, 0, 1}, start = 0;
-        for (int k = 2; k >= 0; k--) stride[k] = stride[k + 1] * lattice.sub[k + 1];
+        int c[4];
         for (int k = 3; k >= 0; k--)
             if (k != mu && k != nu) {
-                start += index % lattice.sub[k] * stride[k];
-                index /= lattice.sub[k];
+                c[k] = index % lattice.span(k);
+                index /= lattice.span(k);
             }
         block.resize(places());
         lines.resize(2 * LONGEST * places());
         for (int place = 0; place < places(); place++) {
-            block[place] = start + place / size[1] * stride[mu] + place % size[1] * stride[nu];
+            c[mu] = place / size[1];
+            c[nu] = place % size[1];
+            block[place] = lattice.block(c);
             for (int axis = 0; axis < 2; axis++)
                 for (int i = 0; i < LINK; i++)
                     of(1, axis)[place].v[i] = links[(block[place] * 4 + axes[axis]) * LINK + i];

@@ -1,10 +1,16 @@
-// 3x3 complex matrices with 8 (SINGLE: 16) sub-lattices side by side in the vector lanes.
+// 3x3 complex matrices with as many sub-lattices side by side as a vector register has lanes.
 //
-// Every source is built in double precision and, with SINGLE defined, in single precision: a vector
-// has 64 bytes in both. Numbers that are summed up over a lattice are of type `wide`.
+// Every source is built in double precision and, with SINGLE defined, in single precision, for each
+// instruction set with the vectors that its registers hold: wider ones would live in memory.
+// Numbers that are summed up over a lattice are of type `wide`.
 // A matrix is 18 vectors in the order [row][column][re, im]; an su(3) element is 8 vectors, the
 // components x_a of sum_a x_a T_a with T_a = i lambda_a / 2 and tr T_a T_b = -1/2 delta_ab.
 #pragma once
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
+#include <utility>
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -13,17 +19,24 @@ namespace {
 #ifdef SINGLE
 typedef float real;
 typedef int whole;
-constexpr int LANE_BITS = 4;
 #else
 typedef double real;
 typedef long long whole;
-constexpr int LANE_BITS = 3;
 #endif
-constexpr int LANES = 1 << LANE_BITS;
+#if defined(__AVX512F__)
+constexpr int WIDTH = 64;  // bytes of a register
+#elif defined(__AVX2__)
+constexpr int WIDTH = 32;
+#else
+constexpr int WIDTH = 16;
+#endif
+constexpr int LANES = WIDTH / sizeof(real);
+constexpr int LANE_BITS = __builtin_ctz(LANES);
+constexpr int TEAM = 64 / WIDTH;  // vectors in which a choice of a series falls for all alike
 constexpr int LINK = 18;
 constexpr int ALGEBRA = 8;
-typedef real vec __attribute__((vector_size(64), may_alias));
-typedef whole lanes_index __attribute__((vector_size(64)));
+typedef real vec __attribute__((vector_size(WIDTH), may_alias));
+typedef whole lanes_index __attribute__((vector_size(WIDTH)));
 typedef double wide __attribute__((vector_size(8 * LANES), may_alias));
 
 struct Matrix {
@@ -34,10 +47,43 @@ INLINE vec splat(real x) { return vec{} + x; }
 
 INLINE wide widen(vec v) { return __builtin_convertvector(v, wide); }
 
+// Whether any lane is true.
+INLINE bool any(lanes_index lanes) {
+#ifdef __AVX512F__
+    return (sizeof(real) == 8 ? _mm512_movepi64_mask((__m512i)lanes)
+                              : _mm512_movepi32_mask((__m512i)lanes)) != 0;
+#elif defined(__AVX2__)
+    return _mm256_movemask_epi8((__m256i)lanes) != 0;
+#else
+    typedef long long pair __attribute__((vector_size(16)));
+    const pair both = (pair)lanes;
+    return (both[0] | both[1]) != 0;
+#endif
+}
+
 // What becomes of c: op(a) op(b), c + op(a) op(b), op(a) op(b) - c.
 enum Result { SET, ADD, LESS };
 
-// op is the dagger where asked; c must not overlap a or b.
+// re, im [3] += row i of op(a) op(b), op the dagger where asked.
+template <bool DAGGER_A, bool DAGGER_B>
+INLINE void add_row(vec* re, vec* im, const vec* a, const vec* b, int i) {
+#pragma GCC unroll 3
+    for (int k = 0; k < 3; k++) {
+        const int ia = 2 * (DAGGER_A ? 3 * k + i : 3 * i + k);
+        const vec ar = a[ia], ai = a[ia + 1];
+#pragma GCC unroll 3
+        for (int j = 0; j < 3; j++) {
+            const int ib = 2 * (DAGGER_B ? 3 * j + k : 3 * k + j);
+            const vec br = b[ib], bi = b[ib + 1];
+            re[j] += ar * br;
+            if (DAGGER_B) im[j] -= ar * bi; else im[j] += ar * bi;
+            if (DAGGER_A == DAGGER_B) re[j] -= ai * bi; else re[j] += ai * bi;
+            if (DAGGER_A) im[j] -= ai * br; else im[j] += ai * br;
+        }
+    }
+}
+
+// c must not overlap a or b.
 template <bool DAGGER_A, bool DAGGER_B, Result RESULT>
 INLINE void product(vec* __restrict c, const vec* a, const vec* b) {
 #pragma GCC unroll 3
@@ -49,20 +95,7 @@ INLINE void product(vec* __restrict c, const vec* a, const vec* b) {
             re[j] = RESULT == SET ? vec{} : RESULT == ADD ? c[at] : -c[at];
             im[j] = RESULT == SET ? vec{} : RESULT == ADD ? c[at + 1] : -c[at + 1];
         }
-#pragma GCC unroll 3
-        for (int k = 0; k < 3; k++) {
-            const int ia = 2 * (DAGGER_A ? 3 * k + i : 3 * i + k);
-            const vec ar = a[ia], ai = a[ia + 1];
-#pragma GCC unroll 3
-            for (int j = 0; j < 3; j++) {
-                const int ib = 2 * (DAGGER_B ? 3 * j + k : 3 * k + j);
-                const vec br = b[ib], bi = b[ib + 1];
-                re[j] += ar * br;
-                if (DAGGER_B) im[j] -= ar * bi; else im[j] += ar * bi;
-                if (DAGGER_A == DAGGER_B) re[j] -= ai * bi; else re[j] += ai * bi;
-                if (DAGGER_A) im[j] -= ai * br; else im[j] += ai * br;
-            }
-        }
+        add_row<DAGGER_A, DAGGER_B>(re, im, a, b, i);
 #pragma GCC unroll 3
         for (int j = 0; j < 3; j++) {
             c[2 * (3 * i + j)] = re[j];
@@ -87,11 +120,32 @@ __attribute__((noinline)) void add_mul(vec* c, const vec* a, const vec* b) {
 __attribute__((noinline)) void add_mul_ad(vec* c, const vec* a, const vec* b) {
     product<false, true, ADD>(c, a, b);
 }
+__attribute__((noinline)) void mul_dd(vec* c, const vec* a, const vec* b) {
+    product<true, true, SET>(c, a, b);
+}
+__attribute__((noinline)) void add_mul_da(vec* c, const vec* a, const vec* b) {
+    product<true, false, ADD>(c, a, b);
+}
+__attribute__((noinline)) void add_mul_dd(vec* c, const vec* a, const vec* b) {
+    product<true, true, ADD>(c, a, b);
+}
 __attribute__((noinline)) void mul_less(vec* c, const vec* a, const vec* b) {
     product<false, false, LESS>(c, a, b);
 }
 __attribute__((noinline)) void mul_ad_less(vec* c, const vec* a, const vec* b) {
     product<false, true, LESS>(c, a, b);
+}
+
+// c = op(a) op(b), and c += op(a) op(b), op the dagger where asked.
+INLINE void multiply(vec* c, const vec* a, const vec* b, bool dagger_a, bool dagger_b) {
+    (dagger_a ? dagger_b ? mul_dd : mul_da : dagger_b ? mul_ad : mul)(c, a, b);
+}
+INLINE void add_product(vec* c, const vec* a, const vec* b, bool dagger_a, bool dagger_b) {
+    (dagger_a ? dagger_b ? add_mul_dd : add_mul_da : dagger_b ? add_mul_ad : add_mul)(c, a, b);
+}
+
+INLINE void copy_link(vec* to, const vec* from) {
+    for (int i = 0; i < LINK; i++) to[i] = from[i];
 }
 
 // Re tr(a b^dagger), [lanes].
@@ -150,26 +204,32 @@ INLINE void call_up(const vec* from, int count) {
     for (int i = 0; i < count; i++) __builtin_prefetch(from + i, WRITE, 4 - CACHE);
 }
 
+// out[i] = in[i] with lane l taken from lane l ^ MASK.
+template <int MASK, int... L>
+INLINE void exchange(vec* out, const vec* in, int count, std::integer_sequence<int, L...>) {
+    for (int i = 0; i < count; i++)
+        out[i] = __builtin_shuffle(in[i], lanes_index{(L ^ MASK)...});
+}
+
+// The same for a mask from 1 to MASK.
+template <int MASK>
+INLINE void exchange_up_to(vec* out, const vec* in, int count, int mask) {
+    if constexpr (MASK > 0) {
+        if (mask == MASK)
+            exchange<MASK>(out, in, count, std::make_integer_sequence<int, LANES>());
+        else
+            exchange_up_to<MASK - 1>(out, in, count, mask);
+    }
+}
+
+template <int COUNT>
+__attribute__((noinline)) void exchange_lanes(vec* out, const vec* in, int mask) {
+    exchange_up_to<LANES - 1>(out, in, COUNT, mask);
+}
+
 // v with lane l taken from lane l ^ mask.
 INLINE vec swap_lanes(vec v, int mask) {
-#ifdef SINGLE
-    if (mask & 8)
-        v = __builtin_shuffle(
-            v, lanes_index{8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7});
-    if (mask & 4)
-        v = __builtin_shuffle(
-            v, lanes_index{4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11});
-    if (mask & 2)
-        v = __builtin_shuffle(
-            v, lanes_index{2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13});
-    if (mask & 1)
-        v = __builtin_shuffle(
-            v, lanes_index{1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14});
-#else
-    if (mask & 4) v = __builtin_shuffle(v, lanes_index{4, 5, 6, 7, 0, 1, 2, 3});
-    if (mask & 2) v = __builtin_shuffle(v, lanes_index{2, 3, 0, 1, 6, 7, 4, 5});
-    if (mask & 1) v = __builtin_shuffle(v, lanes_index{1, 0, 3, 2, 5, 4, 7, 6});
-#endif
+    if (mask) exchange_lanes<1>(&v, &v, mask);
     return v;
 }
 

@@ -9,7 +9,7 @@ INLINE const vec* element(const vec* field, int32_t at, int mu, vec* room) {
     const vec* source = field + ((long)(at >> LANE_BITS) * 4 + mu) * ALGEBRA;
     const int mask = at & (LANES - 1);
     if (mask == 0) return source;
-    for (int a = 0; a < ALGEBRA; a++) room[a] = swap_lanes(source[a], mask);
+    exchange_lanes<ALGEBRA>(room, source, mask);
     return room;
 }
 

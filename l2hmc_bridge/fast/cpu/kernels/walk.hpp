@@ -15,7 +15,7 @@ INLINE const vec* link(const vec* links, int32_t at, int mu, Matrix& room) {
     const vec* source = links + ((long)(at >> LANE_BITS) * 4 + mu) * LINK;
     const int mask = at & (LANES - 1);
     if (mask == 0) return source;
-    for (int i = 0; i < LINK; i++) room.v[i] = swap_lanes(source[i], mask);
+    exchange_lanes<LINK>(room.v, source, mask);
     return room.v;
 }
 
@@ -37,10 +37,10 @@ template <bool DUAL>
 struct Walk {
     const Fields& fields;
     int32_t at;
-    Matrix store[DUAL ? 4 : 2], room, tangent_room;
-    vec *value = store[0].v, *spare = store[1].v;
-    vec *change = store[DUAL ? 2 : 0].v, *change_spare = store[DUAL ? 3 : 0].v;
-    bool empty = true;
+    Matrix store[DUAL ? 4 : 2], rooms[DUAL ? 4 : 2];
+    const vec *value = nullptr, *change = nullptr;  // so far; of a single link still the link itself,
+    bool dagger = false;                            // or that of which it is the dagger
+    int turn = 0;
 
     Walk(const Fields& fields, int32_t start) : fields(fields), at(start) {}
 
@@ -48,8 +48,7 @@ struct Walk {
 
     // Go on from a product that is there already.
     Walk& resume(const Matrix& product) {
-        for (int i = 0; i < LINK; i++) value[i] = product.v[i];
-        empty = false;
+        value = product.v;
         return *this;
     }
 
@@ -63,40 +62,54 @@ struct Walk {
     Walk& go(int direction, const vec* links) {
         const bool back = direction & BACK;
         const int mu = direction & 3;
+        turn ^= 1;
         if (back) move(direction);
-        const vec* u = link(links, at, mu, room);
-        const vec* w = DUAL ? link(fields.tangent, at, mu, tangent_room) : nullptr;
+        const vec* u = link(links, at, mu, rooms[turn]);
+        const vec* w = DUAL ? link(fields.tangent, at, mu, rooms[DUAL ? 2 + turn : 0]) : nullptr;
         if (!back) move(direction);
-        if (empty) {
-            empty = false;
-            copy(value, u, back);
-            if (DUAL) copy(change, w, back);
+        if (!value) {
+            value = u;
+            change = w;
+            dagger = back;
             return *this;
         }
-        (back ? mul_ad : mul)(spare, value, u);
+        vec* next = store[turn].v;
+        multiply(next, value, u, dagger, back);
         if (DUAL) {
-            (back ? mul_ad : mul)(change_spare, change, u);
-            (back ? add_mul_ad : add_mul)(change_spare, value, w);
-            std::swap(change, change_spare);
+            vec* next_change = store[DUAL ? 2 + turn : 0].v;
+            multiply(next_change, change, u, dagger, back);
+            add_product(next_change, value, w, dagger, back);
+            change = next_change;
         }
-        std::swap(value, spare);
+        value = next;
+        dagger = false;
         return *this;
     }
 
-    // sum += product so far times the link in `direction`.
+    // sum += product so far, of two links at least, times the link in `direction`.
     void add_to(Sum<DUAL>& sum, int direction) { add_to(sum, direction, fields.links); }
 
     void add_to(Sum<DUAL>& sum, int direction, const vec* links) {
         const bool back = direction & BACK;
         const int mu = direction & 3;
         const int32_t place = back ? step(fields.lattice, at, direction) : at;
-        const vec* u = link(links, place, mu, room);
+        const vec* u = link(links, place, mu, rooms[0]);
         (back ? add_mul_ad : add_mul)(sum.value.v, value, u);
         if (DUAL) {
-            const vec* w = link(fields.tangent, place, mu, tangent_room);
+            const vec* w = link(fields.tangent, place, mu, rooms[DUAL ? 2 : 0]);
             (back ? add_mul_ad : add_mul)(sum.change[0].v, change, u);
             (back ? add_mul_ad : add_mul)(sum.change[0].v, value, w);
         }
+    }
+
+    // The product so far, of a single link as well.
+    const vec* product() {
+        if (dagger) {
+            copy(store[turn].v, value, true);
+            value = store[turn].v;
+            dagger = false;
+        }
+        return value;
     }
 
     static void copy(vec* out, const vec* in, bool dagger) {
