@@ -80,7 +80,7 @@ class Total:
     """S of all levels together, and its refresh: the Action that a nested step is exact for."""
 
     inner: Action
-    levels: tuple[Level, ...]
+    terms: tuple[HostTerm, ...]
 
     @property
     def group(self) -> str:
@@ -89,16 +89,15 @@ class Total:
 
     def __call__(self, links: Tensor) -> Tensor:
         """S, [Nb]."""
-        return self.inner(links) + sum(level.action(links) for level in self.levels)
+        return self.inner(links) + sum(term(links) for term in self.terms)
 
     def force(self, links: Tensor) -> Tensor:
         """F, like links."""
-        return self.inner.force(links) + sum(level.force(links) for level in self.levels)
+        return self.inner.force(links) + sum(term.force(links) for term in self.terms)
 
     def refresh(self, links: Tensor, generator: Generators) -> bool:
         """Draw the noise of every term; False if none has any."""
-        drawn = [term.refresh(links, generator) for level in self.levels for term in level.terms]
-        return any(drawn)
+        return any([term.refresh(links, generator) for term in self.terms])
 
 
 def usage(infos: Sequence[Info]) -> dict[str, dict[str, float]]:

@@ -73,7 +73,8 @@ class Nested:
     @property
     def action(self) -> Total:
         """S_0 + ... + S_L."""
-        return Total(self.inner.action, self.levels)
+        terms = tuple(term for level in self.levels for term in level.terms)
+        return Total(self.inner.action, terms)
 
     @property
     def length(self) -> float:
@@ -95,7 +96,11 @@ class Nested:
         if any(level.noisy for level in self.levels):
             return inner._replace(action=torch.full_like(inner.action, torch.nan),
                                   level_actions=inner.action[:, None])
-        return self._whole(inner, [level.force(links) for level in self.levels])
+        return self.at(links)
+
+    def at(self, links: Tensor) -> State:
+        """State at `links` with S and F of every level for the noise drawn last."""
+        return self._whole(self.inner.init(links), [one.force(links) for one in self.levels])
 
     def refreshed(self, state: State, generator: Generators) -> State:
         """The state after every term drew its noise anew: S and F of noisy levels are new ones."""
