@@ -8,12 +8,11 @@ dS = 2 Re <X, dMhat_2 phi> - 2 Re <X, dMhat_1 Y>. A refresh draws eta ~ e^{-|eta
 phi = Mhat_1 eta or Mhat_2^-1 Mhat_1 eta.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from l2hmc_bridge.fields.su3 import project_algebra
+from l2hmc_bridge.sampling.draws import Generators, draw_normal
 from l2hmc_bridge.sampling.terms import SolverReport
 
 from .dirac import EVEN, ODD, Dirac, Links, Quark, project
@@ -48,8 +47,8 @@ class Pseudofermions:
             force = force + derivative(Dirac(quarks, self.over), left, self.phi)
         return force
 
-    def refresh(self, links: Tensor, generator) -> None:
-        """Draw phi given the links; `generator` is one for all chains, or one for each."""
+    def refresh(self, links: Tensor, generator: Generators) -> None:
+        """Draw phi given the links."""
         quarks = Links(links)
         shape = (4, 3, len(quarks.sites[ODD].own))
         eta = gaussian(shape, len(links), generator)
@@ -113,10 +112,7 @@ def _outer(column: Tensor, row: Tensor) -> Tensor:
     return column[0, :, None] * row[0, None] + column[1, :, None] * row[1, None]
 
 
-def gaussian(shape: tuple[int, ...], chains: int,
-             generator: torch.Generator | Sequence[torch.Generator]) -> Tensor:
+def gaussian(shape: tuple[int, ...], chains: int, generator: Generators) -> Tensor:
     """Complex numbers of density e^{-|z|^2}, [*shape, chains]."""
-    if isinstance(generator, torch.Generator):
-        return torch.randn(*shape, chains, dtype=torch.complex128, generator=generator)
-    each = [torch.randn(*shape, dtype=torch.complex128, generator=one) for one in generator]
-    return torch.stack(each, dim=-1)
+    numbers = torch.view_as_complex(draw_normal(chains, (*shape, 2), generator))
+    return (numbers * 0.5**0.5).movedim(0, -1).contiguous()

@@ -20,6 +20,7 @@ from l2hmc_bridge.fields import loops, su3
 from l2hmc_bridge.gate import laws, probes
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.sampling import hmc, markov
+from l2hmc_bridge.sampling.draws import Generators, draw_momenta
 from l2hmc_bridge.sampling.levels import Level
 from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import HostTerm, check_terms
@@ -29,7 +30,7 @@ LAW = "exact law"
 SIGMAS, CHAINS = 4.0, 8
 EXP_ERROR, PLAQUETTE_ERROR = 0.03, 2e-3  # largest standard errors that still prove something
 PROBE = (0.8, -0.2)  # beta and c1 of the first probe; half of it for each level further out
-COARSE = 0.1  # to which the components of a rough force are rounded
+COARSE = 5.0  # rough forces are rounded to this, over the root of their components' number
 MEMORY = 0.05  # share of the force at the field before in one that remembers
 
 Force = Callable[[Tensor], Tensor]
@@ -55,10 +56,10 @@ def run(kernel: Nested, lattice: tuple[int, ...], trajectories: int = 150, seed:
 
 
 @torch.no_grad()
-def on_host(kernel: Nested, links: Tensor, generator: markov.Generators) -> list[Check]:
+def on_host(kernel: Nested, links: Tensor, generator: Generators) -> list[Check]:
     """Group and involution of a trajectory from `links` and back, noise drawn once."""
     state = kernel.refreshed(kernel.init(links), generator)
-    momenta = markov.draw_momenta(links, generator)
+    momenta = draw_momenta(links, generator)
     end = kernel.trajectory(state, momenta, generator)
     back = kernel.trajectory(kernel.at(end.links), -end.momenta, generator)
     growth = [float(defect(end.links).max()) - float(defect(links).max())
@@ -179,7 +180,8 @@ def thermalised(kernel: Nested, lattice: Sequence[int], generator: torch.Generat
 def _rounded(force: Force) -> Force:
     def rough(links: Tensor) -> Tensor:
         numbers = su3.to_components(force(links))
-        return su3.from_components(COARSE * torch.round(numbers / COARSE))
+        unit = COARSE / numbers[0].numel()**0.5
+        return su3.from_components(unit * torch.round(numbers / unit))
 
     return rough
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.integrators import Schedule
-from l2hmc_bridge.sampling.markov import Generators, Info
+from l2hmc_bridge.sampling.markov import Info
 from l2hmc_bridge.sampling.terms import HostTerm
 from l2hmc_bridge.systems.actions import Action
 
@@ -86,6 +87,11 @@ class Total:
     def group(self) -> str:
         """Of all of them."""
         return self.inner.group
+
+    @property
+    def beta(self) -> float:
+        """The coupling that networks see."""
+        return self.inner.beta
 
     def __call__(self, links: Tensor) -> Tensor:
         """S, [Nb]."""

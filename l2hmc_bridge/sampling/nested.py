@@ -22,16 +22,11 @@ from torch import Tensor
 
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.levels import Level, Total
-from l2hmc_bridge.sampling.markov import (
-    Generators,
-    Info,
-    Kernel,
-    LevelUse,
-    State,
-    Trajectory,
-)
+from l2hmc_bridge.sampling.markov import Info, LevelUse, Proposer, State, Trajectory
 from l2hmc_bridge.sampling.terms import SolverReport, require_links
+from l2hmc_bridge.systems.actions import Action
 from l2hmc_bridge.systems.groups import group_of
 
 
@@ -53,7 +48,7 @@ class Nested:
     Raises ConfigError for no levels, a group that differs, or an inner step that is no palindrome.
     """
 
-    inner: Kernel
+    inner: Proposer
     levels: tuple[Level, ...]
     scale: float = 1.0
 
@@ -66,15 +61,34 @@ class Nested:
                 if term.group != group:
                     raise ConfigError(f"level {level.name!r}: expected terms on {group} as the "
                                       f"inner step, found {term.name!r} on {term.group}")
-        if getattr(self.inner, "composition", "palindrome") != "palindrome":
-            raise ConfigError("nested: expected an inner step that is a palindrome, found "
-                              f"composition {self.inner.composition!r}")
+        if not self.inner.involutive:
+            raise ConfigError("nested: expected an inner step that is a palindrome, found one that "
+                              "goes forth or back at random (composition \"direction\")")
 
     @property
     def action(self) -> Total:
         """S_0 + ... + S_L."""
         terms = tuple(term for level in self.levels for term in level.terms)
         return Total(self.inner.action, terms)
+
+    @property
+    def guide(self) -> Action:
+        """The action whose force State carries for level 0."""
+        return self.inner.action
+
+    @property
+    def name(self) -> str:
+        """What its updates are called."""
+        return "nested"
+
+    @property
+    def involutive(self) -> bool:
+        """Whether a trajectory with its end's momenta reversed is its own inverse."""
+        return True
+
+    def check(self, links: Tensor) -> None:
+        """LayoutError unless the inner step fits the lattice of `links`."""
+        self.inner.check(links)
 
     @property
     def length(self) -> float:
@@ -204,6 +218,11 @@ class Nested:
                                  report.iterations))
             whole = whole.joined(report)
         return tuple(uses), whole.failed
+
+    def there_and_back(self, state: State, momenta: Tensor, generator: Generators) -> Tensor:
+        """The links after a trajectory and its inverse, forces at the end computed anew."""
+        end = self.trajectory(state, momenta, generator)
+        return self.trajectory(self.at(end.links), -end.momenta, generator).links
 
     def step(self, state: State, generator: Generators) -> tuple[State, Info]:
         """One exact Markov step for e^{-S} of all levels."""

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ActionError, ConfigError, SolverError
+from l2hmc_bridge.sampling.draws import Generators, draw_momenta
 from l2hmc_bridge.sampling.host_action import (
     Refresh,
     field_of,
@@ -24,7 +25,6 @@ from l2hmc_bridge.sampling.host_action import (
     numbers_of,
     per_chain,
 )
-from l2hmc_bridge.sampling.markov import Generators, draw_momenta
 from l2hmc_bridge.systems.groups import group_of
 
 DIFFERENCE = 1e-3  # MD time of the differences that S and F are compared by

@@ -21,7 +21,7 @@ ACTION, LATTICE = GaugeAction(2.0), (2, 2, 2, 4)
 def nested(inner=None, cls=Nested):
     term = HostTerm("quarks", ACTION, ACTION.force)  # replaced by probes
     levels = (Level("heavy", (term,), schedule("leapfrog", 1.0, 1), 1),
-              Level("ratio", (term,), schedule("force_gradient", 0.6, 1), 2))
+              Level("ratio", (term,), schedule("force_gradient", 0.5, 1), 2))
     return cls(inner or HMC(ACTION, 1.0, 1, "omf2"), levels)
 
 
@@ -31,7 +31,7 @@ def failed(checks):
 
 @pytest.mark.slow
 def test_right_steps_pass():
-    checks = gate.run(nested(kernel_for()), (2, 4, 4, 4), trajectories=150)
+    checks = gate.run(nested(kernel_for()), (2, 4, 4, 4), trajectories=110)
     names = [check.name for check in checks]
     assert not failed(checks), [check for check in checks if not check.passed]
     assert len(checks) == 19 and len(names) > 15
@@ -113,7 +113,7 @@ def test_a_wrong_average_is_caught():
             return new, info._replace(log_ratio=torch.zeros_like(info.log_ratio))
 
     generator = torch.Generator().manual_seed(7)
-    kernel = replace(nested(cls=Accepting), scale=1.5)
+    kernel = replace(nested(cls=Accepting), scale=3.0)
     links = gate.thermalised(gate.on_probes(kernel), LATTICE, generator, 10)
     names = failed(gate.statistical(kernel, links, 60, generator))
     assert any(name.startswith("mean plaquette") for name in names)
