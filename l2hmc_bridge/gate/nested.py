@@ -1,10 +1,10 @@
 """Rows of the gate for nested steps: their levels around host terms.
 
 On a host (`on_host`): group, involution and log|J| of whole trajectories for one draw of its noise.
-On probes (`run`): the levels of a kernel, each term replaced by a rectangle action of ours, which
-costs nothing and has HMC beside it: the Jacobian, <exp(-dH + log|J|)>, averages; the same with a
-rough force, which may cost acceptance and nothing else; and with a force that remembers, which must
-be caught.
+On stand-ins (`run`): the levels of a kernel, each term replaced by a rectangle action of ours,
+which costs nothing and has HMC beside it: the Jacobian, <exp(-dH + log|J|)>, averages; the same
+with a rough force, which may cost acceptance and nothing else; and with a force that remembers,
+which must be caught.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,26 +21,23 @@ from l2hmc_bridge.gate import laws, probes
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.sampling import hmc, markov
 from l2hmc_bridge.sampling.draws import Generators, draw_momenta
-from l2hmc_bridge.sampling.levels import Level
 from l2hmc_bridge.sampling.nested import Nested
-from l2hmc_bridge.sampling.terms import HostTerm, check_terms
-from l2hmc_bridge.systems.actions import GaugeAction, cold_start
+from l2hmc_bridge.sampling.stand_in import Force, on_stand_ins
+from l2hmc_bridge.sampling.terms import check_terms
+from l2hmc_bridge.systems.actions import cold_start
 
 LAW = "exact law"
 SIGMAS, CHAINS = 4.0, 8
 EXP_ERROR, PLAQUETTE_ERROR = 0.03, 2e-3  # largest standard errors that still prove something
-PROBE = (0.8, -0.2)  # beta and c1 of the first probe; half of it for each level further out
 COARSE = 5.0  # rough forces are rounded to this, over the root of their components' number
 MEMORY = 0.05  # share of the force at the field before in one that remembers
-
-Force = Callable[[Tensor], Tensor]
 
 
 def run(kernel: Nested, lattice: tuple[int, ...], trajectories: int = 150, seed: int = 1,
         progress: Callable[[str], None] = lambda name: None) -> list[Check]:
-    """Every row for the levels of `kernel` and its inner step, on probes; SU(3), Nt first."""
+    """Every row for the levels of `kernel` and its inner step, on stand-ins; SU(3), Nt first."""
     generator = torch.Generator().manual_seed(seed)
-    right = on_probes(kernel)
+    right = on_stand_ins(kernel)
     progress("thermalise")
     links = thermalised(right, lattice, generator)
     progress("group, involution")
@@ -89,7 +86,7 @@ def jacobian(kernel: Nested, generator: torch.Generator) -> list[Check]:
     inner = kernel.inner
     if isinstance(inner, L2HMC):
         inner = probes.roughened(inner, generator)
-    step = replace(on_probes(kernel, _no_gradient), inner=inner)
+    step = replace(on_stand_ins(kernel, _no_gradient), inner=inner)
 
     def there(links: Tensor, momenta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         end = step.trajectory(step.at(links), momenta, generator)
@@ -117,7 +114,7 @@ def bookkeeping(kernel: Nested, links: Tensor, generator: torch.Generator) -> li
 @torch.no_grad()
 def memory(kernel: Nested, links: Tensor, generator: torch.Generator) -> list[Check]:
     """A force with a share of the one before it: the involution fails, and its term is named."""
-    step = on_probes(kernel, _with_memory)
+    step = on_stand_ins(kernel, _with_memory)
     rows = {check.name: check for check in on_host(step, links, generator)}
     missed = not rows["involution: U after a trajectory and back"].passed
     try:
@@ -134,7 +131,7 @@ def memory(kernel: Nested, links: Tensor, generator: torch.Generator) -> list[Ch
 def statistical(kernel: Nested, links: Tensor, trajectories: int,
                 generator: torch.Generator) -> list[Check]:
     """<exp(-dH + log|J|)> and the mean plaquette, forces right and rough, HMC beside them."""
-    right, rough = on_probes(kernel), on_probes(kernel, _rounded)
+    right, rough = on_stand_ins(kernel), on_stand_ins(kernel, _rounded)
     runs = [_chain(one, links, trajectories, generator)
             for one in (right, rough, reference(right))]
     accepted = [float(one[2].mean()) for one in runs]
@@ -153,16 +150,6 @@ def statistical(kernel: Nested, links: Tensor, trajectories: int,
             Check("its combined standard error", error, 0, PLAQUETTE_ERROR, "stated bound"),
         ]
     return checks
-
-
-def on_probes(kernel: Nested, spoil: Callable[[Force], Force] = lambda force: force) -> Nested:
-    """The kernel with every term a rectangle action of ours, its force as `spoil` leaves it."""
-    levels, (beta, c1) = [], PROBE
-    for number, level in enumerate(kernel.levels):
-        action = GaugeAction(beta / 2**number, c1)
-        probe = HostTerm(f"probe of {level.name}", action, spoil(action.force))
-        levels.append(Level(level.name, (probe,), level.plan, level.repeats))
-    return replace(kernel, levels=tuple(levels))
 
 
 def reference(kernel: Nested) -> hmc.HMC:

@@ -19,7 +19,7 @@ ACTION, LATTICE = GaugeAction(2.0), (2, 2, 2, 4)
 
 
 def nested(inner=None, cls=Nested):
-    term = HostTerm("quarks", ACTION, ACTION.force)  # replaced by probes
+    term = HostTerm("quarks", ACTION, ACTION.force)  # replaced by stand-ins
     levels = (Level("heavy", (term,), schedule("leapfrog", 1.0, 1), 1),
               Level("ratio", (term,), schedule("force_gradient", 0.5, 1), 2))
     return cls(inner or HMC(ACTION, 1.0, 1, "omf2"), levels)
@@ -94,7 +94,7 @@ class KeptForces(Nested):
 def test_every_planted_defect_is_caught(cls, rows):
     generator = torch.Generator().manual_seed(6)
     kernel = nested(kernel_for(), cls)
-    probes = gate.on_probes(kernel)
+    probes = gate.on_stand_ins(kernel)
     links = rough_links(generator, LATTICE, 2)
     checks = gate.on_host(probes, links, generator)
     if cls is DroppedJacobian:
@@ -114,6 +114,6 @@ def test_a_wrong_average_is_caught():
 
     generator = torch.Generator().manual_seed(7)
     kernel = replace(nested(cls=Accepting), scale=3.0)
-    links = gate.thermalised(gate.on_probes(kernel), LATTICE, generator, 10)
+    links = gate.thermalised(gate.on_stand_ins(kernel), LATTICE, generator, 10)
     names = failed(gate.statistical(kernel, links, 60, generator))
     assert any(name.startswith("mean plaquette") for name in names)
