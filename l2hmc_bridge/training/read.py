@@ -69,7 +69,8 @@ def make(kind, table: Mapping[str, Any], where: str):
 
 
 def _convert(value: Any, field: dataclasses.Field, name: str) -> Any:
-    if dataclasses.is_dataclass(value) or field.name == "stages":
+    built = value if isinstance(value, tuple) else (value,)
+    if built and all(map(dataclasses.is_dataclass, built)):
         return value
     wanted = str(field.type) if not isinstance(field.type, type) else field.type.__name__
     entry = (lambda v: isinstance(v, str)) if wanted.startswith("tuple[str") else number

@@ -86,7 +86,7 @@ def parse(table: Mapping[str, Any]) -> NestedConfig:
         raise ConfigError("level: expected at least one [[level]], found none")
     built = tuple(make(LevelStart, level, "level") for level in levels)
     inner = make(Inner, table.pop("inner", {}), "inner")
-    config = make(NestedConfig, {**table, "levels": built, "inner": inner}, "")
+    config = make(NestedConfig, {"parameters": {}, **table, "levels": built, "inner": inner}, "")
     check(config)
     return config
 
