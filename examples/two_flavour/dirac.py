@@ -126,15 +126,17 @@ class Dirac:
         self.links, self.quark = links, quark
         upper = torch.tensor(1 + 1j * quark.twist, dtype=torch.complex128)
         self.diagonal = torch.stack([upper, upper, upper.conj(), upper.conj()]).view(4, 1, 1, 1)
-        self.adjoint_diagonal = self.diagonal.conj().resolve_conj()
+        self.inverse = 1 / self.diagonal
 
     def apply(self, odd: Tensor) -> Tensor:
         """Mhat psi."""
-        return self._apply(odd, self.diagonal)
+        return self._apply(odd, self.diagonal, self.inverse)
 
     def adjoint(self, odd: Tensor) -> Tensor:
         """Mhat^+ psi."""
-        return gamma5(self._apply(gamma5(odd), self.adjoint_diagonal))
+        turned = self._apply(gamma5(odd), self.diagonal.conj(), self.inverse.conj())
+        turned[2:].neg_()
+        return turned
 
     def normal(self, odd: Tensor) -> Tensor:
         """Mhat Mhat^+ psi."""
@@ -142,13 +144,13 @@ class Dirac:
 
     def even(self, odd: Tensor) -> Tensor:
         """A^-1 H_eo psi."""
-        return self.links.hop(odd, EVEN) / self.diagonal
+        return self.links.hop(odd, EVEN) * self.inverse
 
     def adjoint_even(self, odd: Tensor) -> Tensor:
         """A^-1^+ H_oe^+ psi, what stands on even sites to the left of a hop."""
-        return gamma5(self.links.hop(gamma5(odd), EVEN) / self.adjoint_diagonal)
+        return gamma5(self.links.hop(gamma5(odd), EVEN) * self.inverse.conj())
 
-    def _apply(self, odd: Tensor, diagonal: Tensor) -> Tensor:
-        inner = self.links.hop(odd, EVEN).div_(diagonal)
+    def _apply(self, odd: Tensor, diagonal: Tensor, inverse: Tensor) -> Tensor:
+        inner = self.links.hop(odd, EVEN).mul_(inverse)
         hopped = self.links.hop(inner, ODD)
         return torch.mul(odd, diagonal).sub_(hopped, alpha=self.quark.kappa**2)

@@ -7,7 +7,7 @@ from .quarks import Pseudofermions
 
 
 def two_flavour(lattice: tuple[int, int, int, int], kappa: float, two_kappa_mu: float = 0.0,
-                hasenbusch: float | None = None, tolerance: float = 1e-9,
+                hasenbusch: float | None = None, tolerance: float = 1e-7,
                 limit: int = 5000) -> Host:
     """det(M^+ M) as one term "quarks", or as "heavy" and "ratio" with a twist `hasenbusch` between.
 

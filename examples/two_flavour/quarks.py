@@ -16,17 +16,20 @@ from l2hmc_bridge.sampling.draws import Generators, draw_normal
 from l2hmc_bridge.sampling.terms import SolverReport
 
 from .dirac import EVEN, ODD, Dirac, Links, Quark, project
-from .solver import Solution, solve
+from .solver import Solution, product, solve
+
+NOISE = 1e-12  # of the solve that draws phi: its law is not to depend on a solver's tolerance
 
 
 class Pseudofermions:
     """One term of a stream: called for S [Nb]; force, refresh and report beside it.
 
-    over: the heavier quark of a ratio. The solution at the links last seen is kept, so that S and
+    over: the heavier quark of a ratio. tolerance: |r| / |psi| of the solver; a force off by that
+    much costs acceptance at most, and S = <Y, Y> is off by its square. The solution at the links last seen is kept, so that S and
     F at one field cost one solve; another field, or new noise, voids it.
     """
 
-    def __init__(self, quark: Quark, over: Quark | None = None, tolerance: float = 1e-10,
+    def __init__(self, quark: Quark, over: Quark | None = None, tolerance: float = 1e-8,
                  limit: int = 10000):
         self.quark, self.over, self.tolerance, self.limit = quark, over, tolerance, limit
         self.phi: Tensor | None = None
@@ -37,7 +40,7 @@ class Pseudofermions:
     def __call__(self, links: Tensor) -> Tensor:
         """S, float64 [Nb]."""
         _, _, right = self._solved(links)
-        return torch.view_as_real(right).square().sum((0, 1, 2, 4))
+        return product(right, right)
 
     def force(self, links: Tensor) -> Tensor:
         """F, like links, with d/de S(exp(e P) U) = <P, F>."""
@@ -55,7 +58,7 @@ class Pseudofermions:
         self.phi, self._key = Dirac(quarks, self.quark).apply(eta), None
         if self.over is not None:
             heavy = Dirac(quarks, self.over)
-            self.phi = heavy.adjoint(self._solve(heavy, self.phi).field)
+            self.phi = heavy.adjoint(self._solve(heavy, self.phi, NOISE).field)
 
     def report(self) -> SolverReport:
         """What the solver did since this was last asked."""
@@ -70,12 +73,12 @@ class Pseudofermions:
             quarks = Links(links)
             light = Dirac(quarks, self.quark)
             source = self.phi if self.over is None else Dirac(quarks, self.over).apply(self.phi)
-            left = self._solve(light, source).field
+            left = self._solve(light, source, self.tolerance).field
             self._key, self._known = key, (quarks, left, light.adjoint(left))
         return self._known
 
-    def _solve(self, dirac: Dirac, source: Tensor) -> Solution:
-        found = solve(dirac.normal, source, self.tolerance, self.limit)
+    def _solve(self, dirac: Dirac, source: Tensor, tolerance: float) -> Solution:
+        found = solve(dirac.normal, source, tolerance, self.limit)
         failed = ~found.converged
         self._solves += 1
         self._iterations += float(found.iterations.double().mean())

@@ -46,4 +46,4 @@ def solve(operator: Callable[[Tensor], Tensor], source: Tensor, tolerance: float
 def product(left: Tensor, right: Tensor) -> Tensor:
     """Re <left, right> of each chain, [Nb]."""
     both = torch.view_as_real(left) * torch.view_as_real(right)
-    return both.sum((0, 1, 2, 4))
+    return both.sum((0, 1, 2)).sum(1)  # one after the other: much faster than all at once

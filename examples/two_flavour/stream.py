@@ -53,7 +53,7 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--outer", type=int, default=6, help="steps of the outermost level")
     add("--inner", type=int, default=2, help="gauge steps in each drift, with hmc")
     add("--thermalise", type=int, default=30, help="trajectories that are not recorded")
-    add("--tolerance", type=float, default=1e-9, help="of the solver")
+    add("--tolerance", type=float, default=1e-7, help="of the solver")
     add("--limit", type=int, default=5000, help="iterations after which the solver gives up")
     add("--pion-every", type=int, default=2, help="trajectories between correlators, 0: none")
     add("--seed", type=int, default=1)
