@@ -25,8 +25,9 @@ class Pseudofermions:
     """One term of a stream: called for S [Nb]; force, refresh and report beside it.
 
     over: the heavier quark of a ratio. tolerance: |r| / |psi| of the solver; a force off by that
-    much costs acceptance at most, and S = <Y, Y> is off by its square. The solution at the links last seen is kept, so that S and
-    F at one field cost one solve; another field, or new noise, voids it.
+    much costs acceptance at most, and S = <Y, Y> is off by its square. The solution at the links
+    last seen is kept, so that S and F at one field cost one solve; another field, or new noise,
+    voids it.
     """
 
     def __init__(self, quark: Quark, over: Quark | None = None, tolerance: float = 1e-8,

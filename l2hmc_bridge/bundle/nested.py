@@ -90,16 +90,17 @@ def save(path: Path, kernel: Nested, host: Host, provenance: Mapping[str, Any]) 
     if not isinstance(kernel.inner, L2HMC):
         raise ConfigError("nested bundle: expected an L2HMC as inner step (networks off: HMC), "
                           f"found {type(kernel.inner).__name__}")
-    kernel = _effective(replace(kernel, inner=effective(kernel.inner)))
-    tensors = {f"inner.{k}": v for k, v in architecture.tensors(kernel.inner).items()}
+    inner = effective(kernel.inner)
+    kernel = _effective(replace(kernel, inner=inner))
+    tensors = {f"inner.{k}": v for k, v in architecture.tensors(inner).items()}
     for number, level in enumerate(kernel.levels):
         for name, part in zip(Schedule._fields, level.plan, strict=True):
             tensors[f"levels.{number}.{name}"] = torch.tensor(part, dtype=torch.float64)
         tensors[f"levels.{number}.repeats"] = torch.tensor(level.counts)
-    action = kernel.inner.action
+    action = inner.action
     meta = {
         "format": NESTED, "version": VERSION,
-        "architecture": json_text(architecture.describe(kernel.inner)),
+        "architecture": json_text(architecture.describe(inner)),
         "action": json_text({**systems.describe(action), "beta_range": [action.beta] * 2}),
         "group": action.group, "dtype": "float64", "axes": systems.system_of(action).axes,
         "levels": json_text([{"name": level.name, "terms": [term.name for term in level.terms]}
@@ -107,7 +108,7 @@ def save(path: Path, kernel: Nested, host: Host, provenance: Mapping[str, Any]) 
         "host": json_text({"name": host.name, "parameters": dict(host.parameters)}),
         "provenance": json_text({**provenance, "package_version": __version__}),
     }
-    links, delta_h, log_det = _fingerprint(kernel, seed=1)
+    links, delta_h, log_det = _fingerprint(kernel, inner, seed=1)
     tensors["fingerprint.links"] = systems.stored(links)
     meta["fingerprint"] = json_text({"seed": 1, "delta_h": delta_h, "log_det": log_det})
     meta["hash"] = digest(tensors, meta)
@@ -162,10 +163,10 @@ def _effective(kernel: Nested) -> Nested:
 
 
 @torch.no_grad()
-def _fingerprint(kernel: Nested, seed: int) -> tuple[Tensor, float, float]:
+def _fingerprint(kernel: Nested, inner: L2HMC, seed: int) -> tuple[Tensor, float, float]:
     """(U', dH, log|J|) of the whole proposal around stand-ins, on a seeded field."""
     step, kinetic = on_stand_ins(kernel), group_of(kernel.inner.action).kinetic
-    links, momenta = marks.phase_point(kernel.inner, seed)
+    links, momenta = marks.phase_point(inner, seed)
     start = step.at(links)
     end = step.trajectory(start, momenta, torch.Generator().manual_seed(seed))
     delta = step.action(end.links) - start.action + kinetic(end.momenta) - kinetic(momenta)
@@ -175,7 +176,7 @@ def _fingerprint(kernel: Nested, seed: int) -> tuple[Tensor, float, float]:
 def _check_fingerprint(found: NestedBundle, stored: Mapping[str, Any],
                        tensors: Mapping[str, Tensor]) -> None:
     expected = systems.restored(tensors["fingerprint.links"], found.inner.action.group)
-    apart = marks.difference(_fingerprint(found.kernel, stored["seed"]),
+    apart = marks.difference(_fingerprint(found.kernel, found.inner, stored["seed"]),
                              (expected, stored["delta_h"], stored["log_det"]))
     if not apart < marks.TOLERANCE:
         raise BundleError(f"{found.path}: expected the stored fingerprint within "

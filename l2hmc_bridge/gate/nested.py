@@ -7,7 +7,7 @@ with a rough force, which may cost acceptance and nothing else; and with a force
 which must be caught.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -21,6 +21,7 @@ from l2hmc_bridge.gate import laws, probes
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.sampling import hmc, markov
 from l2hmc_bridge.sampling.draws import Generators, draw_momenta
+from l2hmc_bridge.sampling.markov import Kernel
 from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.stand_in import Force, on_stand_ins
 from l2hmc_bridge.sampling.terms import check_terms
@@ -34,7 +35,7 @@ CALM = 0.15  # largest <r^2> of the statistical rows: acceptance 0.85
 MEMORY = 0.05  # share of the force at the field before in one that remembers
 
 
-def run(kernel: Nested, lattice: tuple[int, ...], trajectories: int = 150, seed: int = 1,
+def run(kernel: Nested, lattice: tuple[int, int, int, int], trajectories: int = 150, seed: int = 1,
         progress: Callable[[str], None] = lambda name: None) -> list[Check]:
     """Every row for the levels of `kernel` and its inner step, on stand-ins; SU(3), Nt first."""
     generator = torch.Generator().manual_seed(seed)
@@ -107,7 +108,8 @@ def bookkeeping(kernel: Nested, links: Tensor, generator: torch.Generator) -> li
         rejected += int((~info.accepted).sum())
         new = kernel.at(state.links)
         worst = max(worst, *(float((one - other).abs().max())
-                             for one, other in zip(new, state, strict=True)))
+                             for one, other in zip(new, state, strict=True)
+                             if one is not None and other is not None))
     return [Check(f"state: S and F of all levels as recomputed ({rejected} rejects)", worst, 0,
                   1e-8, "recomputed")]
 
@@ -175,10 +177,10 @@ def reference(kernel: Nested) -> hmc.HMC:
     return hmc.HMC(kernel.action, 0.25, 4, "omf2")
 
 
-def thermalised(kernel: Nested, lattice: Sequence[int], generator: torch.Generator,
+def thermalised(kernel: Nested, lattice: tuple[int, int, int, int], generator: torch.Generator,
                 trajectories: int = 40) -> Tensor:
     """Chains from the unit field, updated by HMC for the whole action."""
-    return hmc.thermalise(reference(kernel), cold_start(tuple(lattice), CHAINS), trajectories,
+    return hmc.thermalise(reference(kernel), cold_start(lattice, CHAINS), trajectories,
                           lambda n: generator)
 
 
@@ -211,12 +213,15 @@ def _with_memory(force: Force) -> Force:
     return remembers
 
 
-def _chain(kernel: Nested | hmc.HMC, links: Tensor, trajectories: int,
+def _chain(kernel: Kernel, links: Tensor, trajectories: int,
            generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """(plaquettes, exp(-dH + log|J|) with 0 for NaN, accepted), [trajectories, Nb] each."""
-    rows = []
+    columns: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
     for state, info in markov.run(kernel, kernel.init(links), trajectories, generator):
         weight = info.log_ratio.exp()
-        rows.append((loops.plaquettes(state.links).mean(1),
-                     torch.where(weight.isfinite(), weight, 0.0), info.accepted.double()))
-    return tuple(torch.stack(column) for column in zip(*rows, strict=True))
+        for column, one in zip(columns, (loops.plaquettes(state.links).mean(1),
+                                         torch.where(weight.isfinite(), weight, 0.0),
+                                         info.accepted.double()), strict=True):
+            column.append(one)
+    plaquettes, weights, accepted = map(torch.stack, columns)
+    return plaquettes, weights, accepted

@@ -43,11 +43,12 @@ def check_nested(path: Path | str, lattice: Sequence[int] | None = None,
                  progress: Progress = lambda name: None) -> tuple[list[Check], dict[str, Any]]:
     """The same for a nested bundle, on stand-ins for its host's terms; BundleError, LayoutError."""
     loaded = nested_bundle.load(Path(path), beta)
-    lattice, trajectories = tuple(lattice or SMALL), trajectories or 150
+    nt, nx, ny, nz = lattice = tuple(lattice or SMALL)
+    trajectories = trajectories or 150
     bundle.require_fit(loaded.inner, lattice, loaded.path)
     checks = [Check("hash and fingerprint reproduced", 0.0, 0.0, bundle.TOLERANCE,
                     "stored in the bundle")]
-    checks += nested.run(loaded.kernel, lattice, trajectories, seed, progress)
+    checks += nested.run(loaded.kernel, (nt, nx, ny, nz), trajectories, seed, progress)
     settings = {"lattice_txyz": list(lattice), "beta": loaded.inner.action.beta,
                 "trajectories": trajectories, "seed": seed, "chains": nested.CHAINS,
                 "engine": f"{engines.serving(loaded.inner, lattice)}, stand-ins as host"}

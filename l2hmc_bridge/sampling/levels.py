@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
+import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import ConfigError
@@ -69,11 +71,11 @@ class Level:
 
     def action(self, links: Tensor) -> Tensor:
         """The sum of its terms, [Nb]."""
-        return sum(term(links) for term in self.terms)
+        return reduce(torch.add, (term(links) for term in self.terms))
 
     def force(self, links: Tensor) -> Tensor:
         """The sum of its forces, like links."""
-        return sum(term.force(links) for term in self.terms)
+        return reduce(torch.add, (term.force(links) for term in self.terms))
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,10 @@ class Total:
     def force(self, links: Tensor) -> Tensor:
         """F, like links."""
         return self.inner.force(links) + sum(term.force(links) for term in self.terms)
+
+    def at(self, beta: float) -> "Total":
+        """The same with the innermost action at another coupling."""
+        return Total(self.inner.at(beta), self.terms)
 
     def refresh(self, links: Tensor, generator: Generators) -> bool:
         """Draw the noise of every term; False if none has any."""

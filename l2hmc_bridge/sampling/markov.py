@@ -133,10 +133,14 @@ def metropolis(
 ) -> tuple[State, Tensor]:
     """Accept with probability min(1, e^log_ratio) per chain; NaN or +-infinity is a reject."""
     accepted = log_ratio.isfinite() & (uniform.to(log_ratio).log() < log_ratio.clamp(max=0))
-    force = (None if proposal.force is None or state.force is None
-             else _select(accepted, proposal.force, state.force))
+    def known(new: Tensor | None, old: Tensor | None) -> Tensor | None:
+        return None if new is None or old is None else _select(accepted, new, old)
+
     return State(_select(accepted, proposal.links, state.links),
-                 _select(accepted, proposal.action, state.action), force), accepted
+                 _select(accepted, proposal.action, state.action),
+                 known(proposal.force, state.force),
+                 known(proposal.level_actions, state.level_actions),
+                 known(proposal.level_forces, state.level_forces)), accepted
 
 
 def refreshed(kernel: Kernel, state: State, generator: Generators) -> State:

@@ -148,7 +148,7 @@ class Mixture:
                    ) -> tuple[State, Info]:
         kernel, name = self.kernels[part], self.names[part]
         if len(rows) < len(state.links):
-            state = State(*(None if one is None else one[rows] for one in state))
+            state = _of_rows(state, rows)
             draws = draws.of(rows.tolist())
         if not self._one_force:
             state = state._replace(force=kernel.guide.force(state.links))
@@ -186,6 +186,15 @@ def _names(kernels: Sequence[Kernel]) -> list[str]:
         same = sum(one == name or one.startswith(f"{name}_") for one in names)
         names.append(f"{name}_{same + 1}" if same else name)
     return names
+
+
+def _of_rows(state: State, rows: Tensor) -> State:
+    """The state of these chains alone."""
+    def part(one: Tensor | None) -> Tensor | None:
+        return None if one is None else one[rows]
+
+    return State(state.links[rows], state.action[rows], part(state.force),
+                 part(state.level_actions), part(state.level_forces))
 
 
 def _joined_states(parts: list[State], order: Tensor) -> State:

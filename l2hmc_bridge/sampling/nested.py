@@ -123,12 +123,13 @@ class Nested:
         known = state.level_forces
         forces = [level.force(state.links) if level.noisy or known is None else known[:, number]
                   for number, level in enumerate(self.levels)]
-        return self._whole(state._replace(action=state.level_actions[:, 0]), forces)
+        return self._whole(state._replace(action=_drawn(state.level_actions)[:, 0]), forces)
 
     def _whole(self, inner: State, forces: Sequence[Tensor]) -> State:
         """A state of level 0 with F and S of the others: S last, a host may keep a solution."""
-        actions = [inner.action, *(level.action(inner.links) for level in self.levels)]
-        return inner._replace(action=sum(actions), level_actions=torch.stack(actions, 1),
+        actions = torch.stack([inner.action, *(level.action(inner.links)
+                                               for level in self.levels)], 1)
+        return inner._replace(action=actions.sum(1), level_actions=actions,
                               level_forces=torch.stack(tuple(forces), 1))
 
     def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
@@ -136,10 +137,7 @@ class Nested:
 
         Raises ConfigError for a state whose noise was never drawn.
         """
-        if state.level_forces is None:
-            raise ConfigError("nested: expected a state of `refreshed`, found one of `init` alone: "
-                              "its terms have drawn no noise yet")
-        forces = [state.force, *state.level_forces.unbind(1)]
+        forces = [state.force, *_drawn(state.level_forces).unbind(1)]
         place = _Place(state.links, momenta, forces, momenta.new_zeros(len(momenta)).real,
                        [0] * len(forces))
         self._run(len(self.levels), self.length, place, generator)
@@ -176,10 +174,11 @@ class Nested:
         place.counts[0] += end.force_evaluations
 
     def _force(self, number: int, place: _Place) -> Tensor:
-        if place.forces[number] is None:
-            place.forces[number] = self.levels[number - 1].force(place.links)
+        known = place.forces[number]
+        if known is None:
+            known = place.forces[number] = self.levels[number - 1].force(place.links)
             place.counts[number] += 1
-        return place.forces[number]
+        return known
 
     def _push(self, number: int, displacement: float, place: _Place) -> Tensor:
         """F of a level here, or at the field displaced along it."""
@@ -195,7 +194,7 @@ class Nested:
         kinetic = group_of(self.inner.action).kinetic
         end = self.trajectory(state, momenta, generator)
         inner = State(end.links, self.inner.action(end.links), end.force)
-        new = self._whole(inner, end.level_forces.unbind(1))
+        new = self._whole(inner, _drawn(end.level_forces).unbind(1))
         delta_kinetic = kinetic(end.momenta) - kinetic(momenta)
         delta_action = new.action - state.action
         uses, failed = self._uses(end)
@@ -235,3 +234,10 @@ class Nested:
                                         generator)
         return proposal.links, -info.log_ratio, info
 
+
+def _drawn(known: Tensor | None) -> Tensor:
+    """What a state carries of its levels, or ConfigError."""
+    if known is None:
+        raise ConfigError("nested: expected a state of `refreshed`, found one of `init` alone: "
+                          "its terms have drawn no noise yet")
+    return known

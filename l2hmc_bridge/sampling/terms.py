@@ -88,9 +88,10 @@ class HostTerm:
 
     def refresh(self, links: Tensor, generator: Generators) -> bool:
         """Draw the noise given `links`; False, and nothing done, if this term has none."""
-        if self._refresh is None:
+        draw = self._refresh
+        if draw is None:
             return False
-        self._asked(lambda safe: self._refresh(safe, generator), links)
+        self._asked(lambda safe: draw(safe, generator), links)
         return True
 
     @property

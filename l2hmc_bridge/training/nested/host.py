@@ -3,6 +3,7 @@
 import importlib
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 from l2hmc_bridge import models
 from l2hmc_bridge.bundle import architecture, file as bundle
@@ -40,7 +41,8 @@ def find(config: NestedConfig) -> Host:
 
 def start(config: NestedConfig, host: Host) -> Nested:
     """The nested step of the configuration before it is trained."""
-    levels, longest = [], config.levels[-1].length
+    levels: list[Level] = []
+    longest = config.levels[-1].length
     for number in range(len(config.levels) - 1, -1, -1):  # from the outside: how long each runs
         one = config.levels[number]
         plan = schedule(one.integrator, longest / one.steps, one.steps)
@@ -55,7 +57,8 @@ def _inner(config: NestedConfig) -> L2HMC:
     """The gauge step: a bundle's, or an integrator as a palindrome of unit length."""
     given = config.inner
     if given.bundle:
-        path = models.path(given.bundle) if given.bundle in models.names() else given.bundle
+        shipped = given.bundle in models.names()
+        path = models.path(given.bundle) if shipped else Path(given.bundle)
         loaded = bundle.load(path, config.beta)
         bundle.require_action(loaded, gauge_action(config.action, config.beta))
         inner = loaded.kernel

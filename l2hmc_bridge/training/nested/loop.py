@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.sampling.draws import trajectory_generator
 from l2hmc_bridge.sampling.hmc import HMC, thermalise
 from l2hmc_bridge.sampling.nested import Nested
@@ -74,19 +75,20 @@ def thermalised(config: NestedConfig, kernel: Nested) -> Tensor:
     """Chains from the unit field: by HMC of the gauge action first, then by the nested step."""
     links = cold_start(config.extents, config.chains)
     gauge = HMC(gauge_action(config.action, config.beta), 1 / 8, 8, "omf2")
-    for number, step in enumerate((gauge, kernel)):
-        links = thermalise(step, links, config.thermalisation,
-                           lambda n, number=number: _generator(config, START, 2048 * number + n))
-    return links
+    links = thermalise(gauge, links, config.thermalisation,
+                       lambda n: _generator(config, START, n))
+    return thermalise(kernel, links, config.thermalisation,
+                      lambda n: _generator(config, START, 2048 + n))
 
 
 @torch.no_grad()
 def iterate(run: Run) -> Row:
     """One iteration: derivatives by one batch of trajectories for each number, and a step."""
     clock, config = time.perf_counter(), run.config
-    if run.iteration % config.resample == 0 or run.sample is None:
-        _next_sample(run)
-    sample, before = run.sample, values(run.kernel, config)
+    sample = run.sample
+    if sample is None or run.iteration % config.resample == 0:
+        sample = _next_sample(run)
+    before = values(run.kernel, config)
     fit = levenberg.iterate(lambda one: sample.residuals(assembled(run.kernel, config, one)),
                             before, run.damping, levenberg.ahead)
     run.kernel, run.damping = assembled(run.kernel, config, fit.values), fit.damping
@@ -111,8 +113,8 @@ def values(kernel: Nested, config: NestedConfig) -> Tensor:
     """The free numbers of every level that is trained, and of the inner step."""
     parts = [values_of(level.plan) for level, one in zip(kernel.levels, config.levels, strict=True)
              if one.train]
-    chosen = gauss_newton.free_parameters(kernel.inner) if config.inner.train else []
-    parts += [parameter[n:n + 1].detach().to(torch.float64) for parameter, n in chosen]
+    parts += [parameter[n:n + 1].detach().to(torch.float64)
+              for parameter, n in _of_inner(kernel, config)]
     return torch.cat(parts).clone()
 
 
@@ -125,11 +127,16 @@ def assembled(kernel: Nested, config: NestedConfig, numbers: Tensor) -> Nested:
             level = replace(level, plan=plan_of(numbers[at:at + count], level.plan))
             at += count
         levels.append(level)
-    if config.inner.train:
-        for (parameter, n), value in zip(gauss_newton.free_parameters(kernel.inner), numbers[at:],
-                                         strict=True):
-            parameter[n] = value
+    for (parameter, n), value in zip(_of_inner(kernel, config), numbers[at:], strict=True):
+        parameter[n] = value
     return replace(kernel, levels=tuple(levels))
+
+
+def _of_inner(kernel: Nested, config: NestedConfig) -> list[tuple[Tensor, int]]:
+    """(parameter, index) of what is trained of the inner step."""
+    if not config.inner.train or not isinstance(kernel.inner, L2HMC):
+        return []
+    return gauss_newton.free_parameters(kernel.inner)
 
 
 def moved(run: Run, links: Tensor, purpose: int, trajectories: int) -> Tensor:
@@ -146,13 +153,14 @@ def seeds(config: NestedConfig, purpose: int, first: int, count: int) -> tuple[i
     return tuple(_generator(config, purpose, first + n).initial_seed() for n in range(count))
 
 
-def _next_sample(run: Run) -> None:
+def _next_sample(run: Run) -> Sample:
     """Chains move on (not before the first sample), noise and momenta are new."""
     if run.sample is not None:
         run.links = moved(run, run.links, MOVE, 1)
     first = 2**20 + run.iteration * 64
     run.sample = Sample(run.links, seeds(run.config, MOVE, first, run.config.draws))
     run.damping = levenberg.DAMPING
+    return run.sample
 
 
 def _generator(config: NestedConfig, purpose: int, number: int) -> torch.Generator:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.markov import Info
 from l2hmc_bridge.sampling.nested import Nested
@@ -84,21 +85,23 @@ def worth(kernel: Nested, samples: Sequence[Sample],
     -(r^2 / <r^2> - 1) / p.
     """
     goal = math.log(8 * _inverse_erfc(ACCEPTANCE) ** 2)
-    points: list[tuple[float, float]] = []  # (log scale, log <r^2>), the nearest last
-    place, best = 0.0, None
+    points: list[tuple[float, float]] = []  # (log scale, log <r^2>)
+    place, best, nearest = 0.0, None, math.inf
     for _ in range(tries):
         infos = [info for sample in samples for info in sample.infos(kernel.scaled(
             math.exp(place)))]
         squares = torch.cat([info.log_ratio for info in infos]).square()
         height = math.log(float(squares.mean())) if squares.isfinite().all() else 10.0
         points.append((place, height))
-        if best is None or abs(height - goal) < abs(best[1] - goal):
-            best = (place, height, squares, infos)
+        if best is None or abs(height - goal) < nearest:
+            best, nearest = (place, height, squares, infos), abs(height - goal)
         power = _power(points)
         step = (goal - height) / power
         if abs(step) < 0.005:
             break
         place += max(-0.7, min(0.4, step))
+    if best is None:
+        raise ConfigError(f"tries: expected at least 1, found {tries}")
     place, height, squares, infos = best
     power = _power(points)
     place += (goal - height) / power  # the rest of the way along the power law

@@ -22,18 +22,20 @@ def values_of(plan: Schedule) -> Tensor:
 
 def plan_of(values: Tensor, like: Schedule) -> Schedule:
     """The schedule of these numbers: of the length, counts and displaced kicks of `like`."""
-    numbers, length = values.tolist(), sum(like.drifts)
-    parts = []
-    for part in (like.kicks, like.drifts):
-        half = (len(part) + 1) // 2
-        first, numbers = numbers[:half - 1], numbers[half - 1:]
-        rest = length - 2 * sum(first)  # of the middle one, or of the middle two
-        last = rest if len(part) % 2 else rest / 2
-        parts.append(_mirrored([*first, last], len(part)))
-    displaced = [one != 0.0 for one in like.displacements[:(len(like.displacements) + 1) // 2]]
-    found = iter(numbers)
-    half = [next(found) if flag else 0.0 for flag in displaced]
-    return Schedule(*parts, _mirrored(half, len(like.displacements)))
+    numbers: list[float] = values.tolist()
+    kicks, drifts = (len(part) + 1 >> 1 for part in (like.kicks, like.drifts))  # of one half
+    length, ends = sum(like.drifts), (kicks - 1, kicks + drifts - 2)
+    found = iter(numbers[ends[1]:])
+    displaced = [next(found) if one != 0.0 else 0.0 for one in like.displacements[:kicks]]
+    return Schedule(_completed(numbers[:ends[0]], len(like.kicks), length),
+                    _completed(numbers[ends[0]:ends[1]], len(like.drifts), length),
+                    _mirrored(displaced, len(like.displacements)))
+
+
+def _completed(first: Sequence[float], count: int, total: float) -> tuple[float, ...]:
+    """The first half but for its last number, which makes the sum of all `count` right."""
+    rest = total - 2 * sum(first)  # of the middle one, or of the middle two
+    return _mirrored([*first, rest if count % 2 else rest / 2], count)
 
 
 def _mirrored(half: Sequence[float], count: int) -> tuple[float, ...]:
