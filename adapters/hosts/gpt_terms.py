@@ -43,8 +43,9 @@ def host_term(name: str, action: Any, U: Sequence[Any], phi: Any, rng: Any, forc
 
     U only says which grid; a copy of it is worked on, phi is drawn in place, once a trajectory.
     force: the same action with a sloppier solver, for the gradient. S and F count as a solve each;
-    iterations() tells how many all of its solvers made since last asked. gives_up: exceptions that mean a solver did not converge (the
-    trajectory is rejected). Raises LayoutError for a single-precision grid.
+    iterations() tells how many all of its solvers made since last asked. gives_up: exceptions that
+    mean a solver did not converge (the trajectory is rejected). Raises LayoutError for a
+    single-precision grid.
     """
     if U[0].grid.precision.__name__ != "double":
         raise LayoutError("GPT action: expected a grid in double precision for the accept step, "
