@@ -25,13 +25,15 @@ def command(path, lattice, beta, trajectories, seed, write, as_json):
     """
     import json
 
-    from l2hmc_bridge.bundle import file as bundle
+    from l2hmc_bridge.bundle import store
     from l2hmc_bridge.cli.screen.tables import check_table, spinner, wide_console
-    from l2hmc_bridge.gate.report import check_bundle
+    from l2hmc_bridge.gate.report import check_bundle, check_nested
 
     extents = None if lattice is None else parse_any_lattice(lattice)
+    form = store.form_of(path)
+    check = check_nested if form == store.NESTED else check_bundle
     with spinner("gate") as say:
-        checks, report = check_bundle(path, extents, beta, trajectories, seed, say)
+        checks, report = check(path, extents, beta, trajectories, seed, say)
     if as_json:
         click.echo(json.dumps(report, indent=1))
     else:
@@ -41,7 +43,7 @@ def command(path, lattice, beta, trajectories, seed, write, as_json):
                  f"engine: {settings['engine']}")
         wide_console().print(check_table(checks, title))
     if write:
-        bundle.write_gate(path, report)
+        store.write_gate(path, report, form)
     if any(not check.passed and check.source == "stated bound" for check in checks):
         click.echo("l2hmc-bridge: a standard error above its bound proves nothing: more "
                    "trajectories (-n) lower it", err=True)

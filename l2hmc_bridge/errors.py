@@ -35,3 +35,7 @@ class StreamError(BridgeError):
 
 class StatisticsError(BridgeError):
     """Too few or too correlated samples for the number asked for."""
+
+
+class SolverError(BridgeError):
+    """A host's solver did not converge: the trajectory that asked for it is rejected."""

@@ -126,7 +126,7 @@ class l2hmc_update:
         """(accepted, dH_effective = dK + dS - log|J|); a rejected U is not touched."""
         kernel = self.kernel if action is None else Hosted(self.kernel, host_action(action, U))
         links, grid = to_links(U), U[0].grid
-        state, info = kernel.step(kernel.init(links), _generator(self.rng, grid))
+        state, info = kernel.step(kernel.init(links), generator_of(self.rng, grid))
         numbers = np.array([float(info.accepted[0]), -float(info.log_ratio[0])])
         moved = agreed(state.links, numbers, grid)
         if numbers[0]:
@@ -146,7 +146,7 @@ class l2hmc_proposal:
         accrej(h1, h0) with h1 = S(U') + this and h0 = S(U) restores U where it rejects.
         """
         grid = U[0].grid
-        moved, _, info = self.kernel.propose(to_links(U), _generator(self.rng, grid))
+        moved, _, info = self.kernel.propose(to_links(U), generator_of(self.rng, grid))
         numbers = np.array([float(info.delta_proposal[0])])
         if not moved.isfinite().all():
             numbers[0] = np.inf
@@ -157,7 +157,7 @@ class l2hmc_proposal:
         return float(numbers[0])
 
 
-def _generator(rng: Any, grid: Any) -> torch.Generator:
+def generator_of(rng: Any, grid: Any) -> torch.Generator:
     """A generator seeded by one 31-bit number of GPT's, the same on all ranks.
 
     GPT takes the bounds of uniform_int as C ints: beyond 2^31 - 1 it returns 0 for ever.

@@ -58,7 +58,7 @@ def to_links(gauge: Any) -> Tensor:
         links, defects = fast.fetch_links(_directions(data), _places(extents), extents)
     else:
         links, defects = data.new_empty((1, 4, *extents, 3, 3)), None
-        _move(links, data, into_links=True)
+        move(links, data, into_links=True)
     require_periodic_su3("PyQUDA gauge", links, defects)
     return links
 
@@ -76,7 +76,7 @@ def from_links(links: Tensor, gauge: Any) -> None:
     if data.device.type == "cpu":
         fast.store_links(links, _directions(data), _places(expected[2:6]))
     else:
-        _move(links.detach(), data, into_links=False)
+        move(links.detach(), data, into_links=False)
 
 
 def host_action(hmc: Any, gauge: Any, beta: float = 0.0) -> HostAction:
@@ -147,7 +147,7 @@ def _places(extents: tuple[int, int, int, int]) -> fast.Places:
     return fast.places(9 * ((((parity * nt + t) * nz + z) * ny + y) * (nx // 2) + x // 2), 1)
 
 
-def _move(links: Tensor, data: Tensor, into_links: bool) -> None:
+def move(links: Tensor, data: Tensor, into_links: bool) -> None:
     """Copy between the two on their device, in 16 blocks of one parity and direction each."""
     lexico = links[0].permute(0, 1, 4, 3, 2, 5, 6)  # direction, t, z, y, x, row, column
     for t, z, y, parity in itertools.product((0, 1), repeat=4):
@@ -175,7 +175,7 @@ def _checked(gauge: Any) -> Tensor:
     if list(info.size) != list(info.global_size):
         raise LayoutError(f"PyQUDA gauge: expected the whole lattice {list(info.global_size)} on "
                           f"one rank, found a part {list(info.size)}; run this update on one rank")
-    data = _tensor(gauge.data).detach()
+    data = as_tensor(gauge.data).detach()
     lx, ly, lz, lt = info.size
     shape = (4, 2, lt, lz, ly, lx // 2, 3, 3)
     if tuple(data.shape) != shape:
@@ -191,7 +191,7 @@ def _checked(gauge: Any) -> Tensor:
     return data
 
 
-def _tensor(array: Any) -> Tensor:
+def as_tensor(array: Any) -> Tensor:
     """The same memory as a tensor: numpy, torch, or anything that speaks DLPack (cupy, dpnp)."""
     if isinstance(array, Tensor):
         return array

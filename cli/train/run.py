@@ -22,6 +22,7 @@ from l2hmc_bridge.analysis.statistics import with_error
 from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.cli.screen.options import parse_any_lattice
 from l2hmc_bridge.cli.screen.tables import check_table, spinner, wide_console
+from l2hmc_bridge.cli.train.nested import train_on_host
 from l2hmc_bridge.errors import ConfigError, StreamError
 from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.fields import su3
@@ -33,11 +34,18 @@ from l2hmc_bridge.training import (
     outcome as training_outcome,
     parallel,
 )
-from l2hmc_bridge.training.read import read
+from l2hmc_bridge.training.read import read, table_of
 
 
 def train(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, device, seed):
     """Everything after the options were parsed; see `command.py`."""
+    table = table_of(config)
+    if "host" in table:
+        _refuse_overwriting(Path(out), Path(f"{out}.checkpoint"), resume, force, ())
+        train_on_host(config, table if seed is None else {**table, "seed": seed},
+                      {"out": out, "inputs": inputs, "resume": resume, "gated": gated,
+                       "tensorboard": tensorboard, "device": device}, _provenance(inputs))
+        return
     device = device_of(device)
     settings = read(config)
     settings = settings if seed is None else replace(settings, seed=seed)

@@ -6,30 +6,32 @@ Tensors: the weights (`steps.kicks`, `kick_network.weight`, ...) and the fingerp
 report of the gate for that hash with a digest of its own.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from l2hmc_bridge import __version__, models
 from l2hmc_bridge.bundle import architecture
 from l2hmc_bridge.bundle.fingerprint import TOLERANCE, difference, fingerprint
+from l2hmc_bridge.bundle.store import (
+    FORMAT,
+    VERSION,
+    digest as digest,
+    json_text,
+    read_file,
+    read_gate,
+    write_file as write_file,
+    write_gate as write_gate,
+)
 from l2hmc_bridge.errors import BridgeError, BundleError, LayoutError
 from l2hmc_bridge.l2hmc.kernel import L2HMC
-from l2hmc_bridge.storage import atomic
 from l2hmc_bridge.systems import table as systems
 from l2hmc_bridge.systems.actions import Action
-
-FORMAT, VERSION = "l2hmc-bridge bundle", "1"
-KEYS = ("format", "version", "architecture", "action", "group", "dtype", "axes", "provenance",
-        "fingerprint", "hash", "gate")
 
 
 class Bundle(NamedTuple):
@@ -48,23 +50,23 @@ def save(path: Path, kernel: L2HMC, provenance: Mapping[str, Any],
 
     The step sizes are stored as effective ones, `kernel.scale` worked in.
     """
-    kernel = _effective(kernel)
+    kernel = effective(kernel)
     action = kernel.action
     tensors = architecture.tensors(kernel)
     meta = {
         "format": FORMAT,
         "version": VERSION,
-        "architecture": _json(architecture.describe(kernel)),
-        "action": _json({**systems.describe(action), "beta_range": list(beta_range)}),
+        "architecture": json_text(architecture.describe(kernel)),
+        "action": json_text({**systems.describe(action), "beta_range": list(beta_range)}),
         "group": action.group,
         "dtype": "float64",
         "axes": systems.system_of(action).axes,
-        "provenance": _json({**provenance, "package_version": __version__}),
+        "provenance": json_text({**provenance, "package_version": __version__}),
     }
     beta = 0.5 * sum(beta_range)
     links, delta_h, log_det = fingerprint(_at(kernel, beta), seed=1)
     tensors["fingerprint.links"] = systems.stored(links)
-    meta["fingerprint"] = _json(
+    meta["fingerprint"] = json_text(
         {"seed": 1, "beta": beta, "delta_h": delta_h, "log_det": log_det}
     )
     meta["hash"] = digest(tensors, meta)
@@ -81,7 +83,7 @@ def load(path: Path | str | None = None, beta: float | None = None,
     Raises BundleError.
     """
     path = models.default() if path is None else Path(path)
-    tensors, meta = _read(path)
+    tensors, meta = read_file(path)
     try:
         action_meta = json.loads(meta["action"])
         low, high = action_meta["beta_range"]
@@ -92,7 +94,7 @@ def load(path: Path | str | None = None, beta: float | None = None,
         weights = {k: v for k, v in tensors.items() if not k.startswith("fingerprint.")}
         architecture.load_tensors(kernel, weights)
         _check_fingerprint(path, kernel, json.loads(meta["fingerprint"]), tensors)
-        gate = _read_gate(path, meta)
+        gate = read_gate(path, meta)
         provenance = json.loads(meta["provenance"])
     except BundleError:
         raise
@@ -150,26 +152,6 @@ def require_fit(kernel: L2HMC, lattice: Sequence[int], where: object) -> None:
         raise LayoutError(f"{where}: {error}") from error
 
 
-def write_gate(path: Path, report: Mapping[str, Any]) -> None:
-    """Store a gate report in the bundle; its hash must be the bundle's. Raises BundleError."""
-    tensors, meta = _read(path)
-    if report.get("hash") != meta["hash"]:
-        raise BundleError(f"{path}: expected a report for {meta['hash']}, found another hash")
-    meta["gate"] = _json({**report, "digest": _gate_digest(report)})
-    write_file(path, tensors, meta)
-
-
-def digest(tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> str:
-    """SHA-256 over every tensor (name, dtype, shape, bytes) and metadata but `hash`, `gate`."""
-    sha = hashlib.sha256()
-    for name in sorted(tensors):
-        array = tensors[name].detach().cpu().contiguous().numpy()
-        sha.update(f"{name}|{array.dtype.str}|{array.shape}|".encode() + array.tobytes())
-    for key in sorted(set(meta) - {"hash", "gate"}):
-        sha.update(f"{key}|{meta[key]}|".encode())
-    return sha.hexdigest()
-
-
 def _check_fingerprint(path, kernel: L2HMC, stored: Mapping, tensors: Mapping[str, Tensor]):
     expected = systems.restored(tensors["fingerprint.links"], kernel.action.group)
     apart = difference(fingerprint(_at(kernel, stored["beta"]), stored["seed"]),
@@ -181,50 +163,7 @@ def _check_fingerprint(path, kernel: L2HMC, stored: Mapping, tensors: Mapping[st
         )
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            meta = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except FileNotFoundError as error:
-        raise BundleError(f"{path}: expected a bundle, found no such file") from error
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise BundleError(f"{path}: expected a safetensors bundle, found: {error}") from error
-    if meta.get("format") != FORMAT:
-        raise BundleError(f"{path}: expected {FORMAT!r}, found {meta.get('format')!r}")
-    if meta.get("version") != VERSION:
-        raise BundleError(f"{path}: expected version {VERSION}, found {meta.get('version')!r}")
-    missing = sorted(set(KEYS) - set(meta))
-    if missing or "fingerprint.links" not in tensors:
-        raise BundleError(f"{path}: expected keys {KEYS}, found none of {missing or 'fingerprint'}")
-    found = digest(tensors, meta)
-    if found != meta["hash"]:
-        raise BundleError(f"{path}: expected hash {meta['hash']}, found {found}: it was altered")
-    return tensors, meta
-
-
-def _read_gate(path: Path, meta: Mapping[str, str]) -> dict | None:
-    if not meta["gate"]:
-        return None
-    report = json.loads(meta["gate"])
-    stated = report.pop("digest", None) if isinstance(report, dict) else None
-    if stated is None or stated != _gate_digest(report):
-        raise BundleError(f"{path}: expected a gate report with digest {stated}, found another: "
-                          "it was altered")
-    return report
-
-
-def _gate_digest(report: Mapping[str, Any]) -> str:
-    return hashlib.sha256(_json(report).encode()).hexdigest()
-
-
-def write_file(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> None:
-    """One safetensors file, written under a temporary name, synced and renamed."""
-    with atomic.replacing(Path(path), force=True) as file:
-        file.write(safetensors.torch.save(dict(tensors), dict(meta)))
-
-
-def _effective(kernel: L2HMC) -> L2HMC:
+def effective(kernel: L2HMC) -> L2HMC:
     """The same kernel with `scale` worked into its steps.
 
     Networks see the scaled step as their step size, so nothing else changes.
@@ -241,7 +180,3 @@ def _effective(kernel: L2HMC) -> L2HMC:
 
 def _at(kernel: L2HMC, beta: float) -> L2HMC:
     return replace(kernel, action=kernel.action.at(beta))
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -20,16 +20,22 @@ LATTICES = {"su3": (2, 2, 4, 4), "u1": (6, 4)}  # x, y, z, t, for kernels that f
 @torch.no_grad()
 def fingerprint(kernel: L2HMC, seed: int) -> tuple[Tensor, float, float]:
     """(U', dH, log|J|) of Phi on a seeded field of LATTICES or of the lattice that fits."""
-    system, group = system_of(kernel.action), group_of(kernel.action)
-    shape = (1, *field_shape(kernel), group.components)
-    raw = np.random.Philox(seed).random_raw(2 * int(np.prod(shape)))
-    uniform = torch.from_numpy((raw >> np.uint64(11)).astype(np.float64) / 2**53)
-    numbers = (2 * uniform - 1).reshape(2, *shape)
-    links, momenta = system.field(numbers[0]), system.momenta(numbers[1])
+    group = group_of(kernel.action)
+    links, momenta = phase_point(kernel, seed)
     end = kernel.directed(links, momenta, kernel.action.force(links), 1)
     delta = kernel.action(end.links) - kernel.action(links)
     delta = delta + group.kinetic(end.momenta) - group.kinetic(momenta)
     return end.links, float(delta), float(end.log_det)
+
+
+def phase_point(kernel: L2HMC, seed: int) -> tuple[Tensor, Tensor]:
+    """A rough field and momenta that fit the kernel, from the seed alone, Nb = 1."""
+    system = system_of(kernel.action)
+    shape = (1, *field_shape(kernel), group_of(kernel.action).components)
+    raw = np.random.Philox(seed).random_raw(2 * int(np.prod(shape)))
+    uniform = torch.from_numpy((raw >> np.uint64(11)).astype(np.float64) / 2**53)
+    numbers = (2 * uniform - 1).reshape(2, *shape)
+    return system.field(numbers[0]), system.momenta(numbers[1])
 
 
 def field_shape(kernel: L2HMC, any_lattice: Mapping[str, tuple[int, ...]] = LATTICES):

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from l2hmc_bridge.analysis.check import Check, all_passed
-from l2hmc_bridge.bundle import file as bundle
+from l2hmc_bridge.bundle import file as bundle, nested as nested_bundle
 from l2hmc_bridge.bundle.file import Bundle
-from l2hmc_bridge.gate import engines, exact, rows
+from l2hmc_bridge.gate import engines, exact, nested, rows
 from l2hmc_bridge.gate.rows import Progress
 from l2hmc_bridge.systems.table import system_of
 
@@ -35,6 +35,23 @@ def check_bundle(path: Path | str, lattice: Sequence[int] | None = None,
                 "trajectories": trajectories, "seed": seed,
                 "chains": exact.CHAINS if known else rows.CHAINS,
                 "engine": engines.serving(kernel, lattice)}
+    return checks, report(loaded.hash, checks, settings)
+
+
+def check_nested(path: Path | str, lattice: Sequence[int] | None = None,
+                 beta: float | None = None, trajectories: int | None = None, seed: int = 1,
+                 progress: Progress = lambda name: None) -> tuple[list[Check], dict[str, Any]]:
+    """The same for a nested bundle, on stand-ins for its host's terms; BundleError, LayoutError."""
+    loaded = nested_bundle.load(Path(path), beta)
+    nt, nx, ny, nz = lattice = tuple(lattice or SMALL)
+    trajectories = trajectories or 150
+    bundle.require_fit(loaded.inner, lattice, loaded.path)
+    checks = [Check("hash and fingerprint reproduced", 0.0, 0.0, bundle.TOLERANCE,
+                    "stored in the bundle")]
+    checks += nested.run(loaded.kernel, (nt, nx, ny, nz), trajectories, seed, progress)
+    settings = {"lattice_txyz": list(lattice), "beta": loaded.inner.action.beta,
+                "trajectories": trajectories, "seed": seed, "chains": nested.CHAINS,
+                "engine": f"{engines.serving(loaded.inner, lattice)}, stand-ins as host"}
     return checks, report(loaded.hash, checks, settings)
 
 

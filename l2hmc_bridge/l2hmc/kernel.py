@@ -94,6 +94,11 @@ class L2HMC:
         (self.forward if sign > 0 else self.inverse)(at)
         return at.leave()
 
+    @property
+    def involutive(self) -> bool:
+        """Whether a trajectory with its end's momenta reversed is its own inverse."""
+        return self.composition == "palindrome"
+
     def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
         """The proposal from (state, momenta), with log|J| and the force at its end."""
         force = self.force_of(state)
@@ -161,6 +166,14 @@ class L2HMC:
         check_field(links, self.action)
         self.check(links)
         return markov.state_at(self, links)
+
+    def refreshed(self, state: State, generator: Generators) -> State:
+        """The state after the action redrew its noise, if it has any."""
+        return markov.refreshed(self, state, generator)
+
+    def moved(self, state: State, momenta: Tensor, generator: Generators) -> tuple[State, Info]:
+        """Where a trajectory takes (state, momenta), and its dH."""
+        return markov.moved(self, state, momenta, generator)
 
     def step(self, state: State, generator: Generators) -> tuple[State, Info]:
         """One exact Markov step; BridgeError if `state` holds no field."""

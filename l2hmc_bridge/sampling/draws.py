@@ -24,6 +24,9 @@ class Draws(Protocol):
     def uniform(self, chains: int) -> Tensor:
         """Uniform numbers in [0, 1), float64 [chains] in main memory."""
 
+    def normal(self, chains: int, shape: tuple[int, ...]) -> Tensor:
+        """Numbers ~ N(0,1) for a host's noise, float64 [chains, *shape] in main memory."""
+
     def of(self, rows: Sequence[int]) -> "Draws":
         """The draws of these chains alone."""
 
@@ -45,6 +48,10 @@ class One:
         return torch.rand(chains, generator=self.generator, dtype=torch.float64,
                           device=self.generator.device).cpu()
 
+    def normal(self, chains: int, shape: tuple[int, ...]) -> Tensor:
+        return torch.randn(chains, *shape, generator=self.generator, dtype=torch.float64,
+                           device=self.generator.device).cpu()
+
     def of(self, rows: Sequence[int]) -> "One":
         return self
 
@@ -65,6 +72,9 @@ class PerChain:
 
     def uniform(self, chains: int) -> Tensor:
         return torch.cat([One(one).uniform(1) for one in self.generators])
+
+    def normal(self, chains: int, shape: tuple[int, ...]) -> Tensor:
+        return torch.cat([One(one).normal(1, shape) for one in self.generators])
 
     def of(self, rows: Sequence[int]) -> "PerChain":
         return PerChain(tuple(self.generators[row] for row in rows))
@@ -89,6 +99,9 @@ class Share:
 
     def uniform(self, chains: int) -> Tensor:
         return One(self.generator).uniform(self.total)[self.first:self.last]
+
+    def normal(self, chains: int, shape: tuple[int, ...]) -> Tensor:
+        return One(self.generator).normal(self.total, shape)[self.first:self.last]
 
     def of(self, rows: Sequence[int]) -> "Share":
         return self
@@ -115,6 +128,11 @@ def draw_momenta(links: Tensor, source: Generators, group: Group = GROUPS["su3"]
 def draw_uniform(chains: int, source: Generators) -> Tensor:
     """Uniform numbers in [0, 1), float64 [chains], from any kind of generators."""
     return draws_of(source).uniform(chains)
+
+
+def draw_normal(chains: int, shape: tuple[int, ...], source: Generators) -> Tensor:
+    """Numbers ~ N(0,1), float64 [chains, *shape], from any kind of generators."""
+    return draws_of(source).normal(chains, shape)
 
 
 def trajectory_generator(seed: int, chain: int, trajectory: int,

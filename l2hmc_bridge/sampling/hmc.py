@@ -11,7 +11,7 @@ from l2hmc_bridge.fast.reference import leapfrogs
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.integrators import Schedule, force_evaluations, schedule
-from l2hmc_bridge.sampling.markov import Info, State, Trajectory
+from l2hmc_bridge.sampling.markov import Info, Proposer, State, Trajectory
 from l2hmc_bridge.systems.actions import Action, GaugeAction
 from l2hmc_bridge.systems.checks import check_field
 from l2hmc_bridge.systems.groups import group_of
@@ -61,6 +61,11 @@ class HMC:
         check_field(links, self.action)
         return markov.state_at(self, links)
 
+    @property
+    def involutive(self) -> bool:
+        """Whether a trajectory with its end's momenta reversed is its own inverse."""
+        return True
+
     def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
         """Leave `state` with `momenta` and integrate for `length`."""
         return integrate(self.action, state, momenta, self.plan)
@@ -68,6 +73,14 @@ class HMC:
     def there_and_back(self, state: State, momenta: Tensor, generator: Generators) -> Tensor:
         """The links after a trajectory and its inverse, those of `state` but for rounding."""
         return markov.there_and_back(self, state, momenta, generator)
+
+    def refreshed(self, state: State, generator: Generators) -> State:
+        """The state after the action redrew its noise, if it has any."""
+        return markov.refreshed(self, state, generator)
+
+    def moved(self, state: State, momenta: Tensor, generator: Generators) -> tuple[State, Info]:
+        """Where a trajectory takes (state, momenta), and its dH."""
+        return markov.moved(self, state, momenta, generator)
 
     def step(self, state: State, generator: Generators) -> tuple[State, Info]:
         """One exact Markov step; BridgeError if `state` holds no field."""
@@ -93,7 +106,7 @@ def integrate(action: Action, state: State, momenta: Tensor, plan: Schedule) -> 
 
 @torch.no_grad()
 def thermalise(
-    kernel: HMC, links: Tensor, trajectories: int, generator: Callable[[int], Generators]
+    kernel: Proposer, links: Tensor, trajectories: int, generator: Callable[[int], Generators]
 ) -> Tensor:
     """`trajectories` updates from any start, links projected at the end; for a start only.
 
@@ -103,7 +116,9 @@ def thermalise(
     state = kernel.init(links)
     for n in range(trajectories):
         if n < trajectories // 2:
-            proposal, info = markov.propose(kernel, state, generator(n))
+            chance = generator(n)
+            state = kernel.refreshed(state, chance)
+            proposal, info = markov.propose(kernel, state, chance)
             finite = torch.where(info.log_ratio.isfinite(), 0.0, torch.nan)
             state, _ = markov.metropolis(state, proposal, finite, torch.full_like(finite, 0.5))
         else:

@@ -61,8 +61,8 @@ class HostAction:
 
     def __call__(self, links: Tensor) -> Tensor:
         """S of each configuration, float64 [Nb]; NaN where the links are not finite."""
-        finite, safe = _finite(links)
-        values = _numbers(self._action(safe), len(links)).to(links.device)
+        finite, safe = finite_chains(links)
+        values = numbers_of(self._action(safe), len(links)).to(links.device)
         if values[finite].isnan().any():
             raise ActionError("host action: expected a number for finite links, found NaN")
         return torch.where(finite, values, torch.nan)
@@ -74,11 +74,11 @@ class HostAction:
                 "host action: expected a force, found none; HostAction(S, force) takes one, and "
                 "Hosted(kernel, HostAction(S)) lets a kernel propose with its own"
             )
-        finite, safe = _finite(links)
-        force = _field(self._force(safe), links, self.group)
+        finite, safe = finite_chains(links)
+        force = field_of(self._force(safe), links, self.group)
         if not force[finite].isfinite().all():
             raise ActionError("host force: expected numbers for finite links, found NaN or inf")
-        return torch.where(_per_chain(finite, links), force, torch.nan)
+        return torch.where(per_chain(finite, links), force, torch.nan)
 
     def at(self, beta: float) -> "HostAction":
         """This action, if beta is the one it states; ActionError otherwise."""
@@ -140,6 +140,11 @@ class Hosted:
         self.check(links)
         return markov.state_at(self, links)
 
+    @property
+    def involutive(self) -> bool:
+        """Whether a trajectory with its end's momenta reversed is its own inverse."""
+        return self.kernel.involutive
+
     def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
         """The kernel's own."""
         return self.kernel.trajectory(state, momenta, generator)
@@ -147,6 +152,14 @@ class Hosted:
     def there_and_back(self, state: State, momenta: Tensor, generator: Generators) -> Tensor:
         """The links after a trajectory and its inverse, those of `state` but for rounding."""
         return self.kernel.there_and_back(state, momenta, generator)
+
+    def refreshed(self, state: State, generator: Generators) -> State:
+        """The state after the action redrew its noise, if it has any."""
+        return markov.refreshed(self, state, generator)
+
+    def moved(self, state: State, momenta: Tensor, generator: Generators) -> tuple[State, Info]:
+        """Where a trajectory takes (state, momenta), and its dH."""
+        return markov.moved(self, state, momenta, generator)
 
     def step(self, state: State, generator: Generators) -> tuple[State, Info]:
         """One exact Markov step for e^{-S_host}; BridgeError if `state` holds no field."""
@@ -162,11 +175,11 @@ class Hosted:
         return markov.propose_links(self, links, generator)
 
 
-def _per_chain(chosen: Tensor, field: Tensor) -> Tensor:
+def per_chain(chosen: Tensor, field: Tensor) -> Tensor:
     return chosen.view(-1, *[1] * (field.ndim - 1))
 
 
-def _finite(links: Tensor) -> tuple[Tensor, Tensor]:
+def finite_chains(links: Tensor) -> tuple[Tensor, Tensor]:
     """(which chains have finite links, links with the other chains replaced by the unit field).
 
     A trajectory may diverge; a host's solver is never handed NaN, and the step is then a reject.
@@ -175,10 +188,10 @@ def _finite(links: Tensor) -> tuple[Tensor, Tensor]:
     if finite.all():
         return finite, links
     unit = cold_start(extents(links)).to(links) if links.is_complex() else links.new_zeros(())
-    return finite, torch.where(_per_chain(finite, links), links, unit)
+    return finite, torch.where(per_chain(finite, links), links, unit)
 
 
-def _numbers(value: Any, chains: int) -> Tensor:
+def numbers_of(value: Any, chains: int) -> Tensor:
     """What a host's action returned as float64 [chains], or ActionError."""
     expected = f"host action: expected {chains} real number(s) in float64 ([{chains}])"
     kind = type(value).__name__
@@ -202,7 +215,7 @@ def _numbers(value: Any, chains: int) -> Tensor:
     return value
 
 
-def _field(value: Any, links: Tensor, group: str) -> Tensor:
+def field_of(value: Any, links: Tensor, group: str) -> Tensor:
     """What a host's force returned, like links and in the algebra, or ActionError."""
     try:
         force = torch.as_tensor(value).detach()

@@ -21,7 +21,18 @@ class State(NamedTuple):
 
     links: Tensor  # [Nb,4,Nt,Nx,Ny,Nz,3,3], or what the group of the action has instead
     action: Tensor  # [Nb], never computed twice for one field
-    force: Tensor | None  # like links, at these links
+    force: Tensor | None  # like links, at these links; of level 0 alone where there are levels
+    level_actions: Tensor | None = None  # [Nb, 1 + levels] of a nested step, that of level 0 first
+    level_forces: Tensor | None = None  # [Nb, levels, ...] like links, of levels >= 1
+
+
+class LevelUse(NamedTuple):
+    """What one level of host terms cost in one step."""
+
+    name: str
+    forces: int  # per chain, that after a refresh of the noise included
+    solves: int  # of its solvers, for actions, forces and noise
+    iterations: float  # of all these solves, mean over chains
 
 
 class Info(NamedTuple):
@@ -32,7 +43,9 @@ class Info(NamedTuple):
     log_det: Tensor  # [Nb] log|J|, 0 for HMC
     delta_kinetic: Tensor  # [Nb]
     delta_action: Tensor  # [Nb]
-    force_evaluations: int  # per chain, in this step
+    force_evaluations: int  # per chain, in this step; of level 0 where there are levels
+    levels: tuple[LevelUse, ...] = ()  # of a nested step
+    unsolved: Tensor | None = None  # [Nb] bool: rejected since a host's solver gave up
 
     @property
     def delta_h(self) -> Tensor:
@@ -53,6 +66,8 @@ class Trajectory(NamedTuple):
     log_det: Tensor  # [Nb]
     force: Tensor | None  # at the new links, if it was computed
     force_evaluations: int
+    level_forces: Tensor | None = None  # as in State
+    level_evaluations: tuple[int, ...] = ()  # forces of each level
 
 
 class Kernel(Protocol):
@@ -93,11 +108,21 @@ class Proposer(Kernel, Protocol):
     def scaled(self, factor: float) -> "Proposer":
         """The same with every step size multiplied by `factor`."""
 
+    @property
+    def involutive(self) -> bool:
+        """Whether a trajectory with its end's momenta reversed is its own inverse."""
+
     def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
         """The map, with log|J| and the force at its end."""
 
     def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
         """(links', dH_effective, Info) for a host that accepts and rejects itself."""
+
+    def refreshed(self, state: State, generator: Generators) -> State:
+        """The state after the action redrew its noise, if it has any."""
+
+    def moved(self, state: State, momenta: Tensor, generator: Generators) -> tuple[State, Info]:
+        """Where a trajectory takes (state, momenta), and its dH; `accepted` is not set yet."""
 
     def there_and_back(self, state: State, momenta: Tensor, generator: Generators) -> Tensor:
         """The links after a trajectory and its inverse, those of `state` but for rounding."""
@@ -108,10 +133,14 @@ def metropolis(
 ) -> tuple[State, Tensor]:
     """Accept with probability min(1, e^log_ratio) per chain; NaN or +-infinity is a reject."""
     accepted = log_ratio.isfinite() & (uniform.to(log_ratio).log() < log_ratio.clamp(max=0))
-    force = (None if proposal.force is None or state.force is None
-             else _select(accepted, proposal.force, state.force))
+    def known(new: Tensor | None, old: Tensor | None) -> Tensor | None:
+        return None if new is None or old is None else _select(accepted, new, old)
+
     return State(_select(accepted, proposal.links, state.links),
-                 _select(accepted, proposal.action, state.action), force), accepted
+                 _select(accepted, proposal.action, state.action),
+                 known(proposal.force, state.force),
+                 known(proposal.level_actions, state.level_actions),
+                 known(proposal.level_forces, state.level_forces)), accepted
 
 
 def state_at(kernel: Kernel, links: Tensor) -> State:
@@ -136,7 +165,7 @@ def propose(kernel: Proposer, state: State, generator: Generators) -> tuple[Stat
     `state` must be `refreshed` where the action has noise of its own.
     """
     momenta = draw_momenta(state.links, generator, group_of(kernel.action))
-    return moved(kernel, state, momenta, generator)
+    return kernel.moved(state, momenta, generator)
 
 
 def moved(kernel: Proposer, state: State, momenta: Tensor, generator: Generators
@@ -161,7 +190,7 @@ def moved(kernel: Proposer, state: State, momenta: Tensor, generator: Generators
 @torch.no_grad()
 def step(kernel: Proposer, state: State, generator: Generators) -> tuple[State, Info]:
     """One exact Markov step: propose, then accept or reject."""
-    state = refreshed(kernel, state, generator)
+    state = kernel.refreshed(state, generator)
     proposal, info = propose(kernel, state, generator)
     uniform = draw_uniform(state.links.shape[0], generator)
     new, accepted = metropolis(state, proposal, info.log_ratio, uniform)

@@ -148,8 +148,7 @@ class Mixture:
                    ) -> tuple[State, Info]:
         kernel, name = self.kernels[part], self.names[part]
         if len(rows) < len(state.links):
-            state = State(state.links[rows], state.action[rows],
-                          None if state.force is None else state.force[rows])
+            state = _of_rows(state, rows)
             draws = draws.of(rows.tolist())
         if not self._one_force:
             state = state._replace(force=kernel.guide.force(state.links))
@@ -189,25 +188,44 @@ def _names(kernels: Sequence[Kernel]) -> list[str]:
     return names
 
 
+def _of_rows(state: State, rows: Tensor) -> State:
+    """The state of these chains alone."""
+    def part(one: Tensor | None) -> Tensor | None:
+        return None if one is None else one[rows]
+
+    return State(state.links[rows], state.action[rows], part(state.force),
+                 part(state.level_actions), part(state.level_forces))
+
+
 def _joined_states(parts: list[State], order: Tensor) -> State:
     """States of parts of a batch as that of the whole."""
-    forces = [part.force for part in parts if part.force is not None]
+    def whole(column: Callable[[State], Tensor | None]) -> Tensor | None:
+        known = [one for part in parts if (one := column(part)) is not None]
+        together = torch.cat(known) if len(known) == len(parts) else None
+        return None if together is None else together[order.to(together.device)]
+
     links, action = (torch.cat([part.links for part in parts]),
                      torch.cat([part.action for part in parts]))
-    force = torch.cat(forces)[order.to(links.device)] if len(forces) == len(parts) else None
-    return State(links[order.to(links.device)], action[order.to(action.device)], force)
+    return State(links[order.to(links.device)], action[order.to(action.device)],
+                 whole(lambda one: one.force), whole(lambda one: one.level_actions),
+                 whole(lambda one: one.level_forces))
 
 
 def _joined_infos(parts: list[Info], order: Tensor) -> Info:
-    """Infos of parts of a batch as that of the whole; the largest number of forces."""
+    """Infos of parts of a batch as that of the whole; of forces and levels the costliest part."""
     def whole(column: Callable[[Info], Tensor]) -> Tensor:
         together = torch.cat([column(part) for part in parts])
         return together[order.to(together.device)]
 
+    nobody = [torch.zeros(len(part.accepted), dtype=torch.bool) for part in parts]
+    unsolved = torch.cat([empty if part.unsolved is None else part.unsolved
+                          for part, empty in zip(parts, nobody, strict=True)])[order]
+    costly = max(parts, key=lambda part: sum(use.forces for use in part.levels))
     return Info(whole(lambda one: one.accepted), whole(lambda one: one.log_ratio),
                 whole(lambda one: one.log_det), whole(lambda one: one.delta_kinetic),
                 whole(lambda one: one.delta_action),
-                max(part.force_evaluations for part in parts))
+                max(part.force_evaluations for part in parts), costly.levels,
+                unsolved if unsolved.any() else None)
 
 
 def _usage(chains: list[list[tuple[bool, float]]], forces: int) -> Usage:

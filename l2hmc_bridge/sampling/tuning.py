@@ -55,7 +55,9 @@ def tune(
     # Standard deviation of K = 1/2 sum of 32 V p^2.
     bound = math.sqrt(16 * layout.volume(state.links))
     for number in range(1, trajectories + 1):
-        proposal, info = markov.propose(kernel.scaled(factor), state, generators(number))
+        chance = generators(number)
+        state = kernel.refreshed(state, chance)
+        proposal, info = markov.propose(kernel.scaled(factor), state, chance)
         delta = -info.log_ratio
         taken = torch.where(delta < bound, 0.0, -math.inf)  # a NaN compares as false
         state, _ = markov.metropolis(state, proposal, taken, torch.zeros_like(taken))

@@ -6,7 +6,6 @@ exactly the step that will be sampled with. Fourth-order schemes live on the can
 terms, a narrow valley that gradient descent follows very slowly.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -18,10 +17,8 @@ from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.systems.groups import GROUPS, Group
-
-DIFFERENCE = 1e-4  # of every parameter, for the central differences
-DAMPING = 1e-2  # the first one
-TRIES = 8  # larger dampings tried before an iteration gives up
+from l2hmc_bridge.training import levenberg
+from l2hmc_bridge.training.levenberg import DAMPING as DAMPING
 
 
 class Sample(NamedTuple):
@@ -71,31 +68,15 @@ def residuals(kernel: L2HMC, samples: Sequence[Sample]) -> Tensor:
 def iterate(kernel: L2HMC, samples: Sequence[Sample], damping: float) -> Fit:
     """One iteration: derivatives, then the first damped step that lowers sum r^2."""
     chosen = free_parameters(kernel)
-    start = residuals(kernel, samples)
-    columns = []
+
+    def at(values: Tensor) -> Tensor:
+        _put(chosen, values)
+        return residuals(kernel, samples)
+
     before = torch.stack([parameter[n] for parameter, n in chosen]).clone()
-    for (parameter, n), centre in zip(chosen, before, strict=True):
-        ends = []
-        for move in (DIFFERENCE, -DIFFERENCE):
-            parameter[n] = centre + move
-            ends.append(residuals(kernel, samples))
-        parameter[n] = centre
-        columns.append((ends[0] - ends[1]) / (2 * DIFFERENCE))
-    slope = torch.stack(columns, dim=1)
-    normal, gradient = slope.T @ slope, slope.T @ start
-    loss = float(start.square().mean())
-    for _ in range(TRIES):
-        # Kicks and drifts only count relative to their sums: the damping makes this regular.
-        # (solve, not lstsq: the latter is not reproducible to the last bit.)
-        matrix = normal + damping * torch.diag(normal.diagonal() + 1e-12 * normal.trace())
-        move = torch.linalg.solve(matrix, -gradient)
-        _put(chosen, before + move)
-        value = float(residuals(kernel, samples).square().mean())
-        if math.isfinite(value) and value < loss:
-            return Fit(value, max(damping / 5, 1e-8), True)
-        damping *= 5
-    _put(chosen, before)
-    return Fit(loss, DAMPING, False)
+    fit = levenberg.iterate(at, before, damping)
+    _put(chosen, fit.values)
+    return Fit(fit.loss, fit.damping, fit.improved)
 
 
 def draw(links: Tensor, beta: float, generator: Generators,

@@ -16,34 +16,40 @@ from l2hmc_bridge.training.config import Config, Model, Stage
 
 def read(path: Path) -> Config:
     """Read and check a TOML file. Raises ConfigError with the key and the choices."""
-    try:
-        with open(path, "rb") as file:
-            table = tomllib.load(file)
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: expected a training configuration, found no such file"
-                          ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected TOML, found: {error}") from error
+    table = table_of(path)
     try:
         return parse(table)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
+def table_of(path: Path) -> dict[str, Any]:
+    """The table of a TOML file, not checked yet; a key `host` makes it one for nested steps."""
+    try:
+        with open(path, "rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: expected a training configuration, found no such file"
+                          ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: expected TOML, found: {error}") from error
+
+
 def parse(table: Mapping[str, Any]) -> Config:
     """The same from a table that was read already."""
     table = dict(table)
-    model = _make(Model, table.pop("model", {}), "model")
+    model = make(Model, table.pop("model", {}), "model")
     stages = table.pop("stage", [{}])
     if not isinstance(stages, list) or not stages:
         raise ConfigError("stage: expected at least one [[stage]]")
-    stages = tuple(_make(Stage, stage, "stage") for stage in stages)
-    config = _make(Config, {**table, "model": model, "stages": stages}, "")
+    stages = tuple(make(Stage, stage, "stage") for stage in stages)
+    config = make(Config, {**table, "model": model, "stages": stages}, "")
     check(config)
     return config
 
 
-def _make(kind, table: Mapping[str, Any], where: str):
+def make(kind, table: Mapping[str, Any], where: str):
+    """A dataclass from a table of these names and types; ConfigError names the key at fault."""
     fields = {field.name: field for field in dataclasses.fields(kind)}
     prefix = f"{where}." if where else ""
     if not isinstance(table, Mapping):
@@ -63,16 +69,18 @@ def _make(kind, table: Mapping[str, Any], where: str):
 
 
 def _convert(value: Any, field: dataclasses.Field, name: str) -> Any:
-    if dataclasses.is_dataclass(value) or field.name == "stages":
+    built = value if isinstance(value, tuple) else (value,)
+    if built and all(map(dataclasses.is_dataclass, built)):
         return value
     wanted = str(field.type) if not isinstance(field.type, type) else field.type.__name__
+    entry = (lambda v: isinstance(v, str)) if wanted.startswith("tuple[str") else number
     right = {
         "int": lambda v: isinstance(v, int) and not isinstance(v, bool),
         "float": number,
         "str": lambda v: isinstance(v, str),
         "bool": lambda v: isinstance(v, bool),
         "dict": lambda v: isinstance(v, dict),
-        "tuple": lambda v: isinstance(v, list | tuple) and all(map(number, v)),
+        "tuple": lambda v: isinstance(v, list | tuple) and all(map(entry, v)),
     }[wanted.split("[")[0].split(" ")[0]]
     if not right(value):
         raise ConfigError(f"{name}: expected {wanted}, found {value!r}")

@@ -72,8 +72,8 @@ def test_blocks_on_a_device_move_as_places_in_main_memory_do():
     links = links_on()
     data = torch.from_numpy(field(links).data)
     moved, again = torch.empty_like(links), torch.empty_like(data)
-    bridge._move(moved, data, into_links=True)
-    bridge._move(links, again, into_links=False)
+    bridge.move(moved, data, into_links=True)
+    bridge.move(links, again, into_links=False)
     assert torch.equal(moved, links) and torch.equal(again, data)
 
 

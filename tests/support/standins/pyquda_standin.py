@@ -4,6 +4,7 @@ Mirrors github.com/CLQCD/PyQUDA at 0ac50a0 (2026-04-11): `LatticeInfo` with `lex
 and `LatticeGauge` with `setAntiPeriodicT` of pyquda_core/pyquda_comm/field.py, `HMC` with
 `loadGauge`, `saveGauge`, `accept` and the energies, and `O2Nf1Ng0V`, of pyquda_core/pyquda/hmc.py.
 QUDA's momenta are sqrt(2) of ours, its kinetic energy -tr P^2 / 2; its actions are ours.
+`LatticeMom`, `loadMom` and `saveMom` have momenta as QUDA packs them, ten numbers a link.
 """
 
 from math import exp, prod, sqrt
@@ -63,6 +64,32 @@ class LatticeGauge:
 
     def setAntiPeriodicT(self):
         self.data[-1, :, -1] *= -1
+
+
+class LatticeMom:
+    def __init__(self, latt_info):
+        self.latt_info = latt_info
+        lx, ly, lz, lt = latt_info.size
+        self.data = np.zeros((4, 2, lt, lz, ly, lx // 2, 10))
+
+
+def packed(momenta):
+    """Anti-Hermitian matrices [..., 3, 3] as ten numbers."""
+    rows = [momenta[..., 0, 1], momenta[..., 0, 2], momenta[..., 1, 2]]
+    numbers = [part for entry in rows for part in (entry.real, entry.imag)]
+    return np.stack([*numbers, *(momenta[..., i, i].imag for i in range(3)),
+                     np.zeros(momenta.shape[:-2])], -1)
+
+
+def unpacked(numbers):
+    """Inverse of `packed`."""
+    out = np.zeros((*numbers.shape[:-1], 3, 3), complex)
+    for n, (i, j) in enumerate(((0, 1), (0, 2), (1, 2))):
+        out[..., i, j] = numbers[..., 2 * n] + 1j * numbers[..., 2 * n + 1]
+        out[..., j, i] = -out[..., i, j].conj()
+    for i in range(3):
+        out[..., i, i] = 1j * numbers[..., 6 + i]
+    return out
 
 
 def tensor(gauge):
@@ -140,7 +167,18 @@ class HMC:
     def momAction(self):
         return 0.5 * float(su3.kinetic(self._momenta)[0])
 
+    def loadMom(self, mom):
+        array = self.latt_info.lexico(unpacked(mom.data))[[3, 0, 1, 2]]
+        self._momenta = torch.from_numpy(
+            np.ascontiguousarray(array.transpose(0, 1, 4, 3, 2, 5, 6)))[None]
+
+    def saveMom(self, mom):
+        array = self._momenta[0].numpy().transpose(0, 1, 4, 3, 2, 5, 6)[[1, 2, 3, 0]]
+        mom.data[...] = packed(self.latt_info.evenodd(np.ascontiguousarray(array)))
+
     def updateMom(self, dt):
+        for one in self.fermion_monomials:
+            self._momenta = self._momenta - 2 * dt * one.force(self._links())
         for one in self.gauge_monomials:  # dH = 0: dP/dt = -2 F where K = <P,P>/4, dU/dt = P U
             self._momenta = self._momenta - 2 * dt * one.ours.force(self._links())
 

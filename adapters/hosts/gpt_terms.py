@@ -1,0 +1,190 @@
+"""GPT's pseudofermion actions as terms of a nested step, and GPT's own gauge integrator inside it.
+
+    from l2hmc_bridge.adapters.hosts import gpt_terms as bridge
+
+    act = g.qcd.pseudofermion.action.two_flavor_evenodd_schur
+    phi = g.vspincolor(quark.F_grid_eo)
+    term = bridge.host_term("quarks", act(quark, exact), U, phi, rng, force=act(quark, sloppy))
+    kernel = Nested(gauge, (Level("quarks", (term,), schedule("omf2", 1 / 6, 6)),))
+    update = bridge.nested_update(kernel, rng)
+    accepted, dh = update(U)                           # in place
+
+`gauge` is a kernel of ours, or GPT's integrator: `gauge_step(integrator, U, pi, action)`, which
+moves U by momenta pi over a given MD time. GPT's K and MD time are ours (see gpt.py). Its noise
+comes from its own rng, momenta from a torch generator that one number of that rng seeds.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from l2hmc_bridge.errors import ActionError, LayoutError, SolverError
+from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.draws import Generators
+from l2hmc_bridge.sampling.host_action import HostAction
+from l2hmc_bridge.sampling.levels import usage
+from l2hmc_bridge.sampling.markov import Info, State, Trajectory
+from l2hmc_bridge.sampling.nested import Nested
+from l2hmc_bridge.sampling.terms import HostTerm, SolverReport
+
+from .gpt import generator_of
+from .gpt_fields import ALGEBRA, GROUP, agreed, from_links, from_momenta, read, to_links, write
+
+__all__ = ["GaugeStep", "gauge_step", "generator_of", "host_term", "nested_update"]
+
+
+def host_term(name: str, action: Any, U: Sequence[Any], phi: Any, rng: Any, force: Any = None,
+              iterations: Callable[[], float] | None = None,
+              gives_up: tuple[type[Exception], ...] = ()) -> HostTerm:
+    """A pseudofermion action of GPT as a term: S = action(U + [phi]), F = i gradient.
+
+    U only says which grid; a copy of it is worked on, phi is drawn in place, once a trajectory.
+    force: the same action with a sloppier solver, for the gradient. S and F count as a solve each;
+    iterations() tells how many all of its solvers made since last asked. gives_up: exceptions that
+    mean a solver did not converge (the trajectory is rejected). Raises LayoutError for a
+    single-precision grid.
+    """
+    if U[0].grid.precision.__name__ != "double":
+        raise LayoutError("GPT action: expected a grid in double precision for the accept step, "
+                          f"found {U[0].grid.precision.__name__} (g.convert(U, g.double))")
+    scratch, told = [one.new() for one in U], {"solves": 0}
+    fields, pushing = [*scratch, phi], force or action
+
+    def asked(links: Tensor, function: Callable[[], Any], solves: int = 1) -> Any:
+        write(links, scratch, GROUP)
+        told["solves"] += solves
+        try:
+            return function()
+        except gives_up as error:
+            raise SolverError(f"GPT action {name!r}: {error}") from error
+
+    def value(links: Tensor) -> Any:
+        return asked(links, lambda: action(fields))
+
+    def gradient(links: Tensor) -> Tensor:
+        return 1j * read(asked(links, lambda: pushing.gradient(fields, scratch)), ALGEBRA)
+
+    def draw(links: Tensor, _generator: Any) -> None:
+        asked(links, lambda: action.draw(fields, rng), solves=0)
+
+    def report() -> SolverReport:
+        solves, told["solves"] = told["solves"], 0
+        return SolverReport(solves, iterations() if iterations else 0.0)
+
+    return HostTerm(name, value, gradient, draw, report)
+
+
+class nested_update:
+    """A nested step as an update like GPT's own: update(U) moves U in place.
+
+    `usage()` says what each level cost so far: forces, solves, iterations of a trajectory.
+    """
+
+    def __init__(self, kernel: Nested, rng: Any):
+        self.kernel, self.rng = kernel, rng
+        self.infos: list[Info] = []
+
+    def __call__(self, U: Sequence[Any]) -> tuple[bool, float]:
+        """(accepted, dH = dK + dS - log|J|); a rejected U is not touched."""
+        links, grid = to_links(U), U[0].grid
+        state, info = self.kernel.step(self.kernel.init(links), generator_of(self.rng, grid))
+        self.infos.append(info)
+        numbers = np.array([float(info.accepted[0]), -float(info.log_ratio[0])])
+        moved = agreed(state.links, numbers, grid)
+        if numbers[0]:
+            from_links(moved, U)
+        return bool(numbers[0]), float(numbers[1])
+
+    def usage(self) -> dict[str, dict[str, float]]:
+        """{level: forces, solves, iterations of a trajectory}."""
+        return usage(self.infos)
+
+
+@dataclass(frozen=True)
+class GaugeStep:
+    """GPT's integrator of its gauge action as the innermost step; made by `gauge_step`."""
+
+    integrator: Callable[[float], Any]
+    U: Sequence[Any]
+    pi: Sequence[Any]
+    action: HostAction
+    length: float = 1.0
+    forces: int = 0
+
+    @property
+    def guide(self) -> HostAction:
+        """The action whose force State carries: none of it is."""
+        return self.action
+
+    @property
+    def name(self) -> str:
+        """What its updates are called."""
+        return "gpt"
+
+    @property
+    def involutive(self) -> bool:
+        """Whether a trajectory with its end's momenta reversed is its own inverse."""
+        return True
+
+    def check(self, links: Tensor) -> None:
+        """LayoutError unless links have the lattice of U."""
+        write(links, self.U, GROUP)
+
+    def scaled(self, factor: float) -> "GaugeStep":
+        """The same over another MD time; the integrator keeps its number of steps."""
+        return replace(self, length=self.length * factor)
+
+    def init(self, links: Tensor) -> State:
+        """State at `links`: S, and no force, which GPT keeps to itself."""
+        return State(links, self.action(links), None)
+
+    def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
+        """GPT integrates from (state, momenta) over `length`."""
+        write(state.links, self.U, GROUP)
+        from_momenta(momenta, self.pi)
+        self.integrator(self.length)
+        zero = momenta.new_zeros(len(momenta)).real
+        return Trajectory(read(self.U, GROUP), 1j * read(self.pi, ALGEBRA), zero, None, self.forces)
+
+    def refreshed(self, state: State, generator: Generators) -> State:
+        """The state: a gauge action has no noise."""
+        return state
+
+    def moved(self, state: State, momenta: Tensor, generator: Generators) -> tuple[State, Info]:
+        """Where a trajectory takes (state, momenta), and its dH."""
+        return markov.moved(self, state, momenta, generator)
+
+    def there_and_back(self, state: State, momenta: Tensor, generator: Generators) -> Tensor:
+        """The links after a trajectory and its inverse, those of `state` but for rounding."""
+        return markov.there_and_back(self, state, momenta, generator)
+
+    def step(self, state: State, generator: Generators) -> tuple[State, Info]:
+        """One exact Markov step."""
+        return markov.step(self, state, generator)
+
+    def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
+        """(links', dH, Info) for a host that accepts itself."""
+        return markov.propose_links(self, links, generator)
+
+
+def gauge_step(integrator: Callable[[float], Any], U: Sequence[Any], pi: Sequence[Any],
+               action: Any, forces: int = 0) -> GaugeStep:
+    """GPT's own integrator as the innermost step of a nested one.
+
+    integrator(tau) moves U and pi, two fields of its own, over MD time tau (symplectic.OMF2(...)
+    with update_p, update_q); it must be symmetric, as all of GPT's are. action: the gauge action it
+    integrates. forces: how many it computes each time, for the records. Raises ActionError for
+    fields that are not four lattices each.
+    """
+    if len(U) != 4 or len(pi) != 4:
+        raise ActionError(f"GPT integrator: expected U and pi of four lattices, found {len(U)} and "
+                          f"{len(pi)}")
+
+    def value(links: Tensor) -> float:
+        write(links, U, GROUP)
+        return float(np.real(action(U)))
+
+    return GaugeStep(integrator, U, pi, HostAction(value), forces=forces)

@@ -1,0 +1,117 @@
+"""PyQUDA's fermion monomials as terms of a nested step, and the step in its HMC loop.
+
+    from l2hmc_bridge.adapters.hosts import pyquda_terms as bridge
+
+    light = HMC(latt_info, [CloverWilsonAction(...)], None)    # one HMC object for each level
+    term = bridge.host_term("light", light, gauge, LatticeMom(latt_info))
+    kernel = Nested(inner, (Level("light", (term,), schedule("omf2", 1 / 6, 6)),))
+    update = bridge.nested_update(kernel, light.random)
+    accepted, dh = update(gauge)                               # in place
+
+QUDA's momenta are sqrt(2) of ours over a time 1 / sqrt(2) of ours, so updateMom(1) from zero leaves
+-2 F: `check_terms` compares it with a difference of S before anything is recorded. LatticeMom.data
+is [4, 2, Lt, Lz, Ly, Lx/2, 10]: matrix entries 01, 02, 12, then the imaginary diagonal and a zero.
+Read at 0ac50a0 (2026-04-11) and in QUDA's gauge_field_order.h.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge.errors import ActionError, SolverError
+from l2hmc_bridge.sampling.levels import usage
+from l2hmc_bridge.sampling.markov import Info
+from l2hmc_bridge.sampling.nested import Nested
+from l2hmc_bridge.sampling.terms import HostTerm, SolverReport
+
+from .pyquda import as_tensor, from_links, move, to_links
+
+__all__ = ["host_term", "nested_update", "to_momenta"]
+
+
+def host_term(name: str, hmc: Any, gauge: Any, mom: Any,
+              iterations: Callable[[], float] | None = None,
+              gives_up: tuple[type[Exception], ...] = ()) -> HostTerm:
+    """The fermion monomials of an HMC object as one term.
+
+    hmc: pyquda.hmc.HMC with these monomials and no gauge monomial, initialised; its resident gauge
+    field and momenta are ours from here on (hmc.loadGauge before going on without us). `gauge` only
+    says which lattice; `mom` is a LatticeMom to work in. S and F count as a solve each;
+    iterations() tells how many the solvers made since last asked; gives_up: exceptions that mean a
+    solver did not converge. Raises ActionError for an HMC with gauge monomials or none of fermions.
+    """
+    if hmc.gauge_monomials or not hmc.fermion_monomials:
+        raise ActionError(f"PyQUDA term {name!r}: expected an HMC of fermion monomials alone, "
+                          f"found {len(hmc.gauge_monomials)} of the gauge field and "
+                          f"{len(hmc.fermion_monomials)} of fermions")
+    scratch, told = gauge.copy(), {"solves": 0}
+
+    def asked(links: Tensor, function: Callable[[], Any], solves: int = 1) -> Any:
+        from_links(links, scratch)
+        hmc.loadGauge(scratch)
+        told["solves"] += solves
+        try:
+            return function()
+        except gives_up as error:
+            raise SolverError(f"PyQUDA term {name!r}: {error}") from error
+
+    def kicked() -> Tensor:
+        mom.data[...] = 0
+        hmc.loadMom(mom)
+        hmc.updateMom(1.0)
+        hmc.saveMom(mom)
+        return -0.5 * to_momenta(mom)
+
+    def report() -> SolverReport:
+        solves, told["solves"] = told["solves"], 0
+        return SolverReport(solves, iterations() if iterations else 0.0)
+
+    return HostTerm(name, lambda links: float(asked(links, hmc.fermionAction)),
+                    lambda links: asked(links, kicked),
+                    lambda links, _generator: asked(links, hmc.samplePhi, solves=0), report)
+
+
+def to_momenta(mom: Any) -> Tensor:
+    """LatticeMom -> anti-Hermitian matrices like links, [1,4,Nt,Nx,Ny,Nz,3,3], QUDA's numbers."""
+    packed = as_tensor(mom.data)
+    matrices = packed.new_zeros((*packed.shape[:-1], 3, 3), dtype=torch.complex128)
+    for number, (row, column) in enumerate(((0, 1), (0, 2), (1, 2))):
+        entry = torch.complex(packed[..., 2 * number], packed[..., 2 * number + 1])
+        matrices[..., row, column], matrices[..., column, row] = entry, -entry.conj()
+    for number in range(3):
+        matrices[..., number, number] = 1j * packed[..., 6 + number]
+    _, _, nt, nz, ny, half = packed.shape[:6]
+    links = matrices.new_empty((1, 4, nt, 2 * half, ny, nz, 3, 3))
+    move(links, matrices, into_links=True)
+    return links
+
+
+class nested_update:
+    """A nested step on a LatticeGauge in place; `usage()` says what each level cost so far.
+
+    rng: a torch.Generator, or a random.Random as hmc.random, of which 32 bits seed each trajectory.
+    """
+
+    def __init__(self, kernel: Nested, rng: Any):
+        self.kernel, self.rng = kernel, rng
+        self.infos: list[Info] = []
+
+    def __call__(self, gauge: Any) -> tuple[bool, float]:
+        """(accepted, dH = dK + dS - log|J|); a rejected field is not touched."""
+        generator = self.rng
+        if not isinstance(generator, torch.Generator):
+            generator = torch.Generator().manual_seed(self.rng.getrandbits(32))
+        links = to_links(gauge)
+        state, info = self.kernel.step(self.kernel.init(links), generator)
+        self.infos.append(info)
+        if info.accepted[0]:
+            from_links(state.links, gauge)
+        delta = -float(info.log_ratio[0])
+        return bool(info.accepted[0]), delta if math.isfinite(delta) else math.inf
+
+    def usage(self) -> dict[str, dict[str, float]]:
+        """{level: forces, solves, iterations of a trajectory}."""
+        return usage(self.infos)

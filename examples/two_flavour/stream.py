@@ -1,0 +1,161 @@
+"""A stream with two flavours of quarks: nested HMC, or a nested L2HMC step from a bundle.
+
+    python examples/two_flavour/stream.py --lattice 4,4,4,4 --beta 6.0 --kappa 0.177 \\
+        --two-kappa-mu 0.177 -n 200 --chains 16 --json OUT
+
+--lattice is X,Y,Z,T. `--kernel hmc` is OMF2 at every level, tau = 1: `--outer` steps with `--inner`
+ones in each drift. `--kernel NAME`, a bundle that ships or a path, has a trained gauge step in
+there; a bundle with levels, from training on this host, its own levels, too.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import fast, models
+from l2hmc_bridge.analysis.statistics import estimate, exp_minus_dh
+from l2hmc_bridge.bundle import file as bundle
+from l2hmc_bridge.sampling.hmc import HMC, thermalise
+from l2hmc_bridge.sampling.integrators import schedule
+from l2hmc_bridge.sampling.levels import Level, usage
+from l2hmc_bridge.sampling.markov import Kernel, trajectory_generator
+from l2hmc_bridge.sampling.nested import Nested
+from l2hmc_bridge.sampling.terms import Host, check_terms
+from l2hmc_bridge.systems.actions import GaugeAction, cold_start
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # where the package of this file lies
+from two_flavour.dirac import Quark  # noqa: E402
+from two_flavour.host import two_flavour  # noqa: E402
+from two_flavour.pion import correlator  # noqa: E402
+
+THERMALISATION, TEST, PION = 2**21, 2**20, 512  # random numbers that no trajectory uses
+WORST = 0.01  # of trajectories rejected because a solver gave up: more is said aloud
+
+
+def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("--lattice", default="4,4,4,4", help="X,Y,Z,T")
+    add("--beta", type=float, default=6.0)
+    add("--kappa", type=float, default=0.177)
+    add("--two-kappa-mu", type=float, default=0.0)
+    add("--hasenbusch", type=float, help="2 kappa mu of a heavier quark: a ratio as second term")
+    add("-n", "--trajectories", type=int, default=200)
+    add("--chains", type=int, default=16)
+    add("--kernel", default="hmc", help="hmc, a bundle, or a bundle with levels")
+    add("--outer", type=int, default=6, help="steps of the outermost level")
+    add("--inner", type=int, default=2, help="gauge steps in each drift, with hmc")
+    add("--thermalise", type=int, default=30, help="trajectories that are not recorded")
+    add("--tolerance", type=float, default=1e-7, help="of the solver")
+    add("--limit", type=int, default=5000, help="iterations after which the solver gives up")
+    add("--pion-every", type=int, default=2, help="trajectories between correlators, 0: none")
+    add("--seed", type=int, default=1)
+    add("--json", type=Path, help="where the result goes")
+    return parser.parse_args(arguments)
+
+
+def levels(host: Host, outer: int) -> tuple[Level, ...]:
+    """Omelyan's second order at every level, tau = 1, the terms of the host from the inside out."""
+    found = [Level(host.terms[-1].name, host.terms[-1:], schedule("omf2", 1 / outer, outer))]
+    for term in host.terms[-2::-1]:
+        found.insert(0, Level(term.name, (term,), schedule("omf2", 1.0, 1)))
+    return tuple(found)
+
+
+def kernel_of(given: argparse.Namespace, host: Host) -> Nested:
+    """What --kernel names, around the terms of this host."""
+    if given.kernel == "hmc":
+        gauge: Kernel = HMC(GaugeAction(given.beta), 1 / given.inner, given.inner, "omf2")
+        return Nested(gauge, levels(host, given.outer))
+    path = models.path(given.kernel) if given.kernel in models.names() else Path(given.kernel)
+    return Nested(bundle.load(path, given.beta).kernel, levels(host, given.outer))
+
+
+def generators(seed: int, chains: int, number: int) -> list[torch.Generator]:
+    """One for each chain, so that any trajectory can be run again alone."""
+    return [trajectory_generator(seed, chain, number) for chain in range(chains)]
+
+
+def start(given: argparse.Namespace, kernel: Nested) -> Tensor:
+    """Links in equilibrium of the gauge action first, of all of it after."""
+    x, y, z, t = map(int, given.lattice.split(","))
+    quenched = HMC(GaugeAction(given.beta), 1 / 8, 8, "omf2")
+    links = cold_start((t, x, y, z), given.chains)
+    for step, first in ((quenched, THERMALISATION), (kernel, 2 * THERMALISATION - 2**19)):
+        links = thermalise(step, links, given.thermalise,
+                           lambda n, first=first: generators(given.seed, given.chains, first + n))
+    return links
+
+
+def main(arguments: Sequence[str] | None = None) -> dict:
+    """Run what the command line asks for; returns what --json holds."""
+    given = options(arguments)
+    x, y, z, t = map(int, given.lattice.split(","))
+    host = two_flavour((t, x, y, z), given.kappa, given.two_kappa_mu, given.hasenbusch,
+                       given.tolerance, given.limit)
+    kernel, began = kernel_of(given, host), time.perf_counter()
+    links = start(given, kernel)
+    check_terms(host.terms, links, generators(given.seed, given.chains, TEST))
+    state, rows, infos, pions = kernel.init(links), [], [], []
+    quark = Quark(given.kappa, given.two_kappa_mu)
+    with torch.no_grad():
+        for number in range(1, given.trajectories + 1):
+            state, info = kernel.step(state, generators(given.seed, given.chains, number))
+            infos.append(info)
+            rows.append(torch.stack([fast.plaquettes(state.links).mean(1), -info.log_ratio,
+                                     info.accepted.double()]))
+            if given.pion_every and number % given.pion_every == 0:
+                pions.append(correlator(state.links, quark,
+                                        trajectory_generator(given.seed, PION, number)))
+    result = summary(given, infos, torch.stack(rows).permute(1, 2, 0),
+                     torch.stack(pions) if pions else None)
+    result["seconds"] = time.perf_counter() - began
+    if given.json:
+        given.json.write_text(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def summary(given: argparse.Namespace, infos: Sequence, rows: Tensor, pions: Tensor | None) -> dict:
+    """What the stream amounts to; rows are plaquette, dH, accepted, [3, chains, trajectories]."""
+    weight, bad = exp_minus_dh(rows[1].numpy())
+    total = rows[0].numel()
+    unsolved = sum(int(info.unsolved.sum()) for info in infos if info.unsolved is not None)
+    result = {
+        "options": {name: str(value) if isinstance(value, Path) else value
+                    for name, value in vars(given).items()},
+        "plaquette": estimate(rows[0].numpy()).as_dict(),
+        "acceptance": float(rows[2].mean()),
+        "exp_minus_dh": {**weight.as_dict(), "not_finite": bad},
+        "levels": usage(infos),
+        "gauge_forces": sum(info.force_evaluations for info in infos) / len(infos),
+        "unsolved": unsolved,
+        "warnings": [f"{unsolved} of {total} trajectories were rejected because a solver gave up: "
+                     "raise --limit or --tolerance"] if unsolved > WORST * total else [],
+    }
+    if pions is not None:
+        result["pion"] = pion(pions)
+    return result
+
+
+def pion(measured: Tensor) -> dict:
+    """C(t) and C(t) / C(t - 1) with jackknife errors over chains, [measurements, Nb, T/2 + 1]."""
+    chains = measured.mean(0)
+    left_out = (chains.sum(0) - chains) / max(len(chains) - 1, 1)
+    both = torch.cat([left_out, left_out[:, 1:] / left_out[:, :-1]], 1)
+    mean = chains.mean(0)
+    centre = torch.cat([mean, mean[1:] / mean[:-1]])
+    error = ((both - centre).square().sum(0) * (len(chains) - 1) / len(chains)).sqrt()
+    rows = [{"value": v, "error": e} for v, e in zip(centre.tolist(), error.tolist(), strict=True)]
+    return {"correlator": rows[:chains.shape[1]], "ratios": rows[chains.shape[1]:]}
+
+
+if __name__ == "__main__":
+    found = main()
+    print(json.dumps({key: found[key] for key in found if key != "options"}, indent=1))

@@ -1,0 +1,184 @@
+"""A nested step as one safetensors file: the inner kernel as in a plain bundle, and its levels.
+
+Tensors: `inner.*` (weights), `levels.N.kicks`, `.drifts`, `.displacements`, `.repeats` from the
+inside out, and the fingerprint. Metadata as in file.py and `levels` (names, and the names of the
+terms of each), `host` (name, parameters). The terms themselves are the user's code: the file only
+says which host they must come from, and never imports it. The fingerprint is that of the levels
+around stand-in terms, so that it needs no host.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import __version__
+from l2hmc_bridge.bundle import architecture, fingerprint as marks
+from l2hmc_bridge.bundle.file import effective
+from l2hmc_bridge.bundle.store import (
+    NESTED,
+    VERSION,
+    digest,
+    json_text,
+    read_file,
+    read_gate,
+    write_file,
+)
+from l2hmc_bridge.errors import BridgeError, BundleError, ConfigError
+from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.sampling.integrators import Schedule
+from l2hmc_bridge.sampling.levels import Level
+from l2hmc_bridge.sampling.nested import Nested
+from l2hmc_bridge.sampling.stand_in import on_stand_ins, stand_in
+from l2hmc_bridge.sampling.terms import Host
+from l2hmc_bridge.systems import table as systems
+from l2hmc_bridge.systems.groups import group_of
+
+
+@dataclass(frozen=True)
+class NestedBundle:
+    """A loaded file: inner kernel, levels with the names of their terms, and their host by name."""
+
+    inner: L2HMC
+    levels: tuple[Level, ...]  # around stand-ins
+    terms: tuple[tuple[str, ...], ...]  # names, level by level
+    host: str
+    parameters: Mapping[str, float]
+    hash: str
+    gate: dict | None
+    meta: dict[str, Any]
+    path: str
+
+    @property
+    def kernel(self) -> Nested:
+        """The step around stand-ins, for a gate without the host."""
+        return Nested(self.inner, self.levels)
+
+    def on(self, host: Host, other_parameters: bool = False) -> Nested:
+        """The step around the terms of `host`.
+
+        Raises BundleError, by name, for another host, a term it lacks or leaves over, or, unless
+        `other_parameters`, for parameters that differ.
+        """
+        if host.name != self.host:
+            raise BundleError(f"{self.path}: expected the host {self.host!r} it was trained on, "
+                              f"found {host.name!r}")
+        for name in sorted(set(self.parameters) | set(host.parameters)):
+            ours, theirs = self.parameters.get(name), host.parameters.get(name)
+            if ours != theirs and not other_parameters:
+                raise BundleError(f"{self.path}: expected {self.host!r} with {name} = {ours}, "
+                                  f"found {theirs}; other_parameters=True takes it all the same "
+                                  "(exact, with another acceptance)")
+        wanted = [name for level in self.terms for name in level]
+        if sorted(wanted) != sorted(term.name for term in host.terms):
+            raise BundleError(f"{self.path}: expected the terms {wanted} of {self.host!r}, found "
+                              f"{[term.name for term in host.terms]}")
+        levels = tuple(replace(level, terms=tuple(map(host.term, names)))
+                       for level, names in zip(self.levels, self.terms, strict=True))
+        return Nested(self.inner, levels)
+
+
+def save(path: Path, kernel: Nested, host: Host, provenance: Mapping[str, Any]) -> str:
+    """Write `kernel`, whose inner step is an L2HMC, without a gate report; returns the hash.
+
+    Scales are worked into the steps. Raises ConfigError for an inner step of another kind.
+    """
+    if not isinstance(kernel.inner, L2HMC):
+        raise ConfigError("nested bundle: expected an L2HMC as inner step (networks off: HMC), "
+                          f"found {type(kernel.inner).__name__}")
+    inner = effective(kernel.inner)
+    kernel = _effective(replace(kernel, inner=inner))
+    tensors = {f"inner.{k}": v for k, v in architecture.tensors(inner).items()}
+    for number, level in enumerate(kernel.levels):
+        for name, part in zip(Schedule._fields, level.plan, strict=True):
+            tensors[f"levels.{number}.{name}"] = torch.tensor(part, dtype=torch.float64)
+        tensors[f"levels.{number}.repeats"] = torch.tensor(level.counts)
+    action = inner.action
+    meta = {
+        "format": NESTED, "version": VERSION,
+        "architecture": json_text(architecture.describe(inner)),
+        "action": json_text({**systems.describe(action), "beta_range": [action.beta] * 2}),
+        "group": action.group, "dtype": "float64", "axes": systems.system_of(action).axes,
+        "levels": json_text([{"name": level.name, "terms": [term.name for term in level.terms]}
+                             for level in kernel.levels]),
+        "host": json_text({"name": host.name, "parameters": dict(host.parameters)}),
+        "provenance": json_text({**provenance, "package_version": __version__}),
+    }
+    links, delta_h, log_det = _fingerprint(kernel, inner, seed=1)
+    tensors["fingerprint.links"] = systems.stored(links)
+    meta["fingerprint"] = json_text({"seed": 1, "delta_h": delta_h, "log_det": log_det})
+    meta["hash"] = digest(tensors, meta)
+    meta["gate"] = ""
+    write_file(path, tensors, meta)
+    return meta["hash"]
+
+
+def load(path: Path, beta: float | None = None) -> NestedBundle:
+    """Read and verify (version, keys, hash, fingerprint); `on` puts it around a host.
+
+    beta: of the inner step's action, in place of the one it was trained at. Raises BundleError.
+    """
+    tensors, meta = read_file(path, NESTED)
+    try:
+        about, host = json.loads(meta["action"]), json.loads(meta["host"])
+        action = systems.action(about, about["beta_range"][0])
+        inner = architecture.build(json.loads(meta["architecture"]), action)
+        architecture.load_tensors(inner, {k.removeprefix("inner."): v for k, v in tensors.items()
+                                          if k.startswith("inner.")})
+        told = json.loads(meta["levels"])
+        levels = tuple(_level(tensors, number, one["name"]) for number, one in enumerate(told))
+        found = NestedBundle(inner, levels, tuple(tuple(one["terms"]) for one in told),
+                             host["name"], host["parameters"], meta["hash"],
+                             read_gate(path, meta),
+                             {"action": about, "provenance": json.loads(meta["provenance"]),
+                              "version": meta["version"]}, str(path))
+        _check_fingerprint(found, json.loads(meta["fingerprint"]), tensors)
+    except BundleError:
+        raise
+    except (BridgeError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{path}: expected a complete nested bundle, found: {error}") from error
+    if beta is not None:
+        found = replace(found, inner=replace(inner, action=action.at(beta)))
+    return found
+
+
+def _level(tensors: Mapping[str, Tensor], number: int, name: str) -> Level:
+    parts = [tuple(tensors[f"levels.{number}.{part}"].tolist()) for part in Schedule._fields]
+    repeats = tuple(tensors[f"levels.{number}.repeats"].tolist())
+    return Level(name, (stand_in(name, number),), Schedule(*parts), repeats)
+
+
+def _effective(kernel: Nested) -> Nested:
+    """The same kernel with `scale` worked into its outermost level: what is inside follows."""
+    *inside, outer = kernel.levels
+    kicks, drifts, displacements = outer.plan
+    plan = Schedule(tuple(kernel.scale * one for one in kicks),
+                    tuple(kernel.scale * one for one in drifts),
+                    tuple(kernel.scale**2 * one for one in displacements))
+    return Nested(kernel.inner, (*inside, replace(outer, plan=plan)))
+
+
+@torch.no_grad()
+def _fingerprint(kernel: Nested, inner: L2HMC, seed: int) -> tuple[Tensor, float, float]:
+    """(U', dH, log|J|) of the whole proposal around stand-ins, on a seeded field."""
+    step, kinetic = on_stand_ins(kernel), group_of(kernel.inner.action).kinetic
+    links, momenta = marks.phase_point(inner, seed)
+    start = step.at(links)
+    end = step.trajectory(start, momenta, torch.Generator().manual_seed(seed))
+    delta = step.action(end.links) - start.action + kinetic(end.momenta) - kinetic(momenta)
+    return end.links, float(delta), float(end.log_det)
+
+
+def _check_fingerprint(found: NestedBundle, stored: Mapping[str, Any],
+                       tensors: Mapping[str, Tensor]) -> None:
+    expected = systems.restored(tensors["fingerprint.links"], found.inner.action.group)
+    apart = marks.difference(_fingerprint(found.kernel, found.inner, stored["seed"]),
+                             (expected, stored["delta_h"], stored["log_det"]))
+    if not apart < marks.TOLERANCE:
+        raise BundleError(f"{found.path}: expected the stored fingerprint within "
+                          f"{marks.TOLERANCE:g}, found a difference of {apart:.3g}: this program "
+                          "computes another step")

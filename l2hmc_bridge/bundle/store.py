@@ -1,0 +1,104 @@
+"""The file under a bundle: safetensors with checked metadata and a hash over everything."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from l2hmc_bridge.errors import BundleError
+from l2hmc_bridge.storage import atomic
+
+FORMAT, VERSION = "l2hmc-bridge bundle", "1"
+KEYS = ("format", "version", "architecture", "action", "group", "dtype", "axes", "provenance",
+        "fingerprint", "hash", "gate")
+NESTED = "l2hmc-bridge nested bundle"  # see nested.py
+FORMS = {FORMAT: KEYS, NESTED: (*KEYS, "levels", "host")}
+
+
+def form_of(path: Path) -> str:
+    """Which of FORMS the file says it is; BundleError for none."""
+    return _opened(path)[1]["format"]
+
+
+def read_file(path: Path, form: str = FORMAT) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a bundle of this form, verified by its hash. Raises BundleError."""
+    tensors, meta = _opened(path)
+    if meta["format"] != form:
+        way_out = {NESTED: ": its levels need their host (train, examples/two_flavour/stream.py)",
+                   FORMAT: ": it has no levels"}
+        raise BundleError(f"{path}: expected {form!r}, found {meta['format']!r}"
+                          f"{way_out[meta['format']]}")
+    if meta.get("version") != VERSION:
+        raise BundleError(f"{path}: expected version {VERSION}, found {meta.get('version')!r}")
+    missing = sorted(set(FORMS[form]) - set(meta))
+    if missing or "fingerprint.links" not in tensors:
+        raise BundleError(f"{path}: expected keys {FORMS[form]}, found none of "
+                          f"{missing or 'fingerprint'}")
+    found = digest(tensors, meta)
+    if found != meta["hash"]:
+        raise BundleError(f"{path}: expected hash {meta['hash']}, found {found}: it was altered")
+    return tensors, meta
+
+
+def _opened(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            meta = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except FileNotFoundError as error:
+        raise BundleError(f"{path}: expected a bundle, found no such file") from error
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise BundleError(f"{path}: expected a safetensors bundle, found: {error}") from error
+    if meta.get("format") not in FORMS:
+        raise BundleError(f"{path}: expected {FORMAT!r}, found {meta.get('format')!r}")
+    return tensors, meta
+
+
+def write_gate(path: Path, report: Mapping[str, Any], form: str = FORMAT) -> None:
+    """Store a gate report in the bundle; its hash must be the bundle's. Raises BundleError."""
+    tensors, meta = read_file(path, form)
+    if report.get("hash") != meta["hash"]:
+        raise BundleError(f"{path}: expected a report for {meta['hash']}, found another hash")
+    meta["gate"] = json_text({**report, "digest": _gate_digest(report)})
+    write_file(path, tensors, meta)
+
+
+def read_gate(path: Path, meta: Mapping[str, str]) -> dict | None:
+    if not meta["gate"]:
+        return None
+    report = json.loads(meta["gate"])
+    stated = report.pop("digest", None) if isinstance(report, dict) else None
+    if stated is None or stated != _gate_digest(report):
+        raise BundleError(f"{path}: expected a gate report with digest {stated}, found another: "
+                          "it was altered")
+    return report
+
+
+def _gate_digest(report: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json_text(report).encode()).hexdigest()
+
+
+def digest(tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> str:
+    """SHA-256 over every tensor (name, dtype, shape, bytes) and metadata but `hash`, `gate`."""
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        array = tensors[name].detach().cpu().contiguous().numpy()
+        sha.update(f"{name}|{array.dtype.str}|{array.shape}|".encode() + array.tobytes())
+    for key in sorted(set(meta) - {"hash", "gate"}):
+        sha.update(f"{key}|{meta[key]}|".encode())
+    return sha.hexdigest()
+
+
+def write_file(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> None:
+    """One safetensors file, written under a temporary name, synced and renamed."""
+    with atomic.replacing(Path(path), force=True) as file:
+        file.write(safetensors.torch.save(dict(tensors), dict(meta)))
+
+
+def json_text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

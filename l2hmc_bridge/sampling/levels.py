@@ -1,0 +1,126 @@
+"""Levels of a nested step: host terms that are kicked together, and when."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.sampling.draws import Generators
+from l2hmc_bridge.sampling.integrators import Schedule
+from l2hmc_bridge.sampling.markov import Info
+from l2hmc_bridge.sampling.terms import HostTerm
+from l2hmc_bridge.systems.actions import Action
+
+SYMMETRY = 1e-12  # of a schedule read backwards, in units of its largest step
+
+
+@dataclass(frozen=True)
+class Level:
+    """Terms that are kicked together, their schedule, and how finely each drift is run inside.
+
+    plan: kicks, drifts and displacements of one trajectory, in MD time. repeats: trajectories of
+    the level inside for each drift, one number for all or one for each. Raises ConfigError for a
+    level without terms or steps, or one that is not the same backwards.
+    """
+
+    name: str
+    terms: tuple[HostTerm, ...]
+    plan: Schedule
+    repeats: int | tuple[int, ...] = 1
+
+    def __post_init__(self):
+        where = f"level {self.name!r}"
+        if not self.terms:
+            raise ConfigError(f"{where}: expected at least one term, found none")
+        drifts = len(self.plan.drifts)
+        if drifts < 1 or not len(self.plan.kicks) == len(self.plan.displacements) == drifts + 1:
+            raise ConfigError(f"{where}: expected steps: n >= 1 drifts between n + 1 kicks and "
+                              f"displacements, found {tuple(map(len, self.plan))} kicks, drifts "
+                              "and displacements")
+        counts = self.counts
+        if len(counts) != drifts or min(counts) < 1:
+            raise ConfigError(f"{where}: expected repeats of at least 1 for each of {drifts} "
+                              f"drifts, found {self.repeats}")
+        largest = max(abs(one) for one in self.plan.drifts)
+        if counts[::-1] != counts or any(
+                abs(a - b) > SYMMETRY * largest for part in self.plan
+                for a, b in zip(part, part[::-1], strict=True)):
+            raise ConfigError(f"{where}: expected steps that are the same backwards, found {self}")
+        if self.length <= 0:
+            raise ConfigError(f"{where}: expected drifts of positive length, found {self.length}")
+
+    @property
+    def noisy(self) -> bool:
+        """Whether a term has noise that is drawn for every trajectory, which voids its force."""
+        return any(term.noisy for term in self.terms)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Trajectories inside, drift by drift."""
+        if isinstance(self.repeats, int):
+            return (self.repeats,) * len(self.plan.drifts)
+        return tuple(self.repeats)
+
+    @property
+    def length(self) -> float:
+        """MD time of one trajectory."""
+        return sum(self.plan.drifts)
+
+    def action(self, links: Tensor) -> Tensor:
+        """The sum of its terms, [Nb]."""
+        return reduce(torch.add, (term(links) for term in self.terms))
+
+    def force(self, links: Tensor) -> Tensor:
+        """The sum of its forces, like links."""
+        return reduce(torch.add, (term.force(links) for term in self.terms))
+
+
+@dataclass(frozen=True)
+class Total:
+    """S of all levels together, and its refresh: the Action that a nested step is exact for."""
+
+    inner: Action
+    terms: tuple[HostTerm, ...]
+
+    @property
+    def group(self) -> str:
+        """Of all of them."""
+        return self.inner.group
+
+    @property
+    def beta(self) -> float:
+        """The coupling that networks see."""
+        return self.inner.beta
+
+    def __call__(self, links: Tensor) -> Tensor:
+        """S, [Nb]."""
+        return self.inner(links) + sum(term(links) for term in self.terms)
+
+    def force(self, links: Tensor) -> Tensor:
+        """F, like links."""
+        return self.inner.force(links) + sum(term.force(links) for term in self.terms)
+
+    def at(self, beta: float) -> "Total":
+        """The same with the innermost action at another coupling."""
+        return Total(self.inner.at(beta), self.terms)
+
+    def refresh(self, links: Tensor, generator: Generators) -> bool:
+        """Draw the noise of every term; False if none has any."""
+        return any([term.refresh(links, generator) for term in self.terms])
+
+
+def usage(infos: Sequence[Info]) -> dict[str, dict[str, float]]:
+    """{level: forces, solves, iterations per trajectory; iterations per solve} of many steps."""
+    found: dict[str, dict[str, float]] = {}
+    for info in infos:
+        for use in info.levels:
+            row = found.setdefault(use.name, {"forces": 0.0, "solves": 0.0, "iterations": 0.0})
+            row["forces"] += use.forces / len(infos)
+            row["solves"] += use.solves / len(infos)
+            row["iterations"] += use.iterations / len(infos)
+    for row in found.values():
+        row["iterations_per_solve"] = row["iterations"] / max(row["solves"], 1e-300)
+    return found

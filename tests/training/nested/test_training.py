@@ -1,0 +1,189 @@
+"""Training of nested steps on a host that costs nothing: what is learned, kept and refused."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from l2hmc_bridge.bundle import nested as bundle
+from l2hmc_bridge.cli import main
+from l2hmc_bridge.errors import BundleError, ConfigError, StreamError
+from l2hmc_bridge.sampling.integrators import Schedule, schedule
+from l2hmc_bridge.training import levenberg
+from l2hmc_bridge.training.nested import checkpoint, config, host, loop, outcome
+from l2hmc_bridge.training.nested.sample import Sample, forces, ratio, worth
+from l2hmc_bridge.training.nested.shape import plan_of, values_of
+
+TABLE = {
+    "name": "small", "host": "tests.support.nested_host:rectangles", "beta": 2.0,
+    "lattice": [2, 2, 4, 2], "chains": 6, "thermalisation": 4, "iterations": 3, "resample": 2,
+    "parameters": {"strength": 1.5}, "inner": {"integrator": "omf4"},
+    "level": [{"terms": ["quarks"], "integrator": "leapfrog", "steps": 4, "length": 1.0,
+               "inside": 0.3}],
+}
+
+
+def settings(**changes):
+    return config.parse({**TABLE, **changes})
+
+
+@pytest.mark.parametrize("name, steps", [("leapfrog", 3), ("omf2", 2), ("omf4", 1),
+                                         ("force_gradient", 2)])
+def test_a_schedule_is_its_free_numbers(name, steps):
+    plan = schedule(name, 0.3, steps)
+    again = plan_of(values_of(plan), plan)
+    for one, other in zip(again, plan, strict=True):
+        assert one == pytest.approx(other, abs=1e-15)
+    moved = plan_of(values_of(plan) + 0.01, plan)
+    assert sum(moved.kicks) == pytest.approx(sum(plan.kicks))
+    assert sum(moved.drifts) == pytest.approx(sum(plan.drifts))
+    assert all(part == part[::-1] for part in moved)
+
+
+def test_free_numbers_are_half_and_no_more():
+    assert len(values_of(schedule("leapfrog", 0.1, 4))) == 2 + 1
+    assert len(values_of(schedule("force_gradient", 0.1, 2))) == 2 + 1 + 1
+    assert values_of(Schedule((0.5, 0.5), (1.0,), (0.0, 0.0))).numel() == 0
+
+
+def test_levenberg_finds_a_minimum_with_both_slopes():
+    def residuals(x):
+        return torch.stack([x[0] - 1, 10 * (x[1] - x[0] ** 2), 0.1 * x[1]])
+
+    for slopes in (levenberg.central, levenberg.ahead):
+        x, damping = torch.tensor([-1.0, 0.5], dtype=torch.float64), levenberg.DAMPING
+        for _ in range(30):
+            fit = levenberg.iterate(residuals, x, damping, slopes)
+            x, damping = fit.values, fit.damping
+        assert abs(x[0] - 1) < 0.02 and abs(x[1] - x[0] ** 2) < 0.01
+
+
+def test_training_lowers_the_energy_error_and_keeps_the_length():
+    run = loop.begin(settings(), host.find(settings()))
+    before = run.kernel
+    rows = []
+    assert loop.train(run, rows.append)
+    assert [row.iteration for row in rows] == [0, 1, 2]
+    fresh = Sample(run.links, (71, 72, 73, 74))
+    losses = [float(fresh.residuals(one).square().mean()) for one in (before, run.kernel)]
+    assert losses[1] < 0.5 * losses[0]
+    assert run.kernel.length == pytest.approx(before.length)
+    assert run.kernel.levels[0].counts == before.levels[0].counts == (1, 1, 1, 1)
+
+
+def test_the_inner_step_is_trained_if_asked_for():
+    given = settings(inner={"integrator": "omf2", "train": True}, iterations=1)
+    run = loop.begin(given, host.find(given))
+    before = run.kernel.inner.steps.kicks.detach().clone()
+    loop.iterate(run)
+    assert (run.kernel.inner.steps.kicks - before).abs().max() > 1e-4
+    frozen = loop.begin(settings(iterations=1), host.find(settings()))
+    before = frozen.kernel.inner.steps.kicks.detach().clone()
+    loop.iterate(frozen)
+    assert torch.equal(frozen.kernel.inner.steps.kicks, before)
+
+
+def test_worth_is_that_of_its_definition():
+    """The scale found has rms r with erfc(rms / sqrt 8) = 0.8; cost counts the force of the noise.
+    """
+    given = settings()
+    kernel = host.start(given, host.find(given))
+    links = loop.thermalised(given, kernel)
+    found = worth(kernel, [Sample(links, (1, 2, 3))])
+    infos = Sample(links, (1, 2, 3)).infos(kernel.scaled(found.scale))
+    rms = float(torch.cat([info.log_ratio for info in infos]).square().mean().sqrt())
+    assert math.erfc(rms / math.sqrt(8)) == pytest.approx(0.8, abs=0.03)
+    assert found.cost == forces(infos) == 5
+    assert found.value == pytest.approx(kernel.scaled(found.scale).length / 5)
+    same, error = ratio(found, found)
+    assert same == 1.0 and error == 0.0 and found.error > 0
+
+
+def test_two_levels_start_from_what_their_drifts_need():
+    given = settings(parameters={"strength": 1.0, "terms": 2}, level=[
+        {"terms": ["heavy"], "integrator": "omf2"},
+        {"terms": ["ratio"], "integrator": "omf4", "steps": 1, "length": 1.0, "inside": 0.3}])
+    kernel = host.start(given, host.find(given))
+    inner, outer = kernel.levels
+    assert [level.name for level in kernel.levels] == ["heavy", "ratio"]
+    assert outer.counts == (1, 1, 2, 1, 1) and inner.length == pytest.approx(
+        max(abs(d) / n for d, n in zip(outer.plan.drifts, outer.counts, strict=True)))
+    assert inner.counts == (1, 1) and kernel.length == pytest.approx(1.0)
+
+
+def test_a_run_goes_on_from_its_checkpoint(tmp_path):
+    given = settings()
+    whole = loop.begin(given, host.find(given))
+    loop.train(whole, lambda row: None)
+    run = loop.begin(given, host.find(given))
+    loop.iterate(run)
+    checkpoint.save(run, tmp_path / "c")
+    again = checkpoint.load(given, host.find(given), tmp_path / "c")
+    assert again.iteration == 1
+    loop.train(again, lambda row: None)
+    assert torch.equal(loop.values(again.kernel, given), loop.values(whole.kernel, given))
+    with pytest.raises(StreamError, match="another seed"):
+        checkpoint.load(settings(seed=2), host.find(given), tmp_path / "c")
+
+
+def test_the_start_is_kept_if_nothing_is_gained(tmp_path, monkeypatch):
+    given = settings(iterations=1)
+    run = loop.begin(given, host.find(given))
+    spoiled = loop.values(run.kernel, given) * torch.tensor([1.3, 0.8, 1.2], dtype=torch.float64)
+    run.kernel = loop.assembled(run.kernel, given, spoiled)
+    found = outcome.finish(run, tmp_path / "b.safetensors", {})
+    assert found["kept"] == "start" and found["gain"] < 1
+    loaded = bundle.load(tmp_path / "b.safetensors")
+    expected = [found["start"]["scale"] * one for one in schedule("leapfrog", 0.25, 4).kicks]
+    assert loaded.levels[0].plan.kicks == pytest.approx(expected)
+
+
+def test_command_line(tmp_path, capsys):
+    path, out = tmp_path / "nested.toml", tmp_path / "n.safetensors"
+    path.write_text('name = "small"\nhost = "tests.support.nested_host:rectangles"\nbeta = 2.0\n'
+                    'lattice = [2, 2, 4, 2]\nchains = 4\nthermalisation = 2\niterations = 1\n'
+                    '[[level]]\nterms = ["quarks"]\nsteps = 2\n')
+    assert main(["train", str(path), "--out", str(out), "--no-gate"]) == 0
+    assert "MD time per host force" in capsys.readouterr().out
+    loaded = bundle.load(out)
+    assert loaded.host == "rectangles" and loaded.parameters["strength"] == 0.8
+    assert loaded.meta["provenance"]["config"]["levels"][0]["steps"] == 2
+    assert json.dumps(loaded.meta["provenance"]["validation"])
+    assert not (tmp_path / "n.safetensors.checkpoint").exists()
+    assert main(["train", str(path), "--out", str(out)]) == 1
+    assert "--force" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("changes, message", [
+    ({"host": "nowhere"}, "package.module:factory"),
+    ({"host": "no.such.module:f"}, "no.such.module that imports"),
+    ({"host": "tests.support.nested_host:missing"}, "a function missing"),
+    ({"host": "tests.support.nested_host:nothing", "parameters": {}}, "return a Host"),
+    ({"parameters": {"mass": 1.0}}, "parameters: .*mass"),
+    ({"level": [{"terms": ["light"]}]}, r"\['quarks'\], each in one level, found \['light'\]"),
+    ({"level": []}, "at least one"),
+    ({"level": [{"terms": ["quarks"], "steps": 0}]}, "steps > 0"),
+    ({"level": [{"terms": ["quarks"], "integrator": "euler"}]}, "level.integrator"),
+    ({"level": [{"terms": ["quarks", "quarks"]}]}, "each term once"),
+    ({"level": [{"terms": ["quarks"], "train": False}]}, "something to train"),
+    ({"level": [{"term": ["quarks"]}]}, "level.term: unknown key"),
+    ({"level": [{"terms": [1]}]}, "level.terms: expected tuple"),
+    ({"lattice": [4, 4, 4]}, "four even extents"),
+    ({"lattice": [4, 4, 4, 3]}, "four even extents"),
+    ({"beta": -1.0}, "beta: expected > 0"),
+    ({"chains": 0}, "chains: expected > 0"),
+    ({"action": "staggered"}, "action: expected one of"),
+    ({"inner": {"bundle": "none.safetensors"}}, "none.safetensors"),
+])
+def test_bad_files_are_refused_by_key(changes, message):
+    with pytest.raises((ConfigError, BundleError), match=message):
+        given = settings(**changes)
+        host.start(given, host.find(given))
+
+
+def test_links_of_another_lattice_are_refused(generator):
+    given = settings()
+    with pytest.raises(ConfigError, match="lattice: expected links on"):
+        loop.begin(given, host.find(given), torch.zeros(1, 4, 2, 2, 2, 2, 3, 3).to(
+            torch.complex128))
