@@ -1,6 +1,7 @@
 // The C interface, one function per kernel: fields are of type real, sums and weights double, shapes
 // as in the headers. Here: layouts, and loops of blocked links.
 #include "exports_algebra.hpp"
+#include "exports_heatbath.hpp"
 #include "exports_torch.hpp"
 #ifndef SINGLE
 #include "exports_placed.hpp"
