@@ -15,25 +15,23 @@ EXPORT void lattice_sites(Call* call, long long* out) {
 EXPORT void heat_bath_sweep(Call* call, double beta, int sweep, int colours, const uint16_t* lanes,
                             const long long* sites, const long long* words, vec* links) {
     const Lattice& lattice = *call->lattice;
-    for (int mu = 0; mu < 4; mu++)
-        for (int colour = 0; colour < colours; colour++) {
-            const Subset subset = {mu, lanes + colour * lattice.blocks};
-            for_chunks(lattice, call->chains, call->threads,
-                       [&](long chain, long first, long end, long) {
-                           vec* own = links + call->links(chain);
-                           if (!words) {
-                               update_blocks(lattice, subset, nullptr, own, first, end);
-                               return;
-                           }
-                           const long long* w = words + 4 * chain;
-                           const Draws draws = {(real)(2 * beta / 3),
-                                                {(uint32_t)w[0], (uint32_t)w[1]},
-                                                {(uint32_t)w[2], (uint32_t)w[3]},
-                                                sites,
-                                                (uint32_t)(4 * sweep + mu)};
-                           update_blocks(lattice, subset, &draws, own, first, end);
-                       });
-        }
+    for (int mu = 0; mu < 4; mu++) {
+        const long planes = lattice.sub[mu], groups = (planes + GROUP_PLANES - 1) / GROUP_PLANES;
+        parallel(call->chains * groups, call->threads, [&](long task) {
+            const long chain = task / groups, first = task % groups * GROUP_PLANES;
+            const long end = first + GROUP_PLANES < planes ? first + GROUP_PLANES : planes;
+            vec* own = links + call->links(chain);
+            if (!words) {
+                update_planes(lattice, mu, colours, lanes, nullptr, own, first, end);
+                return;
+            }
+            const long long* w = words + 4 * chain;
+            const Draws draws = {(real)(beta / 3), {(uint32_t)w[0], (uint32_t)w[1]},
+                                 {(uint32_t)w[2], (uint32_t)w[3]}, sites,
+                                 (uint32_t)(4 * sweep + mu)};
+            update_planes(lattice, mu, colours, lanes, &draws, own, first, end);
+        });
+    }
 }
 
 // Random words of `count` counters [count][4] under one key, out [count][4].

@@ -9,9 +9,11 @@
 
 namespace {
 
+typedef real narrow __attribute__((vector_size(COUNTERS * sizeof(real)), may_alias));
 constexpr int SUBGROUPS = 3, ROWS[SUBGROUPS][2] = {{0, 1}, {0, 2}, {1, 2}};
 constexpr int ATTEMPTS = 1024;
-constexpr real WEAK = 0.75, SMALLEST = sizeof(real) == 8 ? 1e-24 : 1e-12, PI = 3.14159265358979324;
+constexpr real WEAK = 0.5, PI = 3.14159265358979324;
+constexpr real LEAST_SIZE = sizeof(real) == 8 ? 2e-12 : 2e-6, SMALLEST = LEAST_SIZE * LEAST_SIZE;
 
 struct Quaternion {
     vec q[4];  // the matrix q0 + i (q1, q2, q3).sigma
@@ -25,22 +27,30 @@ struct Subset {
 
 // Who draws in one step of a sweep; `number` is 4 sweep + direction.
 struct Draws {
-    real scale;              // 2 beta / 3
+    real half_scale;         // beta / 3
     Key key;
     uint32_t upper[2];       // words of every counter of this chain
     const long long* sites;  // [blocks][LANES], global
     uint32_t number;
 };
 
-// Six uniform numbers in (0, 1) of one attempt.
-struct Numbers {
-    vec first, second, angle, accept, height, turn;
+// What one attempt draws: the energy alpha delta, R1 and R4^2 for its test, a direction in space.
+struct Trial {
+    vec energy, uniform, accept, direction[3];
 };
 
+INLINE narrow narrowed(uniform_lanes numbers) { return __builtin_convertvector(numbers, narrow); }
+
+// All bits set in the lanes that have a bit in `bits`.
 INLINE lanes_index lanes_of(int bits) {
-    lanes_index mask;
-    for (int lane = 0; lane < LANES; lane++) mask[lane] = -(whole)(bits >> lane & 1);
-    return mask;
+#ifdef __AVX512F__
+    return sizeof(real) == 8 ? (lanes_index)_mm512_movm_epi64(bits)
+                             : (lanes_index)_mm512_movm_epi32(bits);
+#else
+    lanes_index one;
+    for (int lane = 0; lane < LANES; lane++) one[lane] = (whole)1 << lane;
+    return ((lanes_index{} + bits) & one) == one;
+#endif
 }
 
 INLINE bool any(lanes_index mask) {
@@ -69,15 +79,30 @@ INLINE vec log_lanes(vec x) {
     return power * HIGH - ((half - (s * (half + z * sum) + power * LOW)) - f);
 }
 
+// 1 / (2 n + FIRST)! with alternating signs, n = 0, 1, ...
+template <int FIRST>
+struct Alternating {
+    real of[13];
+    constexpr Alternating() : of() {
+        double factorial = 1;
+        for (int n = 0; n < 13; n++) {
+            of[n] = (n % 2 ? -1 : 1) / factorial;
+            factorial *= (2 * n + FIRST + 1) * (2 * n + FIRST + 2);
+        }
+    }
+};
+constexpr Alternating<1> SINE;
+constexpr Alternating<0> COSINE;
+
 // sin and cos of x in [-pi/2, pi/2], to the last bits of 1.
 INLINE void sine_cosine(vec x, vec& sine, vec& cosine) {
-    constexpr int TERMS = sizeof(real) == 8 ? 11 : 7;
+    constexpr int LAST = sizeof(real) == 8 ? 11 : 7;
     const vec z = x * x;
-    vec s = splat(1), c = splat(1);
+    vec s = splat(SINE.of[LAST]), c = splat(COSINE.of[LAST]);
 #pragma GCC unroll 11
-    for (int n = TERMS; n >= 1; n--) {
-        s = 1.0 - z * s * (real)(1.0 / (2 * n * (2 * n + 1)));
-        c = 1.0 - z * c * (real)(1.0 / (2 * n * (2 * n - 1)));
+    for (int n = LAST - 1; n >= 0; n--) {
+        s = s * z + SINE.of[n];
+        c = c * z + COSINE.of[n];
     }
     sine = x * s;
     cosine = c;
@@ -89,13 +114,13 @@ INLINE vec root(vec x) {
     return x * inverse_root(x > LEAST ? x : splat(LEAST));
 }
 
-// The numbers of COUNT subgroups from `subgroup` on in one attempt.
+// The uniform numbers of COUNT subgroups from `subgroup` on in one attempt, six each.
 template <int COUNT>
-INLINE void draw(const Draws& draws, long block, int subgroup, int attempt, Numbers* out) {
+INLINE void draw_numbers(const Draws& draws, long block, int subgroup, int attempt,
+                         vec (*out)[6]) {
     for (int part = 0; part < PARTS; part++) {
-        counter_lanes site;
-        const long long* from = draws.sites + block * LANES + part * COUNTERS;
-        for (int lane = 0; lane < COUNTERS; lane++) site[lane] = from[lane];
+        const counter_lanes site =
+            *(const counter_lanes*)(draws.sites + block * LANES + part * COUNTERS);
         Words w[2 * COUNT];
         for (int n = 0; n < 2 * COUNT; n++) {
             const uint32_t count =
@@ -109,127 +134,150 @@ INLINE void draw(const Draws& draws, long block, int subgroup, int attempt, Numb
             const uniform_lanes numbers[6] = {fine_uniform(a[0], a[1]), fine_uniform(a[2], a[3]),
                                               uniform(b[0]), uniform(b[1]), uniform(b[2]),
                                               uniform(b[3])};
-            for (int k = 0; k < 6; k++)
-                for (int lane = 0; lane < COUNTERS; lane++)
-                    (&out[n].first)[k][part * COUNTERS + lane] = numbers[k][lane];
+            for (int k = 0; k < 6; k++) ((narrow*)&out[n][k])[part] = narrowed(numbers[k]);
         }
     }
 }
 
-// delta = 1 - b0 and where it is taken.
-INLINE vec candidate(vec alpha, const Numbers& numbers, lanes_index& taken) {
-    vec sine, unused;
-    sine_cosine(PI * (numbers.angle - 0.5), sine, unused);
-    const vec energy = -(log_lanes(numbers.first) + (0.5 - 0.5 * sine) * log_lanes(numbers.second));
-    vec delta = energy / alpha, limit = 1.0 - 0.5 * delta;
-    const lanes_index weak = alpha < WEAK;
-    if (any(weak)) {
-        const vec uniform = 2.0 * numbers.first;
-        delta = weak ? uniform : delta;
-        limit = weak ? uniform * (2.0 - uniform) * exp_lanes(-2.0 * alpha * uniform) : limit;
-    }
-    taken = numbers.accept * numbers.accept <= limit;
-    return delta;
-}
-
-// Twice r of the 2 x 2 part of U S^dagger in rows i, j.
-INLINE Quaternion quaternion(const vec* u, const vec* s, int i, int j) {
-    Quaternion r = {};
+template <int COUNT>
+INLINE void draw(const Draws& draws, long block, int subgroup, int attempt, Trial* out) {
+    vec numbers[COUNT][6];
+    draw_numbers<COUNT>(draws, block, subgroup, attempt, numbers);
 #pragma GCC unroll 3
-    for (int k = 0; k < 3; k++) {
-        const vec *ui = u + 6 * i + 2 * k, *uj = u + 6 * j + 2 * k;
-        const vec *si = s + 6 * i + 2 * k, *sj = s + 6 * j + 2 * k;
-        r.q[0] += ui[0] * si[0], r.q[0] += ui[1] * si[1];
-        r.q[0] += uj[0] * sj[0], r.q[0] += uj[1] * sj[1];
-        r.q[1] += ui[1] * sj[0], r.q[1] -= ui[0] * sj[1];
-        r.q[1] += uj[1] * si[0], r.q[1] -= uj[0] * si[1];
-        r.q[2] += ui[0] * sj[0], r.q[2] += ui[1] * sj[1];
-        r.q[2] -= uj[0] * si[0], r.q[2] -= uj[1] * si[1];
-        r.q[3] += ui[1] * si[0], r.q[3] -= ui[0] * si[1];
-        r.q[3] -= uj[1] * sj[0], r.q[3] += uj[0] * sj[1];
+    for (int n = 0; n < COUNT; n++) {
+        const vec *r = numbers[n], height = r[4];
+        vec sine, cosine;
+        sine_cosine(PI * (r[2] - 0.5), sine, cosine);
+        out[n].energy = -(log_lanes(r[0]) + (0.5 - 0.5 * sine) * log_lanes(r[1]));
+        out[n].uniform = r[0];
+        out[n].accept = r[3] * r[3];
+        sine_cosine(PI * (r[5] - 0.5), sine, cosine);
+        const vec across = 2.0 * root(height * (1.0 - height));
+        out[n].direction[0] = across * (1.0 - 2.0 * sine * sine);
+        out[n].direction[1] = across * (2.0 * sine * cosine);
+        out[n].direction[2] = 2.0 * height - 1.0;
     }
-    return r;
 }
 
-INLINE vec square(const Quaternion& r) {
-    return (r.q[0] * r.q[0] + r.q[1] * r.q[1]) + (r.q[2] * r.q[2] + r.q[3] * r.q[3]);
+// Where delta = 1 - b0 is taken for sure: (1 - y) e^y >= 1 - y^2 with y = delta / 2.
+INLINE lanes_index surely(vec alpha, vec delta, const Trial& trial) {
+    return (trial.accept <= 1.0 - 0.25 * delta * delta) & (alpha >= WEAK);
+}
+
+// Delta of one attempt, and where it is taken.
+INLINE vec candidate(vec alpha, const Trial& trial, lanes_index& taken) {
+    const vec delta = trial.energy / (alpha + 0.25), even = 2.0 * trial.uniform;
+    const lanes_index weak = alpha < WEAK;
+    const vec usual = (1.0 - 0.5 * delta) * exp_lanes(0.5 * delta);
+    const vec limit = even * (2.0 - even) * exp_lanes(-2.0 * alpha * even);
+    taken = surely(alpha, delta, trial) | (trial.accept <= (weak ? limit : usual));
+    return weak ? even : delta;
+}
+
+// Twice r of the part of w = U S^dagger in rows and columns i, j.
+INLINE Quaternion quaternion(const vec* w, int i, int j) {
+    const vec *ii = w + 2 * (3 * i + i), *ij = w + 2 * (3 * i + j), *ji = w + 2 * (3 * j + i),
+              *jj = w + 2 * (3 * j + j);
+    return {{ii[0] + jj[0], ij[1] + ji[1], ij[0] - ji[0], ii[1] - jj[1]}};
+}
+
+// Its square; where it vanishes, in rounding, 1 takes its place in all but size.
+INLINE vec square(Quaternion& r) {
+    const vec size = (r.q[0] * r.q[0] + r.q[1] * r.q[1]) + (r.q[2] * r.q[2] + r.q[3] * r.q[3]);
+    const lanes_index lost = size < SMALLEST;
+    if (!any(lost)) return size;
+    r.q[0] = lost ? splat(LEAST_SIZE) : r.q[0];
+    for (int k = 1; k < 4; k++) r.q[k] = lost ? vec{} : r.q[k];
+    return lost ? splat(LEAST_SIZE * LEAST_SIZE) : size;
+}
+
+// (p, q) = a (p, q), complex numbers.
+template <bool UPPER, bool LOWER>
+INLINE void rotate_pair(const Quaternion& a, vec* p, vec* q) {
+    const vec pr = p[0], pi = p[1], qr = q[0], qi = q[1];
+    if (UPPER) p[0] = (a.q[0] * pr - a.q[3] * pi) + (a.q[2] * qr - a.q[1] * qi);
+    if (UPPER) p[1] = (a.q[0] * pi + a.q[3] * pr) + (a.q[2] * qi + a.q[1] * qr);
+    if (LOWER) q[0] = (a.q[0] * qr + a.q[3] * qi) - (a.q[2] * pr + a.q[1] * pi);
+    if (LOWER) q[1] = (a.q[0] * qi - a.q[3] * qr) - (a.q[2] * pi - a.q[1] * pr);
 }
 
 // u = a u in rows i, j.
-INLINE void rotate_rows(vec* u, const Quaternion& a, int i, int j) {
+INLINE void rotate_rows(const Quaternion& a, vec* u, int i, int j) {
 #pragma GCC unroll 3
-    for (int k = 0; k < 3; k++) {
-        vec *p = u + 6 * i + 2 * k, *q = u + 6 * j + 2 * k;
-        const vec pr = p[0], pi = p[1], qr = q[0], qi = q[1];
-        p[0] = a.q[0] * pr - a.q[3] * pi + a.q[2] * qr - a.q[1] * qi;
-        p[1] = a.q[0] * pi + a.q[3] * pr + a.q[2] * qi + a.q[1] * qr;
-        q[0] = a.q[0] * qr + a.q[3] * qi - a.q[2] * pr - a.q[1] * pi;
-        q[1] = a.q[0] * qi - a.q[3] * qr - a.q[2] * pi + a.q[1] * pr;
+    for (int k = 0; k < 3; k++)
+        rotate_pair<true, true>(a, u + 6 * i + 2 * k, u + 6 * j + 2 * k);
+}
+
+// The same for w, of which the subgroups after number n want these entries.
+INLINE void rotate_loop(const Quaternion& a, vec* w, int n) {
+    if (n == 0) {
+        rotate_pair<true, false>(a, w, w + 6);
+        rotate_pair<true, true>(a, w + 2, w + 8);
+        rotate_pair<true, true>(a, w + 4, w + 10);
+    } else if (n == 1) {
+        rotate_pair<false, true>(a, w + 2, w + 14);
+        rotate_pair<false, true>(a, w + 4, w + 16);
     }
 }
 
 // a = v^-2.
-INLINE Quaternion reflection(const Quaternion& r) {
-    const vec size = square(r);
-    const lanes_index known = size > 4 * SMALLEST;
-    const vec twice = known ? -2.0 * r.q[0] / size : vec{};
-    Quaternion a;
-    a.q[0] = known ? -1.0 - twice * r.q[0] : splat(1);
-    for (int k = 1; k < 4; k++) a.q[k] = twice * r.q[k];
-    return a;
+INLINE Quaternion reflection(Quaternion r) {
+    const vec twice = -2.0 * r.q[0] / square(r);
+    return {{-1.0 - twice * r.q[0], twice * r.q[1], twice * r.q[2], twice * r.q[3]}};
 }
 
-// a = b v^-1 with b from the heat bath; 1 in lanes where nothing was taken.
-INLINE Quaternion heat(const Draws& draws, long block, int subgroup, lanes_index moving,
-                       const Quaternion& r, Numbers numbers) {
-    const vec size = square(r);
-    const lanes_index known = size > 4 * SMALLEST;
-    const vec inverse = inverse_root(known ? size : splat(1));
-    const vec alpha = known ? (size * inverse) * (draws.scale / 2) : vec{};
-    lanes_index taken;
-    vec delta = candidate(alpha, numbers, taken), height = numbers.height, turn = numbers.turn;
+// Delta, and in `trial` the direction that goes with it, by as many attempts as it takes.
+__attribute__((noinline)) vec insist(const Draws& draws, long block, int subgroup,
+                                     lanes_index moving, vec alpha, Trial& trial) {
+    lanes_index taken, now;
+    vec delta = candidate(alpha, trial, taken);
     for (int attempt = 1; attempt < ATTEMPTS && any(moving & ~taken); attempt++) {
-        lanes_index now;
-        draw<1>(draws, block, subgroup, attempt, &numbers);
-        const vec next = candidate(alpha, numbers, now);
+        Trial other;
+        draw<1>(draws, block, subgroup, attempt, &other);
+        const vec next = candidate(alpha, other, now);
         delta = taken ? delta : next;
-        height = taken ? height : numbers.height;
-        turn = taken ? turn : numbers.turn;
+        for (int k = 0; k < 3; k++)
+            trial.direction[k] = taken ? trial.direction[k] : other.direction[k];
         taken |= now;
     }
-    vec sine, cosine;
-    sine_cosine(PI * (turn - 0.5), sine, cosine);
-    const vec length = root(delta * (2.0 - delta));
-    const vec across = 2.0 * length * root(height * (1.0 - height));
-    const vec b0 = 1.0 - delta, b1 = across * (1.0 - 2.0 * sine * sine),
-              b2 = across * (2.0 * sine * cosine), b3 = length * (2.0 * height - 1.0);
-    const vec v0 = known ? r.q[0] * inverse : splat(1), v1 = known ? r.q[1] * inverse : vec{},
-              v2 = known ? r.q[2] * inverse : vec{}, v3 = known ? r.q[3] * inverse : vec{};
-    Quaternion a;
-    a.q[0] = taken ? b0 * v0 + b1 * v1 + b2 * v2 + b3 * v3 : splat(1);
-    a.q[1] = taken ? b1 * v0 - v1 * b0 + b2 * v3 - b3 * v2 : vec{};
-    a.q[2] = taken ? b2 * v0 - v2 * b0 + b3 * v1 - b1 * v3 : vec{};
-    a.q[3] = taken ? b3 * v0 - v3 * b0 + b1 * v2 - b2 * v1 : vec{};
-    return a;
+    return delta;
 }
 
-// Rows made orthonormal from the first, the third that of determinant 1.
+// a = b v^-1 with b from the heat bath.
+INLINE Quaternion heat(const Draws& draws, long block, int subgroup, lanes_index moving,
+                       Quaternion r, Trial& trial) {
+    const vec size = square(r), inverse = inverse_root(size);
+    const vec alpha = (size * inverse) * draws.half_scale;
+    vec delta = trial.energy / (alpha + 0.25);
+    if (any(moving & ~surely(alpha, delta, trial)))
+        delta = insist(draws, block, subgroup, moving, alpha, trial);
+    const vec length = root(delta * (2.0 - delta)), b0 = 1.0 - delta,
+              b1 = length * trial.direction[0], b2 = length * trial.direction[1],
+              b3 = length * trial.direction[2];
+    const vec v0 = r.q[0] * inverse, v1 = r.q[1] * inverse, v2 = r.q[2] * inverse,
+              v3 = r.q[3] * inverse;
+    return {{b0 * v0 + b1 * v1 + b2 * v2 + b3 * v3, b1 * v0 - v1 * b0 + b2 * v3 - b3 * v2,
+             b2 * v0 - v2 * b0 + b3 * v1 - b1 * v3, b3 * v0 - v3 * b0 + b1 * v2 - b2 * v1}};
+}
+
+// Rows made orthonormal from the first, up to the square of what they miss; the third that of
+// determinant 1.
 INLINE void orthonormalise(vec* u) {
     const auto normalise = [](vec* row) {
-        vec sum = {};
-        for (int k = 0; k < 6; k++) sum += row[k] * row[k];
-        const vec inverse = inverse_root(sum);
-        for (int k = 0; k < 6; k++) row[k] *= inverse;
+        vec sum[2] = {};
+        for (int k = 0; k < 6; k++) sum[k % 2] += row[k] * row[k];
+        const vec factor = 1.5 - 0.5 * (sum[0] + sum[1]);
+        for (int k = 0; k < 6; k++) row[k] *= factor;
     };
-    normalise(u);
     vec re = {}, im = {};
+    normalise(u);
     for (int k = 0; k < 6; k += 2) {
-        re += u[k] * u[6 + k] + u[k + 1] * u[7 + k];
-        im += u[k] * u[7 + k] - u[k + 1] * u[6 + k];
+        re += u[k] * u[6 + k], re += u[k + 1] * u[7 + k];
+        im += u[k] * u[7 + k], im -= u[k + 1] * u[6 + k];
     }
     for (int k = 0; k < 6; k += 2) {
-        u[6 + k] -= re * u[k] - im * u[k + 1];
-        u[7 + k] -= re * u[k + 1] + im * u[k];
+        u[6 + k] -= re * u[k], u[6 + k] += im * u[k + 1];
+        u[7 + k] -= re * u[k + 1], u[7 + k] -= im * u[k];
     }
     normalise(u + 6);
     for (int k = 0; k < 3; k++) {
@@ -239,31 +287,104 @@ INLINE void orthonormalise(vec* u) {
     }
 }
 
-// New links of a subset in blocks [first, end) of one chain, in place: by heat where `draws` is not null,
-// else reflected.
-inline void update_blocks(const Lattice& lattice, const Subset& subset, const Draws* draws,
-                          vec* links, long first, long end) {
-    const Fields fields = {lattice, links, nullptr};
-    for (long block = first; block < end; block++) {
-        if (!subset.lanes[block]) continue;
-        const lanes_index moving = lanes_of(subset.lanes[block]);
-        vec* u = links + (block * 4 + subset.mu) * LINK;
-        Numbers numbers[SUBGROUPS];
+#ifndef X_BATCH
+#define X_BATCH 4
+#endif
+constexpr int BATCH = X_BATCH;
+
+// New links of direction mu in `count` blocks, where `lanes` has bits: by heat where `draws` is not null,
+// else reflected; in place. First all loops, then subgroup by subgroup: the chains of dependent
+// steps of different links overlap.
+inline void update_batch(const Fields& fields, int mu, const uint16_t* lanes, const Draws* draws,
+                         vec* links, const long* blocks, int count) {
+    Trial trials[BATCH][SUBGROUPS];
+    Matrix moved[BATCH], loops[BATCH];
+    for (int m = 0; m < count; m++) {
+        const vec* u = links + (blocks[m] * 4 + mu) * LINK;
         Sum<false> paths;
-        Matrix moved;
-        if (draws) draw<SUBGROUPS>(*draws, block, 0, 0, numbers);
-        plaquette_paths<false>(fields, block, subset.mu, paths);
-        for (int i = 0; i < LINK; i++) moved.v[i] = u[i];
-#pragma GCC unroll 3
-        for (int n = 0; n < SUBGROUPS; n++) {
-            const int i = ROWS[n][0], j = ROWS[n][1];
-            const Quaternion r = quaternion(moved.v, paths.value.v, i, j);
-            rotate_rows(moved.v, draws ? heat(*draws, block, n, moving, r, numbers[n])
-                                       : reflection(r), i, j);
-        }
-        if (draws) orthonormalise(moved.v);
-        for (int i = 0; i < LINK; i++) u[i] = moving ? moved.v[i] : u[i];
+        plaquette_paths<false>(fields, blocks[m], mu, paths);
+        mul_ad(loops[m].v, u, paths.value.v);
+        for (int i = 0; i < LINK; i++) moved[m].v[i] = u[i];
+        if (draws) draw<SUBGROUPS>(*draws, blocks[m], 0, 0, trials[m]);
     }
+#pragma GCC unroll 3
+    for (int n = 0; n < SUBGROUPS; n++)
+        for (int m = 0; m < count; m++) {
+            const int i = ROWS[n][0], j = ROWS[n][1];
+            const Quaternion r = quaternion(loops[m].v, i, j);
+            const Quaternion a = draws ? heat(*draws, blocks[m], n, lanes_of(lanes[blocks[m]]), r, trials[m][n])
+                                       : reflection(r);
+            rotate_loop(a, loops[m].v, n);
+            rotate_rows(a, moved[m].v, i, j);
+        }
+    for (int m = 0; m < count; m++) {
+        vec* u = links + (blocks[m] * 4 + mu) * LINK;
+        const lanes_index moving = lanes_of(lanes[blocks[m]]);
+        if (draws) orthonormalise(moved[m].v);
+        for (int i = 0; i < LINK; i++) u[i] = moving ? moved[m].v[i] : u[i];
+    }
+}
+
+#ifndef X_AHEAD
+#define X_AHEAD 0
+#endif
+#ifndef X_CACHE
+#define X_CACHE 1
+#endif
+INLINE void call_up_paths(const Lattice& lattice, const vec* links, long block, int mu) {
+    const auto want = [&](int32_t at, int nu) {
+        call_up<false, X_CACHE>(links + ((long)(at >> LANE_BITS) * 4 + nu) * LINK, LINK);
+    };
+    const int32_t here = (int32_t)(block * LANES);
+    const int32_t ahead = step(lattice, here, mu);
+    want(here, mu);
+    for (int nu = 0; nu < 4; nu++) {
+        if (nu == mu) continue;
+        const int32_t below = step(lattice, here, nu + BACK);
+        want(here, nu), want(ahead, nu), want(step(lattice, here, nu), mu);
+        want(below, nu), want(below, mu), want(step(lattice, below, mu), nu);
+    }
+}
+#ifndef GROUP_PLANES
+#define GROUP_PLANES 1
+#endif
+// All links of direction mu in the planes [first, end) across it, colour after colour, each colour one row
+// behind the one before it: links of different planes do not meet.
+inline void update_planes(const Lattice& lattice, int mu, int colours, const uint16_t* lanes,
+                          const Draws* draws, vec* links, long first, long end) {
+    const Fields fields = {lattice, links, nullptr};
+    const int slow = mu == 0 ? 1 : 0;
+    long stride[4] = {1, 1, 1, 1};
+    for (int nu = 2; nu >= 0; nu--) stride[nu] = stride[nu + 1] * lattice.sub[nu + 1];
+    int other[2], n = 0;
+    for (int nu = 0; nu < 4; nu++) if (nu != mu && nu != slow) other[n++] = nu;
+    const long rows = lattice.sub[slow];
+    long batch[BATCH];
+    int waiting = 0;
+    const auto flush = [&](const uint16_t* own) {
+        update_batch(fields, mu, own, draws, links, batch, waiting);
+        waiting = 0;
+    };
+    const auto row = [&](int colour, long r) {
+        const uint16_t* own = lanes + colour * lattice.blocks;
+        for (long i = 0; i < lattice.sub[other[0]]; i++)
+            for (long j = 0; j < lattice.sub[other[1]]; j++)
+                for (long plane = first; plane < end; plane++) {
+                    const long block = plane * stride[mu] + r * stride[slow] + i * stride[other[0]] +
+                                       j * stride[other[1]];
+                    if (X_AHEAD && block + X_AHEAD * stride[other[1]] < lattice.blocks && own[block + X_AHEAD * stride[other[1]]])
+                        call_up_paths(lattice, links, block + X_AHEAD * stride[other[1]], mu);
+                    if (!own[block]) continue;
+                    batch[waiting++] = block;
+                    if (waiting == BATCH) flush(own);
+                }
+        flush(own);
+    };
+    for (long step = 0; step < rows + 2 * (colours - 1); step++)
+        for (int colour = 0; colour < colours; colour++) {
+            const long at = step - 2 * colour;
+            if (at >= 0 && at < rows) row(colour, (colour + at) % rows);
+        }
 }
 
 }  // namespace
