@@ -12,25 +12,36 @@ EXPORT void lattice_sites(Call* call, long long* out) {
 
 // One sweep over all links in place, direction after direction, colour after colour: `lanes`
 // [colours][blocks] says who moves. `words` [chains][4]: key and upper counter words; null: reflections.
+// Links of different planes across a direction do not meet: a thread takes planes, or where these are few
+// rows of one colour.
 EXPORT void heat_bath_sweep(Call* call, double beta, int sweep, int colours, const uint16_t* lanes,
                             const long long* sites, const long long* words, vec* links) {
     const Lattice& lattice = *call->lattice;
-    for (int mu = 0; mu < 4; mu++) {
-        const long planes = lattice.sub[mu], groups = (planes + GROUP_PLANES - 1) / GROUP_PLANES;
-        parallel(call->chains * groups, call->threads, [&](long task) {
-            const long chain = task / groups, first = task % groups * GROUP_PLANES;
-            const long end = first + GROUP_PLANES < planes ? first + GROUP_PLANES : planes;
-            vec* own = links + call->links(chain);
-            if (!words) {
-                update_planes(lattice, mu, colours, lanes, nullptr, own, first, end);
-                return;
-            }
+    const auto visit = [&](int mu, long task, const auto& update) {
+        const long chain = task / lattice.sub[mu], plane = task % lattice.sub[mu];
+        Draws draws = {(real)(beta / 3), {}, {}, sites, (uint32_t)(4 * sweep + mu)};
+        if (words) {
             const long long* w = words + 4 * chain;
-            const Draws draws = {(real)(beta / 3), {(uint32_t)w[0], (uint32_t)w[1]},
-                                 {(uint32_t)w[2], (uint32_t)w[3]}, sites,
-                                 (uint32_t)(4 * sweep + mu)};
-            update_planes(lattice, mu, colours, lanes, &draws, own, first, end);
-        });
+            draws.key = {(uint32_t)w[0], (uint32_t)w[1]};
+            draws.upper[0] = (uint32_t)w[2], draws.upper[1] = (uint32_t)w[3];
+        }
+        update(Hyperplane(lattice, mu, plane, lanes, words ? &draws : nullptr,
+                     links + call->links(chain)));
+    };
+    for (int mu = 0; mu < 4; mu++) {
+        const long planes = call->chains * lattice.sub[mu], rows = lattice.sub[mu == 0];
+        if (planes % call->threads == 0 || planes >= 4 * call->threads) {
+            parallel(planes, call->threads, [&](long task) {
+                visit(mu, task, [&](const Hyperplane& plane) { plane.update(colours); });
+            });
+            continue;
+        }
+        for (int colour = 0; colour < colours; colour++)
+            parallel(planes * rows, call->threads, [&](long task) {
+                visit(mu, task / rows, [&](const Hyperplane& plane) {
+                    plane.update_row(colour, task % rows);
+                });
+            });
     }
 }
 

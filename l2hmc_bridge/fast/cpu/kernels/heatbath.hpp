@@ -12,17 +12,12 @@ namespace {
 typedef real narrow __attribute__((vector_size(COUNTERS * sizeof(real)), may_alias));
 constexpr int SUBGROUPS = 3, ROWS[SUBGROUPS][2] = {{0, 1}, {0, 2}, {1, 2}};
 constexpr int ATTEMPTS = 1024;
+constexpr long CACHED = 4 << 20;  // bytes of links that stay near from one pass to the next
 constexpr real WEAK = 0.5, PI = 3.14159265358979324;
 constexpr real LEAST_SIZE = sizeof(real) == 8 ? 2e-12 : 2e-6, SMALLEST = LEAST_SIZE * LEAST_SIZE;
 
 struct Quaternion {
     vec q[4];  // the matrix q0 + i (q1, q2, q3).sigma
-};
-
-// Where links of one direction move: `lanes` [blocks] has a bit for each lane.
-struct Subset {
-    int mu;
-    const uint16_t* lanes;
 };
 
 // Who draws in one step of a sweep; `number` is 4 sweep + direction.
@@ -181,7 +176,7 @@ INLINE Quaternion quaternion(const vec* w, int i, int j) {
     return {{ii[0] + jj[0], ij[1] + ji[1], ij[0] - ji[0], ii[1] - jj[1]}};
 }
 
-// Its square; where it vanishes, in rounding, 1 takes its place in all but size.
+// |r|^2; an r that vanishes within rounding becomes a small positive number: any direction will do.
 INLINE vec square(Quaternion& r) {
     const vec size = (r.q[0] * r.q[0] + r.q[1] * r.q[1]) + (r.q[2] * r.q[2] + r.q[3] * r.q[3]);
     const lanes_index lost = size < SMALLEST;
@@ -230,6 +225,7 @@ INLINE Quaternion reflection(Quaternion r) {
 __attribute__((noinline)) vec insist(const Draws& draws, long block, int subgroup,
                                      lanes_index moving, vec alpha, Trial& trial) {
     lanes_index taken, now;
+    moving &= alpha == alpha;  // what is not a number stays so
     vec delta = candidate(alpha, trial, taken);
     for (int attempt = 1; attempt < ATTEMPTS && any(moving & ~taken); attempt++) {
         Trial other;
@@ -287,104 +283,93 @@ INLINE void orthonormalise(vec* u) {
     }
 }
 
-#ifndef X_BATCH
-#define X_BATCH 4
-#endif
-constexpr int BATCH = X_BATCH;
-
-// New links of direction mu in `count` blocks, where `lanes` has bits: by heat where `draws` is not null,
-// else reflected; in place. First all loops, then subgroup by subgroup: the chains of dependent
-// steps of different links overlap.
-inline void update_batch(const Fields& fields, int mu, const uint16_t* lanes, const Draws* draws,
-                         vec* links, const long* blocks, int count) {
-    Trial trials[BATCH][SUBGROUPS];
-    Matrix moved[BATCH], loops[BATCH];
-    for (int m = 0; m < count; m++) {
-        const vec* u = links + (blocks[m] * 4 + mu) * LINK;
-        Sum<false> paths;
-        plaquette_paths<false>(fields, blocks[m], mu, paths);
-        mul_ad(loops[m].v, u, paths.value.v);
-        for (int i = 0; i < LINK; i++) moved[m].v[i] = u[i];
-        if (draws) draw<SUBGROUPS>(*draws, blocks[m], 0, 0, trials[m]);
-    }
+// New link of direction mu in one block, where `lanes` has bits: by heat where `draws` is not null, else
+// reflected; in place.
+INLINE void update_block(const Fields& fields, int mu, int lanes, const Draws* draws, vec* links,
+                         long block) {
+    const lanes_index moving = lanes_of(lanes);
+    vec* u = links + (block * 4 + mu) * LINK;
+    Trial trials[SUBGROUPS];
+    Sum<false> paths;
+    Matrix moved, loop;
+    plaquette_paths<false>(fields, block, mu, paths);
+    mul_ad(loop.v, u, paths.value.v);
+    for (int i = 0; i < LINK; i++) moved.v[i] = u[i];
+    if (draws) draw<SUBGROUPS>(*draws, block, 0, 0, trials);
 #pragma GCC unroll 3
-    for (int n = 0; n < SUBGROUPS; n++)
-        for (int m = 0; m < count; m++) {
-            const int i = ROWS[n][0], j = ROWS[n][1];
-            const Quaternion r = quaternion(loops[m].v, i, j);
-            const Quaternion a = draws ? heat(*draws, blocks[m], n, lanes_of(lanes[blocks[m]]), r, trials[m][n])
-                                       : reflection(r);
-            rotate_loop(a, loops[m].v, n);
-            rotate_rows(a, moved[m].v, i, j);
-        }
-    for (int m = 0; m < count; m++) {
-        vec* u = links + (blocks[m] * 4 + mu) * LINK;
-        const lanes_index moving = lanes_of(lanes[blocks[m]]);
-        if (draws) orthonormalise(moved[m].v);
-        for (int i = 0; i < LINK; i++) u[i] = moving ? moved[m].v[i] : u[i];
+    for (int n = 0; n < SUBGROUPS; n++) {
+        const int i = ROWS[n][0], j = ROWS[n][1];
+        const Quaternion r = quaternion(loop.v, i, j);
+        const Quaternion a =
+            draws ? heat(*draws, block, n, moving, r, trials[n]) : reflection(r);
+        rotate_loop(a, loop.v, n);
+        rotate_rows(a, moved.v, i, j);
     }
+    if (draws) orthonormalise(moved.v);
+    for (int i = 0; i < LINK; i++) u[i] = moving ? moved.v[i] : u[i];
 }
 
-#ifndef X_AHEAD
-#define X_AHEAD 0
-#endif
-#ifndef X_CACHE
-#define X_CACHE 1
-#endif
-INLINE void call_up_paths(const Lattice& lattice, const vec* links, long block, int mu) {
+// Calls up what the link of direction mu in a block will be the first to read in its row.
+INLINE void call_up_edge(const Lattice& lattice, const vec* links, long block, int mu, int slow) {
     const auto want = [&](int32_t at, int nu) {
-        call_up<false, X_CACHE>(links + ((long)(at >> LANE_BITS) * 4 + nu) * LINK, LINK);
+        call_up<false, 1>(links + ((long)(at >> LANE_BITS) * 4 + nu) * LINK, LINK);
     };
-    const int32_t here = (int32_t)(block * LANES);
-    const int32_t ahead = step(lattice, here, mu);
-    want(here, mu);
-    for (int nu = 0; nu < 4; nu++) {
-        if (nu == mu) continue;
-        const int32_t below = step(lattice, here, nu + BACK);
-        want(here, nu), want(ahead, nu), want(step(lattice, here, nu), mu);
-        want(below, nu), want(below, mu), want(step(lattice, below, mu), nu);
-    }
+    const int32_t here = (int32_t)(block * LANES), ahead = step(lattice, here, mu);
+    for (int nu = 0; nu < 4; nu++)
+        if (nu != mu) want(here, nu), want(ahead, nu);
+    want(step(lattice, here, slow), mu);
 }
-#ifndef GROUP_PLANES
-#define GROUP_PLANES 1
-#endif
-// All links of direction mu in the planes [first, end) across it, colour after colour, each colour one row
-// behind the one before it: links of different planes do not meet.
-inline void update_planes(const Lattice& lattice, int mu, int colours, const uint16_t* lanes,
-                          const Draws* draws, vec* links, long first, long end) {
-    const Fields fields = {lattice, links, nullptr};
-    const int slow = mu == 0 ? 1 : 0;
-    long stride[4] = {1, 1, 1, 1};
-    for (int nu = 2; nu >= 0; nu--) stride[nu] = stride[nu + 1] * lattice.sub[nu + 1];
-    int other[2], n = 0;
-    for (int nu = 0; nu < 4; nu++) if (nu != mu && nu != slow) other[n++] = nu;
-    const long rows = lattice.sub[slow];
-    long batch[BATCH];
-    int waiting = 0;
-    const auto flush = [&](const uint16_t* own) {
-        update_batch(fields, mu, own, draws, links, batch, waiting);
-        waiting = 0;
-    };
-    const auto row = [&](int colour, long r) {
-        const uint16_t* own = lanes + colour * lattice.blocks;
-        for (long i = 0; i < lattice.sub[other[0]]; i++)
-            for (long j = 0; j < lattice.sub[other[1]]; j++)
-                for (long plane = first; plane < end; plane++) {
-                    const long block = plane * stride[mu] + r * stride[slow] + i * stride[other[0]] +
-                                       j * stride[other[1]];
-                    if (X_AHEAD && block + X_AHEAD * stride[other[1]] < lattice.blocks && own[block + X_AHEAD * stride[other[1]]])
-                        call_up_paths(lattice, links, block + X_AHEAD * stride[other[1]], mu);
-                    if (!own[block]) continue;
-                    batch[waiting++] = block;
-                    if (waiting == BATCH) flush(own);
-                }
-        flush(own);
-    };
-    for (long step = 0; step < rows + 2 * (colours - 1); step++)
-        for (int colour = 0; colour < colours; colour++) {
-            const long at = step - 2 * colour;
-            if (at >= 0 && at < rows) row(colour, (colour + at) % rows);
+
+// The links of direction mu in one plane across it, [rows][lines][length] blocks.
+struct Hyperplane {
+    const Lattice& lattice;
+    int mu, across[3];
+    long first, rows, lines, length, stride[3];
+    const uint16_t* lanes;  // [colours][blocks], a bit for each lane
+    const Draws* draws;     // null: reflections
+    vec* links;
+
+    Hyperplane(const Lattice& lattice, int mu, long plane, const uint16_t* lanes, const Draws* draws,
+          vec* links)
+        : lattice(lattice), mu(mu), lanes(lanes), draws(draws), links(links) {
+        long step = 1;
+        for (int nu = 3, n = 2; nu >= 0; step *= lattice.sub[nu--]) {
+            if (nu == mu) first = plane * step;
+            else across[n] = nu, stride[n--] = step;
         }
-}
+        rows = lattice.sub[across[0]];
+        lines = lattice.sub[across[1]];
+        length = lattice.sub[across[2]];
+    }
+
+    void update_line(int colour, long row, long place) const {
+        const Fields fields = {lattice, links, nullptr};
+        const uint16_t* own = lanes + colour * lattice.blocks;
+        const bool far = lattice.blocks * 4 * (long)sizeof(Matrix) > CACHED;
+        long block = first + row * stride[0] + place * stride[1];
+        for (long k = 0; k < length; k++, block += stride[2]) {
+            const long next = block + stride[2];
+            if (far && k + 1 < length) call_up_edge(lattice, links, next, mu, across[0]);
+            if (own[block]) update_block(fields, mu, own[block], draws, links, block);
+        }
+    }
+
+    void update_row(int colour, long row) const {
+        for (long place = 0; place < lines; place++) update_line(colour, row, place);
+    }
+
+    // Colour 0 goes line by line, row by row; each further colour follows as soon as all neighbours of a
+    // line are done: it begins one row and one line further on, and lags two of both behind.
+    void update(int colours) const {
+        const long later = 2 * (colours - 1);
+        for (long i = 0; i < rows + later; i++)
+            for (long j = 0; j < lines + later; j++)
+                for (int colour = 0; colour < colours; colour++) {
+                    const long row = i - 2 * colour, place = j - 2 * colour;
+                    if (row >= 0 && row < rows && place >= 0 && place < lines)
+                        update_line(colour, (row + colour) % rows, (place + colour) % lines);
+                }
+    }
+};
 
 }  // namespace
