@@ -19,7 +19,7 @@ from l2hmc_bridge.fields import loops
 from l2hmc_bridge.fields.layout import check_links
 
 SUBGROUPS = ((0, 1), (0, 2), (1, 2))  # rows
-ATTEMPTS = 1024  # beyond these, of which each fails with 0.52 at most, a link stays: it is NaN
+ATTEMPTS = 1024  # room in the numbering: each fails with a probability of 0.52 at most
 WEAK = 0.5  # 2 beta k / 3 below which a uniform b0 is accepted more often than Kennedy's
 SMALLEST = {torch.float64: 1e-24, torch.float32: 1e-12}  # k^2 of a link whose staples cancel
 MOST_SITES = 2**32  # that a counter can tell apart
@@ -134,25 +134,18 @@ def heated(links: Tensor, staples: Tensor, draws: _Draws) -> Tensor:
         unit = torch.where(known[..., None], part / size[..., None],
                            torch.tensor([1.0, 0, 0, 0], dtype=real, device=part.device))
         alpha = (2 * draws.beta / 3) * size.flatten()
-        drawn, pending = _unmoved(alpha), torch.arange(alpha.numel(), device=alpha.device)
-        done = torch.zeros_like(pending, dtype=torch.bool)
+        drawn = torch.full((len(alpha), 4), torch.nan, dtype=real, device=alpha.device)
+        pending = torch.arange(len(alpha), device=alpha.device)
+        pending = pending[~alpha.isnan()]  # what is not a number stays so
         for attempt in range(ATTEMPTS):
             numbers = Numbers(*(n.to(real) for n in draws.of(pending, subgroup, attempt)))
             delta, good = candidate(alpha[pending], numbers)
             drawn[pending[good]] = on_sphere(delta, numbers)[good]
-            done[pending[good]] = True
             pending = pending[~good]
             if not len(pending):
                 break
-        rotation = times_inverse(drawn.view_as(unit), unit)
-        rotation = torch.where(done.view_as(known)[..., None], rotation,
-                               rotation.new_tensor([1.0, 0, 0, 0]))
-        links = rotated(links, rotation, rows)
+        links = rotated(links, times_inverse(drawn.view_as(unit), unit), rows)
     return orthonormal(links)
-
-
-def _unmoved(alpha: Tensor) -> Tensor:
-    return alpha.new_zeros(len(alpha), 4)
 
 
 def candidate(alpha: Tensor, numbers: Numbers) -> tuple[Tensor, Tensor]:

@@ -63,8 +63,8 @@ class Kernel(Protocol):
         """What is sampled: e^{-action}."""
 
     @property
-    def guide(self) -> Action:
-        """The action whose force State carries; `action` itself unless a host decides."""
+    def guide(self) -> Action | None:
+        """The action whose force State carries: None if a kernel needs no force."""
 
     @property
     def name(self) -> str:
@@ -89,6 +89,10 @@ class Kernel(Protocol):
 
 class Proposer(Kernel, Protocol):
     """A kernel whose step is a deterministic map of (links, momenta), then accept or reject."""
+
+    @property
+    def guide(self) -> Action:
+        """The action whose force State carries; `action` itself unless a host decides."""
 
     def scaled(self, factor: float) -> "Proposer":
         """The same with every step size multiplied by `factor`."""
@@ -119,7 +123,8 @@ def state_at(kernel: Kernel, links: Tensor) -> State:
 
     `Kernel.init` is the door for links that come from elsewhere: it checks them before.
     """
-    return State(links, kernel.action(links), kernel.guide.force(links))
+    force = None if kernel.guide is None else kernel.guide.force(links)
+    return State(links, kernel.action(links), force)
 
 
 def refreshed(kernel: Kernel, state: State, generator: Generators) -> State:
