@@ -82,7 +82,7 @@ def heat_bath(links: Tensor, beta: float, words: Tensor, sweeps: int, overrelaxa
     for sweep in range(sweeps + overrelaxations):
         for mu in range(4):
             for sites in classes:
-                field = links[:, mu].flatten(1, 4)
+                field = links[:, mu].flatten(1, 4).clone()
                 staples = loops.staple_sum(links, mu).flatten(1, 4)[:, sites]
                 if sweep < sweeps:
                     draws = _Draws(words.to(links.device), sites, 4 * sweep + mu, beta)

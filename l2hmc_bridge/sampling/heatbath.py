@@ -35,10 +35,10 @@ class HeatBath:
 
     def __post_init__(self) -> None:
         require_wilson(self.action)
-        for name, least in (("sweeps", 1), ("overrelax", 0)):
-            if not least <= getattr(self, name) <= MOST_SWEEPS:
-                raise ConfigError(f"heat bath: expected {name} from {least} to {MOST_SWEEPS}, found "
-                                  f"{getattr(self, name)}")
+        for name, count, least in (("sweeps", self.sweeps, 1), ("overrelax", self.overrelax, 0)):
+            if not least <= count <= MOST_SWEEPS:
+                raise ConfigError(f"heat bath: expected {name} from {least} to {MOST_SWEEPS}, "
+                                  f"found {count}")
 
     @property
     def guide(self) -> None:

@@ -53,3 +53,11 @@ def sweep(lattice: Lattice, links: Tensor, beta: float, words: Tensor, sweeps: i
     for number in range(sweeps + overrelaxations):
         lattice.call("heat_bath_sweep", links, float(beta), number, len(table.lanes), table.lanes,
                      table.sites, words if number < sweeps else None, links)
+
+
+def philox(counters: Tensor, key: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
+    """`fast.philox.philox` of int64 [n, 4] under one key [2], by the kernels of a precision."""
+    counters, key = counters.contiguous(), key.contiguous()
+    out = torch.empty_like(counters)
+    library.call("philox_words", library.long(len(counters)), counters, key, out, dtype=dtype)
+    return out
