@@ -98,8 +98,10 @@ def test_no_race_in_a_hundred_runs(generator, restore_threads):  # noqa: F811
 
 @needs_kernels
 def test_the_order_of_the_updates_leaves_no_trace(generator, restore_threads):  # noqa: F811
-    """Colours that follow each other through a plane give what one after the other gives: a chain of
-    reflections in torch, subset by subset, on lattices of one to many rows."""
+    """Colours that follow each other through a plane give what one after the other gives.
+
+    That is a chain of reflections in torch, subset by subset, on lattices of one to many rows.
+    """
     torch.set_num_threads(1)
     for extents in ((2, 2, 2, 4), (4, 2, 6, 2), (3, 3, 3, 3), (10, 2, 2, 4)):
         links = rough_links(generator, extents)
