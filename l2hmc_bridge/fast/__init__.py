@@ -31,14 +31,13 @@ from l2hmc_bridge.fast.cpu import (
 from l2hmc_bridge.fast.cpu.host_memory import Defects, Places, places
 from l2hmc_bridge.fast.cpu.library import keep_memory
 from l2hmc_bridge.fast.gpu import functions as gpu_functions
-from l2hmc_bridge.fields.layout import extents
 
 __all__ = ["BACKENDS", "CHOICES", "Defects", "Places", "action", "backend", "charge",
            "charge_density", "choice", "clover", "compiled", "description", "expm_multiply",
            "fetch_links", "flow", "force", "frozen_features", "group_defects", "heat_bath",
-           "heat_bath_colours", "keep_memory", "kinetic", "laplacian", "loop_square", "places", "plaquettes", "rectangle_staples",
-           "staple_trace", "staples", "store_links", "trajectory", "transport_laplacian", "use",
-           "using"]
+           "keep_memory", "kinetic", "laplacian", "loop_square", "places",
+           "plaquettes", "rectangle_staples", "staple_trace", "staples", "store_links",
+           "trajectory", "transport_laplacian", "use", "using"]
 
 BACKENDS = {"torch": reference, "cpu": compiled_functions, "cpu with gradients": gradients,
             "cuda": gpu_functions}
@@ -223,12 +222,6 @@ def heat_bath(links: Tensor, beta: float, words: Tensor, sweeps: int, overrelaxa
     """
     serving = compiled_heatbath if compiled(links) else torch_heatbath
     return serving.heat_bath(links, beta, words, sweeps, overrelaxations)
-
-
-def heat_bath_colours(links: Tensor) -> Tensor:
-    """Classes of sites whose links of one direction move at once, int64 [Nt,Nx,Ny,Nz]."""
-    torch_heatbath.check(links)
-    return torch_heatbath.colours(extents(links))
 
 
 def fetch_links(fields: Sequence[NDArray], at: Places, extents: Sequence[int]

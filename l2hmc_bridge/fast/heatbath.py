@@ -16,7 +16,7 @@ from torch import Tensor
 from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.fast.philox import fine_uniform, philox, uniform
 from l2hmc_bridge.fields import loops
-from l2hmc_bridge.fields.layout import check_links
+from l2hmc_bridge.fields.layout import check_links, volume
 
 SUBGROUPS = ((0, 1), (0, 2), (1, 2))  # rows
 ATTEMPTS = 1024  # room in the numbering: each fails with a probability of 0.52 at most
@@ -41,12 +41,8 @@ def colours(extents: tuple[int, ...]) -> Tensor:
 
     Parity where all extents are multiples of four (or two), three classes elsewhere: the sum of
     the coordinates' colours on their circles, modulo the number of classes. A circle of 2 m sites
-    with odd m is coloured as one of m sites twice, so that no half differs from the other. Raises
-    LayoutError for an extent of 1, on which a link meets itself in a plaquette.
+    with odd m is coloured as one of m sites twice, so that no half differs from the other.
     """
-    if min(extents) < 2:
-        raise LayoutError(f"heat bath: expected extents of at least 2, found {tuple(extents)}: the "
-                          "action is not linear in a link that meets itself")
     circles = [_circle(extent) for extent in extents]
     count = 1 + max(int(circle.max()) for circle in circles)
     total = torch.zeros((), dtype=torch.int64)
@@ -63,11 +59,14 @@ def _circle(extent: int) -> Tensor:
 
 
 def check(links: Tensor) -> None:
-    """Raise LayoutError unless every site of `links` can be told apart by a counter."""
+    """LayoutError for links on an extent of 1, and for more sites than counters tell apart."""
     check_links(links)
-    if links[0, 0, ..., 0, 0].numel() > MOST_SITES:
-        raise LayoutError(f"heat bath: expected at most 2^32 sites, found extents "
-                          f"{tuple(links.shape[2:6])}")
+    extents = tuple(links.shape[2:6])
+    if min(extents) < 2:
+        raise LayoutError(f"heat bath: expected extents of at least 2, found {extents}: the action "
+                          "is not linear in a link that meets itself in a plaquette")
+    if volume(links) > MOST_SITES:
+        raise LayoutError(f"heat bath: expected at most 2^32 sites, found extents {extents}")
 
 
 def heat_bath(links: Tensor, beta: float, words: Tensor, sweeps: int, overrelaxations: int

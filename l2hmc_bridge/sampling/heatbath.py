@@ -12,6 +12,7 @@ from torch import Tensor
 
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ActionError, ConfigError
+from l2hmc_bridge.fast import heatbath
 from l2hmc_bridge.sampling import counter
 from l2hmc_bridge.sampling.draws import Generators, draws_of
 from l2hmc_bridge.sampling.markov import Info, State
@@ -61,7 +62,7 @@ class HeatBath:
 
     def check(self, links: Tensor) -> None:
         """Raise LayoutError where an extent is below 2 or sites are too many to be counted."""
-        fast.heat_bath_colours(links)
+        heatbath.check(links)
 
     def init(self, links: Tensor) -> State:
         """State at `links`: the action, no force."""

@@ -206,4 +206,4 @@ def test_an_extent_of_one_is_refused(generator):
 def test_too_many_sites_are_refused():
     links = torch.zeros(1, dtype=torch.complex128).expand(1, 4, 2**9, 2**8, 2**8, 2**8, 3, 3)
     with pytest.raises(LayoutError, match="at most 2.32 sites"):
-        fast.heat_bath_colours(links)
+        reference.check(links)
