@@ -18,7 +18,7 @@ EXPORT void heat_bath_sweep(Call* call, double beta, int sweep, int colours, con
                             const long long* sites, const long long* words, vec* links) {
     const Lattice& lattice = *call->lattice;
     const auto visit = [&](int mu, long task, const auto& update) {
-        const long chain = task / lattice.sub[mu], plane = task % lattice.sub[mu];
+        const long chain = task / lattice.span(mu), plane = task % lattice.span(mu);
         Draws draws = {(real)(beta / 3), {}, {}, sites, (uint32_t)(4 * sweep + mu)};
         if (words) {
             const long long* w = words + 4 * chain;
@@ -29,7 +29,7 @@ EXPORT void heat_bath_sweep(Call* call, double beta, int sweep, int colours, con
                      links + call->links(chain)));
     };
     for (int mu = 0; mu < 4; mu++) {
-        const long planes = call->chains * lattice.sub[mu], rows = lattice.sub[mu == 0];
+        const long planes = call->chains * lattice.span(mu), rows = lattice.span(mu == 0);
         if (planes % call->threads == 0 || planes >= 4 * call->threads) {
             parallel(planes, call->threads, [&](long task) {
                 visit(mu, task, [&](const Hyperplane& plane) { plane.update(colours); });

@@ -48,17 +48,6 @@ INLINE lanes_index lanes_of(int bits) {
 #endif
 }
 
-INLINE bool any(lanes_index mask) {
-#ifdef __AVX512F__
-    return sizeof(real) == 8 ? _mm512_movepi64_mask((__m512i)mask) != 0
-                             : _mm512_movepi32_mask((__m512i)mask) != 0;
-#else
-    for (int distance = 1; distance < LANES; distance *= 2)
-        mask |= (lanes_index)swap_lanes((vec)mask, distance);
-    return mask[0] != 0;
-#endif
-}
-
 // log x for 0 < x <= 1, x = 2^k m with m near 1 and s = (m - 1) / (m + 1): 2 (s + s^3/3 + ...).
 INLINE vec log_lanes(vec x) {
     constexpr real ROOT_HALF = 0.70710678118654752;
@@ -320,42 +309,42 @@ INLINE void call_up_edge(const Lattice& lattice, const vec* links, long block, i
     want(step(lattice, here, slow), mu);
 }
 
-// The links of direction mu in one plane across it, [rows][lines][length] blocks.
+// The links of direction mu in one plane across it: rows of lines of blocks.
 struct Hyperplane {
     const Lattice& lattice;
     int mu, across[3];
-    long first, rows, lines, length, stride[3];
+    long plane, rows, lines, length;
     const uint16_t* lanes;  // [colours][blocks], a bit for each lane
     const Draws* draws;     // null: reflections
     vec* links;
 
-    Hyperplane(const Lattice& lattice, int mu, long plane, const uint16_t* lanes, const Draws* draws,
-          vec* links)
-        : lattice(lattice), mu(mu), lanes(lanes), draws(draws), links(links) {
-        long step = 1;
-        for (int nu = 3, n = 2; nu >= 0; step *= lattice.sub[nu--]) {
-            if (nu == mu) first = plane * step;
-            else across[n] = nu, stride[n--] = step;
-        }
-        rows = lattice.sub[across[0]];
-        lines = lattice.sub[across[1]];
-        length = lattice.sub[across[2]];
+    Hyperplane(const Lattice& lattice, int mu, long plane, const uint16_t* lanes,
+               const Draws* draws, vec* links)
+        : lattice(lattice), mu(mu), plane(plane), lanes(lanes), draws(draws), links(links) {
+        for (int nu = 0, n = 0; nu < 4; nu++)
+            if (nu != mu) across[n++] = nu;
+        rows = lattice.span(across[0]);
+        lines = lattice.span(across[1]);
+        length = lattice.span(across[2]);
     }
 
-    void update_line(int colour, long row, long place) const {
+    void update_line(int colour, long row, long line) const {
         const Fields fields = {lattice, links, nullptr};
         const uint16_t* own = lanes + colour * lattice.blocks;
-        const bool far = lattice.blocks * 4 * (long)sizeof(Matrix) > CACHED;
-        long block = first + row * stride[0] + place * stride[1];
-        for (long k = 0; k < length; k++, block += stride[2]) {
-            const long next = block + stride[2];
-            if (far && k + 1 < length) call_up_edge(lattice, links, next, mu, across[0]);
+        const bool large = lattice.blocks * 4 * (long)sizeof(Matrix) > CACHED;
+        int place[4] = {};
+        place[mu] = plane, place[across[0]] = row, place[across[1]] = line;
+        long block = lattice.block(place);
+        for (long k = 0; k < length; k++) {
+            const long next = lattice.next[block * 8 + across[2]] >> LANE_BITS;
+            if (large) call_up_edge(lattice, links, next, mu, across[0]);
             if (own[block]) update_block(fields, mu, own[block], draws, links, block);
+            block = next;
         }
     }
 
     void update_row(int colour, long row) const {
-        for (long place = 0; place < lines; place++) update_line(colour, row, place);
+        for (long line = 0; line < lines; line++) update_line(colour, row, line);
     }
 
     // Colour 0 goes line by line, row by row; each further colour follows as soon as all neighbours of a
@@ -365,9 +354,9 @@ struct Hyperplane {
         for (long i = 0; i < rows + later; i++)
             for (long j = 0; j < lines + later; j++)
                 for (int colour = 0; colour < colours; colour++) {
-                    const long row = i - 2 * colour, place = j - 2 * colour;
-                    if (row >= 0 && row < rows && place >= 0 && place < lines)
-                        update_line(colour, (row + colour) % rows, (place + colour) % lines);
+                    const long row = i - 2 * colour, line = j - 2 * colour;
+                    if (row >= 0 && row < rows && line >= 0 && line < lines)
+                        update_line(colour, (row + colour) % rows, (line + colour) % lines);
                 }
     }
 };

@@ -5,17 +5,14 @@
 // fast/philox.py. Words lie in the low halves of numbers of 64 bits; what is above means nothing.
 #pragma once
 #include <cstdint>
-#ifdef __AVX2__
-#include <immintrin.h>
-#endif
 
 #include "matrix.hpp"
 
 namespace {
 
-typedef unsigned long long counter_lanes __attribute__((vector_size(64), may_alias));
-typedef double uniform_lanes __attribute__((vector_size(64), may_alias));
-constexpr int COUNTERS = 8;              // side by side
+typedef unsigned long long counter_lanes __attribute__((vector_size(WIDTH), may_alias));
+typedef double uniform_lanes __attribute__((vector_size(WIDTH), may_alias));
+constexpr int COUNTERS = WIDTH / 8;      // side by side
 constexpr int PARTS = LANES / COUNTERS;  // of a vector of numbers
 
 struct Words {
@@ -32,12 +29,7 @@ INLINE counter_lanes half_product(counter_lanes a, uint32_t b) {
 #if defined(__AVX512F__)
     return (counter_lanes)_mm512_maskz_mul_epu32(0xff, (__m512i)a, (__m512i)factor);
 #elif defined(__AVX2__)
-    union {
-        counter_lanes whole;
-        __m256i half[2];
-    } x = {a}, y = {factor};
-    for (int i = 0; i < 2; i++) x.half[i] = _mm256_mul_epu32(x.half[i], y.half[i]);
-    return x.whole;
+    return (counter_lanes)_mm256_mul_epu32((__m256i)a, (__m256i)factor);
 #else
     return (a & 0xffffffffull) * factor;
 #endif
