@@ -19,7 +19,7 @@ G = sum_a t_a dS/da: so P = i pi, F = i G, and K and MD time are ours. Its actio
 
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from l2hmc_bridge.errors import ActionError, BridgeError, LayoutError
 from l2hmc_bridge.sampling.host_action import HostAction, Hosted
-from l2hmc_bridge.sampling.markov import Kernel
+from l2hmc_bridge.sampling.markov import Kernel, Proposer, Proposes
 from l2hmc_bridge.systems.actions import GaugeAction
 
 from .gpt_fields import (
@@ -124,7 +124,8 @@ class l2hmc_update:
 
     def __call__(self, U: Sequence[Any], action: Any = None) -> tuple[bool, float]:
         """(accepted, dH_effective = dK + dS - log|J|); a rejected U is not touched."""
-        kernel = self.kernel if action is None else Hosted(self.kernel, host_action(action, U))
+        kernel = self.kernel if action is None else Hosted(
+            cast(Proposer, self.kernel), host_action(action, U))
         links, grid = to_links(U), U[0].grid
         state, info = kernel.step(kernel.init(links), generator_of(self.rng, grid))
         numbers = np.array([float(info.accepted[0]), -float(info.log_ratio[0])])
@@ -137,7 +138,7 @@ class l2hmc_update:
 class l2hmc_proposal:
     """The kernel's proposal alone, for GPT's own accept/reject (see the module's first lines)."""
 
-    def __init__(self, kernel: Kernel, rng: Any):
+    def __init__(self, kernel: Proposes, rng: Any):
         self.kernel, self.rng = kernel, rng
 
     def __call__(self, U: Sequence[Any]) -> float:

@@ -38,7 +38,7 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ActionError, LayoutError
 from l2hmc_bridge.fields.layout import DIRECTIONS, FILE_DIRECTIONS
 from l2hmc_bridge.sampling.host_action import HostAction
-from l2hmc_bridge.sampling.markov import Kernel
+from l2hmc_bridge.sampling.markov import Proposes
 
 from .refuse import require_periodic_su3
 
@@ -107,7 +107,7 @@ class l2hmc_proposal:
     rng: a torch.Generator, or a random.Random as hmc.random, of which 32 bits seed each trajectory.
     """
 
-    def __init__(self, kernel: Kernel, rng: Any):
+    def __init__(self, kernel: Proposes, rng: Any):
         self.kernel, self.rng = kernel, rng
 
     def __call__(self, gauge: Any) -> tuple[Any, float]:

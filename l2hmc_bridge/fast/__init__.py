@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from l2hmc_bridge.errors import ConfigError
-from l2hmc_bridge.fast import reference
+from l2hmc_bridge.fast import heatbath as torch_heatbath, reference
 from l2hmc_bridge.fast.cpu import (
     functions as compiled_functions,
     gradients,
+    heatbath as compiled_heatbath,
     host_memory,
     library,
 )
@@ -33,10 +34,10 @@ from l2hmc_bridge.fast.gpu import functions as gpu_functions
 
 __all__ = ["BACKENDS", "CHOICES", "Defects", "Places", "action", "backend", "charge",
            "charge_density", "choice", "clover", "compiled", "description", "expm_multiply",
-           "fetch_links", "flow", "force", "frozen_features", "group_defects", "keep_memory",
-           "kinetic", "laplacian", "loop_square", "places", "plaquettes", "rectangle_staples",
-           "staple_trace", "staples", "store_links", "trajectory", "transport_laplacian", "use",
-           "using"]
+           "fetch_links", "flow", "force", "frozen_features", "group_defects", "heat_bath",
+           "keep_memory", "kinetic", "laplacian", "loop_square", "places",
+           "plaquettes", "rectangle_staples", "staple_trace", "staples", "store_links",
+           "trajectory", "transport_laplacian", "use", "using"]
 
 BACKENDS = {"torch": reference, "cpu": compiled_functions, "cpu with gradients": gradients,
             "cuda": gpu_functions}
@@ -210,6 +211,17 @@ def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float,
     """
     return backend(links, momenta, force_there).trajectory(
         links, momenta, force_there, beta, c1, kicks, drifts, displacements)
+
+
+def heat_bath(links: Tensor, beta: float, words: Tensor, sweeps: int, overrelaxations: int
+              ) -> Tensor:
+    """Links after `sweeps` sweeps of the Wilson action's heat bath, then of reflections.
+
+    words int64 [Nb, 4] number the random numbers of each chain. No gradients; the torch formulas
+    serve on a graphics card. Raises LayoutError for extents of 1 and more than 2^32 sites.
+    """
+    serving = compiled_heatbath if compiled(links) else torch_heatbath
+    return serving.heat_bath(links, beta, words, sweeps, overrelaxations)
 
 
 def fetch_links(fields: Sequence[NDArray], at: Places, extents: Sequence[int]

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from l2hmc_bridge.sampling import counter
 from l2hmc_bridge.systems.groups import GROUPS, Group
 
 
@@ -26,6 +27,9 @@ class Draws(Protocol):
 
     def normal(self, chains: int, shape: tuple[int, ...]) -> Tensor:
         """Numbers ~ N(0,1) for a host's noise, float64 [chains, *shape] in main memory."""
+
+    def words(self, chains: int, purpose: int) -> Tensor:
+        """What numbers the numbered draws of each chain (see counter.py), int64 [chains, 4]."""
 
     def of(self, rows: Sequence[int]) -> "Draws":
         """The draws of these chains alone."""
@@ -52,6 +56,9 @@ class One:
         return torch.randn(chains, *shape, generator=self.generator, dtype=torch.float64,
                            device=self.generator.device).cpu()
 
+    def words(self, chains: int, purpose: int) -> Tensor:
+        return counter.drawn(self.generator, chains, purpose)
+
     def of(self, rows: Sequence[int]) -> "One":
         return self
 
@@ -76,8 +83,41 @@ class PerChain:
     def normal(self, chains: int, shape: tuple[int, ...]) -> Tensor:
         return torch.cat([One(one).normal(1, shape) for one in self.generators])
 
+    def words(self, chains: int, purpose: int) -> Tensor:
+        return torch.cat([counter.drawn(one, 1, purpose) for one in self.generators])
+
     def of(self, rows: Sequence[int]) -> "PerChain":
         return PerChain(tuple(self.generators[row] for row in rows))
+
+
+@dataclass(frozen=True)
+class OfTrajectory:
+    """The draws of one trajectory of each chain: all of them can be replayed from three numbers."""
+
+    seed: int
+    trajectories: tuple[tuple[int, int], ...]  # (chain, number) of each
+    generators: PerChain
+
+    @property
+    def shared(self) -> bool:
+        return False
+
+    def momenta(self, links: Tensor, group: Group) -> Tensor:
+        return self.generators.momenta(links, group)
+
+    def uniform(self, chains: int) -> Tensor:
+        return self.generators.uniform(chains)
+
+    def normal(self, chains: int, shape: tuple[int, ...]) -> Tensor:
+        return self.generators.normal(chains, shape)
+
+    def words(self, chains: int, purpose: int) -> Tensor:
+        return counter.stacked([counter.words(self.seed, chain, number, purpose)
+                                for chain, number in self.trajectories])
+
+    def of(self, rows: Sequence[int]) -> "OfTrajectory":
+        return OfTrajectory(self.seed, tuple(self.trajectories[row] for row in rows),
+                            self.generators.of(rows))
 
 
 @dataclass(frozen=True)
@@ -102,6 +142,9 @@ class Share:
 
     def normal(self, chains: int, shape: tuple[int, ...]) -> Tensor:
         return One(self.generator).normal(self.total, shape)[self.first:self.last]
+
+    def words(self, chains: int, purpose: int) -> Tensor:
+        return counter.drawn(self.generator, self.total, purpose)[self.first:self.last]
 
     def of(self, rows: Sequence[int]) -> "Share":
         return self
@@ -148,3 +191,11 @@ def trajectory_generator(seed: int, chain: int, trajectory: int,
     for multiplier, shift in ((0x85EBCA6B, 16), (0xC2B2AE35, 13)):  # MurmurHash3 finaliser
         word = ((word ^ (word >> shift)) * multiplier) % 2**32
     return torch.Generator(device).manual_seed(word ^ (word >> 16))
+
+
+def trajectory_draws(seed: int, numbers: Sequence[int], device: torch.device | str = "cpu"
+                     ) -> OfTrajectory:
+    """The draws of trajectory `numbers[chain]` of each chain, numbered or from generators."""
+    return OfTrajectory(seed, tuple(enumerate(numbers)), PerChain(tuple(
+        trajectory_generator(seed, chain, number, device) for chain, number in enumerate(numbers)
+    )))

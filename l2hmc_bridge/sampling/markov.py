@@ -78,8 +78,8 @@ class Kernel(Protocol):
         """What is sampled: e^{-action}."""
 
     @property
-    def guide(self) -> Action:
-        """The action whose force State carries; `action` itself unless a host decides."""
+    def guide(self) -> Action | None:
+        """The action whose force State carries: None if a kernel needs no force."""
 
     @property
     def name(self) -> str:
@@ -102,8 +102,19 @@ class Kernel(Protocol):
         """One exact Markov step."""
 
 
-class Proposer(Kernel, Protocol):
+class Proposes(Protocol):
+    """A kernel that a host may ask for proposals."""
+
+    def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
+        """(links', dH_effective, Info) for a host that accepts and rejects itself."""
+
+
+class Proposer(Kernel, Proposes, Protocol):
     """A kernel whose step is a deterministic map of (links, momenta), then accept or reject."""
+
+    @property
+    def guide(self) -> Action:
+        """The action whose force State carries; `action` itself unless a host decides."""
 
     def scaled(self, factor: float) -> "Proposer":
         """The same with every step size multiplied by `factor`."""
@@ -148,7 +159,8 @@ def state_at(kernel: Kernel, links: Tensor) -> State:
 
     `Kernel.init` is the door for links that come from elsewhere: it checks them before.
     """
-    return State(links, kernel.action(links), kernel.guide.force(links))
+    force = None if kernel.guide is None else kernel.guide.force(links)
+    return State(links, kernel.action(links), force)
 
 
 def refreshed(kernel: Kernel, state: State, generator: Generators) -> State:

@@ -54,7 +54,7 @@ class Mixture:
         if len(set(self.names)) != len(parts) or not set(self.watch) <= set(self.names):
             raise ConfigError(f"mixture: expected {len(parts)} different names, and watches on "
                               f"them, found {self.names} and {sorted(self.watch)}")
-        guides = [kernel.guide for kernel in self.kernels]
+        guides = [kernel.guide for kernel in self.kernels if kernel.guide is not None]
         self._one_force = all(one is guides[0] or one == guides[0] for one in guides)
         self._rows: dict[str, dict[int, list[tuple[bool, float]]]] = {n: {} for n in self.names}
         self._forces = dict.fromkeys(self.names, 0)
@@ -65,9 +65,9 @@ class Mixture:
         return self.kernels[0].action
 
     @property
-    def guide(self) -> Action:
-        """The action whose force State carries if all parts share one."""
-        return self.kernels[0].guide
+    def guide(self) -> Action | None:
+        """The action whose force State carries if all parts that need a force share one."""
+        return next((one.guide for one in self.kernels if one.guide is not None), None)
 
     @property
     def name(self) -> str:
@@ -95,8 +95,9 @@ class Mixture:
         return Mixture(parts, self.choice, self.names, watch)
 
     def init(self, links: Tensor) -> State:
-        """State at `links`."""
-        return self.kernels[0].init(links)
+        """State at `links`, with the force of the first part that needs one."""
+        needing = (kernel for kernel in self.kernels if kernel.guide is not None)
+        return next(needing, self.kernels[0]).init(links)
 
     @torch.no_grad()
     def step(self, state: State, generator: Generators) -> tuple[State, Info]:
@@ -150,7 +151,7 @@ class Mixture:
         if len(rows) < len(state.links):
             state = _of_rows(state, rows)
             draws = draws.of(rows.tolist())
-        if not self._one_force:
+        if kernel.guide is not None and (state.force is None or not self._one_force):
             state = state._replace(force=kernel.guide.force(state.links))
         drift = self.watch.get(name)
         before = drift.measure(state.links) if drift else {}

@@ -11,7 +11,7 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.observables.topology import topological_charge
 from l2hmc_bridge.sampling import markov
-from l2hmc_bridge.sampling.draws import Generators
+from l2hmc_bridge.sampling.draws import Generators, trajectory_draws
 from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.stream.log import Row
 from l2hmc_bridge.stream.state import Definition
@@ -44,12 +44,11 @@ class Trajectories:
         """One step of all chains, and its row of the log."""
         definition, before = self.definition, self.state
         numbers = [first + self.count + 1 for first in definition.first]
-        generators = [markov.trajectory_generator(definition.seed, chain, number % RECORDED,
-                                                  before.links.device)
-                      for chain, number in enumerate(numbers)]
+        draws = trajectory_draws(definition.seed, [number % RECORDED for number in numbers],
+                                 before.links.device)
         began = time.perf_counter()
         # Not kernel.step: what a step made of a field in the group needs no check at the door.
-        self.state, info = markov.step(self.kernel, before, generators)
+        self.state, info = markov.step(self.kernel, before, draws)
         seconds = (time.perf_counter() - began) / definition.chains
         planes = fast.plaquettes(self.state.links)
         columns = {
