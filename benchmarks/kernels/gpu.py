@@ -1,9 +1,9 @@
-"""The Triton kernels on a graphics card against torch there: the table of kernels/run.py.
+"""The Triton kernels on a GPU against torch there: the table of kernels/run.py.
 
     python -m benchmarks.kernels.gpu [--lattices 8,16,32] [--precisions double,single] [--json FILE]
 
-Says so and ends where there is no card. Times are the best of several calls, waited for; "torch"
-are the formulas of fast/reference.py on the same card, in the same run. "of peak" is the larger of
+Says so and ends where there is no GPU. Times are the best of several calls, waited for; "torch"
+are the formulas of fast/reference.py on the same GPU, in the same run. "of peak" is the larger of
 flop over a measured loop of multiply-adds and bytes over a measured copy. The first call of a
 kernel compiles it and tries it against torch; its seconds stand in the table of first calls.
 """
@@ -44,7 +44,7 @@ class Fields:
 
 
 def wait(device: torch.device) -> None:
-    """Until the card has done what it was given."""
+    """Until the GPU has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -116,7 +116,7 @@ def trajectory(fields: Fields, options: argparse.Namespace) -> dict:
 
 
 def fits(extent: int, chains: int, device: torch.device) -> bool:
-    """Whether the fields, and what torch needs beside them, fit into the card's memory."""
+    """Whether the fields, and what torch needs beside them, fit into the GPU's memory."""
     if device.type != "cuda":
         return True
     return 40 * LINKS * chains * extent**4 < torch.cuda.mem_get_info(device)[0]
@@ -141,7 +141,7 @@ def report_on(device: torch.device, options: argparse.Namespace) -> dict:
     wanted = options.only.split(";") if options.only else [one.name for one in ON_CARDS]
     cases = [one for one in ON_CARDS if one.name in wanted]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "Triton's interpreter"
-    report = {"machine": {"card": name, "torch": torch.__version__}, "peaks": {},
+    report = {"machine": {"gpu": name, "torch": torch.__version__}, "peaks": {},
               "first_calls": {}, "functions": []}
     show("machine", [report["machine"]])
     for precision in options.precisions.split(","):
@@ -168,8 +168,8 @@ def report_on(device: torch.device, options: argparse.Namespace) -> dict:
 
 def markdown(report: dict) -> str:
     """The same as a page of tables."""
-    lines = ["# Kernels on a graphics card: measured", "",
-             f"{report['machine']['card']}, torch {report['machine']['torch']}. " + "; ".join(
+    lines = ["# Kernels on a GPU: measured", "",
+             f"{report['machine']['gpu']}, torch {report['machine']['torch']}. " + "; ".join(
                  f"{name} precision: {peak['gflops']:.0f} GFLOP/s, copy {peak['gbytes']:.0f} GB/s"
                  for name, peak in report["peaks"].items())]
     groups: dict[tuple, list[dict]] = {}
@@ -187,10 +187,10 @@ def main(given: list[str] | None = None) -> None:
         launch.trusted = gpu.trusted = lambda *_: True
         fast.backend = lambda *_: reference if fast.choice() == "torch" else gpu
         device = torch.device("cpu")
-    elif torch.cuda.is_available() and launch.there():
+    elif torch.cuda.is_available() and launch.triton_available():
         device = torch.device("cuda:0")
     else:
-        print("no card here, or no triton: nothing is measured")
+        print("no GPU here, or no triton: nothing is measured")
         return
     report = report_on(device, options)
     options.json.write_text(json.dumps(report, indent=1) + "\n")

@@ -3,7 +3,7 @@
 "torch" is the reference: any device and dtype, with autograd. "cpu" are the compiled kernels for
 complex128 and complex64 fields in main memory, with analytic gradients where these are asked for
 (sums over the lattice are float64 for both); "cuda" are Triton kernels for the same fields on a
-graphics card, each used where it agrees with the reference, gradients left to torch. They serve
+GPU, each used where it agrees with the reference, gradients left to torch. They serve
 where they can, the reference everywhere else. The choice is made anew in every call; `use("torch")`
 or L2HMC_BRIDGE_FAST=off in the environment forces the reference. Formulas, signs and shapes are
 those of `reference.py`.
@@ -99,8 +99,9 @@ def backend(*tensors: Tensor | float) -> ModuleType:
     recorded = torch.is_grad_enabled() and any(one.requires_grad for one in given)
     if all(one.type == "cpu" for one in devices) and library.library_of(*reals) is not None:
         return BACKENDS["cpu with gradients" if recorded else "cpu"]
-    card = len(devices) == 1 and {one.type for one in devices} == {"cuda"}
-    return BACKENDS["cuda" if card and not recorded and gpu_functions.there() else "torch"]
+    on_gpu = len(devices) == 1 and {one.type for one in devices} == {"cuda"}
+    serves = on_gpu and not recorded and gpu_functions.triton_available()
+    return BACKENDS["cuda" if serves else "torch"]
 
 
 def compiled(*tensors: Tensor) -> bool:
@@ -218,7 +219,7 @@ def heat_bath(links: Tensor, beta: float, words: Tensor, sweeps: int, overrelaxa
     """Links after `sweeps` sweeps of the Wilson action's heat bath, then of reflections.
 
     words int64 [Nb, 4] number the random numbers of each chain. No gradients; the torch formulas
-    serve on a graphics card. Raises LayoutError for extents of 1 and more than 2^32 sites.
+    serve on a GPU. Raises LayoutError for extents of 1 and more than 2^32 sites.
     """
     serving = compiled_heatbath if compiled(links) else torch_heatbath
     return serving.heat_bath(links, beta, words, sweeps, overrelaxations)

@@ -74,7 +74,7 @@ def from_components(components: Tensor) -> Tensor:
 
 @functools.lru_cache(maxsize=16)
 def _basis(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """`generators`, brought to a card once."""
+    """`generators`, brought to a GPU once."""
     return generators(dtype, device)
 
 
@@ -91,7 +91,7 @@ def exp(algebra: Tensor) -> Tensor:
     d = trace(square @ algebra).imag / 3
     coefficients = _series_coefficients(t.clamp(min=-_SERIES_BOUND), d)
     large = -t > _SERIES_BOUND
-    if large.device.type != "cpu" or bool(large.any()):  # to ask a card is to wait for it
+    if large.device.type != "cpu" or bool(large.any()):  # to ask a GPU is to wait for it
         q, f = torch.where(large, -t, 1.0), torch.where(large, -d, 0.0)
         closed = _eigenvalue_coefficients(q, f)
         coefficients = [

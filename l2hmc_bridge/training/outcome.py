@@ -66,7 +66,7 @@ def beginning(config: Config, device: torch.device | str = "cpu") -> L2HMC:
 
 
 def _in_main_memory(kernel: L2HMC) -> L2HMC:
-    """The kernel, copied where it is on a card: a bundle's fingerprint is that of the CPU."""
+    """The kernel, copied where it is on a GPU: a bundle's fingerprint is that of the CPU."""
     if kernel.steps.length.device.type == "cpu":
         return kernel
     return replace(kernel, **{name: copy.deepcopy(module).to("cpu")

@@ -1,7 +1,7 @@
 """Fields stay on their device: whole trajectories of fields without data, which nothing can read.
 
 Tensors on torch's "meta" device have shapes and types alone: reading a number of one, copying one
-to main memory or mixing it with a tensor that lies there raises an error. Kernels on a card are
+to main memory or mixing it with a tensor that lies there raises an error. Kernels on a GPU are
 stood in for by ones that do nothing.
 """
 
@@ -48,9 +48,9 @@ class Transfers(TorchDispatchMode):
 
 
 @pytest.fixture
-def card(monkeypatch):
-    """The kernels of a card for every field on the meta device; the names that were started."""
-    started = []
+def started(monkeypatch):
+    """The kernels of a GPU for every field on the meta device; the names that were started."""
+    names = []
 
     def backend(*given):
         gradients = any(getattr(one, "requires_grad", False) for one in given)
@@ -60,8 +60,8 @@ def card(monkeypatch):
     monkeypatch.setattr("l2hmc_bridge.fast.gpu.launch.trusted", lambda *_: True)
     monkeypatch.setattr(gpu, "trusted", lambda *_: True)
     for name in ("launch", "over_sites"):
-        monkeypatch.setattr(gpu, name, lambda name, *_, **__: started.append(name))
-    return started
+        monkeypatch.setattr(gpu, name, lambda name, *_, **__: names.append(name))
+    return names
 
 
 @pytest.fixture
@@ -81,11 +81,11 @@ def learned(**parts):
 
 
 @pytest.mark.parametrize("integrator", ("omf2", "force_gradient"))
-def test_hmc_stays_on_the_device(card, links, generator, integrator):
+def test_hmc_stays_on_the_device(started, links, generator, integrator):
     kernel = HMC(actions.GaugeAction(6.0), 0.1, 3, integrator)
     state = kernel.init(links)
     markov.draw_momenta(links, generator)  # the generators of the algebra go there once
-    card.clear()
+    started.clear()
     with Transfers() as moved:
         state, info = kernel.step(state, generator)
     assert all(one.is_meta for one in (*state[:3], info.accepted, info.log_ratio))
@@ -93,12 +93,12 @@ def test_hmc_stays_on_the_device(card, links, generator, integrator):
     assert sorted(moved.sizes) == [2, 8 * links.numel() // 9]
     if integrator == "omf2":
         plan = kernel.plan
-        assert card.count("stage_kernel") == len(plan.drifts) - 1
-        assert card.count("staple_kernel") == 1  # the force at the end
+        assert started.count("stage_kernel") == len(plan.drifts) - 1
+        assert started.count("staple_kernel") == 1  # the force at the end
 
 
 @pytest.mark.parametrize("composition", ("palindrome", "direction"))
-def test_l2hmc_stays_on_the_device(card, links, generator, composition):
+def test_l2hmc_stays_on_the_device(started, links, generator, composition):
     kernel = learned(composition=composition)
     with torch.no_grad():
         state = kernel.init(links)
@@ -110,7 +110,7 @@ def test_l2hmc_stays_on_the_device(card, links, generator, composition):
     assert sum(size > 2 for size in moved.sizes) == 1
 
 
-def test_training_stays_on_the_device(card, links, generator):
+def test_training_stays_on_the_device(started, links, generator):
     kernel = learned()
     with torch.no_grad():
         state = kernel.init(links)
@@ -122,13 +122,13 @@ def test_training_stays_on_the_device(card, links, generator):
     assert sum(size > 72 for size in moved.sizes) == 1
 
 
-def test_measuring_stays_on_the_device(card, links):
+def test_measuring_stays_on_the_device(started, links):
     with Transfers() as moved, torch.no_grad():
         values = observables.measure(links)
         flowed = list(flow.integrate(links, [0.1, 0.2], 0.05))
         stout = flow.stout(links, 0.1, 2)
     assert all(one.is_meta for one in (*values.values(), *(field for _, field in flowed), stout))
-    assert card.count("stage_kernel") == 4 * 3
+    assert started.count("stage_kernel") == 4 * 3
     assert not moved.sizes
 
 
@@ -152,7 +152,7 @@ def test_reading_a_field_would_be_noticed(links):
     assert moved.sizes == [15]
 
 
-def test_a_trainer_on_a_device_has_everything_there(monkeypatch, card):
+def test_a_trainer_on_a_device_has_everything_there(monkeypatch, started):
     """The kernel, the chains of each beta, the optimiser and the start it is held against."""
     table = {
         "name": "small", "action": "wilson", "betas": [5.7], "seed": 3,

@@ -10,7 +10,7 @@ from l2hmc_bridge.fields import loops, su3
 
 
 class Elsewhere:
-    """Stands in for a field on a card."""
+    """Stands in for a field on a GPU."""
 
     def __init__(self, device="cuda", dtype=torch.complex128, requires_grad=False):
         self.device, self.dtype = torch.device(device), dtype
@@ -18,9 +18,9 @@ class Elsewhere:
 
 
 @pytest.mark.parametrize("there, served", [(True, gpu), (False, reference)])
-def test_fields_on_a_card(monkeypatch, there, served):
+def test_fields_on_a_gpu(monkeypatch, there, served):
     monkeypatch.setattr(fast, "Tensor", Elsewhere)
-    monkeypatch.setattr(gpu, "there", lambda: there)
+    monkeypatch.setattr(gpu, "triton_available", lambda: there)
     assert fast.backend(Elsewhere()) is served
     assert fast.backend(Elsewhere(dtype=torch.complex64)) is served
     assert fast.backend(Elsewhere(), Elsewhere("cpu")) is reference
@@ -45,7 +45,7 @@ def test_a_function_that_disagrees_is_left_to_torch(monkeypatch, caplog, generat
         return reference.staple_trace(field)
 
     def clover(field, traceless=True):
-        raise RuntimeError("no compiler for this card")
+        raise RuntimeError("no compiler for this GPU")
 
     with caplog.at_level("WARNING"):
         assert torch.equal(launch.served(kinetic)(links), reference.kinetic(links))
@@ -121,7 +121,7 @@ def test_rows_of_clovers(generator):
     assert float((density - expected).abs().max()) < 1e-13
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card here")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.parametrize("dtype", (torch.complex128, torch.complex64), ids=str)
 def test_a_card_agrees_with_main_memory(dtype, generator):
     links = su3.random_group((2, 4, 4, 6, 2, 3), generator).to(dtype)

@@ -1,4 +1,4 @@
-"""The Triton kernels themselves: in the interpreter against torch, and compiled for a card."""
+"""The Triton kernels themselves: in the interpreter against torch, and compiled for a GPU."""
 
 import importlib.util
 import json
@@ -111,7 +111,7 @@ from triton.runtime import driver
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.fast.gpu import functions as gpu, kernels as triton_kernels, launch
 
-class Card:  # what a launch asks of the driver of a card
+class Gpu:  # what a launch asks of the driver of a GPU
     def get_current_target(self):
         return GPUTarget("cuda", 90, 32)
     def get_current_device(self):
@@ -130,7 +130,7 @@ class Compiled:
                 raise SystemExit(self.kernel.__name__ + ": single precision where double is meant")
         return compile
 
-driver.set_active(Card())
+driver.set_active(Gpu())
 launch.trusted = gpu.trusted = lambda *_: True
 kernels = {name: Compiled(getattr(triton_kernels, name)) for name in dir(triton_kernels)
            if name.endswith("_kernel")}
@@ -169,7 +169,7 @@ passes.ttgpuir.add_coalesce = lambda manager: (used.append(1), before(manager))
             print(self.kernel.__name__, hash(text))
 """) + """
 if sys.argv[1] == "kept":
-    card._leave_layouts = lambda: None
+    launch._leave_layouts = lambda: None
 u = su3.random_group((1, 4, 2, 3, 4, 5), torch.Generator().manual_seed(1))
 gpu.staple_trace(u), gpu.expm_multiply(u, u, 0.1), gpu.kinetic(u), gpu.clover(u)
 if bool(used) != (sys.argv[1] == "kept"):
@@ -202,10 +202,10 @@ def benchmark(*options, interpreted):
                           capture_output=True, text=True, env=environment)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics card")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_the_benchmark_says_that_there_is_no_card(tmp_path):
     done = benchmark("--json", str(tmp_path / "gpu.json"), interpreted=False)
-    assert done.returncode == 0 and "no card" in done.stdout, done.stderr
+    assert done.returncode == 0 and "no GPU" in done.stdout, done.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -1,9 +1,9 @@
-"""The hot functions on a graphics card, in Triton: complex128 and complex64, no gradients.
+"""The hot functions on a GPU, in Triton: complex128 and complex64, no gradients.
 
-Same formulas, signs and shapes as `reference.py`. A kernel is used on a card after it agreed with
+Same formulas, signs and shapes as `reference.py`. A kernel is used on a GPU after it agreed with
 the reference there, in the precision of the field, which is tried when it is first wanted; where
 it did not, or without triton, torch operations serve. Sums over sites are float64 for both and the
-same in every run. Nothing here waits for the card.
+same in every run. Nothing here waits for the GPU.
 """
 
 import inspect
@@ -16,7 +16,15 @@ from torch import Tensor
 from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.cpu.library import plain
 from l2hmc_bridge.fast.gpu import paths
-from l2hmc_bridge.fast.gpu.launch import BLOCK, blocks, launch, over_sites, served, there, trusted  # noqa: F401
+from l2hmc_bridge.fast.gpu.launch import (  # noqa: F401
+    BLOCK,
+    blocks,
+    launch,
+    over_sites,
+    served,
+    triton_available,
+    trusted,
+)
 from l2hmc_bridge.fields.layout import check_links, volume
 
 NUMBERS_PER_BLOCK = 1024  # of a plain sum
@@ -106,7 +114,7 @@ def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) ->
         step = step.detach().to(number).reshape(1)
     elif isinstance(step, Tensor):
         momenta, step = step * momenta, 1.0
-    if not isinstance(step, Tensor):  # filled on the card: a copy from here would wait for it
+    if not isinstance(step, Tensor):  # filled on the GPU: a copy from here would wait for it
         step = torch.full((1,), step, dtype=number, device=momenta.device)
     momenta, links = (plain(one) for one in torch.broadcast_tensors(momenta, links))
     out, count = torch.empty_like(links), links.numel() // 9

@@ -1,4 +1,4 @@
-"""Starting Triton kernels on a graphics card, and finding out whether they may be trusted there."""
+"""Starting Triton kernels on a GPU, and finding out whether they may be trusted there."""
 
 import functools
 import importlib.util
@@ -39,7 +39,7 @@ TRIALS: dict[str, Callable] = {
 }
 
 
-def there() -> bool:
+def triton_available() -> bool:
     """Whether triton can be imported."""
     return importlib.util.find_spec("triton") is not None
 
@@ -68,7 +68,7 @@ def trusted(name: str, function: Callable, device: torch.device, dtype: torch.dt
             expected = trial(getattr(reference, name), links, momenta)
             found = trial(function, links, momenta)
         difference = float((found - expected).abs().max() / expected.abs().max())
-    except Exception as error:  # whatever a compiler for a card can raise
+    except Exception as error:  # whatever a compiler for a GPU can raise
         logging.getLogger(__name__).warning("%s: %s by torch alone: %s", device, name, error)
         return False
     if not difference < AGREEMENT[dtype]:
@@ -78,7 +78,7 @@ def trusted(name: str, function: Callable, device: torch.device, dtype: torch.dt
 
 
 def launch(name: str, grid: tuple[int, ...], *arguments, **constants) -> None:
-    """Start the kernel `name` of triton_kernels.py on the card that holds its first argument."""
+    """Start the kernel `name` of triton_kernels.py on the GPU that holds its first argument."""
     from l2hmc_bridge.fast.gpu import kernels as triton_kernels
 
     given = [torch.view_as_real(one) if isinstance(one, Tensor) and one.is_complex() else one

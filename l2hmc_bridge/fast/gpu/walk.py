@@ -1,7 +1,7 @@
 """Sites, paths and sums over them in Triton, on the matrices of triton_matrix.py.
 
 `links` are [4, site] matrices of one chain, `site` numbers (t, x, y, z), `shape` are the four
-extents. Steps are those of paths.py. Loops are left to the card: unrolled, they take minutes to
+extents. Steps are those of paths.py. Loops are left to the GPU: unrolled, they take minutes to
 compile.
 """
 
