@@ -29,6 +29,8 @@ def _blocks(links: Tensor) -> Iterator[tuple[Lattice, Tensor]]:
 
 def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
     """S = -(beta/3) [c0 sum Re tr P + c1 sum Re tr R], [Nb]."""
+    if c1 == 0:
+        return -(beta / 3) * _plaquette_sums(links).sum(1)
     with _blocks(links) as (lattice, blocks):
         return blocked.action(lattice, blocks, beta, c1)
 
@@ -66,8 +68,14 @@ def kinetic(momenta: Tensor) -> Tensor:
 
 def plaquettes(links: Tensor) -> Tensor:
     """Site average of Re tr P / 3 of the planes tx, ty, tz, xy, xz, yz, [Nb,6]."""
-    with _blocks(links) as (lattice, blocks):
-        return lattice.sums("plaquettes", blocks, 6, blocks) / (3 * volume(links))
+    return _plaquette_sums(links) / (3 * volume(links))
+
+
+def _plaquette_sums(links: Tensor) -> Tensor:
+    """Sum over sites of Re tr P of the six planes, [Nb,6]: one pass over the torch layout."""
+    check_links(links)
+    lattice = library.lattice_of(links)
+    return lattice.sums("torch_plaquettes", links, 6, lattice.plain(links))
 
 
 def staples(links: Tensor) -> Tensor:

@@ -36,6 +36,13 @@ struct Sums {
         : call(call), chunks(call.lattice->chunks()), each(call.lattice->parts * chunks),
           lanes(call.chains * each * COUNT * LANES) {}
 
+    // The lanes of the first sum of the chunk that a block belongs to.
+    double* of_block(long chain, long block) {
+        const long volume = call.lattice->volume;
+        const long number = block / volume * chunks + block % volume / CHUNK;
+        return &lanes[(chain * each + number) * COUNT * LANES];
+    }
+
     // What chunk `number`, part * chunks + chunk, comes to.
     void keep(long chain, long number, const wide* total) {
         std::memcpy(&lanes[(chain * each + number) * COUNT * LANES], total, COUNT * sizeof(wide));
@@ -88,9 +95,12 @@ void for_groups(long matrices, int threads, const Body& body) {
     });
 }
 
-// LANES matrices from `first`, the last one repeated beyond `count` >= 1.
+// LANES matrices from `first`, the last one repeated beyond `count` >= 1; calls up some of the next.
 void load(vec* out, const real* in, long first, int count) {
+    constexpr long SOON = 16;
     const real* source[LANES];
+    for (int i = 0; i < LANES * LINK; i += 64 / (int)sizeof(real))
+        __builtin_prefetch(in + (first + SOON) * LINK + i);
     for (int lane = 0; lane < LANES; lane++)
         source[lane] = in + (first + (lane < count ? lane : count - 1)) * LINK;
     gather(out, source);

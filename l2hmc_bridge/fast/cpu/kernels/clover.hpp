@@ -109,7 +109,8 @@ inline void clover_pullback_blocks(const Fields& fields, const vec* strengths,
                                    const double* weights, long first, long end, vec* out) {
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++) {
-            Matrix sum = {}, h, spare;
+            Matrix sum, h, spare;
+            clear(sum);
             for (int nu = 0; nu < 8; nu++) {
                 const int low = mu < (nu & 3) ? mu : nu & 3, high = mu < (nu & 3) ? nu & 3 : mu;
                 if (low == high) continue;
@@ -117,7 +118,8 @@ inline void clover_pullback_blocks(const Fields& fields, const vec* strengths,
                 while (PLANE[plane][0] != low || PLANE[plane][1] != high) plane++;
                 const double sign = (mu == low ? 1 : -1) * (nu & BACK ? -1 : 1);
                 Walk<false> walk(fields, (int32_t)(block * LANES));
-                Matrix inserted = {};
+                Matrix inserted;
+                clear(inserted);
                 for (const int direction : {mu, nu, opposite(mu), opposite(nu)}) {
                     Walk<false> carry(fields, walk.at);
                     carry.resume(inserted).go(direction);

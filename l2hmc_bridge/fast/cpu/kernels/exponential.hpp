@@ -85,9 +85,13 @@ INLINE int halvings(const vec* components, int team = 1) {
 // The X halved `count` times, its square and invariants.
 INLINE void prepare(const vec* components, int count, Matrix& x, Matrix& square,
                     Invariants& invariants) {
-    vec scaled[ALGEBRA];
-    for (int a = 0; a < ALGEBRA; a++) scaled[a] = components[a] * (real)std::ldexp(1.0, -count);
-    assemble(x.v, scaled);
+    if (count == 0) assemble(x.v, components);
+    else {
+        const real scale = std::ldexp(1.0, -count);
+        vec scaled[ALGEBRA];
+        for (int a = 0; a < ALGEBRA; a++) scaled[a] = components[a] * scale;
+        assemble(x.v, scaled);
+    }
     mul(square.v, x.v, x.v);
     invariants.t = 0.5 * (square.v[0] + square.v[8] + square.v[16]);
     vec c = {};  // tr X^3 = 3 i c
@@ -120,7 +124,7 @@ inline void exponential(vec* out, const vec* components, int count) {
     Matrix spare;
     series<0>(out, components, count);
     for (int k = 0; k < count; k++) {
-        for (int i = 0; i < LINK; i++) spare.v[i] = out[i];
+        copy_link(spare.v, out);
         mul(out, spare.v, spare.v);
     }
 }
@@ -144,19 +148,21 @@ INLINE void rotate(Matrix& out, const vec* components, int count, const vec* u) 
         mul(out.v, e.v, u);
     } else {
         exponential_less_one(e.v, components, count);
-        for (int i = 0; i < LINK; i++) out.v[i] = u[i];
+        copy_link(out.v, u);
         add_mul(out.v, e.v, u);
     }
 }
 
-// out[k] = exp(step X) u of link `at` of each part of a field; calls up those of a later link.
+// out[k] = exp(step X) u of link `at` of each part of a field; calls up those of a later link, which will
+// go to `target`.
 INLINE void rotate_parts(Matrix* out, const Lattice& lattice, real step, const vec* x, const vec* u,
-                         long at) {
+                         const vec* target, long at) {
     constexpr int SOON = 2;
     vec scaled[TEAM][ALGEBRA];
     for (int k = 0; k < lattice.parts; k++) {
         const long there = lattice.volume * 4 * k + at;
-        call_up<true, 1>(u + (there + SOON) * LINK, LINK);
+        call_up<true, 1>(target + (there + SOON) * LINK, LINK);
+        if (target != u) call_up<false, 1>(u + (there + SOON) * LINK, LINK);
         call_up<false, 1>(x + (there + SOON) * ALGEBRA, ALGEBRA);
         for (int a = 0; a < ALGEBRA; a++) scaled[k][a] = step * x[there * ALGEBRA + a];
     }
@@ -221,9 +227,9 @@ inline void exponential_derivative(const vec* components, Matrix& n, Matrix& val
     for (int k = 0; k < count; k++) {
         mul(spare.v, value.v, change.v);
         add_mul(spare.v, change.v, value.v);
-        change = spare;
+        copy_link(change.v, spare.v);
         mul(spare.v, value.v, value.v);
-        value = spare;
+        copy_link(value.v, spare.v);
     }
     add_scaled(change.v, mean, value.v);
 }

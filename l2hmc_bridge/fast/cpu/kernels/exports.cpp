@@ -146,10 +146,23 @@ EXPORT void plaquettes(Call* call, const vec* links, double* out) {
 
 // The same of links in the torch layout, [chains][4][site][18].
 EXPORT void torch_plaquettes(Call* call, const real* links, double* out) {
-    const long size = 4 * sites(*call->lattice) * LINK;
-    sums<6>(*call, out, [&](long chain, long first, long end, wide* total) {
-        plaquette_torch(*call->lattice, links + chain * size, first, end, total);
+    typedef double loose __attribute__((vector_size(8 * LANES), may_alias, aligned(8)));
+    const Lattice& lattice = *call->lattice;
+    const long size = 4 * sites(lattice) * LINK;
+    const long pieces = (call->threads + call->chains - 1) / std::max(call->chains, 1L);
+    Sums<6> sums(*call);
+    parallel(call->chains * pieces, call->threads, [&](long task) {
+        thread_local std::vector<Matrix> room[2];
+        const long chain = task / pieces, piece = task % pieces;
+        Passing(lattice, links + chain * size, room)
+            .slices(first_slice(lattice, piece, pieces), first_slice(lattice, piece + 1, pieces),
+                    [&](long block, const vec* traces) {
+                        double* total = sums.of_block(chain, block);
+                        for (int k = 0; k < 6; k++)
+                            *(loose*)(total + k * LANES) += widen(traces[k]);
+                    });
     });
+    sums.finish(out, 1);
 }
 
 // Sum of Re tr R of all rectangles, [chains].

@@ -9,7 +9,7 @@ EXPORT void exp_multiply_blocks(Call* call, double step, const vec* x, const vec
         const long base = chain * lattice.blocks * 4;
         for (long i = first * 4; i < end * 4; i++) {
             Matrix result[TEAM];
-            rotate_parts(result, lattice, step, x, u, base + i);
+            rotate_parts(result, lattice, step, x, u, out, base + i);
             for (int k = 0; k < lattice.parts; k++)
                 copy_link(out + (base + lattice.volume * 4 * k + i) * LINK, result[k].v);
         }

@@ -9,14 +9,14 @@ EXPORT void exp_multiply(long matrices, int threads, double step, const real* x,
     const real size = step;
     for_groups(matrices, threads, [&](long first, int count) {
         Matrix a, b;
-        vec components[TEAM][ALGEBRA] = {};
+        vec components[TEAM][ALGEBRA];
         for (int k = 0; k < count; k += LANES) {
             vec* own = components[k / LANES];
             load(a.v, x, first + k, count - k);
             project(own, a.v);
             for (int i = 0; i < ALGEBRA; i++) own[i] *= size;
         }
-        const int halved = halvings(components[0], TEAM);
+        const int halved = halvings(components[0], (count + LANES - 1) / LANES);
         for (int k = 0; k < count; k += LANES) {
             load(b.v, u, first + k, count - k);
             rotate(a, components[k / LANES], halved, b.v);

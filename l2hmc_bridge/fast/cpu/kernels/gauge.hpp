@@ -136,7 +136,8 @@ inline void trace_pullback_blocks(const Fields& fields, const vec* weights, long
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++) {
             const int32_t here = (int32_t)(block * LANES);
-            Matrix sum = {}, loop;
+            Matrix sum, loop;
+            clear(sum);
             for (int nu = 0; nu < 8; nu++) {
                 if ((nu & 3) == mu) continue;
                 Walk<false> walk(fields, here);
@@ -215,6 +216,8 @@ inline void staple_blocks(const Fields& fields, bool rectangle, int only, long f
 inline void plaquette_blocks(const Fields& fields, long first, long end, wide* total) {
     for (long block = first; block < end; block++) {
         int plane = 0;
+        for (int mu = 0; mu < 4; mu++)
+            call_up_ahead(fields.lattice, fields.links, LINK, block, mu);
         for (int mu = 0; mu < 3; mu++)
             for (int nu = mu + 1; nu < 4; nu++) {
                 Walk<false> one(fields, (int32_t)(block * LANES)), two(fields, (int32_t)(block * LANES));

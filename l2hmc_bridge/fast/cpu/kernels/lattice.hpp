@@ -6,6 +6,8 @@
 // even extents keeps copies of its sites in the lanes left over, so every extent works; sums run
 // over the first `active` lanes only.
 #pragma once
+#include <unistd.h>
+
 #include <cstdint>
 #include <functional>
 #include <vector>
@@ -27,6 +29,7 @@ struct Lattice {
     long blocks;          // parts * volume
     std::vector<int32_t> next;  // [blocks][8]: positions, see step(); +t +x +y +z -t -x -y -z
     std::vector<long> place;    // [blocks][LANES], see site()
+    bool near;                  // what a loop over blocks reads stays in the second-level cache
     bool even = true;           // every block has sites of one parity only
     std::vector<uint16_t> odd;  // [blocks], bit `lane` is (t + x + y + z) mod 2 of the site there
 
@@ -48,6 +51,7 @@ struct Lattice {
             volume *= sub[mu];
         }
         blocks = parts * volume;
+        near = cached();
         next.resize(blocks * 8);
         place.resize(blocks * LANES);
         odd.resize(blocks);
@@ -56,6 +60,16 @@ struct Lattice {
             for (int lane = 0; lane < LANES; lane++) locate(b, lane);
             even = even && (uniform(b, 0) || uniform(b, 1));
         }
+    }
+
+    // Whether the rows along y and z that staples reach, seven, and as much again fit into it.
+    bool cached() const {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+        const long known = sysconf(_SC_LEVEL2_CACHE_SIZE), size = known > 0 ? known : 1 << 20;
+#else
+        const long size = 1 << 20;
+#endif
+        return 10 * (long)(sizeof(vec) * 4 * LINK) * sub[2] * sub[3] < size;
     }
 
     // Extent in blocks: that of a sub-lattice, or of two if they are in different parts.

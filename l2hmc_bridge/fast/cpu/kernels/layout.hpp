@@ -1,6 +1,8 @@
 // Between the torch layout [chains][4][site][...] and blocks: as many torch matrices at a time as
 // there are lanes.
 #pragma once
+#include <type_traits>
+
 #include "gather.hpp"
 #include "lattice.hpp"
 
@@ -24,14 +26,14 @@ INLINE void visit_links(const Lattice& lattice, long chain, long first, long end
         }
 }
 
-// Calls up the matrices that these lanes of a block will be written to.
-INLINE void call_up_lanes(const Lattice& lattice, long block, real* torch) {
+// Calls up the matrices that these lanes of a block will be read from, or written to.
+template <class Real>
+INLINE void call_up_lanes(const Lattice& lattice, long block, Real* torch) {
     for (int lane = 0; lane < lattice.active; lane++)
         for (int i = 0; i < LINK; i += 64 / (int)sizeof(real))
-            __builtin_prefetch(torch + lattice.site(block, lane) * LINK + i, 1);
+            __builtin_prefetch(torch + lattice.site(block, lane) * LINK + i,
+                               !std::is_const<Real>::value);
 }
-
-INLINE void call_up_lanes(const Lattice&, long, const real*) {}  // reading is as quick without
 
 // Calls visit(block, direction of the block, torch numbers of each lane) where a torch field is
 // [chains][4][site][18]; with only >= 0 it is [chains][1][site][18] and belongs to that direction.

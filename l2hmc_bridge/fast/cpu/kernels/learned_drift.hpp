@@ -137,7 +137,8 @@ inline void drift_rest_sites(const Lattice& lattice, const Drift& drift, long fi
             }
             if (!rest) continue;
             Matrix moved[TEAM];
-            rotate_parts(moved, lattice, step, drift.momenta, drift.links, site * 4 + mu);
+            rotate_parts(moved, lattice, step, drift.momenta, drift.links, drift.links,
+                         site * 4 + mu);
             for (int k = 0; k < lattice.parts; k++)
                 move_lanes(drift.links + ((k * lattice.volume + site) * 4 + mu) * LINK, moved[k],
                            ~masks[k]);

@@ -73,8 +73,7 @@ struct Slice {
             c[nu] = place % size[1];
             block[place] = lattice.block(c);
             for (int axis = 0; axis < 2; axis++)
-                for (int i = 0; i < LINK; i++)
-                    of(1, axis)[place].v[i] = links[(block[place] * 4 + axes[axis]) * LINK + i];
+                copy_link(of(1, axis)[place].v, links + (block[place] * 4 + axes[axis]) * LINK);
         }
         Matrix room;
         for (int length = 2; length <= longest; length++)

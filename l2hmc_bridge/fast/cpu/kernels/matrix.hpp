@@ -104,6 +104,29 @@ INLINE void product(vec* __restrict c, const vec* a, const vec* b) {
     }
 }
 
+// sum += op(a) b op(c), op the dagger where asked. Row by row the first product stays in registers.
+template <bool DAGGER_A, bool DAGGER_C>
+INLINE void add_triple(vec* __restrict sum, const vec* a, const vec* b, const vec* c) {
+#pragma GCC unroll 3
+    for (int i = 0; i < 3; i++) {
+        vec re[3] = {}, im[3] = {}, row[6];
+        add_row<DAGGER_A, false>(re, im, a, b, i);
+#pragma GCC unroll 3
+        for (int j = 0; j < 3; j++) {
+            row[2 * j] = re[j];
+            row[2 * j + 1] = im[j];
+            re[j] = sum[2 * (3 * i + j)];
+            im[j] = sum[2 * (3 * i + j) + 1];
+        }
+        add_row<false, DAGGER_C>(re, im, row, c, 0);
+#pragma GCC unroll 3
+        for (int j = 0; j < 3; j++) {
+            sum[2 * (3 * i + j)] = re[j];
+            sum[2 * (3 * i + j) + 1] = im[j];
+        }
+    }
+}
+
 // Out of line: the caller's loops stay small enough for the instruction cache.
 __attribute__((noinline)) void mul(vec* c, const vec* a, const vec* b) {
     product<false, false, SET>(c, a, b);
@@ -136,6 +159,13 @@ __attribute__((noinline)) void mul_ad_less(vec* c, const vec* a, const vec* b) {
     product<false, true, LESS>(c, a, b);
 }
 
+__attribute__((noinline)) void add_mul_mul_ad(vec* sum, const vec* a, const vec* b, const vec* c) {
+    add_triple<false, true>(sum, a, b, c);
+}
+__attribute__((noinline)) void add_mul_da_mul(vec* sum, const vec* a, const vec* b, const vec* c) {
+    add_triple<true, false>(sum, a, b, c);
+}
+
 // c = op(a) op(b), and c += op(a) op(b), op the dagger where asked.
 INLINE void multiply(vec* c, const vec* a, const vec* b, bool dagger_a, bool dagger_b) {
     (dagger_a ? dagger_b ? mul_dd : mul_da : dagger_b ? mul_ad : mul)(c, a, b);
@@ -144,8 +174,14 @@ INLINE void add_product(vec* c, const vec* a, const vec* b, bool dagger_a, bool 
     (dagger_a ? dagger_b ? add_mul_dd : add_mul_da : dagger_b ? add_mul_ad : add_mul)(c, a, b);
 }
 
+// Both in registers: a compiler left to itself calls string instructions, which take long to start.
 INLINE void copy_link(vec* to, const vec* from) {
+#pragma GCC unroll 18
     for (int i = 0; i < LINK; i++) to[i] = from[i];
+}
+INLINE void clear(Matrix& m) {
+#pragma GCC unroll 18
+    for (int i = 0; i < LINK; i++) m.v[i] = vec{};
 }
 
 // Re tr(a b^dagger), [lanes].
@@ -201,30 +237,31 @@ INLINE void assemble(vec* m, const vec* f) {
 // no pattern beyond a page of memory, which is less than the four links of a block.
 template <bool WRITE, int CACHE>
 INLINE void call_up(const vec* from, int count) {
-    for (int i = 0; i < count; i++) __builtin_prefetch(from + i, WRITE, 4 - CACHE);
+    for (int i = 0; i < count; i += TEAM) __builtin_prefetch(from + i, WRITE, 4 - CACHE);
 }
 
 // out[i] = in[i] with lane l taken from lane l ^ MASK.
-template <int MASK, int... L>
-INLINE void exchange(vec* out, const vec* in, int count, std::integer_sequence<int, L...>) {
-    for (int i = 0; i < count; i++)
+template <int MASK, int COUNT, int... L>
+INLINE void exchange(vec* out, const vec* in, std::integer_sequence<int, L...>) {
+#pragma GCC unroll 18
+    for (int i = 0; i < COUNT; i++)
         out[i] = __builtin_shuffle(in[i], lanes_index{(L ^ MASK)...});
 }
 
 // The same for a mask from 1 to MASK.
-template <int MASK>
-INLINE void exchange_up_to(vec* out, const vec* in, int count, int mask) {
+template <int MASK, int COUNT>
+INLINE void exchange_up_to(vec* out, const vec* in, int mask) {
     if constexpr (MASK > 0) {
         if (mask == MASK)
-            exchange<MASK>(out, in, count, std::make_integer_sequence<int, LANES>());
+            exchange<MASK, COUNT>(out, in, std::make_integer_sequence<int, LANES>());
         else
-            exchange_up_to<MASK - 1>(out, in, count, mask);
+            exchange_up_to<MASK - 1, COUNT>(out, in, mask);
     }
 }
 
 template <int COUNT>
 __attribute__((noinline)) void exchange_lanes(vec* out, const vec* in, int mask) {
-    exchange_up_to<LANES - 1>(out, in, COUNT, mask);
+    exchange_up_to<LANES - 1, COUNT>(out, in, mask);
 }
 
 // v with lane l taken from lane l ^ mask.

@@ -1,4 +1,4 @@
-// Plaquettes of a field in the torch layout, [4][site][18] for each chain: one pass, nothing stored.
+// Plaquettes of a field in the torch layout, [4][site][18] for each chain, in one pass.
 #pragma once
 #include "layout.hpp"
 
@@ -20,60 +20,115 @@ INLINE vec real_trace_of_product(const vec* a, const vec* b, const vec* c) {
     return sum;
 }
 
-__attribute__((noinline)) void gather_link(vec* out, const Lattice& lattice, const real* links,
-                                           int32_t at) {
-    const real* source[LANES];
-    const long* place = &lattice.place[at & ~(LANES - 1)];
-    for (int lane = 0; lane < LANES; lane++)
-        source[lane] = links + place[lane ^ (at & (LANES - 1))] * LINK;
-    gather(out, source);
-}
+constexpr long HELD = 8 << 20;  // bytes
 
-#ifndef PSOON
-#define PSOON 1
-#endif
-#ifndef OWN
-#define OWN 1
-#endif
-#ifndef LEVEL
-#define LEVEL 2
-#endif
-INLINE void call_up_links(const Lattice& lattice, const real* links, int32_t at) {
-    const long* place = &lattice.place[at & ~(LANES - 1)];
-    for (int lane = 0; lane < LANES; lane++)
-        for (int i = 0; i < LINK; i += 64 / (int)sizeof(real))
-            __builtin_prefetch(links + place[lane] * LINK + i, 0, 4-LEVEL);
-}
+// A torch field that goes by in slices of constant t: the one at hand and the one after it, as blocks.
+// Of large slices only the rows (all y and z) at some x are held at a time.
+struct Passing {
+    const Lattice& lattice;
+    const real* links;  // of one chain
+    int span[4], left = 0, right = 0;
+    long row;
+    std::vector<long> blocks;  // of one row
+    std::vector<Matrix>& now;
+    std::vector<Matrix>& ahead;
 
-// total[6] += Re tr P of the planes tx ty tz xy xz yz at blocks [first, end).
-inline void plaquette_torch(const Lattice& lattice, const real* links, long first, long end,
-                            wide* total) {
-    const long direction = sites(lattice) * LINK;
-    for (long block = first; block < end; block++) {
-        const int32_t here = (int32_t)(block * LANES);
-        Matrix own[4], ahead[4][4];  // U_nu(x), U_nu(x + mu)
-#if PSOON
-        if (block + PSOON < lattice.blocks)
+    Passing(const Lattice& lattice, const real* links, std::vector<Matrix>* room)
+        : lattice(lattice), links(links), now(room[0]), ahead(room[1]) {
+        for (int mu = 0; mu < 4; mu++) span[mu] = lattice.span(mu);
+        row = (long)span[2] * span[3];
+        blocks.resize(row);
+    }
+
+    // Which blocks a row consists of.
+    void find_row(int t, int x) {
+        const int c[4] = {t, x, 0, 0};
+        long block = lattice.block(c), i = 0;
+        for (int y = 0; y < span[2]; y++, block = lattice.next[block * 8 + 2] >> LANE_BITS)
+            for (int z = 0; z < span[3]; z++, block = lattice.next[block * 8 + 3] >> LANE_BITS)
+                blocks[i++] = block;
+    }
+
+    // Where the links of block i of row x are, of left to right, the row after the last.
+    long index(int x, long i) const { return 4 * ((x - left) * row + i); }
+
+    void gather_row(std::vector<Matrix>& to, int t, int x) {
+        constexpr int SOON = 2;
+        find_row(t, x % span[1]);
+        for (long i = 0; i < row; i++)
             for (int mu = 0; mu < 4; mu++) {
-                if (OWN) call_up_links(lattice, links + mu * direction, (block + PSOON) * LANES);
-                if (mu > 0) call_up_links(lattice, links + mu * direction, lattice.next[(block + PSOON) * 8]);
+                const real *source[LANES], *from = links + mu * sites(lattice) * LINK;
+                call_up_lanes(lattice, blocks[i + SOON < row ? i + SOON : i], from);
+                for (int lane = 0; lane < LANES; lane++)
+                    source[lane] = from + lattice.site(blocks[i], lane) * LINK;
+                gather(to[index(x, i) + mu].v, source);
             }
-#endif
-        for (int mu = 0; mu < 4; mu++) {
-            gather_link(own[mu].v, lattice, links + mu * direction, here);
-            for (int nu = 0; nu < 4; nu++)
-                if (nu != mu)
-                    gather_link(ahead[mu][nu].v, lattice, links + nu * direction,
-                                step(lattice, here, mu));
-        }
+    }
+
+    // Re tr P of the planes tx ty tz xy xz yz of block i of row (t, x), out [6].
+    void traces(int t, int x, long i, vec* out) const {
+        const int y = (int)(i / span[3]), z = (int)(i % span[3]);
+        const bool last[4] = {t == span[0] - 1, x == span[1] - 1, y == span[2] - 1,
+                              z == span[3] - 1};
+        const long beside[4] = {index(x, i), index(x + 1, i),
+                                index(x, i + (last[2] ? span[3] - row : span[3])),
+                                index(x, i + (last[3] ? 1 - span[3] : 1))};
+        const auto link = [&](int direction, int mu, Matrix& room) -> const vec* {
+            const vec* found = (direction == 0 ? ahead : now)[beside[direction] + mu].v;
+            const int mask = last[direction] ? lattice.edge(direction) : 0;
+            if (mask == 0) return found;
+            exchange_lanes<LINK>(room.v, found, mask);
+            return room.v;
+        };
+        const Matrix* own = &now[index(x, i)];
+        Matrix room, two;
         int plane = 0;
         for (int mu = 0; mu < 3; mu++)
             for (int nu = mu + 1; nu < 4; nu++) {
-                Matrix two;
-                mul(two.v, own[nu].v, ahead[nu][mu].v);
-                total[plane++] += widen(real_trace_of_product(own[mu].v, ahead[mu][nu].v, two.v));
+                mul(two.v, own[nu].v, link(nu, mu, room));
+                out[plane++] = real_trace_of_product(own[mu].v, link(mu, nu, room), two.v);
             }
     }
+
+    // take(block, traces) for slices [first, end), row after row in each.
+    template <class Take>
+    void rows(int first, int end, const Take& take) {
+        now.resize(4 * (right - left + 1) * row);
+        ahead.resize(now.size());
+        for (int x = left; x <= right; x++) gather_row(now, first, x);
+        for (int t = first; t < end; t++) {
+            for (int x = left; x < right; x++) {
+                gather_row(ahead, (t + 1) % span[0], x);
+                find_row(t, x);
+                for (long i = 0; i < row; i++) {
+                    vec out[6];
+                    traces(t, x, i, out);
+                    take(blocks[i], out);
+                }
+            }
+            gather_row(ahead, (t + 1) % span[0], right);
+            std::swap(now, ahead);
+        }
+    }
+
+    // The same for all rows of these slices; the blocks of a chunk come in their order.
+    template <class Take>
+    void slices(int first, int end, const Take& take) {
+        const long most = HELD / (long)(2 * 4 * row * sizeof(Matrix)) - 1;
+        const int width = row % CHUNK != 0 || most >= span[1] ? span[1] : most < 1 ? 1 : (int)most;
+        for (left = 0; left < span[1]; left = right) {
+            right = left + width < span[1] ? left + width : span[1];
+            rows(first, end, take);
+        }
+    }
+};
+
+// Number `piece` of `pieces` ranges of t that no chunk lies in two of: where it begins.
+inline int first_slice(const Lattice& lattice, long piece, long pieces) {
+    const long slice = lattice.volume / lattice.sub[0];
+    int t = (int)(lattice.span(0) * piece / pieces);
+    while (t % lattice.sub[0] * slice % CHUNK != 0) t--;
+    return t;
 }
 
 }  // namespace

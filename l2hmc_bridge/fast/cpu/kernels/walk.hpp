@@ -29,7 +29,12 @@ struct Fields {
 // A sum of paths, and its derivative.
 template <bool DUAL>
 struct Sum {
-    Matrix value = {}, change[DUAL ? 1 : 0] = {};
+    Matrix value, change[DUAL ? 1 : 0];
+
+    Sum() {
+        clear(value);
+        if (DUAL) clear(change[0]);
+    }
 };
 
 // The product of the links from a starting point to `at`.
@@ -131,14 +136,37 @@ INLINE void call_up_ahead(const Lattice& lattice, const vec* field, int width, l
     call_up<false, 2>(field + (there * 4 + mu) * width, width);
 }
 
+// The same for links; if they do not stay near from one slice to the next, also those along the other
+// edges of what the loop has read.
+INLINE void call_up_links(const Lattice& lattice, const vec* links, long block, int mu) {
+    call_up_ahead(lattice, links, LINK, block, mu);
+    if (lattice.near) return;
+    const long later = block + 1 < lattice.blocks ? block + 1 : block;
+    const int32_t *next = &lattice.next[later * 8], ahead = next[0], behind = next[BACK];
+    for (const int32_t at : {next[1], behind, step(lattice, ahead, 1 + BACK), step(lattice, behind, 1)})
+        call_up<false, 2>(links + ((long)(at >> LANE_BITS) * 4 + mu) * LINK, LINK);
+}
+
 // paths += the six three-link paths from x to x + mu beside U_mu(x).
 template <bool DUAL>
 void plaquette_paths(const Fields& fields, long block, int mu, Sum<DUAL>& paths) {
-    call_up_ahead(fields.lattice, fields.links, LINK, block, mu);
+    const int32_t here = (int32_t)(block * LANES);
+    call_up_links(fields.lattice, fields.links, block, mu);
     for (int nu = 0; nu < 8; nu++) {
         if ((nu & 3) == mu) continue;
-        Walk<DUAL> walk(fields, (int32_t)(block * LANES));
-        walk.go(nu).go(mu).add_to(paths, opposite(nu));
+        if (DUAL) {
+            Walk<DUAL> walk(fields, here);
+            walk.go(nu).go(mu).add_to(paths, opposite(nu));
+            continue;
+        }
+        Matrix rooms[3];
+        const bool back = nu & BACK;
+        const int32_t beside = step(fields.lattice, here, nu), start = back ? beside : here;
+        const int32_t end = step(fields.lattice, back ? beside : here, mu);
+        (back ? add_mul_da_mul : add_mul_mul_ad)(paths.value.v,
+                                                 link(fields.links, start, nu & 3, rooms[0]),
+                                                 link(fields.links, beside, mu, rooms[1]),
+                                                 link(fields.links, end, nu & 3, rooms[2]));
     }
 }
 
