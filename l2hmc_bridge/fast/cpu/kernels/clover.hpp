@@ -28,6 +28,7 @@ INLINE vec trace_product(const vec* a, const vec* b) {
 inline void clover_blocks(const Fields& fields, bool traceless, long first, long end,
                           wide* total) {
     for (long block = first; block < end; block++) {
+        for (int mu = 0; mu < 4; mu++) call_up_links(fields.lattice, fields.links, block, mu);
         vec g[6][ANTIHERMITIAN];
         int plane = 0;
         for (int mu = 0; mu < 3; mu++)

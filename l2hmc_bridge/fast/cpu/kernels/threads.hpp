@@ -17,6 +17,8 @@ constexpr auto PATIENCE = std::chrono::microseconds(200);  // awake between call
 INLINE void relax() {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
 #endif
 }
 
