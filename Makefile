@@ -8,7 +8,7 @@ SOURCES := pyproject.toml setup.py constraints.txt $(wildcard l2hmc_bridge/fast/
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8
 
-.PHONY: demo test quick lint coverage bench fuzz clean
+.PHONY: demo test quick lint coverage bench fuzz two-flavour clean
 
 # The package and what `constraints.txt` says was tested; remade when a declaration changes.
 $(VENV)/.installed: $(SOURCES)
@@ -50,6 +50,9 @@ bench: $(VENV)/.installed  ## Times of kernels, trajectories and training; see b
 
 fuzz: $(VENV)/.tested  ## Damaged files to every reader; ten minutes of atheris if it is installed
 	$(BIN)/python tests/fuzz/formats.py --count 100000 --hdf5 10000 --seconds 600
+
+two-flavour: $(VENV)/.tested  ## Streams with quarks against tmLQCD and exact determinants; an hour
+	$(BIN)/python -m benchmarks.sampler.quarks
 
 clean:
 	rm -rf $(VENV) build demo-stream htmlcov *.egg-info

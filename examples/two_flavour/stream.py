@@ -20,7 +20,7 @@ from torch import Tensor
 
 from l2hmc_bridge import fast, models
 from l2hmc_bridge.analysis.statistics import estimate, exp_minus_dh
-from l2hmc_bridge.bundle import file as bundle
+from l2hmc_bridge.bundle import file as bundle, nested as nested_bundle, store
 from l2hmc_bridge.sampling.hmc import HMC, thermalise
 from l2hmc_bridge.sampling.integrators import schedule
 from l2hmc_bridge.sampling.levels import Level, usage
@@ -75,6 +75,8 @@ def kernel_of(given: argparse.Namespace, host: Host) -> Nested:
         gauge: Kernel = HMC(GaugeAction(given.beta), 1 / given.inner, given.inner, "omf2")
         return Nested(gauge, levels(host, given.outer))
     path = models.path(given.kernel) if given.kernel in models.names() else Path(given.kernel)
+    if store.form_of(path) == store.NESTED:
+        return nested_bundle.load(path, given.beta).on(host)
     return Nested(bundle.load(path, given.beta).kernel, levels(host, given.outer))
 
 

@@ -117,10 +117,15 @@ class Nested:
         return self._whole(self.inner.init(links), [one.force(links) for one in self.levels])
 
     def refreshed(self, state: State, generator: Generators) -> State:
-        """The state after every term drew its noise anew: S and F of noisy levels are new ones."""
-        if not self.action.refresh(state.links, generator):
+        """The state after every term drew its noise anew: S and F of noisy levels are new ones.
+
+        A step begins here: what solvers did before is no part of its costs.
+        """
+        for term in self.action.terms:
+            term.report()
+        known, drawn = state.level_forces, self.action.refresh(state.links, generator)
+        if not drawn and known is not None:
             return state
-        known = state.level_forces
         forces = [level.force(state.links) if level.noisy or known is None else known[:, number]
                   for number, level in enumerate(self.levels)]
         return self._whole(state._replace(action=_drawn(state.level_actions)[:, 0]), forces)

@@ -35,6 +35,7 @@ COLUMNS = {
 }
 # What a row holds besides: one value for all chains.
 EXTRAS = ("force_evaluations", "reunitarised", "reversibility")
+NESTED = ("levels", "unsolved")  # of nested steps: {level: costs}, and 1 where a solver gave up
 Row = Mapping[str, Any]
 
 
@@ -103,6 +104,7 @@ def history(path: Path, rows: Sequence[Row], definition: Definition) -> None:
             file.create_dataset(name, data=_typed(name, data)).attrs["description"] = about
         for name in ("force_evaluations", "reunitarised"):
             file.create_dataset(name, data=np.array([row[name] for row in rows], dtype=np.int64))
+        _write_levels(file, rows)
         checked = [row for row in rows if row["reversibility"] is not None]
         if checked:
             group = file.create_group("reversibility")
@@ -112,6 +114,17 @@ def history(path: Path, rows: Sequence[Row], definition: Definition) -> None:
         _carry_groups(path, file)
     with replacing(path, force=True) as file:
         file.write(buffer.getbuffer())
+
+
+def _write_levels(file: h5py.File, rows: Sequence[Row]) -> None:
+    """levels/NAME/forces, solves, iterations of each trajectory, and unsolved, of nested steps."""
+    if not rows or "levels" not in rows[0]:
+        return
+    file["unsolved"] = np.array([row["unsolved"] for row in rows], dtype=np.uint8).T
+    for name, costs in rows[0]["levels"].items():
+        group = file.create_group(f"levels/{name}")
+        for key in costs:
+            group[key] = np.array([row["levels"][name][key] for row in rows])
 
 
 def attributes(definition: Definition) -> dict[str, Any]:
@@ -142,7 +155,7 @@ def series(rows: Sequence[Row], name: str) -> list[list[float]]:
 def _carry_groups(path: Path, target: h5py.File) -> None:
     try:
         with h5py.File(path, "r") as old:
-            for name in set(old) - set(target) - {"reversibility"}:
+            for name in set(old) - set(target) - {"reversibility", "levels"}:
                 if isinstance(old[name], h5py.Group):
                     old.copy(name, target)
     except (OSError, RuntimeError, KeyError):
@@ -162,7 +175,8 @@ def _parse(path: Path, data: bytes) -> list[Row]:
             raise StreamError(f"{path}: line {number}: expected a line with checksum "
                               f"{zlib.crc32(text):08x}, found {stated[:8]!r}: the log was damaged")
         row = json.loads(text)
-        rows.append({name: _numeric(row[name]) for name in (*COLUMNS, *EXTRAS)})
+        more = tuple(name for name in NESTED if name in row)
+        rows.append({name: _numeric(row[name]) for name in (*COLUMNS, *EXTRAS, *more)})
     return rows
 
 

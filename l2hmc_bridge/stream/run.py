@@ -21,9 +21,11 @@ import torch
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.sampling.markov import Proposer, State
+from l2hmc_bridge.sampling.nested import Nested
+from l2hmc_bridge.sampling.terms import Host
 from l2hmc_bridge.stream import log as records, state as checkpoint
 from l2hmc_bridge.stream.progress import Stop
-from l2hmc_bridge.stream.specs import BundleSpec
+from l2hmc_bridge.stream.specs import BundleSpec, NestedSpec
 from l2hmc_bridge.stream.state import Checkpoint, Definition
 from l2hmc_bridge.stream.trajectories import Trajectories
 from l2hmc_bridge.systems.actions import gauge_action
@@ -49,6 +51,9 @@ def kernel_of(
     return spec.build(action, device).scaled(definition.factor)
 
 
+Made = Callable[[Definition, Path, torch.device | None], Proposer]
+
+
 def create(
     folder: Path, definition: Definition, kernel: Proposer, state: State, target: int,
     writer: Writer,
@@ -69,20 +74,37 @@ def create(
     return stream
 
 
+def around(kernel: Nested, host: Host) -> Made:
+    """`made` of `reopen` for a nested step, whose terms no file holds: unscaled, as it began.
+
+    Raises StreamError, by name, if the stream ran on another host or with other steps.
+    """
+    def made(definition: Definition, folder: Path, device: torch.device | None) -> Proposer:
+        spec = definition.kernel
+        if not isinstance(spec, NestedSpec):
+            raise StreamError(f"{folder}: expected a stream of nested steps, found one of "
+                              f"{definition.kernel.stored()['kind']}")
+        spec.require(kernel, host)
+        return kernel.scaled(definition.factor)
+
+    return made
+
+
 def reopen(
     folder: Path, writer: Callable[[Definition], Writer], device: torch.device | None = None,
-    more: int | None = None,
+    more: int | None = None, made: Made = kernel_of,
 ) -> "Stream":
     """The stream in `folder` (locked) at its last save point, with `more` trajectories to do.
 
-    Without `more` its target stays. What a killed run left behind the save point is cut off or
-    will be written again, with the same bits. Raises StreamError, BundleError.
+    Without `more` its target stays; `made` builds the kernel. What a killed run left behind the
+    save point is cut off or will be written again, with the same bits. Raises StreamError,
+    BundleError.
     """
     point = checkpoint.load(folder, device)
     for path in (one for place in (folder, *folder.glob("chain_*")) for one in place.iterdir()):
         if PARTIAL.fullmatch(path.name) and path.is_file():
             path.unlink(missing_ok=True)
-    kernel = kernel_of(point.definition, folder, device)
+    kernel = made(point.definition, folder, device)
     log, rows = records.Log.reopen(folder / LOG, point.log_size, point.count)
     target = point.target if more is None else point.count + more
     stream = Stream(folder, point.definition, kernel, point.state, target,

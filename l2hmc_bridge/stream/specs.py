@@ -1,5 +1,6 @@
 """Which kernel a stream runs: what its definition stores, and how the kernel is built from it."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,10 +8,13 @@ from typing import Any
 
 import torch
 
-from l2hmc_bridge.bundle import file as bundle
+from l2hmc_bridge.bundle import architecture, file as bundle
+from l2hmc_bridge.bundle.store import digest, json_text
 from l2hmc_bridge.errors import BundleError, StreamError
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.sampling.hmc import HMC
+from l2hmc_bridge.sampling.nested import Nested
+from l2hmc_bridge.sampling.terms import Host
 from l2hmc_bridge.systems.actions import GaugeAction
 
 
@@ -59,8 +63,55 @@ class BundleSpec:
         return {"kind": "l2hmc", "bundle": self.bundle, "hash": self.hash, **known}
 
 
-KernelSpec = HmcSpec | BundleSpec
-_SPECS: dict[str, type[HmcSpec] | type[BundleSpec]] = {"hmc": HmcSpec, "l2hmc": BundleSpec}
+@dataclass(frozen=True)
+class NestedSpec:
+    """A nested step around the terms of a host, which no file holds: by name, and its steps."""
+
+    host: str
+    parameters: dict[str, Any]
+    levels: list[dict[str, Any]]  # name, terms, kicks, drifts, displacements, repeats
+    inner: str  # SHA-256 of what the innermost step is
+
+    @classmethod
+    def of(cls, kernel: Nested, host: Host) -> "NestedSpec":
+        """What a stream with this kernel stores, before tuning."""
+        levels = [{"name": level.name, "terms": [term.name for term in level.terms],
+                   **{name: list(part) for name, part in level.plan._asdict().items()},
+                   "repeats": list(level.counts)} for level in kernel.levels]
+        inner = kernel.inner
+        text = repr(inner)
+        if isinstance(inner, L2HMC):
+            text = digest(architecture.tensors(inner),
+                          {"kernel": json_text(architecture.describe(inner)),
+                           "action": repr(inner.action), "scale": repr(inner.scale)})
+        return cls(host.name, dict(host.parameters), levels,
+                   hashlib.sha256(f"{text} x {kernel.scale!r}".encode()).hexdigest())
+
+    def build(self, action: GaugeAction, device: torch.device | None = None) -> HMC:
+        """StreamError: the terms are the host's, `reopen(..., made=around(kernel, host))`."""
+        raise StreamError(f"kernel: expected the terms of the host {self.host!r} that this stream "
+                          "runs on, found none: reopen it from Python with its kernel and host")
+
+    def require(self, kernel: Nested, host: Host) -> None:
+        """Raise StreamError, by name, for another host, other levels or another inner step."""
+        given = NestedSpec.of(kernel, host)
+        for what, theirs, ours in (("host", self.host, given.host),
+                                   ("parameters", self.parameters, given.parameters),
+                                   ("levels", self.levels, given.levels),
+                                   ("inner step", self.inner[:12], given.inner[:12])):
+            if theirs != ours:
+                raise StreamError(f"kernel: expected the {what} {theirs} that this stream began "
+                                  f"with, found {ours}")
+
+    def stored(self) -> dict[str, Any]:
+        """The entry `kernel` of a definition."""
+        return {"kind": "nested", "host": self.host, "parameters": self.parameters,
+                "levels": self.levels, "inner": self.inner}
+
+
+KernelSpec = HmcSpec | BundleSpec | NestedSpec
+_SPECS: dict[str, type[HmcSpec] | type[BundleSpec] | type[NestedSpec]] = {
+    "hmc": HmcSpec, "l2hmc": BundleSpec, "nested": NestedSpec}
 
 
 def restored(entries: Mapping[str, Any]) -> KernelSpec:

@@ -1,7 +1,8 @@
 """state.safetensors: all that a stream needs to go on exactly where it was, in one atomic file.
 
 Tensors in float64: links, action and force of every chain (so nothing is computed anew and no bit
-can differ). Metadata: the definition of the stream, the counters, and a SHA-256 over everything.
+can differ; of nested steps those of level 0, a host computes its terms again). Metadata: the
+definition of the stream, the counters, and a SHA-256 over everything.
 """
 
 import json
@@ -75,6 +76,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     }
     if state.force is not None:
         tensors["force"] = torch.view_as_real(state.force.cpu()).contiguous()
+    if state.level_actions is not None:  # of level 0; noise and what hangs on it is drawn anew
+        tensors["inner_action"] = state.level_actions[:, 0].cpu().contiguous()
     meta = {
         "format": FORMAT,
         "version": VERSION,
@@ -106,11 +109,12 @@ def load(folder: Path, device: torch.device | None = None) -> Checkpoint:
                           "it was altered or damaged")
     # Cloned: a tensor inside a file's memory may lie where complex numbers must not.
     tensors = {name: one.clone() for name, one in tensors.items()}
-    force = tensors.get("force")
+    force, inner = tensors.get("force"), tensors.get("inner_action")
     state = State(
         links=torch.view_as_complex(tensors["links"]).to(device),
         action=tensors["action"].to(device),
         force=None if force is None else torch.view_as_complex(force).to(device),
+        level_actions=None if inner is None else inner[:, None].to(device),
     )
     numbers = (int(meta[name]) for name in ("count", "target", "log_size"))
     return Checkpoint(_definition(json.loads(meta["definition"])), state, *numbers)

@@ -13,6 +13,7 @@ from l2hmc_bridge.stream.state import Definition
 
 NAME = "summary.json"
 REVERSIBILITY_BOUND = 1e-11
+UNSOLVED = 0.01  # share of proposals that a solver may spoil without a word
 OBSERVABLES = ("plaquette", "plaquette_spatial", "plaquette_temporal", "topological_charge")
 
 
@@ -37,6 +38,7 @@ def summarise(definition: Definition, rows: Sequence[Row], target: int) -> dict[
         "action": definition.action,
         "tuning_factor": definition.factor,
         "reunitarised": sum(row["reunitarised"] for row in rows),
+        **levels(rows),
         "reversibility_defect": max(
             (row["reversibility"] for row in rows if row["reversibility"] is not None),
             default=None,
@@ -48,6 +50,18 @@ def summarise(definition: Definition, rows: Sequence[Row], target: int) -> dict[
         result["chains"] = [{"chain": chain, **measured(rows, [chain])}
                             for chain in range(definition.chains)]
     return result
+
+
+def levels(rows: Sequence[Row]) -> dict[str, Any]:
+    """{"levels": forces, solves, iterations of a trajectory, "unsolved": rejections} if nested."""
+    if not rows or "levels" not in rows[0]:
+        return {}
+    names = {name: list(costs) for name, costs in rows[0]["levels"].items()}
+    return {"levels": {name: {key: _mean([row["levels"][name][key] for row in rows])
+                              for key in keys} for name, keys in names.items()},
+            "unsolved": sum(sum(row["unsolved"]) for row in rows),
+            "unsolved_share": sum(sum(row["unsolved"]) for row in rows)
+            / sum(len(row["unsolved"]) for row in rows)}
 
 
 def measured(rows: Sequence[Row], chains: Sequence[int]) -> dict[str, Any]:
@@ -77,6 +91,9 @@ def warnings(summary: Mapping[str, Any]) -> list[str]:
     if summary["not_finite"]:
         found.append(f"{summary['not_finite']} proposals had a NaN or infinite energy change; "
                      "they were rejected")
+    if summary.get("unsolved_share", 0.0) > UNSOLVED:
+        found.append(f"{summary['unsolved']} proposals ({summary['unsolved_share']:.1%}) were "
+                     "rejected because a host's solver did not converge")
     exactness = summary["exp_minus_dh"] or {}
     if exactness.get("error") and abs(exactness["value"] - 1) > 4 * exactness["error"]:
         found.append("<exp(-dH + log|J|)> is more than 4 standard errors from 1")

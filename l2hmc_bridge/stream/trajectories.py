@@ -4,6 +4,7 @@ What happens at trajectory n depends on (seed, chain, number of n) and on the de
 """
 
 import time
+from typing import Any
 
 import torch
 
@@ -12,7 +13,7 @@ from l2hmc_bridge.fields import su3
 from l2hmc_bridge.observables.topology import topological_charge
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators, trajectory_draws
-from l2hmc_bridge.sampling.markov import Proposer, State
+from l2hmc_bridge.sampling.markov import Info, Proposer, State
 from l2hmc_bridge.stream.log import Row
 from l2hmc_bridge.stream.state import Definition
 from l2hmc_bridge.systems.actions import normalised_change
@@ -63,6 +64,7 @@ class Trajectories:
         }
         return {
             "trajectory": numbers,
+            **_levels(info),
             **{name: values.tolist() for name, values in columns.items()},
             "seconds": [seconds] * definition.chains,
             "force_evaluations": info.force_evaluations,
@@ -85,6 +87,16 @@ class Trajectories:
             return row
         self.state = self.kernel.init(su3.project_group(self.state.links))
         return {**row, "reunitarised": 1, "force_evaluations": row["force_evaluations"] + 1}
+
+
+def _levels(info: Info) -> dict[str, Any]:
+    """What the levels of a nested step cost, and whom a solver failed; nothing of other steps."""
+    if not info.levels:
+        return {}
+    unsolved = info.unsolved if info.unsolved is not None else torch.zeros_like(info.accepted)
+    return {"levels": {use.name: {"forces": use.forces, "solves": use.solves,
+                                  "iterations": use.iterations} for use in info.levels},
+            "unsolved": unsolved.long().tolist()}
 
 
 @torch.no_grad()

@@ -26,30 +26,33 @@ def gammas() -> list[torch.Tensor]:
 
 
 def matrix(links: torch.Tensor, kappa: float, twist: float) -> torch.Tensor:
-    """M of one configuration [4, Nt, Nx, Ny, Nz, 3, 3], [12 V, 12 V]."""
-    lattice = links.shape[1:5]
+    """M of configurations [..., 4, Nt, Nx, Ny, Nz, 3, 3], [..., 12 V, 12 V]."""
+    lattice = links.shape[-6:-2]
     *gamma, gamma5 = gammas()
     one, blocks = torch.eye(4, dtype=torch.complex128), {}
     number = {site: n for n, site in enumerate(itertools.product(*map(range, lattice)))}
+    diagonal = _spin_colour(one + 1j * twist * gamma5, torch.eye(3, dtype=one.dtype))
     for n in number.values():
-        blocks[n, n] = _spin_colour(one + 1j * twist * gamma5, torch.eye(3, dtype=one.dtype))
+        blocks[n, n] = diagonal
     for site, n in number.items():
         for mu in range(4):
             there = list(site)
             there[mu] = (there[mu] + 1) % lattice[mu]
             sign = -1 if mu == 0 and site[0] == lattice[0] - 1 else 1
-            link = links[(mu, *site)]
+            link = links[(..., mu, *site, slice(None), slice(None))]
             m = number[tuple(there)]
             for key, block in (((n, m), _spin_colour(one - gamma[mu], link)),
                                ((m, n), _spin_colour(one + gamma[mu], link.mH))):
                 blocks[key] = blocks.get(key, 0) - kappa * sign * block
-    zero, count = torch.zeros(12, 12, dtype=torch.complex128), len(number)
-    rows = [torch.cat([blocks.get((n, m), zero) for m in range(count)], 1) for n in range(count)]
-    return torch.cat(rows)
+    count, batch = len(number), links.shape[:-7]
+    zero = torch.zeros(*batch, 12, 12, dtype=torch.complex128)
+    rows = [torch.cat([blocks.get((n, m), zero).expand(*batch, 12, 12) for m in range(count)], -1)
+            for n in range(count)]
+    return torch.cat(rows, -2)
 
 
 def _spin_colour(spin: torch.Tensor, colour: torch.Tensor) -> torch.Tensor:
-    return torch.einsum("ab,ij->aibj", spin, colour).reshape(12, 12)
+    return torch.einsum("ab,...ij->...aibj", spin, colour).reshape(*colour.shape[:-2], 12, 12)
 
 
 def parity_rows(lattice, parity: int) -> torch.Tensor:
@@ -57,6 +60,11 @@ def parity_rows(lattice, parity: int) -> torch.Tensor:
     own = [n for n, site in enumerate(itertools.product(*map(range, lattice)))
            if sum(site) % 2 == parity]
     return (12 * torch.tensor(own)[:, None] + torch.arange(12)).flatten()
+
+
+def log_weight(links: torch.Tensor, kappa: float, twist: float) -> torch.Tensor:
+    """log det(M^+ M) of configurations [Nb, 4, Nt, Nx, Ny, Nz, 3, 3], [Nb]."""
+    return 2 * torch.linalg.slogdet(matrix(links, kappa, twist)).logabsdet
 
 
 def preconditioned(whole: torch.Tensor, lattice) -> torch.Tensor:

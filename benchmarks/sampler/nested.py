@@ -1,0 +1,237 @@
+"""Nested steps around the quarks of examples/two_flavour: what a host's force buys.
+
+    python -m benchmarks.sampler.nested --case light48 --work FOLDER    # hours; goes on if stopped
+    python -m benchmarks.sampler.nested_table FOLDER                    # results/nested.json, .md
+
+For each case (lattice, beta, quark mass), every part kept in FOLDER as soon as it is there:
+1. links in equilibrium of the whole action, and others some trajectories later for validation;
+2. scan: leapfrog, OMF2, OMF4, force gradient with several numbers of steps, and several
+   finenesses of the gauge part for the best: MD time per host force at 80 % acceptance
+   (`training.nested.sample.worth`) on the links for validation;
+3. training from several starts, Gauss-Newton on the other links, and the same number;
+4. streams with the best untrained and the best trained scheme: tau_int of plaquette and E(t=1)
+   times host forces. The force after a new draw of noise counts.
+"""
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from examples.two_flavour.host import two_flavour
+from l2hmc_bridge import fast
+from l2hmc_bridge.analysis.statistics import estimate
+from l2hmc_bridge.observables import flow
+from l2hmc_bridge.observables.standard import energy_density, plaquette
+from l2hmc_bridge.sampling.draws import trajectory_generator
+from l2hmc_bridge.sampling.hmc import HMC, thermalise
+from l2hmc_bridge.sampling.integrators import Schedule, schedule
+from l2hmc_bridge.sampling.levels import Level
+from l2hmc_bridge.sampling.nested import Nested
+from l2hmc_bridge.sampling.terms import Host
+from l2hmc_bridge.systems.actions import GaugeAction, cold_start
+from l2hmc_bridge.training import levenberg
+from l2hmc_bridge.training.nested.sample import Sample, Worth, iterations, ratio, worth
+from l2hmc_bridge.training.nested.shape import plan_of, values_of
+
+
+class Case(NamedTuple):
+    """One ensemble; steps are what thermalises it, and `spacing` MD time between forces to try."""
+
+    lattice: tuple[int, int, int, int]
+    beta: float
+    kappa: float
+    twist: float
+    chains: int
+    spacing: float
+
+
+CASES = {
+    "heavy48": Case((8, 4, 4, 4), 5.6, 0.150, 0.0, 16, 0.16),
+    "light48": Case((8, 4, 4, 4), 5.6, 0.165, 0.01, 16, 0.12),
+    "heavy88": Case((8, 8, 8, 8), 5.6, 0.150, 0.0, 4, 0.09),
+    "light88": Case((8, 8, 8, 8), 5.6, 0.165, 0.01, 4, 0.07),
+}
+SCAN = (("leapfrog", 6), ("leapfrog", 10), ("leapfrog", 16), ("omf2", 2), ("omf2", 4), ("omf2", 6),
+        ("omf2", 8), ("omf4", 1), ("omf4", 2), ("omf4", 3), ("force_gradient", 2),
+        ("force_gradient", 4))
+STARTS = (("leapfrog", 6), ("leapfrog", 8), ("leapfrog", 11), ("omf2", 4), ("omf2", 6))
+INSIDE = (0.1, 0.2, 0.4)  # longest MD time of one gauge trajectory, OMF4 of two steps
+TOLERANCE, APART = 1e-6, 4  # of the solver; trajectories between links to train and to validate
+ITERATIONS, RESAMPLE, DRAWS, TRIES = 6, 2, 2, 4
+TRAINING, VALIDATION, START, STREAM = 900, 901, 902, 903  # chains of the random numbers
+
+
+def nested(case: Case, host: Host, plan: Schedule, inside: float = 0.2) -> Nested:
+    """A level of all quarks with this plan around the gauge part."""
+    repeats = tuple(max(1, math.ceil(abs(one) / inside - 1e-9)) for one in plan.drifts)
+    gauge = HMC(GaugeAction(case.beta), 0.5, 2, "omf4")
+    return Nested(gauge, (Level("quarks", host.terms, plan, repeats),))
+
+
+def equilibrium(case: Case, host: Host, path: Path, trajectories: int = 24) -> Tensor:
+    """[2, chains, ...]: links of the case for training and for validation, made once."""
+    if path.exists():
+        return torch.load(path, weights_only=True)
+    chance = [torch.Generator().manual_seed(17)]
+    links = thermalise(HMC(GaugeAction(case.beta), 1 / 8, 8), cold_start(case.lattice, case.chains),
+                       30, lambda n: chance[0])
+    steps = max(4, round(0.5 / case.spacing))
+    kernel = nested(case, host, schedule("omf2", 1 / steps, steps))
+    links = thermalise(kernel, links, trajectories, lambda n: chance[0])
+    state = kernel.init(links)
+    for _ in range(APART):
+        state, _ = kernel.step(state, chance[0])
+    both = torch.stack([links, state.links])
+    torch.save(both, path)
+    return both
+
+
+def samples(links: Tensor, purpose: int, first: int, draws: int) -> list[Sample]:
+    """Points on these links whose noise and momenta belong to a purpose."""
+    seeds = tuple(trajectory_generator(1, purpose, first + n).initial_seed() for n in range(draws))
+    return [Sample(links, seeds)]
+
+
+def plan_for(case: Case, name: str, steps: int) -> Schedule:
+    """`steps` steps of an integrator, at about the spacing of forces where it may accept 80 %."""
+    drifts = len(schedule(name, 1.0, 1).drifts)
+    return schedule(name, case.spacing * drifts * (0.8 if name != "omf2" else 1.0), steps)
+
+
+def measured(case: Case, host: Host, links: Tensor, plan: Schedule, inside: float = 0.2) -> Worth:
+    """MD time per host force of a plan, on the points of validation."""
+    return worth(nested(case, host, plan, inside), samples(links, VALIDATION, 0, DRAWS),
+                 tries=TRIES)
+
+
+def trained(case: Case, host: Host, links: Tensor, plan: Schedule, say: Callable[[str], None]
+            ) -> Schedule:
+    """The plan after Gauss-Newton on noise and momenta of its own."""
+    values, damping, sample = values_of(plan), levenberg.DAMPING, None
+    for number in range(ITERATIONS):
+        if number % RESAMPLE == 0:
+            sample, = samples(links, TRAINING, number, 1)
+            damping = levenberg.DAMPING
+
+        def residuals(numbers: Tensor, sample: Sample = sample) -> Tensor:
+            return sample.residuals(nested(case, host, plan_of(numbers, plan)))
+
+        fit = levenberg.iterate(residuals, values, damping, levenberg.ahead)
+        values, damping = fit.values, fit.damping
+        say(f"iteration {number}: rms dH {fit.loss**0.5:.3f}")
+    return plan_of(values, plan)
+
+
+def streamed(case: Case, host: Host, links: Tensor, plan: Schedule, seconds: float
+             ) -> dict[str, Any]:
+    """tau_int of plaquette and E(t=1) in host forces, from so many processor seconds."""
+    kernel = nested(case, host, plan)
+    state, rows, begin, infos = kernel.init(links), [], time.process_time(), []
+    while time.process_time() - begin < seconds or len(rows) < 40:
+        chance = [trajectory_generator(STREAM, chain, len(rows)) for chain in range(case.chains)]
+        state, info = kernel.step(state, chance)
+        (_, smooth), = flow.integrate(state.links, [1.0], 0.1)
+        rows.append(torch.stack([plaquette(state.links), energy_density(smooth),
+                                 info.accepted.double()]))
+        infos.append(info)
+    series = torch.stack(rows).permute(1, 2, 0).numpy()
+    forces = infos[0].levels[0].forces
+    found = {name: estimate(series[n]).as_dict() for n, name in enumerate(("plaquette", "e1"))}
+    return {"acceptance": float(series[2].mean()), "trajectories": len(rows) * case.chains,
+            "forces": forces, "length": kernel.length, "iterations": iterations(infos), **found,
+            **{f"{name}_tau_forces": _times(found[name], forces) for name in found}}
+
+
+def _times(one: dict[str, Any], forces: int) -> list[float | None]:
+    """[tau_int, error] times forces; None if it is not resolved."""
+    return [None if one[key] is None else one[key] * forces for key in ("tau_int", "tau_int_error")]
+
+
+class Kept:
+    """Results by name in one JSON file, each computed once."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.rows: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+
+    def get(self, name: str, make: Callable[[], Any]) -> Any:
+        """The result called `name`, made and kept if it is not there."""
+        if name not in self.rows:
+            began = time.process_time()
+            self.rows[name] = make()
+            print(f"{name}: {time.process_time() - began:.0f} processor seconds", flush=True)
+            self.path.write_text(json.dumps(self.rows, indent=1) + "\n")
+        return self.rows[name]
+
+
+def told(found: Worth, plan: Schedule) -> dict[str, Any]:
+    """A worth as JSON, the plan at its scale of 80 % acceptance beside it."""
+    return {"value": found.value, "error": found.error, "length": found.length,
+            "forces": found.cost, "scale": found.scale, "plan": [list(part) for part in plan],
+            "influence": found.influence.tolist()}
+
+
+def as_worth(row: dict[str, Any]) -> Worth:
+    """Inverse of `told`."""
+    return Worth(row["value"], row["scale"], row["length"], row["forces"],
+                 torch.tensor(row["influence"], dtype=torch.float64))
+
+
+def at_scale(row: dict[str, Any]) -> Schedule:
+    """The plan of a row with its scale worked in."""
+    kicks, drifts, displacements = row["plan"]
+    scale = row["scale"]
+    return Schedule(tuple(scale * one for one in kicks), tuple(scale * one for one in drifts),
+                    tuple(scale**2 * one for one in displacements))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """All parts of one case, or those that are not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--case", choices=CASES, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=1800, help="of a stream, per scheme")
+    given = parser.parse_args(arguments)
+    given.work.mkdir(parents=True, exist_ok=True)
+    fast.keep_memory()
+    case = CASES[given.case]
+    host = two_flavour(case.lattice, case.kappa, case.twist, tolerance=TOLERANCE)
+    learning, links = equilibrium(case, host, given.work / f"{given.case}.pt")
+    kept = Kept(given.work / f"{given.case}.json")
+
+    def scanned(name: str, steps: int, inside: float) -> dict[str, Any]:
+        plan = plan_for(case, name, steps)
+        return told(measured(case, host, links, plan, inside), plan)
+
+    def learned(name: str, steps: int) -> dict[str, Any]:
+        plan = trained(case, host, learning, plan_for(case, name, steps),
+                       lambda text: print(f"  {name} {steps} {text}", flush=True))
+        return told(measured(case, host, links, plan), plan)
+
+    for name, steps in SCAN:
+        kept.get(f"scan {name} {steps}", lambda n=name, s=steps: scanned(n, s, 0.2))
+    best = max((one for one in kept.rows if one.startswith("scan")),
+               key=lambda one: kept.rows[one]["value"])
+    _, name, steps = best.split()[:3]
+    for inside in INSIDE:
+        kept.get(f"inner {name} {steps} {inside:g}",
+                 lambda i=inside: scanned(name, int(steps), i))
+    for name, steps in STARTS:
+        kept.get(f"trained {name} {steps}", lambda n=name, s=steps: learned(n, s))
+    winner = max((one for one in kept.rows if one.startswith("trained")),
+                 key=lambda one: kept.rows[one]["value"])
+    kept.get("gain", lambda: ratio(as_worth(kept.rows[winner]), as_worth(kept.rows[best])))
+    for row in (best, winner):
+        kept.get(f"stream {row}", lambda r=row: streamed(case, host, links,
+                                                         at_scale(kept.rows[r]), given.seconds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""results/nested.json and nested.md out of what benchmarks.sampler.nested left in a folder.
+
+    python -m benchmarks.sampler.nested_table FOLDER
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.sampler.nested import CASES, SCAN, as_worth
+from l2hmc_bridge.analysis.statistics import with_error
+from l2hmc_bridge.training.nested.sample import ratio
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+AIMS = {"the best untrained": 1.3, "leapfrog": 2.5, "omf2": 1.8}
+Rows = dict[str, Any]
+
+
+def best(rows: Rows, start: str) -> str | None:
+    """The row of largest value among those whose name begins so."""
+    names = [name for name in rows if name.startswith(start)]
+    return max(names, key=lambda name: rows[name]["value"]) if names else None
+
+
+def gains(rows: Rows) -> list[str]:
+    """One line for each baseline: trained over it, with its error, and what was aimed at."""
+    winner, lines = best(rows, "trained"), []
+    if winner is None:
+        return ["Not trained yet."]
+    for name, aim in AIMS.items():
+        other = best(rows, "scan" if name.startswith("the") else f"scan {name}")
+        if other is None:
+            continue
+        value, error = ratio(as_worth(rows[winner]), as_worth(rows[other]))
+        lines.append(f"- {winner} over {name} ({other.removeprefix('scan ')}): "
+                     f"**{with_error(value, error)}** (aim {aim:g}: "
+                     f"{'reached' if value >= aim else 'missed'})")
+    return lines
+
+
+def table(rows: Rows) -> list[str]:
+    """A line for every scheme, in the order of the scan."""
+    lines = ["| scheme | forces | length | MD time per host force | |", "|---|---|---|---|---|"]
+    order = [f"scan {name} {steps}" for name, steps in SCAN]
+    order += [name for name in rows if name.startswith(("inner", "trained"))]
+    top = {best(rows, "scan"), best(rows, "trained")}
+    for name in (one for one in order if one in rows):
+        row = rows[name]
+        lines.append(f"| {name.removeprefix('scan ')} | {row['forces']:.0f} | {row['length']:.2f} "
+                     f"| {with_error(row['value'], row['error'])} "
+                     f"| {'best' if name in top else ''} |")
+    return lines
+
+
+def streams(rows: Rows) -> list[str]:
+    """tau_int times forces of what was run as a stream."""
+    found = [name for name in rows if name.startswith("stream")]
+    if not found:
+        return []
+    lines = ["", "tau_int (1/2 + sum rho) x host forces:", "",
+             "| stream | acceptance | trajectories | plaquette | E(t=1) |", "|---|---|---|---|---|"]
+    for name in found:
+        row = rows[name]
+        shown = [with_error(*pair) if None not in pair else "not resolved"
+                 for pair in (row["plaquette_tau_forces"], row["e1_tau_forces"])]
+        lines.append(f"| {name.removeprefix('stream ')} | {row['acceptance']:.2f} "
+                     f"| {row['trajectories']} | {shown[0]} | {shown[1]} |")
+    return lines
+
+
+def page(folder: Path) -> tuple[Rows, str]:
+    """(every result by case, the page)."""
+    whole: Rows = {}
+    lines = ["# Nested steps: what a host's force buys", "",
+             "`python -m benchmarks.sampler.nested`, quarks of examples/two_flavour, beta 5.6; one",
+             "level around OMF4 of the gauge action. MD time per host force at 80 % acceptance, the",
+             "force after a new draw of noise counted; errors from the spread over points, those of",
+             "ratios on the same points."]
+    for name, case in CASES.items():
+        path = folder / f"{name}.json"
+        if not path.exists():
+            continue
+        rows = whole[name] = json.loads(path.read_text())
+        t, x, y, z = case.lattice
+        lines += ["", f"## {x}x{y}x{z}x{t}, kappa {case.kappa:g}, 2 kappa mu {case.twist:g}", "",
+                  *gains(rows), "", *table(rows), *streams(rows)]
+    return whole, "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write both files."""
+    folder, = sys.argv[1:] if arguments is None else arguments
+    whole, text = page(Path(folder))
+    (RESULTS / "nested.json").write_text(json.dumps(whole, indent=1) + "\n")
+    (RESULTS / "nested.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
