@@ -8,7 +8,8 @@ from typing import NamedTuple
 from l2hmc_bridge.adapters.format.metadata import trajectory_of
 from l2hmc_bridge.errors import BridgeError
 
-from . import ensemble, table as files
+from . import ensemble
+from .reading import Reading
 
 OWN_NAME = re.compile(r"cfg_(\d+)\.[^.]+")
 CHAIN = re.compile(r"chain_(\d+)")
@@ -23,24 +24,25 @@ class Source(NamedTuple):
     index: int | None = None
 
 
-def find(paths: Iterable[Path]) -> list[Source]:
-    """The configurations of files, patterns and folders, in order.
+def find(paths: Iterable[Path], reading: Reading | None = None) -> list[Source]:
+    """The configurations of files, patterns and folders, in order; `reading` names their format.
 
     A stream's own are cfg_<trajectory>.<suffix>, in chain_<c>/ for several chains; of any other
-    folder every file of a known format counts. Raises FormatError where nothing is found.
+    folder every file of a known format counts. Raises FormatError if nothing is found.
     """
+    reading = reading or Reading()
     sources = []
     for path in map(Path, paths):
         own = sorted(_in_stream(path), key=lambda s: (s.chain, s.trajectory))
-        for file in [] if own else ensemble.expand(path):
-            own.extend(_in_file(file))
+        for file in [] if own else ensemble.expand(path, reading.format, reading.lattice):
+            own.extend(_in_file(file, reading))
         sources.extend(own)
     return sources
 
 
-def _in_file(path: Path) -> Iterator[Source]:
+def _in_file(path: Path, reading: Reading) -> Iterator[Source]:
     try:
-        count = files.count(path)
+        count = reading.count(path)
     except BridgeError:
         count = 1  # whoever reads it will say what is wrong with it
     for index in range(count):

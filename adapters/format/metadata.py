@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 # Keys of Configuration.meta that a writer carries as far as its format can hold them.
-CARRIED = ("beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reunitarized")
-KEY = re.compile(r"[A-Za-z][\w.^\-]*(?: nr)?")
+CARRIED = ("beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reunitarized",
+           "accepted", "gauge_action", "quarks")
+OWN = ("reunitarized", "accepted", "gauge_action", "quarks")  # which only our own files state
+KEY = re.compile(r"[A-Za-z][\w.^\-]*(?:\[\d{1,4}\])?(?: nr)?")
 LONGEST = 4096  # of a parameter line; also keeps every pattern below quick
 # What describes one configuration rather than its ensemble does not survive a conversion.
 PERISHABLE = re.compile(
@@ -85,6 +87,17 @@ def integer(text: Any) -> int | None:
     """A plain decimal integer of at most 18 digits, or None."""
     text = str(text).strip()
     return int(text) if re.fullmatch(r"[-+]?[0-9]{1,18}", text) else None
+
+
+def own(info: Mapping[str, str]) -> dict[str, str]:
+    """What our own writers put among a file's parameters, under the names of OWN."""
+    found = {key: info.get(key, info.get(key.upper())) for key in OWN}
+    return {key: value for key, value in found.items() if value}
+
+
+def others(info: Mapping[str, str]) -> dict[str, str]:
+    """The parameters without those of `own`."""
+    return {key: value for key, value in info.items() if key.lower() not in OWN}
 
 
 def lasting(info: Mapping[str, str]) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Streams that production codes keep as numbered files: their names, and what comes next.
 
 Each code has a scheme of its own; what it writes beside a configuration, and wants to find there
-when it starts again, is in `host_sides`. Sources: Grid qcd/hmc/checkpointers, Chroma
-mainprogs/main/hmc.cc: saveState, openQCD main/README.ym1, QEX src/examples (`{traj:05}`).
+when it starts again, is in `side_files`. Sources: Grid qcd/hmc/checkpointers, Chroma
+mainprogs/main/hmc.cc: saveState, openQCD main/README.ym1, QEX src/examples (`{traj:05}`), tmLQCD
+src/bin/hmc_tm.c (`conf.%.4d`; the number counts saves, not trajectories).
 """
 
 import re
@@ -40,6 +41,8 @@ SCHEMES = (
            ("ildg", "scidac")),
     Scheme("QEX", "PREFIX.NNNNN.lime", r"(?P<stem>.+)\.(?P<number>[0-9]{5,12})\.lime",
            "{stem}.{number}.lime", r"{stem}\.{NUMBER}(?:\D.*)?", ("scidac", "ildg"), 5),
+    Scheme("tmLQCD", "conf.NNNN", r"(?P<stem>conf)\.(?P<number>[0-9]{4,12})", "{stem}.{number}",
+           r"{stem}\.{NUMBER}(?:\D.*)?", ("ildg",), 4),
     Scheme("PyQUDA", "cfg_N.npy", rf"(?P<stem>.+)_{NUMBER}\.npy", "{stem}_{number}.npy",
            r"{stem}_{NUMBER}(?:\D.*)?", ("npy",)),
     Scheme("Grid or GPT", "ckpoint_lat.N (Grid, GPT)", rf"(?P<stem>.*lat|cfg)\.{NUMBER}",
