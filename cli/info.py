@@ -80,6 +80,7 @@ def _report(
             meta = dict(files.header(path, name, **options))
         else:
             meta = dict(files.inspect(path, name, **options).meta)
+        told = stream_theory.of(path, meta)
     except BridgeError as error:
         return {"path": str(path), "format": None, "dialect": None, "lattice": None,
                 "precision": None, "status": "fail", "checks": [], "metadata": {},
@@ -90,8 +91,6 @@ def _report(
     known["status"] = status_of(meta)
     known["checks"] = meta.pop("checks")
     known["warnings"] = meta.pop("warnings")
-    told = stream_theory.of(path, {**meta, "format": known["format"], "dialect": known["dialect"],
-                                   "precision": known["precision"]})
     meta.pop("theory")
     known["theory"] = dataclasses.asdict(told)
     return {**known, "metadata": {**meta, "action": told.sentence() or "not stated"}}

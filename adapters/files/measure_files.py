@@ -14,7 +14,7 @@ from l2hmc_bridge.errors import BridgeError
 from l2hmc_bridge.observables.plan import Plan, records
 
 from .reading import Reading
-from .sources import Source
+from .sources import Source, number_of
 
 SITES_PER_BATCH = 1 << 15  # 16^4 goes alone, 8^4 eight at once
 BYTES_PER_GROUP = 1 << 26
@@ -82,17 +82,15 @@ def _measure_batch(batch: list[tuple[Source, Any]], plan: Plan, device: torch.de
     links = torch.cat([configuration.links for _, configuration in batch]).to(device)
     result = []
     for (source, configuration), record in zip(batch, records(links, plan), strict=True):
-        stated = configuration.meta.get("trajectory")
         nt, nx, ny, nz = configuration.links.shape[2:6]
         about = {
             "path": str(source.path),
             "chain": source.chain,
-            "trajectory": source.trajectory if source.trajectory is not None else stated,
+            "trajectory": number_of(source, configuration.meta),
             "lattice": [nx, ny, nz, nt],
         }
         if source.index is not None:
             about["index"] = source.index
-            about["trajectory"] = stated
         result.append({**about, **_stated(configuration.meta), **record})
     return result
 

@@ -1,9 +1,9 @@
 """Which configurations a list of files, folders and streams holds, with chain and trajectory."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from l2hmc_bridge.adapters.format.metadata import trajectory_of
 from l2hmc_bridge.errors import BridgeError
@@ -16,7 +16,7 @@ CHAIN = re.compile(r"chain_(\d+)")
 
 
 class Source(NamedTuple):
-    """One configuration; `index` where its file holds several, trajectory as its name says."""
+    """One configuration; `index` if its file holds several, trajectory if it is a stream's own."""
 
     path: Path
     chain: int
@@ -46,7 +46,17 @@ def _in_file(path: Path, reading: Reading) -> Iterator[Source]:
     except BridgeError:
         count = 1  # whoever reads it will say what is wrong with it
     for index in range(count):
-        yield Source(path, 0, trajectory_of(path.name), index if count != 1 else None)
+        yield Source(path, 0, None, index if count != 1 else None)
+
+
+def number_of(source: Source, meta: Mapping[str, Any]) -> int | None:
+    """The trajectory of a source whose file says `meta`: its name counts before what is stated."""
+    if source.index is not None:
+        return meta["trajectory"]
+    if source.trajectory is not None:
+        return source.trajectory
+    named = trajectory_of(source.path.name, lattice=meta["lattice"])
+    return meta["trajectory"] if named is None else named
 
 
 def _in_stream(folder: Path) -> Iterator[Source]:

@@ -9,6 +9,7 @@ from l2hmc_bridge.adapters.format.checks import accepted, judge
 from l2hmc_bridge.adapters.format.metadata import printable
 from l2hmc_bridge.adapters.format.record import Format
 from l2hmc_bridge.adapters.formats import (
+    bridge_header,
     lyncs_header,
     milc_header,
     nersc_header,
@@ -31,7 +32,7 @@ FORMATS: dict[str, Format] = {
     for form in (
         ildg_header.FORMAT, ildg_header.SCIDAC, nersc_header.FORMAT, hdf5_header.FORMAT,
         npy_header.FORMAT, milc_header.FORMAT, openqcd_header.FORMAT,
-        raw_header.KYU, raw_header.JLQCD, raw_header.RAW, lyncs_header.FORMAT,
+        bridge_header.FORMAT, raw_header.KYU, raw_header.JLQCD, raw_header.RAW, lyncs_header.FORMAT,
     )
 }
 HEAD = 512

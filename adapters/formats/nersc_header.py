@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,7 +184,7 @@ def parse(path: Path) -> tuple[dict[str, Any], Header, Payload, bool]:
         "byte_order": None if big is None else ("big" if big else "little"),
         "lattice": payload.lattice,
         "beta": metadata.beta_of(parsed.info),
-        "trajectory": _trajectory(path, parsed),
+        "trajectory": _trajectory(path.name, parsed, payload.lattice),
         "lfn": parsed.info.get("LFN"),
         "ensemble_id": _told(keys, "ENSEMBLE_ID"),
         "ensemble_label": _told(keys, "ENSEMBLE_LABEL"),
@@ -203,13 +203,13 @@ def _told(keys: Mapping[str, str], name: str) -> str | None:
     return None if keys.get(name) in (None, "", UNKNOWN[name]) else keys[name]
 
 
-def _trajectory(path: Path, parsed: Header) -> int | None:
+def _trajectory(name: str, parsed: Header, lattice: Sequence[int]) -> int | None:
     """Our own key, else SEQUENCE_NUMBER, else the file name; 0 means unset to most writers."""
     if "TRAJECTORY" in parsed.info:
         told = metadata.integer(parsed.info["TRAJECTORY"])
-        return metadata.trajectory_of(path.name) if told is None else told
+        return metadata.trajectory_of(name, lattice=lattice) if told is None else told
     sequence = metadata.integer(parsed.keys.get("SEQUENCE_NUMBER", ""))
-    return sequence or metadata.trajectory_of(path.name) or sequence
+    return sequence or metadata.trajectory_of(name, lattice=lattice) or sequence
 
 
 def _dialect(parsed: Header) -> str:

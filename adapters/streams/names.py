@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from l2hmc_bridge.adapters.format.metadata import are_extents
 from l2hmc_bridge.errors import FormatError, StreamError
 
 NUMBER = r"(?P<number>[0-9]{1,12})"
@@ -103,6 +104,9 @@ def recognise(path: Path, meta: Mapping[str, Any]) -> HostStream:
     scheme = fitting[0]
     match = re.fullmatch(scheme.pattern, path.name)
     digits = match["number"]
+    if are_extents(digits, meta["lattice"]):
+        raise FormatError(f"{path}: expected a name with the number of a trajectory, found the "
+                          f"extents {digits} of its lattice")
     return HostStream(
         scheme=scheme,
         folder=path.parent,

@@ -124,3 +124,18 @@ def test_the_cases_of_public_reports(capsys):
         entry = found["observables"]["plaquette"]
         assert abs(entry["tau_int"] - 4.5) < 2 * entry["tau_int_error"]
         assert found["trajectories"] == 8000
+
+
+def test_extents_in_names_are_none(tmp_path, capsys):
+    """A field on 2,2,2,4 that is called after its lattice has no number, in no verb."""
+    path = samples.written(samples.CASES["milc"], tmp_path,
+                           samples.configuration(1, (4, 2, 2, 2))).rename(tmp_path / "lat.2224")
+    assert main(["info", "--json", str(path)]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["metadata"]["trajectory"] is None
+    assert main(["measure", str(path), "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["trajectory"] is None
+    hmc = ["--kernel", "hmc", "--beta", "6", "--tune", "0", "--steps", "1"]
+    assert main(["sample", "--in", str(path), "--out", str(tmp_path / "s"), "-n", "1", *hmc]) == 0
+    assert (tmp_path / "s" / "cfg_1.milc").exists()
+    assert main(["sample", "--continue", str(path), *hmc]) == 1
+    assert "found the extents 2224 of its lattice" in capsys.readouterr().err

@@ -134,7 +134,7 @@ def tree(raw: bytes) -> tuple[Element, str | None]:
     parser.StartDoctypeDeclHandler = _doctype
     broken = None
     try:
-        parser.Parse(DECLARATION.sub(lambda found: b" " * len(found[0]), raw).strip(), True)
+        parser.Parse(DECLARATION.sub(_blank, raw), True)
     except expat.ExpatError as error:
         inside = f", inside <{builder.stack[-1].name}>" if len(builder.stack) > 1 else ""
         broken = (f"line {error.lineno}, column {error.offset + 1}: "
@@ -144,6 +144,11 @@ def tree(raw: bytes) -> tuple[Element, str | None]:
     for unfinished in builder.stack[1:]:
         unfinished.text = ""  # which may be the half of a number
     return builder.stack[0], broken
+
+
+def _blank(found: re.Match[bytes]) -> bytes:
+    """As many characters and lines, so that positions stay true."""
+    return re.sub(rb"[^\n]", b" ", found[0])
 
 
 class _Builder:

@@ -1,6 +1,6 @@
 """What the free text and XML around a payload tell: parameters of a run, and whose it is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from l2hmc_bridge.adapters.format import metadata
@@ -30,7 +30,9 @@ def xlf_info(opened: Lime) -> dict[str, str]:
     return {name: texts[0] for name, texts in markup.parse(text.encode()).texts.items() if texts[0]}
 
 
-def identity(opened: Lime, info: Mapping[str, str], name: str) -> dict[str, Any]:
+def identity(
+    opened: Lime, info: Mapping[str, str], name: str, lattice: Sequence[int]
+) -> dict[str, Any]:
     """beta, trajectory, lfn, ensemble_id, ensemble_label, reunitarized as far as they are told."""
     lfn = opened.text("ildg-data-lfn") or None
     user = [opened.fields(kind) for kind in ("scidac-record-xml", "scidac-file-xml")]
@@ -46,7 +48,8 @@ def identity(opened: Lime, info: Mapping[str, str], name: str) -> dict[str, Any]
     if info.get("trajectory") is not None:
         trajectory = numbers[0]
     else:
-        trajectory = told or metadata.trajectory_of(lfn, name) or next(iter(numbers), None)
+        trajectory = (told or metadata.trajectory_of(lfn, name, lattice=lattice)
+                      or next(iter(numbers), None))
     found = {
         "beta": metadata.beta_of(info, tags),
         "trajectory": trajectory,
