@@ -73,13 +73,29 @@ def main(argv: Sequence[str] | None = None) -> int:
             _silence_output()
             return 1
         except (BridgeError, OSError, MemoryError) as error:
-            return _complain(_one_line(error))
+            return _complain(_fitting(_one_line(error), arguments))
         except RuntimeError as error:
             if not any(sign in str(error) for sign in TOO_LARGE):
                 raise
             return _complain("expected fields that fit into memory (a smaller lattice, fewer "
                              f"chains), found: {_first_line(error)}")
     return status if isinstance(status, int) else 0
+
+
+def options_of(verb: str) -> set[str]:
+    """The long options of a verb, without dashes."""
+    command = group.get_command(click.Context(group), verb)
+    parameters = command.params if command is not None else []
+    flags = [flag for one in parameters for flag in (*one.opts, *one.secondary_opts)]
+    return {flag[2:] for flag in flags if flag.startswith("--")} | {"help"}
+
+
+def _fitting(message: str, arguments: Sequence[str]) -> str:
+    """The message with those hints alone that the verb of these arguments understands."""
+    from l2hmc_bridge.cli.screen.hints import fitting
+
+    verb = next((word for word in arguments if word in VERBS), None)
+    return message if verb is None else fitting(message, options_of(verb))
 
 
 def _module(verb: str) -> str:

@@ -72,6 +72,8 @@ def notes(result):
     """Sentences about one analysis."""
     yield (f"{result.chains} chain(s) of {result.trajectories} trajectories, "
            f"the first {result.cut} dropped")
+    if result.gaps:
+        yield result.gaps
     if result.not_finite:
         yield f"{result.not_finite} entries of dH are not finite: counted as 0 in <exp>"
     if result.topology is not None:

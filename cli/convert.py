@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from l2hmc_bridge.cli.screen.options import parse_lattice, reading, which_format
 from l2hmc_bridge.errors import BridgeError
 
 if TYPE_CHECKING:
     from l2hmc_bridge.adapters.files.ensemble import Ensemble
     from l2hmc_bridge.fields.configuration import Configuration
 
-REPORTED = ("beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reunitarized")
+REPORTED = ("beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reunitarized",
+            "accepted")
 
 
 @click.command(short_help="Convert gauge files from any format to any other.")
 @click.argument("inputs", nargs=-1, required=True, metavar="IN...")
 @click.argument("output", metavar="OUT")
-@click.option("--format", "name", metavar="NAME", help="Format of OUT (default: by its suffix).")
-@click.option("--from", "source", metavar="NAME", help="Format of IN (default: by its bytes).")
-@click.option("--lattice", metavar="X,Y,Z,T", help="Extents of IN, where it does not state them.")
+@click.option("--format", "name", metavar="NAME", help="Format of OUT (default: by its suffix); "
+              "of IN, if it is one that is only read: raw, kyu, jlqcd.")
+@reading()
 @click.option("--index", type=int, help="Which of the configurations in IN, from 0 on.")
 @click.option("--layout", help="Axes of a plain array: pyquda or lyncs.")
 @click.option("--trust", is_flag=True, help="Let lyncs_io unpickle IN: this can run any code.")
@@ -36,7 +38,8 @@ REPORTED = ("beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reuni
 @click.option("--force", is_flag=True, help="Replace existing files.")
 def command(
     inputs: tuple[str, ...], output: str, name: str | None, source: str | None,
-    lattice: str | None, index: int | None, layout: str | None, trust: bool,
+    lattice: str | None, accept: tuple[str, ...], index: int | None, layout: str | None,
+    trust: bool,
     precision: str | None, rows: str | None, lfn: str | None, dialect: str | None,
     compression: str | None, reunitarize: bool, jobs: int, force: bool,
 ) -> None:
@@ -47,14 +50,14 @@ def command(
     ('out/cfg_{trajectory}.nersc'). What OUT cannot hold is said.
     """
     from l2hmc_bridge.adapters.files.ensemble import open_ensemble
-    from l2hmc_bridge.cli.screen.options import parse_lattice
 
-    reading = {"lattice": parse_lattice(lattice) if lattice else None, "layout": layout,
-               "trust": trust or None}
+    source, name = which_format(source, name)
+    how = {"lattice": parse_lattice(lattice) if lattice else None, "layout": layout,
+           "trust": trust or None, "accept": accept, "mend": reunitarize or None}
     writing = {"precision": int(precision) if precision else None,
                "rows": int(rows) if rows else None, "lfn": lfn, "dialect": dialect,
                "compression": compression}
-    given = {key: value for key, value in reading.items() if value is not None}
+    given = {key: value for key, value in how.items() if value is not None}
     ensemble = open_ensemble(list(inputs), source, True, **given)
     if index is not None:
         ensemble = _selected(ensemble, index)
@@ -101,7 +104,8 @@ class Job:
             def one(item: int) -> str:
                 configuration = self._read(item)
                 writer.append(configuration)
-                return f"{self.ensemble.sources[item].path} -> {self.output}[{item}]"
+                return (f"{self.ensemble.sources[item].path} -> {self.output}[{item}]"
+                        f"{doubts(configuration)}")
 
             self._with_progress(one, 1)
 
@@ -119,7 +123,7 @@ class Job:
             kept = files.header(target, **layout)
             lost = losses(configuration.meta, kept)
             told = f"; lost: {', '.join(lost)}" if lost else ""
-            return f"{self.ensemble.sources[item].path} -> {target}{told}"
+            return f"{self.ensemble.sources[item].path} -> {target}{told}{doubts(configuration)}"
 
         self._with_progress(one, jobs)
 
@@ -175,10 +179,17 @@ class Job:
                         future.cancel()
 
 
+def doubts(configuration: "Configuration") -> str:
+    """The warnings of the reader, a line each."""
+    return "".join(f"\n  warning: {told}" for told in configuration.meta["warnings"])
+
+
 def reunitarized(configuration: "Configuration") -> "Configuration":
     """The links projected to SU(3), and a sentence about it in the metadata."""
     from l2hmc_bridge.fields import su3
 
+    if configuration.meta.get("reunitarized"):
+        return configuration  # the reader had to, and said so
     defect = float(su3.unitarity_defect(configuration.links).max())
     meta = dict(configuration.meta)
     meta["reunitarized"] = f"projected to SU(3), max|UU^+ - 1| was {defect:.1e}"
@@ -191,7 +202,9 @@ def losses(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
     lost = [key for key in REPORTED
             if before.get(key) not in (None, "") and after.get(key) != before[key]]
-    if set(lasting(before.get("info") or {})) - set(lasting(after.get("info") or {})):
+    told, kept = ({*lasting(meta.get("info") or {}), *({"gauge_action", "quarks"} & set(meta))}
+                  for meta in (before, after))
+    if told - kept:
         lost.append("parameters of the ensemble")
     if before["precision"] > after["precision"]:
         lost.append(f"precision ({before['precision']} to {after['precision']} bits)")

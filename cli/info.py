@@ -1,5 +1,6 @@
 """`l2hmc-bridge info`: what gauge files are, every check with its number, and their metadata."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,25 +8,27 @@ from typing import Any
 
 import click
 
+from l2hmc_bridge.cli.screen import hints
+from l2hmc_bridge.cli.screen.options import reading
 from l2hmc_bridge.errors import BridgeError
 
 SHOWN = (
-    "beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reunitarized", "checksum",
-    "byte_order", "rows", "plaquette", "plaquette_spatial", "plaquette_temporal", "link_trace",
+    "action", "beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reunitarized",
+    "accepted", "checksum", "byte_order", "rows", "plaquette", "plaquette_spatial",
+    "plaquette_temporal", "link_trace",
 )
 STYLE = {"pass": "green", "warn": "yellow", "fail": "red"}
 
 
 @click.command(short_help="Say what gauge files are, and verify them.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--format", "name", metavar="NAME", help="Read as this format; do not guess.")
-@click.option("--lattice", metavar="X,Y,Z,T", help="Extents, where a file does not state them.")
+@reading("--format", accept=())
 @click.option("--header", "header_only", is_flag=True, help="Read the header alone; no checks.")
 @click.option("--records", is_flag=True, help="List the records of LIME files.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def command(
     files: tuple[Path, ...],
-    name: str | None,
+    source: str | None,
     lattice: str | None,
     header_only: bool,
     records: bool,
@@ -39,7 +42,7 @@ def command(
     from l2hmc_bridge.cli.screen.options import parse_lattice
 
     options = {"lattice": parse_lattice(lattice)} if lattice else {}
-    reports = [report for path in files for report in _reports(path, name, header_only, options)]
+    reports = [report for path in files for report in _reports(path, source, header_only, options)]
     if as_json:
         click.echo(json.dumps([_plain(report) for report in reports], indent=1))
     else:
@@ -70,23 +73,27 @@ def _report(
     """What the JSON output says of one file; an unreadable one is a failed report."""
     from l2hmc_bridge.adapters.files import table as files
     from l2hmc_bridge.adapters.format.checks import status_of
+    from l2hmc_bridge.adapters.streams import theory as stream_theory
 
     try:
         if header_only:
             meta = dict(files.header(path, name, **options))
         else:
             meta = dict(files.inspect(path, name, **options).meta)
+        told = stream_theory.of(path, meta)
     except BridgeError as error:
         return {"path": str(path), "format": None, "dialect": None, "lattice": None,
                 "precision": None, "status": "fail", "checks": [], "metadata": {},
-                "warnings": [], "error": str(error)}
+                "warnings": [], "error": hints.here(str(error))}
     known = {"path": str(path), "format": meta.pop("format"), "dialect": meta.pop("dialect", None)}
     known["lattice"] = dict(zip("xyzt", meta.pop("lattice"), strict=True))
     known["precision"] = meta.pop("precision")
     known["status"] = status_of(meta)
     known["checks"] = meta.pop("checks")
     known["warnings"] = meta.pop("warnings")
-    return {**known, "metadata": meta}
+    meta.pop("theory")
+    known["theory"] = dataclasses.asdict(told)
+    return {**known, "metadata": {**meta, "action": told.sentence() or "not stated"}}
 
 
 def _plain(value: Any) -> Any:
@@ -106,6 +113,8 @@ def _show(report: Mapping[str, Any], records: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from l2hmc_bridge.adapters.format.checks import sentences
+
     console = Console(soft_wrap=True)
     if "error" in report:
         click.echo(f"l2hmc-bridge: {report['error']}", err=True)
@@ -115,12 +124,16 @@ def _show(report: Mapping[str, Any], records: bool) -> None:
     heading = Text(f"{report['path']}{place}: {report['format']} ({report['dialect']}), "
                    f"{lattice} (x,y,z,t), {report['precision']} bits: ")
     console.print(heading.append(report["status"], STYLE[report["status"]]))
-    checks = Table("check", "value", "expected", "tolerance", "status")
+    checks = Table()
+    for column in ("check", "value", "expected", "tolerance", "status"):
+        checks.add_column(column, overflow="fold")
     for item in report["checks"]:
         cells = [_cell(item[key]) for key in ("name", "value", "expected", "tolerance")]
         cells[3] = f"{item['tolerance']:.2g}"
         checks.add_row(*map(Text, cells), Text(item["status"], STYLE[item["status"]]))
     console.print(checks)
+    for sentence in sentences(report["checks"]):
+        console.print(Text(_cell(f"fault: {sentence}"), "red"))
     for sentence in report["warnings"]:
         console.print(Text(_cell(f"warning: {sentence}"), "yellow"))
     meta = report["metadata"]
@@ -153,4 +166,4 @@ def _cell(value: Any) -> str:
         return ""
     from l2hmc_bridge.adapters.format.metadata import printable
 
-    return f"{value:.10g}" if isinstance(value, float) else printable(str(value)[:200])
+    return f"{value:.10g}" if isinstance(value, float) else printable(str(value)[:300])

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from l2hmc_bridge.cli.screen.options import Computing, Number
+from l2hmc_bridge.cli.screen import hints
+from l2hmc_bridge.cli.screen.options import Computing, Number, reading, reading_of
 
 SCREEN = {"plaquette": "plaquette", "spatial": "plaquette_spatial",
           "temporal": "plaquette_temporal", "link trace": "link_trace", "E": "energy_density",
@@ -36,6 +37,7 @@ SCREEN = {"plaquette": "plaquette", "spatial": "plaquette_spatial",
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
 @click.option("--no-verify", is_flag=True, help="Measure files that fail their own checks too.")
+@reading("--format")
 def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify,
             **options):
     """Measure plaquettes, loops, energy density and topological charge of configurations.
@@ -45,7 +47,7 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify
     """
     from l2hmc_bridge.adapters.files import sources as configurations
     from l2hmc_bridge.adapters.records import measured as records
-    from l2hmc_bridge.cli.screen.outputs import emit, refuse_early, settle
+    from l2hmc_bridge.cli.screen.outputs import emit, refuse_early, settle, warn
     from l2hmc_bridge.fast.devices import device_of
 
     paths, json_out = settle(paths, json_out, ".json")
@@ -56,10 +58,12 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify
         raise click.UsageError("--extend needs a STREAM, found files")
     refuse_early([json_out, csv_out, h5], force)
     plan = _plan(options)
-    sources = configurations.find(paths)
-    measured, errors = _measure(sources, plan, jobs, not no_verify, device_of(device))
+    how = reading_of(options, verify=not no_verify)
+    sources = configurations.find(paths, how)
+    measured, errors = _measure(sources, plan, jobs, how, device_of(device))
     for error in errors:
-        click.echo(f"l2hmc-bridge: {error}", err=True)
+        click.echo(f"l2hmc-bridge: {hints.here(error)}", err=True)
+    warn(_gaps(paths, measured))
     emit(json_out, records.to_json(measured), force)
     emit(csv_out, records.to_csv(measured), force)
     if h5:
@@ -90,21 +94,40 @@ def _plan(options):
     )
 
 
-def _measure(sources, plan, jobs, verify, device):
-    """Records in the order of the sources, and errors, with a progress bar on standard error."""
+def _measure(sources, plan, jobs, how, device):
+    """Records in the order of the sources, and errors; bar and warnings on standard error."""
     from rich.console import Console
     from rich.progress import Progress
 
     from l2hmc_bridge.adapters.files.measure_files import measure_all
+    from l2hmc_bridge.cli.screen.outputs import warn
 
-    measured, errors = [], []
+    measured, errors, warnings = [], [], []
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("measure", total=len(sources))
-        for found, failed in measure_all(sources, plan, jobs, verify, device):
+        for found, failed, told in measure_all(sources, plan, jobs, how, device):
             measured.extend(found)
             errors.extend(failed)
+            warnings.extend(told)
             progress.update(task, advance=len(found) + len(failed))
+    warn(warnings)
     return measured, errors
+
+
+def _gaps(paths, measured):
+    """What is missing among the trajectory numbers of each folder."""
+    import numpy as np
+
+    from l2hmc_bridge.analysis import numbers
+
+    for path in (path for path in paths if path.is_dir()):
+        chains: dict[int, set[int]] = {}
+        for record in measured:
+            if Path(record["path"]).is_relative_to(path) and record["trajectory"] is not None:
+                chains.setdefault(record["chain"], set()).add(record["trajectory"])
+        told = numbers.gaps([np.array(sorted(chains[chain])) for chain in sorted(chains)])
+        if told:
+            yield f"{path}: {told}"
 
 
 def _extend(paths, measured):

@@ -47,7 +47,8 @@ class Ensemble(Sequence[Configuration]):
     def header(self, item: int) -> dict[str, Any]:
         """The metadata of one configuration; its links are not touched."""
         path, options = self._source(item)
-        options.pop("slices", None)
+        for name in ("slices", "accept", "mend"):
+            options.pop(name, None)
         return files.header(path, self._format, **options)
 
     def _source(self, item: int) -> tuple[Path, dict[str, Any]]:
@@ -67,10 +68,12 @@ def open_ensemble(
     """The configurations of an HDF5 ensemble, a pattern (`cfg_*.lime`), a folder or a list.
 
     Files of a pattern or folder come in the order of the numbers in their names. Options as in
-    `files.read` (slices=(a, b) reads those time slices alone). Raises FormatError.
+    `files.read` (slices=(a, b) reads those time slices alone; lattice=(X,Y,Z,T); accept; mend).
+    Raises FormatError.
     """
     given = [source] if isinstance(source, str | Path) else list(source)
-    paths = [path for one in given for path in expand(one)]
+    lattice = options.get("lattice")
+    paths = [path for one in given for path in expand(one, format, lattice)]
     sources = []
     for path in paths:
         held = files.count(path, format)
@@ -78,11 +81,17 @@ def open_ensemble(
     return Ensemble(sources, format, verify, options)
 
 
-def expand(source: str | Path) -> list[Path]:
-    """The files that a name, a pattern or a folder stands for. Raises FormatError on none."""
+def expand(
+    source: str | Path, format: str | None = None, lattice: Sequence[int] | None = None
+) -> list[Path]:
+    """The files that a name, a pattern or a folder stands for. Raises FormatError on none.
+
+    Of a folder those of a known format, or of `format` (headerless ones by the size of `lattice`).
+    """
     path = Path(source)
     if path.is_dir():
-        found = [one for one in path.iterdir() if one.is_file() and _is_configuration(one)]
+        found = [one for one in path.iterdir() if one.is_file()
+                 and _is_configuration(one, format, lattice)]
     elif path.exists() or not glob.has_magic(str(source)):
         return [path]
     else:
@@ -92,9 +101,12 @@ def expand(source: str | Path) -> list[Path]:
     return sorted(found, key=_numbers)
 
 
-def _is_configuration(path: Path) -> bool:
+def _is_configuration(path: Path, format: str | None, lattice: Sequence[int] | None) -> bool:
     """Whether a file of a folder is a configuration; HDF5 files there are histories."""
     try:
+        if format is not None:
+            files.header(path, format, lattice=lattice)
+            return True
         return files.detect(path).name != "hdf5"
     except FormatError:
         return False

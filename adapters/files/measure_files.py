@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import groupby
 from multiprocessing import get_context
@@ -13,27 +13,28 @@ import torch
 from l2hmc_bridge.errors import BridgeError
 from l2hmc_bridge.observables.plan import Plan, records
 
-from . import table as files
-from .sources import Source
+from .reading import Reading
+from .sources import Source, number_of
 
 SITES_PER_BATCH = 1 << 15  # 16^4 goes alone, 8^4 eight at once
 BYTES_PER_GROUP = 1 << 26
 
 
 def measure_all(
-    sources: Sequence[Source], plan: Plan, jobs: int, verify: bool,
+    sources: Sequence[Source], plan: Plan, jobs: int, reading: Reading,
     device: torch.device | str = "cpu",
-) -> Iterator[tuple[list[dict[str, Any]], list[str]]]:
-    """(records, error messages) per group of files, in the order of `sources`.
+) -> Iterator[tuple[list[dict[str, Any]], list[str], list[str]]]:
+    """(records, error messages, warnings) per group of files, in the order of `sources`.
 
-    A record is measurement.records' with path, chain, trajectory, index, lattice (X,Y,Z,T).
+    A record is measurement.records' with path, chain, trajectory, index, lattice (X,Y,Z,T) and, as
+    far as the file states them, action, beta, quarks; accepted: failed checks that were gone over.
     """
     groups = _groups(sources, jobs)
     if jobs == 1 or len(groups) < 2:
-        yield from (measure_group(group, plan, verify, device) for group in groups)
+        yield from (measure_group(group, plan, reading, device) for group in groups)
         return
     with ProcessPoolExecutor(jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        work = [pool.submit(measure_group, group, plan, verify, device) for group in groups]
+        work = [pool.submit(measure_group, group, plan, reading, device) for group in groups]
         for one in work:
             yield one.result()
 
@@ -55,17 +56,17 @@ def _groups(sources: Sequence[Source], jobs: int) -> list[list[Source]]:
 
 
 def measure_group(
-    group: Sequence[Source], plan: Plan, verify: bool, device: torch.device | str = "cpu"
-) -> tuple[list[dict[str, Any]], list[str]]:
+    group: Sequence[Source], plan: Plan, reading: Reading, device: torch.device | str = "cpu"
+) -> tuple[list[dict[str, Any]], list[str], list[str]]:
     """Read and measure some files; one that cannot be read becomes an error message."""
-    loaded, errors = [], []
+    loaded, errors, warnings = [], [], []
     for source in group:
         try:
-            options = {} if source.index is None else {"index": source.index}
-            configuration = files.read(source.path, verify=verify, **options)
+            configuration = reading.read(source.path, source.index)
         except BridgeError as error:
             errors.append(str(error))
             continue
+        warnings += [f"{source.path}: {told}" for told in configuration.meta["warnings"]]
         loaded.append((source, configuration))
     result = []
     for shape, same in groupby(loaded, key=lambda pair: tuple(pair[1].links.shape[2:6])):
@@ -73,7 +74,7 @@ def measure_group(
         count = max(1, SITES_PER_BATCH // math.prod(shape))
         for n in range(0, len(same), count):
             result.extend(_measure_batch(same[n : n + count], plan, device))
-    return result, errors
+    return result, errors, warnings
 
 
 def _measure_batch(batch: list[tuple[Source, Any]], plan: Plan, device: torch.device | str
@@ -81,16 +82,22 @@ def _measure_batch(batch: list[tuple[Source, Any]], plan: Plan, device: torch.de
     links = torch.cat([configuration.links for _, configuration in batch]).to(device)
     result = []
     for (source, configuration), record in zip(batch, records(links, plan), strict=True):
-        stated = configuration.meta.get("trajectory")
         nt, nx, ny, nz = configuration.links.shape[2:6]
         about = {
             "path": str(source.path),
             "chain": source.chain,
-            "trajectory": source.trajectory if source.trajectory is not None else stated,
+            "trajectory": number_of(source, configuration.meta),
             "lattice": [nx, ny, nz, nt],
         }
         if source.index is not None:
             about["index"] = source.index
-            about["trajectory"] = stated
-        result.append({**about, **record})
+        result.append({**about, **_stated(configuration.meta), **record})
     return result
+
+
+def _stated(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file says of its theory, and what was gone over when it was read."""
+    theory = meta["theory"]
+    told = {"action": theory.other or theory.action, "beta": meta.get("beta"),
+            "quarks": meta.get("quarks"), "accepted": meta.get("accepted")}
+    return {name: value for name, value in told.items() if value is not None}

@@ -1,21 +1,22 @@
 """Which configurations a list of files, folders and streams holds, with chain and trajectory."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from l2hmc_bridge.adapters.format.metadata import trajectory_of
 from l2hmc_bridge.errors import BridgeError
 
-from . import ensemble, table as files
+from . import ensemble
+from .reading import Reading
 
 OWN_NAME = re.compile(r"cfg_(\d+)\.[^.]+")
 CHAIN = re.compile(r"chain_(\d+)")
 
 
 class Source(NamedTuple):
-    """One configuration; `index` where its file holds several, trajectory as its name says."""
+    """One configuration; `index` if its file holds several, trajectory if it is a stream's own."""
 
     path: Path
     chain: int
@@ -23,28 +24,39 @@ class Source(NamedTuple):
     index: int | None = None
 
 
-def find(paths: Iterable[Path]) -> list[Source]:
-    """The configurations of files, patterns and folders, in order.
+def find(paths: Iterable[Path], reading: Reading | None = None) -> list[Source]:
+    """The configurations of files, patterns and folders, in order; `reading` names their format.
 
     A stream's own are cfg_<trajectory>.<suffix>, in chain_<c>/ for several chains; of any other
-    folder every file of a known format counts. Raises FormatError where nothing is found.
+    folder every file of a known format counts. Raises FormatError if nothing is found.
     """
+    reading = reading or Reading()
     sources = []
     for path in map(Path, paths):
         own = sorted(_in_stream(path), key=lambda s: (s.chain, s.trajectory))
-        for file in [] if own else ensemble.expand(path):
-            own.extend(_in_file(file))
+        for file in [] if own else ensemble.expand(path, reading.format, reading.lattice):
+            own.extend(_in_file(file, reading))
         sources.extend(own)
     return sources
 
 
-def _in_file(path: Path) -> Iterator[Source]:
+def _in_file(path: Path, reading: Reading) -> Iterator[Source]:
     try:
-        count = files.count(path)
+        count = reading.count(path)
     except BridgeError:
         count = 1  # whoever reads it will say what is wrong with it
     for index in range(count):
-        yield Source(path, 0, trajectory_of(path.name), index if count != 1 else None)
+        yield Source(path, 0, None, index if count != 1 else None)
+
+
+def number_of(source: Source, meta: Mapping[str, Any]) -> int | None:
+    """The trajectory of a source whose file says `meta`: its name counts before what is stated."""
+    if source.index is not None:
+        return meta["trajectory"]
+    if source.trajectory is not None:
+        return source.trajectory
+    named = trajectory_of(source.path.name, lattice=meta["lattice"])
+    return meta["trajectory"] if named is None else named
 
 
 def _in_stream(folder: Path) -> Iterator[Source]:

@@ -1,13 +1,15 @@
 """Any gauge file to and from one configuration: the table of formats, and the four verbs on it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from l2hmc_bridge.adapters.format.checks import judge
+from l2hmc_bridge.adapters.format.checks import accepted, judge
 from l2hmc_bridge.adapters.format.metadata import printable
 from l2hmc_bridge.adapters.format.record import Format
 from l2hmc_bridge.adapters.formats import (
+    bridge_header,
     lyncs_header,
     milc_header,
     nersc_header,
@@ -17,8 +19,12 @@ from l2hmc_bridge.adapters.formats import (
 )
 from l2hmc_bridge.adapters.formats.hdf5 import header as hdf5_header
 from l2hmc_bridge.adapters.formats.lime import ildg_header
+from l2hmc_bridge.adapters.theory import table as theory
 from l2hmc_bridge.errors import BridgeError, FormatError
 from l2hmc_bridge.fields.configuration import Configuration
+
+from .foreign import foreign
+from .second_looks import guessed, mended
 
 # Sure magics first; what is known only by its size comes last.
 FORMATS: dict[str, Format] = {
@@ -26,7 +32,7 @@ FORMATS: dict[str, Format] = {
     for form in (
         ildg_header.FORMAT, ildg_header.SCIDAC, nersc_header.FORMAT, hdf5_header.FORMAT,
         npy_header.FORMAT, milc_header.FORMAT, openqcd_header.FORMAT,
-        raw_header.KYU, raw_header.JLQCD, raw_header.RAW, lyncs_header.FORMAT,
+        bridge_header.FORMAT, raw_header.KYU, raw_header.JLQCD, raw_header.RAW, lyncs_header.FORMAT,
     )
 }
 HEAD = 512
@@ -41,9 +47,11 @@ def detect(path: Path | str) -> Format:
     found = [form for form in FORMATS.values() if form.sniff(head, size)]
     if len(found) > 1:
         found = [form for form in found if _suffix(path) in form.suffixes] or found
+    if not found and (told := foreign(head, size)):
+        raise FormatError(f"{path}: expected a gauge configuration, found {told}")
     if not found:
         raise FormatError(f"{path}: expected one of the formats {', '.join(FORMATS)}, found none "
-                          f"that begins with {head[:8].hex(' ')} (--format names it)")
+                          f"that begins with {head[:8].hex(' ')} (--from names it)")
     return found[0]
 
 
@@ -72,14 +80,25 @@ def by_suffix(path: Path | str) -> Format:
 
 
 def read(
-    path: Path | str, format: str | None = None, verify: bool = True, **options: Any
+    path: Path | str,
+    format: str | None = None,
+    verify: bool = True,
+    accept: Sequence[str] = (),
+    mend: bool = False,
+    **options: Any,
 ) -> Configuration:
-    """A verified configuration; raises FormatError, or VerificationError where a check fails.
+    """A verified configuration; raises FormatError, or VerificationError if a check fails.
 
-    verify=False skips all checks but those of sizes. Options: slices=(a, b) reads time slices
-    a..b-1 alone; lattice=(X,Y,Z,T) where the file does not state it.
+    verify=False skips all checks but those of sizes. accept: "checksum", "plaquette",
+    "link_trace": such a check may fail, which is recorded in meta["accepted"]. mend: links whose
+    only fault is a drift of at most 1e-2 are projected to SU(3), which is recorded in
+    meta["reunitarized"]. Options: slices=(a, b) reads time slices a..b-1 alone; lattice=(X,Y,Z,T)
+    if the file does not state it (one that does must agree).
     """
-    configuration = inspect(path, format, verify, **options)
+    found = inspect(path, format, verify, **options)
+    configuration = found._replace(meta=accepted(found.meta, accept))
+    if mend:
+        configuration = mended(configuration)
     judge(Path(path), configuration.meta["checks"])
     return configuration
 
@@ -90,14 +109,38 @@ def inspect(
     """Like `read`, but a failed check stays a record in meta["checks"]."""
     path = Path(path)
     form = by_name(format) if format else detect(path)
-    return _guarded(path, form.read, verify=verify, **_known(form, form.read_options, options))
+    given, lattice = _options(form, options)
+    read = _guarded(path, form.read, verify=verify, **given)
+    meta = _complete(path, read.meta, lattice)
+    if "lattice" in given:
+        guessed(meta)
+    return read._replace(meta=meta)
 
 
 def header(path: Path | str, format: str | None = None, **options: Any) -> dict[str, Any]:
     """The metadata alone: the links are not touched."""
     path = Path(path)
     form = by_name(format) if format else detect(path)
-    return _guarded(path, form.header, **_known(form, form.read_options, options))
+    given, lattice = _options(form, options)
+    return _complete(path, _guarded(path, form.header, **given), lattice)
+
+
+def _complete(
+    path: Path, meta: Mapping[str, Any], lattice: Sequence[int] | None
+) -> dict[str, Any]:
+    """The metadata with what they tell of a theory: a Theory, and what our files carry of it."""
+    if lattice is not None and tuple(lattice) != tuple(meta["lattice"]):
+        raise FormatError(f"{path}: expected the lattice {_shown(lattice)} (--lattice), found "
+                          f"{_shown(meta['lattice'])} in the file")
+    told = _guarded(path, lambda _path: theory.stated(meta, path.name))
+    if meta.get("boundary") and not told.other:
+        told = replace(told, other=meta["boundary"], hinted=False)
+    beta = meta.get("beta") if told.beta is None else told.beta
+    return {**meta, "beta": beta, "theory": told, **told.carried()}
+
+
+def _shown(lattice: Sequence[int]) -> str:
+    return ",".join(map(str, lattice))
 
 
 def write(
@@ -130,6 +173,13 @@ def _check_choices(form: Format, options: dict[str, Any]) -> None:
     for name, choices in (("precision", (32, 64)), ("rows", (2, 3))):
         if options.get(name) is not None and options[name] not in choices:
             raise FormatError(f"{name}: expected one of {choices}, found {options[name]!r}")
+
+
+def _options(form: Format, options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """(options for the reader, the lattice that a format which states its own must agree with)."""
+    given = {name: value for name, value in options.items() if value is not None}
+    lattice = None if "lattice" in form.read_options else given.pop("lattice", None)
+    return _known(form, form.read_options, given), lattice
 
 
 def _known(form: Format, names: Iterable[str], options: dict[str, Any]) -> dict[str, Any]:

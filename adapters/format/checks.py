@@ -1,7 +1,9 @@
 """The checks of a configuration: each a record with its number, its bound and its verdict.
 
-A check is a dict: name, value, expected (None where the bound is on the value itself), tolerance,
-status "pass", "warn" or "fail". The list is meta["checks"]; sentences are meta["warnings"].
+A check is a dict: name, value, expected (None if the bound is on the value itself), tolerance,
+status "pass", "warn", "fail" or "accepted" (failed, and the caller goes on); `why` if the fault has
+a name. The list is meta["checks"]; sentences are meta["warnings"], those about accepted checks also
+meta["recorded"].
 """
 
 import math
@@ -14,7 +16,12 @@ from l2hmc_bridge.errors import VerificationError
 
 from .metadata import printable
 
+DRIFT = 1e-2  # up to here a distance from SU(3) may be accumulated rounding, and can be mended
 GROUP_BOUND = 2e-5  # max|U U^dagger - 1| and max|det U - 1| beyond this are never SU(3)
+# What a caller may accept: the word for it, and how the names of such checks begin.
+ACCEPTABLE = {"checksum": ("checksum", "crc32", "posix_cksum"),
+              "plaquette": ("plaquette",), "link_trace": ("link_trace",)}
+WAKE = ("plaquette", "link_trace", "unitarity", "determinant")  # what a byte order explains
 GROUP_WARN = {32: 5e-6, 64: 1e-9}  # beyond this the links are worse than the file's precision
 
 
@@ -75,18 +82,60 @@ def status_of(meta: Mapping[str, Any]) -> str:
     verdicts = {item["status"] for item in meta["checks"]}
     if "fail" in verdicts:
         return "fail"
-    return "warn" if "warn" in verdicts or meta["warnings"] else "pass"
+    return "warn" if verdicts & {"warn", "accepted"} or meta["warnings"] else "pass"
+
+
+def kind_of(name: str) -> str | None:
+    """The word by which a check can be accepted, None if it cannot."""
+    return next((word for word, starts in ACCEPTABLE.items() if name.startswith(starts)), None)
+
+
+def accepted(meta: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]:
+    """The metadata with failed checks of these kinds marked, said, and recorded as `accepted`."""
+    checks, told, warnings = [], [], []
+    for item in meta["checks"]:
+        word = kind_of(item["name"])
+        if item["status"] == "fail" and word in words:
+            told.append(describe(item))
+            warnings.append(f"{told[-1]}: accepted (--accept {word})")
+            item = {**item, "status": "accepted"}
+        checks.append(item)
+    before = [meta["accepted"]] if meta.get("accepted") else []
+    record = {"accepted": "; ".join(before + told), "recorded": warnings} if told else {}
+    return {**meta, "checks": checks, "warnings": [*meta["warnings"], *warnings], **record}
+
+
+def faults(checks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The failed checks without those that another failed one explains."""
+    failed = [item for item in checks if item["status"] == "fail"]
+    swapped = any(item["name"] == "byte order" for item in failed)
+    return [item for item in failed if not (swapped and item["name"].startswith(WAKE))]
+
+
+def sentences(checks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is wrong, a sentence for each fault; links whose fault has a name are named once."""
+    return list(dict.fromkeys(map(describe, faults(checks))))
 
 
 def judge(path: Path, checks: Sequence[Mapping[str, Any]]) -> None:
-    """Raise VerificationError with all failed checks in one line."""
-    failed = [item for item in checks if item["status"] == "fail"]
-    if failed:
-        raise VerificationError(f"{path}: {'; '.join(map(describe, failed))}")
+    """Raise VerificationError with all failed checks in one line, and the way out if one is."""
+    found = faults(checks)
+    if not found:
+        return
+    words = sorted({kind_of(item["name"]) or "" for item in found})
+    hint = ""
+    if "" not in words:
+        hint = f" ({' '.join(f'--accept {word}' for word in words)} goes on all the same)"
+    elif {item["name"] for item in found} <= {"unitarity", "determinant"} and all(
+            item["value"] <= DRIFT and "why" not in item for item in found):
+        hint = " (drift alone: `convert --reunitarize` mends it)"
+    raise VerificationError(f"{path}: {'; '.join(sentences(checks))}{hint}")
 
 
 def describe(item: Mapping[str, Any]) -> str:
     """"plaquette: expected 0.5962355196 within 1e-10, found 0.4090000000"."""
+    if item.get("why"):
+        return f"links: expected periodic links in SU(3), found {item['why']}"
     value = _shown(item["value"])
     if item["expected"] is None:
         return f"{item['name']}: expected at most {item['tolerance']:g}, found {value}"

@@ -2,13 +2,15 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 # Keys of Configuration.meta that a writer carries as far as its format can hold them.
-CARRIED = ("beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reunitarized")
-KEY = re.compile(r"[A-Za-z][\w.^\-]*(?: nr)?")
+CARRIED = ("beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reunitarized",
+           "accepted", "gauge_action", "quarks")
+OWN = ("reunitarized", "accepted", "gauge_action", "quarks")  # which only our own files state
+KEY = re.compile(r"[A-Za-z][\w.^\-]*(?:\[\d{1,4}\])?(?: nr)?")
 LONGEST = 4096  # of a parameter line; also keeps every pattern below quick
 # What describes one configuration rather than its ensemble does not survive a conversion.
 PERISHABLE = re.compile(
@@ -17,8 +19,10 @@ PERISHABLE = re.compile(
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$")
 IMPROVED = re.compile(r"iwasaki|symanzik|luscher|lw_|dbw2|rg_|rectang|1x2|tree", re.I)
 SUFFIXES = re.compile(
-    r"\.(ildg|lime|scidac|nersc|milc|openqcd|cern|npy|npz|h5|hdf5|cfg|dat|bin|lat)$", re.I
+    r"\.(ildg|lime|scidac|nersc|milc|openqcd|cern|bridge|npy|npz|h5|hdf5|cfg|dat|txt|bin|lat)$",
+    re.I,
 )
+EXTENTS = "@"  # in the place of extents
 COUNTED = {"cfg", "conf", "config", "configuration", "traj", "trajectory"}
 
 
@@ -52,20 +56,44 @@ def beta_of(info: Mapping[str, str], tags: Mapping[str, list[str]] | None = None
     return values.pop() if len(values) == 1 else None
 
 
-def trajectory_of(*names: str | None) -> int | None:
+def trajectory_of(*names: str | None, lattice: Sequence[int] | None = None) -> int | None:
     """The number at the end of a file name or LFN: 120 for ckpoint_lat.120 and cfg_120.ildg.
 
-    Digits that belong to a coupling (_b6.0), an extent (l4444) or a row of numbers (4_4_8) are not.
+    Digits that belong to a coupling (_b6.0), an extent (l4444) or a row of numbers (4_4_8) are not,
+    nor are the extents of `lattice` (X,Y,Z,T), if it is known: 4448, 4x4x4x8, 16_32.
     """
     for name in names:
         if not name:
             continue
         stem = name[-256:].replace("\\", "/").rstrip("/").rpartition("/")[2]
         stem = SUFFIXES.sub("", SUFFIXES.sub("", stem))
+        if lattice is not None:
+            stem = _without_extents(stem, lattice)
         digits = re.search(r"[0-9]{1,12}$", stem)
         if digits and _counts(stem[: digits.start()]):
             return int(digits.group())
     return None
+
+
+def are_extents(digits: str, lattice: Sequence[int]) -> bool:
+    """Whether the digits are those of the lattice: 4448 or 04040408 of 4,4,4,8."""
+    return _without_extents(digits, lattice) != digits
+
+
+def _without_extents(stem: str, lattice: Sequence[int]) -> str:
+    """The name, a sign in the place of the lattice's extents, however they are written.
+
+    If they stand at its end, what comes before may be the number: conf_00000100_4448.
+    """
+    x, y, z, t = lattice
+    spelled = []
+    for row in ((x, y, z, t), (t, x, y, z)):
+        spelled += ["[xX_.-]".join(map(str, row)), "".join(map(str, row)),
+                    "".join(f"{extent:02d}" for extent in row)]
+    if x == y == z:
+        spelled.append(f"{x}[xXc_-]{t}")
+    found = re.sub(rf"(?<![0-9])(?:{'|'.join(spelled)})(?![0-9])", EXTENTS, stem)
+    return re.sub(rf"([0-9]{{3}})[_.-]{EXTENTS}$", r"\1", found)
 
 
 def _counts(before: str) -> bool:
@@ -85,6 +113,17 @@ def integer(text: Any) -> int | None:
     """A plain decimal integer of at most 18 digits, or None."""
     text = str(text).strip()
     return int(text) if re.fullmatch(r"[-+]?[0-9]{1,18}", text) else None
+
+
+def own(info: Mapping[str, str]) -> dict[str, str]:
+    """What our own writers put among a file's parameters, under the names of OWN."""
+    found = {key: info.get(key, info.get(key.upper())) for key in OWN}
+    return {key: value for key, value in found.items() if value}
+
+
+def others(info: Mapping[str, str]) -> dict[str, str]:
+    """The parameters without those of `own`."""
+    return {key: value for key, value in info.items() if key.lower() not in OWN}
 
 
 def lasting(info: Mapping[str, str]) -> dict[str, str]:
@@ -113,7 +152,8 @@ def printable(text: str) -> str:
 def basic(path: Path, **known: Any) -> dict[str, Any]:
     """The keys that every configuration's metadata has, for a format that knows little else."""
     return {
-        "beta": None, "trajectory": trajectory_of(path.name), "lfn": None, "ensemble_id": None,
+        "beta": None, "trajectory": trajectory_of(path.name, lattice=known.get("lattice")),
+        "lfn": None, "ensemble_id": None,
         "ensemble_label": None, "checksum": None, "info": {}, "header": {}, "checks": [],
         "warnings": [], **known,
     }

@@ -25,7 +25,7 @@ def read(
         meta["checks"].append(checksum_check("checksum", sums["milc"], stored))
         if stored is None:
             meta["warnings"].append("no checksum in the header (both sums are 0)")
-    return examined(links, meta, verify)
+    return examined(links, meta, verify, (), (path, payload))
 
 
 def write(path: Path, configuration: Configuration, force: bool = False) -> None:

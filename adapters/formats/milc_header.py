@@ -8,6 +8,7 @@ mass, links from byte 28, no checksum.
 
 import math
 import os
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from l2hmc_bridge.adapters.format import metadata
 from l2hmc_bridge.adapters.format.checks import check
 from l2hmc_bridge.adapters.format.record import Format, later
-from l2hmc_bridge.adapters.payload.layout import Payload, check_lattice
+from l2hmc_bridge.adapters.payload.layout import Payload, check_lattice, meaning
 from l2hmc_bridge.errors import FormatError
 
 MAGIC, OLD_MAGIC = 20103, 59354
@@ -54,7 +55,8 @@ def parse(path: Path) -> tuple[dict[str, Any], Payload, tuple[int, int] | None]:
     size = os.stat(path).st_size - payload.offset
     if size != payload.size:
         raise FormatError(f"{path}: payload: expected {payload.size} bytes for lattice "
-                          f"{'x'.join(map(str, lattice))}, found {size}")
+                          f"{'x'.join(map(str, lattice))}, found {size}"
+                          f"{meaning(payload.lattice, size)}")
     stored = _sums(path, head, order) if new else None
     info = _information(path)
     found = {} if new else _old_parameters(head, order)
@@ -97,7 +99,9 @@ def _information(path: Path) -> dict[str, str]:
     if not beside.is_file():
         return {}
     with open(beside, "rb") as file:
-        return metadata.parameters(file.read(LARGEST_INFO).decode("latin-1"))
+        text = file.read(LARGEST_INFO).decode("latin-1")
+    # Until about 2000 a blank stood in the place of " = ".
+    return metadata.parameters(re.sub(r"(?m)^([a-z][\w.]*(?:\[\d+\])?)[ \t]+(?!=)", r"\1 = ", text))
 
 
 FORMAT = Format(

@@ -43,7 +43,7 @@ def read(
         for name, key in (("plaquette", "PLAQUETTE"), ("link_trace", "LINK_TRACE"))
         if key in parsed.keys and whole
     ]
-    return examined(links, meta, verify, printed)
+    return examined(links, meta, verify, printed, None if ambiguous else (path, payload))
 
 
 def write(

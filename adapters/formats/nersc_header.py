@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from l2hmc_bridge.adapters.format import metadata
 from l2hmc_bridge.adapters.format.checks import check
 from l2hmc_bridge.adapters.format.record import Format, later
-from l2hmc_bridge.adapters.payload.layout import Payload, check_lattice
+from l2hmc_bridge.adapters.payload.layout import Payload, check_lattice, meaning
 from l2hmc_bridge.errors import FormatError
 
 BEGIN, END = b"BEGIN_HEADER", b"END_HEADER"
@@ -100,11 +100,18 @@ def layout_of(path: Path, header: Header, size: int) -> tuple[Payload, bool | No
     if found != payload.size:
         raise FormatError(f"{path}: payload: expected {payload.size} bytes for lattice "
                           f"{'x'.join(map(str, lattice))}, {rows} rows, {8 * word} bits, found "
-                          f"{found} ({'truncated' if found < payload.size else 'over-long'} file)")
+                          f"{found}{_why(payload, found)}")
     if big is None:
         warnings.append(f"byte order not stated (FLOATING_POINT {stated or 'absent'}): "
                         "the checksum decides")
     return payload, big, warnings
+
+
+def _why(payload: Payload, found: int) -> str:
+    """Another group, or a file that was cut short or added to."""
+    told = meaning(payload.lattice, found)
+    return told if "holds" in told else (
+        f" ({'truncated' if found < payload.size else 'over-long'} file)")
 
 
 def _extent(path: Path, keys: Mapping[str, str], number: int) -> int:
@@ -118,8 +125,10 @@ def _extent(path: Path, keys: Mapping[str, str], number: int) -> int:
 def _rows(path: Path, datatype: str) -> int:
     match = re.fullmatch(r"4D_SU3_GAUGE(_3x3)?", datatype)
     if match is None:
+        other = re.fullmatch(r"4D_SU(\d)_GAUGE.*", datatype)
+        told = f" (holds SU({other[1]}))" if other and other[1] != "3" else ""
         raise FormatError(f"{path}: DATATYPE: expected 4D_SU3_GAUGE or 4D_SU3_GAUGE_3x3, found "
-                          f"{datatype!r}")
+                          f"{datatype!r}{told}")
     return 3 if match.group(1) else 2
 
 
@@ -147,7 +156,7 @@ def header_bytes(
         ("FLOATING_POINT", f"IEEE{8 * payload.word}BIG"),
     ]
     rows.append(("TRAJECTORY", str(meta.get("trajectory"))))
-    for key in ("beta", "lfn", "reunitarized"):
+    for key in ("beta", "lfn", *metadata.OWN):
         if meta.get(key) is not None:
             rows.append((key.upper(), str(meta[key])))
     rows += metadata.lasting(meta.get("info") or {}).items()
@@ -175,18 +184,17 @@ def parse(path: Path) -> tuple[dict[str, Any], Header, Payload, bool]:
         "byte_order": None if big is None else ("big" if big else "little"),
         "lattice": payload.lattice,
         "beta": metadata.beta_of(parsed.info),
-        "trajectory": _trajectory(path, parsed),
+        "trajectory": _trajectory(path.name, parsed, payload.lattice),
         "lfn": parsed.info.get("LFN"),
         "ensemble_id": _told(keys, "ENSEMBLE_ID"),
         "ensemble_label": _told(keys, "ENSEMBLE_LABEL"),
         "checksum": keys.get("CHECKSUM"),
-        "info": dict(parsed.info),
+        "info": metadata.others(parsed.info),
         "header": {**keys, **parsed.info},
         "checks": [check("payload_size", payload.size, payload.size)],
         "warnings": warnings,
+        **metadata.own(parsed.info),
     }
-    if "REUNITARIZED" in parsed.info:
-        meta["reunitarized"] = parsed.info["REUNITARIZED"]
     return meta, parsed, payload, big is None
 
 
@@ -195,13 +203,13 @@ def _told(keys: Mapping[str, str], name: str) -> str | None:
     return None if keys.get(name) in (None, "", UNKNOWN[name]) else keys[name]
 
 
-def _trajectory(path: Path, parsed: Header) -> int | None:
+def _trajectory(name: str, parsed: Header, lattice: Sequence[int]) -> int | None:
     """Our own key, else SEQUENCE_NUMBER, else the file name; 0 means unset to most writers."""
     if "TRAJECTORY" in parsed.info:
         told = metadata.integer(parsed.info["TRAJECTORY"])
-        return metadata.trajectory_of(path.name) if told is None else told
+        return metadata.trajectory_of(name, lattice=lattice) if told is None else told
     sequence = metadata.integer(parsed.keys.get("SEQUENCE_NUMBER", ""))
-    return sequence or metadata.trajectory_of(path.name) or sequence
+    return sequence or metadata.trajectory_of(name, lattice=lattice) or sequence
 
 
 def _dialect(parsed: Header) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from l2hmc_bridge.adapters.format import metadata
 from l2hmc_bridge.adapters.format.checks import check
 from l2hmc_bridge.adapters.format.record import Format, later
-from l2hmc_bridge.adapters.payload.layout import Payload, check_lattice
+from l2hmc_bridge.adapters.payload.layout import Payload, check_lattice, meaning
 from l2hmc_bridge.errors import FormatError
 
 
@@ -33,7 +33,7 @@ def parse(
         payload = replace(payload, word=4)
     if size != payload.size:
         raise FormatError(f"{path}: expected {payload.size} bytes for a {kind} file on lattice "
-                          f"{'x'.join(map(str, extents))}, found {size}")
+                          f"{'x'.join(map(str, extents))}, found {size}{meaning(extents, size)}")
     meta = metadata.basic(
         path,
         format=kind,

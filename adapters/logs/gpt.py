@@ -9,7 +9,7 @@ import math
 import re
 
 from l2hmc_bridge.adapters.format.checks import parse_number, printed_unit
-from l2hmc_bridge.analysis.references import RELATIVE, Reference, Value
+from l2hmc_bridge.analysis.references import RELATIVE, Log, Reference, Value
 
 PREFIX = re.compile(r"^(?:GPT :\s+[\d.]+ s :|\s{20,}:)\s?", re.MULTILINE)
 NUMBER = r"([-+]?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|(?:nan|inf)\b))"
@@ -43,7 +43,7 @@ def recognise(text: str) -> bool:
     return bool(re.search(r"^GPT :\s+[\d.]+ s :", text, re.MULTILINE))
 
 
-def parse(text: str) -> list[Reference]:
+def parse(text: str) -> Log:
     """A new Reference per file read, per trajectory, and where a value comes a second time."""
     result: list[Reference] = []
     for line in text.splitlines():
@@ -58,7 +58,7 @@ def parse(text: str) -> list[Reference]:
                  reversed(PAIR.findall(message))}  # the first of two of a name counts
         if found:
             _store(result, found, TIME.search(message))
-    return [one for one in result if one.values or one.flow]
+    return Log([one for one in result if one.values or one.flow])
 
 
 def _store(result: list[Reference], found: dict[str, Value], time: re.Match | None) -> None:

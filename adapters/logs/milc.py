@@ -9,7 +9,7 @@ import math
 import re
 
 from l2hmc_bridge.adapters.format.checks import parse_number, printed_unit
-from l2hmc_bridge.analysis.references import Reference, Value
+from l2hmc_bridge.analysis.references import Log, Reference, Value
 from l2hmc_bridge.errors import FormatError
 
 # Most MILC programs run in single precision: what its sums of 1e4..1e7 terms leave uncertain.
@@ -22,7 +22,7 @@ def recognise(text: str) -> bool:
     return bool(re.search(r"^(?:MIMD version|GMES |WFLOW |CHECK PLAQ:)", text, re.MULTILINE))
 
 
-def parse(text: str) -> list[Reference]:
+def parse(text: str) -> Log:
     """One Reference per file read or written, and one per GMES line, numbered from 1."""
     result: list[Reference] = []
     extents: dict[str, int] = {}
@@ -53,7 +53,7 @@ def parse(text: str) -> list[Reference]:
             result.append(one)
         elif words[:1] == ["WFLOW"] and result:
             _flow_line(result[-1], words, state)
-    return result
+    return Log(result)
 
 
 def _new(extents: dict[str, int], **what) -> Reference:

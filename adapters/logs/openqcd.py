@@ -17,6 +17,26 @@ from l2hmc_bridge.errors import FormatError
 TOLERANCE = 1e-9  # openQCD's links may be single precision on disk
 
 
+def recognise(raw: bytes) -> bool:
+    """Whether the header is one, and the rest is whole records of its size, numbers 1, 2, ... up.
+    """
+    if len(raw) < 20:
+        return False
+    dn, nn, slices = (int(n) for n in np.frombuffer(raw, "<i4", 3))
+    eps = float(np.frombuffer(raw, "<f8", 1, 12)[0])
+    if not (0 < dn < 1 << 20 and 0 <= nn < 1 << 20 and 0 < slices < 1 << 12 and 0 < eps < 1):
+        return False
+    record = _record(nn, slices)
+    if len(raw) == 20 or (len(raw) - 20) % record.itemsize:
+        return False
+    numbers = np.frombuffer(raw, record, offset=20)["trajectory"]
+    return bool(numbers[0] >= 0 and (np.diff(numbers) > 0).all())
+
+
+def _record(nn: int, slices: int) -> np.dtype:
+    return np.dtype([("trajectory", "<i4"), ("data", "<f8", (3, nn + 1, slices))])
+
+
 def parse(raw: bytes, lattice: tuple[int, int, int, int] | None = None) -> list[Reference]:
     """One Reference per record; energy densities need the spatial extents of `lattice`."""
     if len(raw) < 20:
@@ -26,7 +46,7 @@ def parse(raw: bytes, lattice: tuple[int, int, int, int] | None = None) -> list[
     if not (dn > 0 and 0 <= nn < 1 << 20 and 0 < slices < 1 << 12 and 0 < eps < 1):
         raise FormatError(f"expected openQCD's .ms.dat, found dn {dn}, nn {nn}, T {slices}, "
                           f"eps {eps:g}")
-    record = np.dtype([("trajectory", "<i4"), ("data", "<f8", (3, nn + 1, slices))])
+    record = _record(nn, slices)
     if (len(raw) - 20) % record.itemsize:
         raise FormatError(f"expected records of {record.itemsize} bytes, found "
                           f"{(len(raw) - 20) % record.itemsize} bytes more")

@@ -1,4 +1,4 @@
-"""Reference values from others: tables (JSON, CSV) and logs of MILC, GPT, Chroma, openQCD."""
+"""Reference values from others: tables (JSON, CSV) and logs of other codes, known by content."""
 
 import csv
 import json
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from l2hmc_bridge.adapters.format.checks import parse_number, printed_unit
-from l2hmc_bridge.analysis.references import RELATIVE, Reference, Value
+from l2hmc_bridge.analysis.references import RELATIVE, Log, Reference, Value
 from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.observables.flow import KERNELS
 from l2hmc_bridge.observables.standard import CONVENTIONS
 
-from . import chroma, gpt, milc, openqcd
+from . import chroma, gpt, grid, milc, nissa, openqcd, qex, tmlqcd
 
 ALIASES = {
     "topological_charge_5LI": "topological_charge_5li",
@@ -24,10 +24,14 @@ ALIASES = {
     "polyakov_loop_im": "polyakov_loop_t_imag",
 }
 # Text logs by what they contain; the first parser that recognises the head reads the file.
-PARSERS: dict[str, tuple[Callable[[str], bool], Callable[[str], list[Reference]]]] = {
+PARSERS: dict[str, tuple[Callable[[str], bool], Callable[[str], Log]]] = {
     "chroma": (chroma.recognise, chroma.parse),
     "gpt": (gpt.recognise, gpt.parse),
+    "grid": (grid.recognise, grid.parse),
     "milc": (milc.recognise, milc.parse),
+    "qex": (qex.recognise, qex.parse),
+    "tmlqcd": (tmlqcd.recognise, tmlqcd.parse),
+    "nissa": (nissa.recognise, nissa.parse),
 }
 NOT_VALUES = ("path", "file", "trajectory", "chain", "index", "lattice", "lattice_xyzt",
               "convention", "flow_step", "flow_tolerance", "flow_kernel")
@@ -38,10 +42,15 @@ LARGEST = 1 << 28
 def read_references(
     path: Path, lattice: tuple[int, int, int, int] | None = None
 ) -> list[Reference]:
-    """Every configuration that the file speaks of, in its order.
+    """Every configuration that the file speaks of, in its order; see `read_log`."""
+    return read_log(path, lattice).references
+
+
+def read_log(path: Path, lattice: tuple[int, int, int, int] | None = None) -> Log:
+    """What a table or log says: configurations in its order, remarks, what is not compared.
 
     `lattice` (X,Y,Z,T) is needed for openQCD's energy, whose file states T alone.
-    Raises FormatError where nothing is recognised or nothing is in it.
+    Raises FormatError if nothing is recognised or nothing is in it.
     """
     path = Path(path)
     if not path.is_file():
@@ -50,28 +59,32 @@ def read_references(
         raise FormatError(f"{path}: expected a table or log below {LARGEST >> 20} MiB")
     raw = path.read_bytes()
     try:
-        references = _parse(path, raw, lattice)
+        log = _parse(path, raw, lattice)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
-    if not references or not any(one.values or one.flow for one in references):
-        raise FormatError(f"{path}: expected values of configurations, found none")
-    return references
+    if not any(one.values or one.flow for one in log.references):
+        ignored = f" (only {', '.join(log.ignored[:12])})" if log.ignored else ""
+        raise FormatError(f"{path}: expected values of configurations that are measured here, "
+                          f"found none{ignored}")
+    return log
 
 
-def _parse(path: Path, raw: bytes, lattice: tuple[int, ...] | None) -> list[Reference]:
-    if path.name.endswith(".ms.dat") or path.suffix == ".dat" and b"\0" in raw[:20]:
-        return openqcd.parse(raw, lattice)
+def _parse(path: Path, raw: bytes, lattice: tuple[int, int, int, int] | None) -> Log:
+    if openqcd.recognise(raw) or path.name.endswith(".ms.dat"):
+        return Log(openqcd.parse(raw, lattice))
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise FormatError("expected text, or openQCD's .ms.dat, found other bytes") from error
+    if "\0" in text[:512]:
+        raise FormatError("expected text, or openQCD's .ms.dat, found other bytes")
     if path.suffix == ".json" or text.lstrip()[:1] in ("[", "{"):
-        return _from_json(text)
+        return Log(_from_json(text))
     for recognise, parse in PARSERS.values():
         if recognise(text):
             return parse(text)
     if "," in text.split("\n", 1)[0]:
-        return _from_csv(text)
+        return Log(_from_csv(text))
     raise FormatError(f"expected JSON, CSV or a log of {', '.join(PARSERS)}, openqcd; "
                       "found no mark of any")
 

@@ -23,8 +23,10 @@ def layouts_of(shape: Sequence[int], layout: str | None) -> list[str]:
         and shape[axes.index("direction")] == 4
     ]
     if not found:
+        square = len(shape) == 7 and shape[-1] == shape[-2] != 3
+        told = f" (holds SU({shape[-1]}))" if square else ""
         raise FormatError(f"array: expected shape (4,T,Z,Y,X,3,3) or (T,Z,Y,X,4,3,3), found "
-                          f"{tuple(shape)}")
+                          f"{tuple(shape)}{told}")
     return found
 
 

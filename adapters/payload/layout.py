@@ -60,3 +60,21 @@ def check_lattice(path: Path, lattice: Sequence[int]) -> tuple[int, int, int, in
             f"{path}: expected extents from 1 to {LARGEST_EXTENT}, found {list(lattice)}"
         )
     return tuple(int(extent) for extent in lattice)
+
+
+def meaning(lattice: Sequence[int], size: int) -> str:
+    """What a payload of this size holds if it is not SU(3) on this lattice; "" if nobody knows."""
+    sites = 1
+    for extent in lattice:
+        sites *= extent
+    for colours in (2, 4, 5, 6, 8):
+        for rows in (colours, colours - 1):
+            for word in (4, 8):
+                if size == sites * 4 * rows * colours * 2 * word:
+                    return (f" (holds SU({colours}): {rows}x{colours} matrices in {8 * word} bits "
+                            "have that size)")
+    for word in (8, 4):
+        site = 4 * 18 * word
+        if size % site == 0:
+            return f" ({size // site} sites of SU(3) in {8 * word} bits have that size)"
+    return ""

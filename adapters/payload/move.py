@@ -6,6 +6,7 @@ row, column, (re, im). It is moved in blocks, so memory stays near one field.
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +19,8 @@ from l2hmc_bridge.errors import FormatError
 
 from . import blocks, checksums
 from .layout import Block, Payload
+
+UNITARY = 1e-3  # what no link read in a wrong byte order comes near to
 
 
 def check_slices(path: Path, slices: tuple[int, int] | None, nt: int) -> tuple[int, int]:
@@ -77,6 +80,25 @@ def _pass_over(
     finally:
         os.close(descriptor)
     return checksums.combine(sums, partials)
+
+
+def other_byte_order(path: Path, payload: Payload) -> bool:
+    """Whether the first links are unitary in the other byte order, and not in the payload's."""
+    descriptor = os.open(path, os.O_RDONLY)
+    raw = np.empty(payload.site_bytes, np.uint8)
+    try:
+        blocks.read_at(descriptor, payload.offset, raw)
+    finally:
+        os.close(descriptor)
+
+    def unitary(big: bool) -> bool:
+        rows = raw.view(blocks.number_type(replace(payload, big=big))).astype(np.complex128)
+        rows = rows.reshape(4, payload.rows, 3)
+        with np.errstate(all="ignore"):
+            defect = np.abs(rows @ rows.conj().transpose(0, 2, 1) - np.eye(payload.rows)).max()
+        return bool(defect < UNITARY)
+
+    return unitary(not payload.big) and not unitary(payload.big)
 
 
 def write_payload(

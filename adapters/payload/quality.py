@@ -21,6 +21,9 @@ from l2hmc_bridge.fields.configuration import Configuration
 
 from . import dispatch
 from .blocks import in_threads
+from .layout import Payload
+from .move import other_byte_order
+from .phases import oddity
 
 
 class Measured(NamedTuple):
@@ -72,8 +75,16 @@ def link_checks(
         else:
             tolerance = printed_unit(text) + rounding
             checks.append(check(name, getattr(measured, name), expected, tolerance))
-    for name in ("unitarity", "determinant"):
-        checks.append(group_check(name, getattr(measured, name), precision))
+    odd = oddity(links, measured.unitarity, measured.determinant)
+    checks.append(group_check("unitarity", measured.unitarity, precision))
+    checks.append(group_check("determinant", measured.determinant, precision))
+    if odd is not None:
+        wrong = [item for item in checks[-2:] if item["status"] == "fail"]
+        for item in wrong:
+            item["why"] = odd.sentence
+        if not wrong:
+            meta["warnings"].append(f"the links have {odd.sentence}")
+        meta["boundary"] = odd.sentence if odd.boundary else None
     if precision == 64 and any(c["status"] == "warn" for c in checks):
         meta["warnings"].append(
             f"single-precision links in a 64-bit file: max|U U^dagger - 1| = "
@@ -83,11 +94,23 @@ def link_checks(
 
 
 def examined(
-    links: Tensor, meta: dict[str, Any], verify: bool, printed: Sequence[tuple[str, str]] = ()
+    links: Tensor, meta: dict[str, Any], verify: bool, printed: Sequence[tuple[str, str]] = (),
+    source: tuple[Path, Payload] | None = None,
 ) -> Configuration:
-    """How every reader ends: the configuration, after `link_checks` if it is to be verified."""
+    """How every reader ends: the configuration, after `link_checks` if it is to be verified.
+
+    source: the file and where its links lie; links that are none are looked at in the other order
+    of bytes.
+    """
     if verify:
-        meta["checks"] += link_checks(links, meta["precision"], printed, meta)
+        checks = link_checks(links, meta["precision"], printed, meta)
+        wrong = any(item["name"] == "unitarity" and item["status"] == "fail" for item in checks)
+        if wrong and source is not None and other_byte_order(*source):
+            orders = ("big endian", "little endian")
+            found, stated = orders if not source[1].big else orders[::-1]
+            checks.append(check("byte order", f"{found} numbers", f"{stated} ones, as the header "
+                                "or format has it", 0, "fail"))
+        meta["checks"] += checks
     return Configuration(links, meta)
 
 

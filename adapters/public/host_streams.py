@@ -13,25 +13,29 @@ from typing import Any, NamedTuple
 
 import torch
 
-from l2hmc_bridge.adapters.files import stream_files, table as files
-from l2hmc_bridge.adapters.hosts import refuse
+from l2hmc_bridge.adapters.files import table as files
 from l2hmc_bridge.adapters.public.host_options import KEPT, ContinueOptions
 from l2hmc_bridge.adapters.records import host_log
-from l2hmc_bridge.adapters.streams import couplings, names as host_streams, side_files
+from l2hmc_bridge.adapters.streams import (
+    names as host_streams,
+    side_files,
+    stream_files,
+    theory as host_theory,
+)
 from l2hmc_bridge.adapters.streams.names import HostStream
-from l2hmc_bridge.errors import StreamError, VerificationError
+from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.storage import lock
 from l2hmc_bridge.stream import prepare, provenance
 from l2hmc_bridge.stream.begin import renamed, set_threads
-from l2hmc_bridge.stream.choice import Choice, choose
+from l2hmc_bridge.stream.choice import Choice, choose, decided
 from l2hmc_bridge.stream.log import Row
 from l2hmc_bridge.stream.prepare import Run
 from l2hmc_bridge.stream.progress import Deadline, Progress, Silent, Stop, never
 from l2hmc_bridge.stream.reading import from_files
-from l2hmc_bridge.stream.start import Start, first_state
+from l2hmc_bridge.stream.start import Start, first_state, sampled
 from l2hmc_bridge.stream.state import Definition
 from l2hmc_bridge.stream.trajectories import Trajectories
 
@@ -73,45 +77,31 @@ def continue_stream(
         options = options.after(before)
         number = host.number + options.trajectories
         host_streams.refuse_later(host, folders)
-        start = _start(path, options.beta)
+        start = from_files(stream_files.asked_for(options, folders), (path,), None)
         host = host_streams.recognise(path, start.read)  # the links may have told more
+        decision = decided(start, options)
+        host_theory.require_beta(host, folders, decision.beta)
+        start = start.under(decision).on(device)
         sides, notes = side_files.plan(host, number, tuple(start.lattice), folders)
         start.notes.extend(notes)
-        stated = start.stated.get(start.name) if options.beta is None else options.beta
-        if stated is not None:
-            couplings.require_beta(host, folders, float(stated))
         seed = options.seed if options.seed is not None else secrets.randbits(32)
         run = Run(seed, progress or Silent(), deadline)
-        ready = _ready(host, start, options, before, device, run)
+        ready = _ready(host, start, choose(start, decision, options, device), options, before, run)
         state, rows = _trajectories(host, ready, number, run)
         host_streams.refuse_later(host, folders)
         said = [f"{side.path}: {side.said}" for side in sides]
         host_log.append(host.folder, _entry(host, number, ready.definition, rows, options, said))
-        _write(host, number, ready.definition, state.links)
+        _write(host, number, start.first[0], ready.definition, state.links)
         for side in sides:
             side_files.write(side)
     return Continued(host, number, rows, [*said, *start.warnings])
 
 
-def _start(path: Path, beta: float | None) -> Start:
-    """The verified configuration; links that are fixed, open or carry phases are named as such."""
-    try:
-        start = from_files(stream_files, (path,), None, beta)
-    except VerificationError as error:
-        if "determinant: " in str(error):
-            refuse.require_periodic_su3(str(path), files.read(path, verify=False).links)
-        raise
-    refuse.require_periodic_su3(str(path), start.links)
-    return start
-
-
 def _ready(
-    host: HostStream, start: Start, options: ContinueOptions, before: Mapping[str, Any] | None,
-    device: torch.device, run: Run,
+    host: HostStream, start: Start, choice: Choice, options: ContinueOptions,
+    before: Mapping[str, Any] | None, run: Run,
 ) -> _Ready:
     """The kernel with its steps tuned, now or by an earlier call, proved at the start."""
-    choice = choose(start, options, device)
-    start = start.on(device)
     state = first_state(start, choice.kernel)
     for sentence in start.notes:  # everything that could be refused without work was
         run.progress.say(sentence)
@@ -132,9 +122,9 @@ def _ready(
     record = {**start.record, **warned, "lattice": start.lattice, "md_length": kernel.length,
               "checks": [check.as_dict() for check in checks],
               "provenance": {"command": options.described(), **provenance.describe()}}
-    definition = _definition(host, choice, run.seed, factor, device)
+    definition = _definition(host, choice, run.seed, factor, start.links.device)
     return _Ready(kernel, state, replace(
-        definition, meta=[{**start.meta[0], "beta": action.beta}], record=record))
+        definition, meta=[sampled(start.meta[0], action)], record=record))
 
 
 def _definition(
@@ -205,7 +195,12 @@ def _entry(
     }
 
 
-def _write(host: HostStream, number: int, definition: Definition, links: torch.Tensor) -> None:
+def _write(
+    host: HostStream, number: int, first: int, definition: Definition, links: torch.Tensor
+) -> None:
     path = host.path(number)
-    meta = renamed({**definition.meta[0], "trajectory": number}, path.name)
+    reached = number
+    if host.scheme.name == "tmLQCD":  # whose files are numbered by saves, not by trajectories
+        reached += first - host.number
+    meta = renamed({**definition.meta[0], "trajectory": reached}, path.name)
     files.write(path, Configuration(links.cpu(), meta), format=host.format, **host.options)

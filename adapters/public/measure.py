@@ -1,6 +1,6 @@
 """`measure`: links, files or ensembles in, named numbers out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from l2hmc_bridge.adapters.files import sources
 from l2hmc_bridge.adapters.files.ensemble import Ensemble
 from l2hmc_bridge.adapters.files.measure_files import measure_all
+from l2hmc_bridge.adapters.files.reading import Reading
 from l2hmc_bridge.adapters.records.measured import flatten
 from l2hmc_bridge.errors import BridgeError, ConfigError, LayoutError
 from l2hmc_bridge.fields.configuration import Configuration
@@ -22,7 +23,10 @@ Source = Tensor | Configuration | Ensemble | str | Path | Sequence[str | Path]
 
 
 def measure(
-    source: Source, *, verify: bool = True, device: torch.device | str = "cpu", **settings: Any
+    source: Source, *, verify: bool = True, format: str | None = None,
+    lattice: tuple[int, int, int, int] | None = None, accept: Sequence[str] = (),
+    warn: Callable[[str], object] | None = None, device: torch.device | str = "cpu",
+    **settings: Any,
 ) -> dict[str, NDArray[np.float64]]:
     """Observables of every configuration of `source`: {name: [n]}, one number a configuration.
 
@@ -38,18 +42,21 @@ def measure(
     topological_charge, topological_charge_5li, unitarity_defect, determinant_defect; flow_T_NAME at
     every flow time T, t0 and w0 (NaN if the flow does not reach them), smeared_NAME,
     wilson_loop_RxT. Of files also chain and trajectory (NaN if unknown).
-    verify=False also measures files that fail their own checks. Raises BridgeError for a file that
+    verify=False also measures files that fail their own checks, accept=("plaquette", ...) those
+    that fail such a one. format and lattice (X, Y, Z, T): what files do not say themselves. warn is
+    called with what a reader warns of. Raises BridgeError for a file that
     cannot be read, ActionError and ConfigError for a plan that cannot be.
     """
     plan = _plan(settings)
+    how = Reading(format, lattice, tuple(accept), verify)
     if isinstance(source, str | Path):
-        return _columns(_of_files([source], plan, verify, device))
+        return _columns(_of_files([source], plan, how, device, warn))
     if isinstance(source, Configuration):
         return _columns(_of_memory([source], plan, device))
     if isinstance(source, Ensemble):
         return _columns(_of_memory(source, plan, device))
     if isinstance(source, Sequence):
-        return _columns(_of_files(_paths(source), plan, verify, device))
+        return _columns(_of_files(_paths(source), plan, how, device, warn))
     check_links(source)
     return _columns(records(source.to(device), plan))
 
@@ -73,11 +80,15 @@ def _paths(source: Sequence[object]) -> list[str | Path]:
 
 
 def _of_files(
-    paths: Sequence[str | Path], plan: Plan, verify: bool, device: torch.device | str
+    paths: Sequence[str | Path], plan: Plan, how: Reading, device: torch.device | str,
+    warn: Callable[[str], object] | None,
 ) -> list[dict[str, Any]]:
     """Records in the order of the files, of a stream chain by chain."""
     measured, errors = [], []
-    for found, failed in measure_all(sources.find(map(Path, paths)), plan, 1, verify, device):
+    chosen = sources.find(map(Path, paths), how)
+    for found, failed, told in measure_all(chosen, plan, 1, how, device):
+        for sentence in told if warn is not None else ():
+            warn(sentence)
         measured += found
         errors += failed
         if errors:

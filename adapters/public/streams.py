@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from l2hmc_bridge.adapters.files import stream_files
+from l2hmc_bridge.adapters.streams.stream_files import StreamFiles, asked_for
 from l2hmc_bridge.stream import begin
 from l2hmc_bridge.stream.begin import Recorded
 from l2hmc_bridge.stream.options import SampleOptions
@@ -21,7 +21,7 @@ def begin_stream(
     and a reason it gives ends the run with everything saved. Raises BridgeError, with nothing
     written, where anything does not fit.
     """
-    return begin.begin_stream(options, stream_files, progress, stop)
+    return begin.begin_stream(options, asked_for(options), progress, stop)
 
 
 def resume_stream(
@@ -34,5 +34,5 @@ def resume_stream(
     `more` trajectories are added to those that are done; without it, what was cut short is
     finished. threads and device: those it began with, if None. Raises StreamError, BundleError.
     """
-    return begin.resume_stream(folder, stream_files, more, max_seconds=max_seconds,
+    return begin.resume_stream(folder, StreamFiles(), more, max_seconds=max_seconds,
                                threads=threads, device=device, progress=progress, stop=stop)

@@ -1,9 +1,7 @@
 """Time series of a stream, wherever they lie: a stream's folder, HDF5, CSV or JSON."""
 
-import csv
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +9,16 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from l2hmc_bridge.analysis import numbers as trajectory_numbers
 from l2hmc_bridge.analysis.references import Reference, Value
 from l2hmc_bridge.analysis.series import History, Series
 from l2hmc_bridge.errors import FormatError
 
 from . import host_log
 from .measured import FLOWED, GROUP, flatten
+from .text_rows import from_csv, from_json
 
-NOT_SERIES = ("trajectory", "chain", "index", "lattice", "path", "reunitarised", "t0", "w0",
+NOT_SERIES = ("trajectory", "chain", "index", "lattice", "path", "reunitarised", "t0", "w0", "beta",
               "flow_step", "flow_tolerance", "unitarity_defect", "determinant_defect")
 RECORDED = ("plaquette", "plaquette_spatial", "plaquette_temporal", "topological_charge")
 FLOW_COLUMN = re.compile(rf"flow_([\d.]+(?:e[-+]?\d+)?)_({'|'.join(FLOWED)})")
@@ -42,12 +42,12 @@ def read_history(path: Path) -> History:
     elif path.name == host_log.NAME:
         history = from_records(host_log.trajectories(path), str(path))
     elif path.suffix.lower() == ".json":
-        history = from_records(_json_rows(path), str(path))
+        history = from_records(from_json(path), str(path))
     elif b"\0" in path.read_bytes():
         raise FormatError(f"{path}: expected a stream, HDF5, CSV or JSON file, found binary data; "
                           "configurations go through `measure` first")
     else:
-        history = from_records(_csv_rows(path), str(path))
+        history = from_records(from_csv(path), str(path))
     if not history.trajectories:
         raise FormatError(f"{path}: expected series of numbers, found none")
     return history
@@ -85,7 +85,8 @@ def from_records(records: Iterable[Mapping[str, Any]], name: str) -> History:
                           f"{error!r}") from error
     chains = sorted({row.get("chain") or 0 for row in rows}, key=lambda c: (type(c) is str, c))
     groups = [[row for row in rows if (row.get("chain") or 0) == chain] for chain in chains]
-    groups, spacing = _in_order(groups, name)
+    groups, numbers = _in_order(groups, name)
+    spacing = 1 if numbers is None else trajectory_numbers.spacing_of(numbers)
     series, flow = {}, {}
     for column in dict.fromkeys(column for row in rows for column in row):
         values = [[row.get(column) for row in group] for group in groups]
@@ -96,23 +97,34 @@ def from_records(records: Iterable[Mapping[str, Any]], name: str) -> History:
             flow.setdefault(match[2], {})[float(match[1])] = arrays
         elif column not in NOT_SERIES:
             known = NAMES.get(column, column)
-            series[known] = Series(arrays, spacing, _convention(known, rows[0]))
+            series[known] = Series(arrays, spacing, _convention(known, rows[0]), numbers)
     times = sorted(set.intersection(*(set(flow.get(kind, ())) for kind in FLOWED)))
     tables = {
         kind: [np.stack([flow[kind][t][chain] for t in times], axis=1)
                for chain in range(len(groups))]
         for kind in (FLOWED if times else ())
     }
-    _add_flowed_charge(series, tables, spacing, rows[0] if rows else {})
-    return History(name, series, np.array(times), tables, spacing)
+    _add_flowed_charge(series, tables, spacing, numbers, rows[0] if rows else {})
+    return History(name, series, np.array(times), tables, spacing, _attributes(rows), numbers)
 
 
-def _in_order(groups: list[list[dict[str, Any]]],
-              name: str) -> tuple[list[list[dict[str, Any]]], int]:
-    """Rows by trajectory number, where all have one, and the spacing of these numbers."""
+def _attributes(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What all rows state alike of action, coupling and lattice, as a stream's own history does."""
+    told = {}
+    for key in ("action", "beta", "quarks", "lattice"):
+        values = {row.get(key) for row in rows}
+        if len(values) == 1 and (value := values.pop()) is not None:
+            told[key] = value.replace("x", ",") if key == "lattice" else value
+    return told
+
+
+def _in_order(
+    groups: list[list[dict[str, Any]]], name: str
+) -> tuple[list[list[dict[str, Any]]], list[NDArray] | None]:
+    """Rows by trajectory number, if all have one, and these numbers."""
     numbers = [[row.get("trajectory") for row in group] for group in groups]
     if not numbers or any(number is None for chain in numbers for number in chain):
-        return groups, 1
+        return groups, None
     if not all(isinstance(number, int | float) for chain in numbers for number in chain):
         raise FormatError(f"{name}: expected trajectory numbers, found text")
     for chain in map(sorted, numbers):
@@ -121,14 +133,23 @@ def _in_order(groups: list[list[dict[str, Any]]],
                 raise FormatError(f"{name}: expected one row per trajectory and chain, found "
                                   f"trajectory {one} twice: measure streams one by one")
     groups = [sorted(group, key=lambda row: row["trajectory"]) for group in groups]
-    return groups, _spacing([row["trajectory"] for row in groups[0]])
+    return groups, _whole(np.array([row["trajectory"] for row in group]) for group in groups)
 
 
-def _add_flowed_charge(series: dict[str, Series], flow: Mapping[str, list[NDArray]], spacing: int,
-                       stated: Mapping[str, Any]) -> None:
+def _whole(numbers: Iterable[NDArray]) -> list[NDArray] | None:
+    """Rising integers of every chain, or None."""
+    found = [trajectory_numbers.whole(one) for one in numbers]
+    known = [one for one in found if one is not None]
+    return known if len(known) == len(found) else None
+
+
+def _add_flowed_charge(
+    series: dict[str, Series], flow: Mapping[str, list[NDArray]], spacing: int,
+    numbers: Sequence[NDArray] | None, stated: Mapping[str, Any],
+) -> None:
     if "topological_charge" in flow:
         known, last = "topological_charge_flowed", [t[:, -1] for t in flow["topological_charge"]]
-        series[known] = Series(last, spacing, _convention(known, stated))
+        series[known] = Series(last, spacing, _convention(known, stated), numbers)
 
 
 def _convention(name: str, stated: Mapping[str, Any]) -> str:
@@ -143,35 +164,36 @@ def _read_h5(path: Path, name: str) -> History:
     try:
         with h5py.File(path, "r") as file:
             series, (times, flow) = _h5_series(file), _h5_flow(file)
-            spacing = next(iter(series.values())).spacing if series else 1
+            first = next(iter(series.values()), Series([]))
             group = file[GROUP] if isinstance(file.get(GROUP), h5py.Group) else file
             if group is not file:
                 measured, (own_times, own_flow) = _h5_series(group), _h5_flow(group)
                 if own_flow:
                     times, flow = own_times, own_flow
-                    spacing = next(iter(measured.values())).spacing
+                    first = next(iter(measured.values()))
                 # Where both have a series, the history has more rows.
                 series |= {key: one for key, one in measured.items() if key not in series}
-            _add_flowed_charge(series, flow, spacing, group.attrs)
+            _add_flowed_charge(series, flow, first.spacing, first.numbers, group.attrs)
             attributes = {key: value.item() if isinstance(value, np.generic) else value
                           for key, value in file.attrs.items()}
     except (OSError, KeyError, ValueError) as error:
         raise FormatError(f"{path}: expected a history in HDF5, found {error}") from error
-    return History(name, series, times, flow, spacing, attributes)
+    return History(name, series, times, flow, first.spacing, attributes, first.numbers)
 
 
 def _h5_series(group: h5py.Group) -> dict[str, Series]:
-    """Numeric datasets [n] or [chains, n]; the spacing comes from `trajectory`.
+    """Numeric datasets [n] or [chains, n]; their numbers come from `trajectory`.
 
     Of several chains, what is [n] (one number for all of them) counts for each; where all is [n],
     `chain` [n] tells the chains apart.
     """
-    spacing, chains, rows = 1, 1, _h5_rows(group)
+    chains, rows, numbers = 1, _h5_rows(group), None
     if rows is not None:
-        spacing = _spacing(group["trajectory"][()][rows[0]])
+        numbers = _whole(group["trajectory"][()][part] for part in rows)
     elif isinstance(group.get("trajectory"), h5py.Dataset):
-        numbers = np.atleast_2d(group["trajectory"][()])
-        chains, spacing = numbers.shape[0], _spacing(numbers[0])
+        table = np.atleast_2d(group["trajectory"][()])
+        chains, numbers = table.shape[0], _whole(table)
+    spacing = 1 if numbers is None else trajectory_numbers.spacing_of(numbers)
     series = {}
     for name, data in group.items():
         numeric = isinstance(data, h5py.Dataset) and data.dtype.kind in "biuf"
@@ -179,8 +201,10 @@ def _h5_series(group: h5py.Group) -> dict[str, Series]:
             values = np.atleast_2d(data[()]).astype(float)
             values = np.repeat(values, chains, axis=0) if data.ndim == 1 else values
             parts = list(values) if rows is None else [values[0, part] for part in rows]
+            sizes = None if numbers is None else [one.size for one in numbers]
+            fit = numbers if sizes == [part.size for part in parts] else None
             known = NAMES.get(name, name)
-            series[known] = Series(parts, spacing, _convention(known, group.attrs))
+            series[known] = Series(parts, spacing, _convention(known, group.attrs), fit)
     return series
 
 
@@ -211,40 +235,3 @@ def _h5_flow(group: h5py.Group) -> tuple[NDArray, dict[str, list[NDArray]]]:
         return times, {name: [table[part] for part in rows] for name, table in tables.items()}
     return times, {name: list(table if table.ndim == 3 else table[None])
                    for name, table in tables.items()}
-
-
-def _spacing(trajectories: Iterable[float]) -> int:
-    steps = np.diff(np.asarray(list(trajectories), float))
-    return max(1, int(np.median(steps))) if steps.size and np.isfinite(steps).all() else 1
-
-
-def _json_rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        rows = json.loads(path.read_text())
-    except (ValueError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path}: expected JSON, found {error}") from error
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise FormatError(f"{path}: expected a list of records, found another JSON value")
-    return rows
-
-
-def _csv_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows with numbers where a field is one; an empty field is None."""
-    try:
-        rows = list(csv.DictReader(path.read_text().splitlines()))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise FormatError(f"{path}: expected CSV with a header line, found {error}") from error
-    if any(None in row or None in row.values() for row in rows):
-        raise FormatError(f"{path}: expected as many fields in every line as in the header")
-    return [{name: _number(value) for name, value in row.items()} for row in rows]
-
-
-def _number(text: str) -> Any:
-    if text.strip() == "":
-        return None
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return {"true": 1, "false": 0}.get(text.strip().lower(), text)

@@ -15,7 +15,8 @@ from l2hmc_bridge import __version__
 from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.storage.atomic import replacing
 
-STATED = ("convention", "flow_kernel", "flow_step", "flow_tolerance")  # how it was measured
+# How it was measured, and what the files state of their theory.
+STATED = ("convention", "flow_kernel", "flow_step", "flow_tolerance", "action", "beta", "quarks")
 FLOWED = ("plaquette", "energy_density", "topological_charge")
 GROUP = "measurements"  # in history.h5; what a resumed stream rebuilds does not touch it
 

@@ -1,8 +1,9 @@
 """Streams that production codes keep as numbered files: their names, and what comes next.
 
 Each code has a scheme of its own; what it writes beside a configuration, and wants to find there
-when it starts again, is in `host_sides`. Sources: Grid qcd/hmc/checkpointers, Chroma
-mainprogs/main/hmc.cc: saveState, openQCD main/README.ym1, QEX src/examples (`{traj:05}`).
+when it starts again, is in `side_files`. Sources: Grid qcd/hmc/checkpointers, Chroma
+mainprogs/main/hmc.cc: saveState, openQCD main/README.ym1, QEX src/examples (`{traj:05}`), tmLQCD
+src/bin/hmc_tm.c (`conf.%.4d`; the number counts saves, not trajectories).
 """
 
 import re
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from l2hmc_bridge.adapters.format.metadata import are_extents
 from l2hmc_bridge.errors import FormatError, StreamError
 
 NUMBER = r"(?P<number>[0-9]{1,12})"
@@ -40,6 +42,8 @@ SCHEMES = (
            ("ildg", "scidac")),
     Scheme("QEX", "PREFIX.NNNNN.lime", r"(?P<stem>.+)\.(?P<number>[0-9]{5,12})\.lime",
            "{stem}.{number}.lime", r"{stem}\.{NUMBER}(?:\D.*)?", ("scidac", "ildg"), 5),
+    Scheme("tmLQCD", "conf.NNNN", r"(?P<stem>conf)\.(?P<number>[0-9]{4,12})", "{stem}.{number}",
+           r"{stem}\.{NUMBER}(?:\D.*)?", ("ildg",), 4),
     Scheme("PyQUDA", "cfg_N.npy", rf"(?P<stem>.+)_{NUMBER}\.npy", "{stem}_{number}.npy",
            r"{stem}_{NUMBER}(?:\D.*)?", ("npy",)),
     Scheme("Grid or GPT", "ckpoint_lat.N (Grid, GPT)", rf"(?P<stem>.*lat|cfg)\.{NUMBER}",
@@ -100,6 +104,9 @@ def recognise(path: Path, meta: Mapping[str, Any]) -> HostStream:
     scheme = fitting[0]
     match = re.fullmatch(scheme.pattern, path.name)
     digits = match["number"]
+    if are_extents(digits, meta["lattice"]):
+        raise FormatError(f"{path}: expected a name with the number of a trajectory, found the "
+                          f"extents {digits} of its lattice")
     return HostStream(
         scheme=scheme,
         folder=path.parent,

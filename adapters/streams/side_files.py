@@ -4,6 +4,7 @@ A side file is planned, and refused, before any work is done, and written after 
 as the hosts themselves do: one that is killed in between finds its former pair whole.
 """
 
+import functools
 import re
 import shutil
 import struct
@@ -12,15 +13,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from l2hmc_bridge.adapters.formats.lime import markup
-from l2hmc_bridge.errors import ActionError, FormatError, StreamError
+from l2hmc_bridge.errors import FormatError, StreamError
 from l2hmc_bridge.storage.atomic import temporary_path
 
 from .names import HostStream
 
 DRAWN = "right only if the host has not drawn from it since"
 LARGEST_XML = 1 << 24
+LARGEST_COUNTER = 1 << 12
+COUNTERS = ("nstore_counter", ".nstore_counter")  # tmLQCD's, the second until 2012
 RNG_HEAD = struct.Struct("<9i")  # openQCD: configuration number, process grid, local lattice
-OTHER_LOG = re.compile(r"Simulation of QCD.*|(?:Open|SF|Open-SF) boundary conditions")  # openQCD's
 
 
 class Side(NamedTuple):
@@ -42,11 +44,11 @@ def plan(
 ) -> tuple[list[Side], list[str]]:
     """(side files for configuration `number`, in the order of writing; what to say of others).
 
-    lattice: X,Y,Z,T; folders: where side files may lie. Raises FormatError or StreamError where
-    one that the host needs is missing or does not belong to its last configuration, ActionError
-    where one tells of quarks, anisotropy or boundaries.
+    lattice: X,Y,Z,T; folders: where side files may lie. Raises FormatError or StreamError if one
+    that the host needs is missing or does not belong to its last configuration.
     """
-    planner = {"Grid or GPT": _grid, "Chroma": _chroma, "openQCD": _openqcd}.get(stream.scheme.name)
+    planner = {"Grid or GPT": _grid, "Chroma": _chroma, "openQCD": _openqcd,
+               "tmLQCD": _tmlqcd}.get(stream.scheme.name)
     return planner(stream, number, lattice, folders) if planner else ([], [])
 
 
@@ -90,7 +92,6 @@ def _restart(path: Path, stream: HostStream, number: int) -> tuple[bytes, int]:
     fields = markup.parse(raw)
     if fields.broken:
         raise FormatError(f"{path}: expected well-formed XML, found a broken one")
-    _refuse_theory(path, _other_theory(fields))
     if "Seed" not in fields.texts:
         raise FormatError(f"{path}: expected the <Seed> of the random numbers, found none")
     last = stream.path(stream.number).name
@@ -117,20 +118,35 @@ def _restart(path: Path, stream: HostStream, number: int) -> tuple[bytes, int]:
     return raw, warm + production
 
 
-def _other_theory(fields: markup.Fields) -> str | None:
-    """What in Chroma's XML is not an isotropic, periodic gauge action alone, None if nothing."""
-    for name in fields.all("Name"):
-        if "FERM" in name and "MONOMIAL" in name:
-            return name
-        if name.endswith("GAUGEBC") and name != "PERIODIC_GAUGEBC":
-            return name
-    return "anisoP true" if "true" in fields.all("anisoP") else None
+def _tmlqcd(
+    stream: HostStream, number: int, _lattice: Sequence[int], folders: Sequence[Path]
+) -> tuple[list[Side], list[str]]:
+    """The counter file: number of the next save, next trajectory, configuration to start from."""
+    sides = []
+    for name in COUNTERS:
+        path = find(name, folders)
+        if path is not None:
+            text = _counted(path, stream, number).encode()
+            sides.append(Side(path, path, functools.partial(_fill, data=text),
+                              f"names {stream.path(number).name} and the save after it"))
+    if sides:
+        return sides, []
+    return [], [f"no {COUNTERS[0]} (--side-files): tmLQCD goes on from what its input file names"]
 
 
-def _refuse_theory(path: Path, found: str | None) -> None:
-    if found is not None:
-        raise ActionError(f"{path}: expected a stream of an isotropic, periodic gauge action and "
-                          f"no quarks, found {found[:80]}: an update by files knows nothing of it")
+def _counted(path: Path, stream: HostStream, number: int) -> str:
+    """The counter for configuration `number`; StreamError unless it stands at the stream's last."""
+    with open(path, "rb") as file:
+        words = file.read(LARGEST_COUNTER).decode("utf-8", "replace").split()
+    if len(words) != 3 or not (words[0].isdigit() and words[1].isdigit()):
+        raise FormatError(f"{path}: expected `number trajectory file`, found "
+                          f"{' '.join(words)[:80]}")
+    name = stream.path(stream.number).name
+    if int(words[0]) != stream.number + 1 or Path(words[2]).name != name:
+        raise StreamError(f"{path}: expected {stream.number + 1} and {name}, the last of the "
+                          f"stream, found {words[0]} and {words[2][:80]}")
+    renewed = Path(words[2]).with_name(stream.path(number).name)
+    return f"{number + 1} {int(words[1]) + number - stream.number} {renewed}\n"
 
 
 def _openqcd(
@@ -166,17 +182,12 @@ def _openqcd(
 
 
 def _check_log(path: Path, number: int) -> None:
-    """StreamError unless openQCD's log ends with configuration `number`, as its -a wants it.
-
-    ActionError where it tells of quarks or of boundaries that are not periodic.
-    """
+    """StreamError unless openQCD's log ends with configuration `number`, as its -a wants it."""
     last = None
     with open(path, encoding="latin-1") as file:
         for line in file:
             found = re.search(r"(Trajectory|Configuration) no\s+(\d+)", line)
             last = found.groups() if found else last
-            other = OTHER_LOG.match(line)
-            _refuse_theory(path, other and other[0])
     if last != ("Configuration", str(number)):
         raise StreamError(f"{path}: expected it to end with configuration {number}, found "
                           f"{' '.join(last or ('none',)).lower()} last")

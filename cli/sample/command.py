@@ -8,9 +8,16 @@ import click
 from click.core import ParameterSource
 
 from l2hmc_bridge.adapters.public.host_options import ContinueOptions
-from l2hmc_bridge.cli.screen.options import Computing, Number, parse_lattice
+from l2hmc_bridge.cli.screen.options import (
+    Computing,
+    Number,
+    parse_lattice,
+    reading,
+    which_format,
+)
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.stream.options import (
+    ACCEPTABLE,
     KERNELS,
     LARGEST_SEED,
     LONGEST_STEP,
@@ -51,8 +58,8 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
               help="Trained update; by default the one that ships.")
 @click.option("--ungated", is_flag=True,
               help="Use a bundle without a fitting gate report, or on which a check here fails.")
-@click.option("--action", help="Gauge action: wilson, symanzik, iwasaki, dbw2; the bundle's own "
-              "by default, wilson for HMC.")
+@click.option("--action", help="Gauge action: wilson, symanzik, iwasaki, dbw2, c1=NUMBER; by "
+              "default the file's, else the bundle's own, wilson for HMC.")
 @click.option("--beta", type=Number(), help="Coupling, where the file does not state it.")
 @click.option("--integrator", default=UpdateOptions.integrator, show_default=True,
               help="HMC: leapfrog, omf2, omf4 or force_gradient.")
@@ -62,7 +69,6 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
 @click.option("--steps", type=click.IntRange(1, MOST_STEPS), default=UpdateOptions.steps,
               show_default=True, help="HMC: steps of a trajectory.")
 @click.option("--start", type=click.Choice(STARTS), help="Begin without a file.")
-@click.option("--lattice", metavar="X,Y,Z,T", help="Extents, with --start.")
 @click.option("--chains", type=click.IntRange(1, MOST_CHAINS),
               help="Chains that run side by side.")
 @click.option("--thermalise", type=click.IntRange(0, MOST_UNRECORDED),
@@ -73,7 +79,11 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
               help="Trajectories, on a copy, that scale all steps towards 80 % acceptance.")
 @click.option("--save-every", type=click.IntRange(1),
               help="Trajectories between save points [default: 1 up to 12^4 sites, else 10].")
-@click.option("--format", help="Format of the configurations; the input's by default.")
+@click.option("--format", help="Format of the configurations; the input's by default. Of the "
+              "input, if it is one that is only read: raw, kyu, jlqcd.")
+@reading(accept=ACCEPTABLE)
+@click.option("--quenched", is_flag=True,
+              help="Sample the gauge action alone although a file tells of quarks; recorded.")
 @click.option("--seed", type=click.IntRange(0, LARGEST_SEED),
               help="Drawn by the system, and recorded, if not given.")
 @click.option("--check-reversibility", type=click.IntRange(0), default=0, metavar="K",
@@ -121,8 +131,9 @@ def _chosen(given: dict[str, Any]) -> SampleOptions | ContinueOptions:
             named = frozenset(given)
             return ContinueOptions(path=given.pop("continued"), given=named, **given)
         if "lattice" in given:
-            given = {**given, "lattice": parse_lattice(given["lattice"])}
-        return SampleOptions(**given)
+            given["lattice"] = parse_lattice(given["lattice"])
+        source, name = which_format(given.pop("source", None), given.pop("format", None))
+        return SampleOptions(source=source, format=name, **given)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
 
@@ -151,7 +162,6 @@ def _check_usage(context: click.Context, resume: bool, options: dict[str, Any]) 
     if options["start"]:
         for name in ("lattice", "beta"):
             _require(options[name] is not None, f"--start: expected --{name} with it")
-    _require(not options["lattice"] or not inputs, "--lattice: belongs to --start; files state it")
     _check_kernel(context, options)
 
 

@@ -1,9 +1,16 @@
 """What several verbs share: options parsed in one place, and how those that compute begin."""
 
 import math
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from l2hmc_bridge.adapters.files.reading import Reading
+
+HEADERLESS = ("raw", "kyu", "jlqcd")  # formats that are read and never written
+ACCEPTABLE = ("checksum", "plaquette", "link_trace")
 
 
 class Computing(click.Command):
@@ -55,3 +62,35 @@ def parse_lattice(text: str) -> tuple[int, int, int, int]:
                                  param_hint="--lattice")
     x, y, z, t = (int(part) for part in parts)
     return x, y, z, t
+
+
+def reading(*flags: str, accept: tuple[str, ...] = ACCEPTABLE) -> Callable[[Any], Any]:
+    """Decorator: the options --from (and `flags`), --lattice and --accept of a verb that reads."""
+
+    def decorate(command: Any) -> Any:
+        if accept:
+            command = click.option(
+                "--accept", multiple=True, type=click.Choice(accept), metavar="CHECK",
+                help="Go on although this check of a file fails; recorded. One of "
+                f"{', '.join(accept)}; may be repeated.")(command)
+        command = click.option("--lattice", metavar="X,Y,Z,T",
+                               help="Extents, if a file does not state them.")(command)
+        return click.option("--from", *flags, "source", metavar="NAME",
+                            help="Read files as this format; do not guess.")(command)
+
+    return decorate
+
+
+def reading_of(options: Mapping[str, Any], **more: Any) -> "Reading":
+    """The way of reading that the options of `reading` name."""
+    from l2hmc_bridge.adapters.files.reading import Reading
+
+    lattice = options.get("lattice")
+    accept = tuple(word for word in options.get("accept", ()) if word in ACCEPTABLE)
+    return Reading(options.get("source"), parse_lattice(lattice) if lattice else None, accept,
+                   **more)
+
+
+def which_format(source: str | None, name: str | None) -> tuple[str | None, str | None]:
+    """(format to read, format to write) of --from and --format: headerless ones are only read."""
+    return (name, None) if name in HEADERLESS and source is None else (source, name)

@@ -1,6 +1,6 @@
 """Where a verb's results go: options with an optional file name, checked before any work."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 STANDARD_OUTPUT = "-"
@@ -39,3 +39,18 @@ def emit(out: str | None, text: str, force: bool) -> None:
         click.echo(text, nl=not text.endswith("\n"))
     elif out is not None:
         write_text(Path(out), text if text.endswith("\n") else text + "\n", force)
+
+
+MOST_WARNINGS = 12
+
+
+def warn(sentences: Iterable[str]) -> None:
+    """Warnings on standard error, each once; of very many the first ones and their number."""
+    import click
+
+    told = list(dict.fromkeys(sentences))
+    for sentence in told[:MOST_WARNINGS]:
+        click.echo(f"l2hmc-bridge: warning: {sentence}", err=True)
+    if len(told) > MOST_WARNINGS:
+        click.echo(f"l2hmc-bridge: {len(told) - MOST_WARNINGS} more warnings (info shows those of "
+                   "each file)", err=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from l2hmc_bridge.cli.screen.options import Computing
+from l2hmc_bridge.cli.screen.options import ACCEPTABLE, Computing, reading
 
 
 @click.command(cls=Computing)
@@ -13,6 +13,9 @@ from l2hmc_bridge.cli.screen.options import Computing
 @click.option("--in", "inputs", multiple=True, type=click.Path(dir_okay=False),
               help="Configurations to start the chains from, of the first stage's lattice; each "
               "beta takes those that state it, or all where none does.")
+@reading("--format", accept=(*ACCEPTABLE, "theory"))
+@click.option("--quenched", is_flag=True,
+              help="Take configurations that tell of quarks for those of the gauge action alone.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint OUT.checkpoint.")
 @click.option("--force", is_flag=True, help="Overwrite OUT and its checkpoint.")
 @click.option("--tensorboard", type=click.Path(file_okay=False), metavar="FOLDER",
@@ -38,4 +41,6 @@ def command(**options: Any) -> None:
     """
     from l2hmc_bridge.cli.train.run import train
 
-    train(**options)
+    kept = ("lattice", "source", "accept", "quenched")
+    inputs = {name: options.pop(name) for name in kept}
+    train(**options, reading=inputs)

@@ -17,16 +17,17 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from l2hmc_bridge.adapters.files.table import read as read_configuration
+from l2hmc_bridge.adapters.streams import theory as stream_theory
 from l2hmc_bridge.analysis.statistics import with_error
 from l2hmc_bridge.bundle import file as bundle
-from l2hmc_bridge.cli.screen.options import parse_any_lattice
+from l2hmc_bridge.cli.screen.options import parse_any_lattice, reading_of
 from l2hmc_bridge.cli.screen.tables import check_table, spinner, wide_console
 from l2hmc_bridge.cli.train.nested import train_on_host
 from l2hmc_bridge.errors import ConfigError, StreamError
 from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.gate.report import check_bundle
+from l2hmc_bridge.systems.decision import decide
 from l2hmc_bridge.training import (
     checkpoint as training_checkpoint,
     history,
@@ -37,7 +38,8 @@ from l2hmc_bridge.training import (
 from l2hmc_bridge.training.read import read, table_of
 
 
-def train(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, device, seed):
+def train(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, device, seed,
+          reading):
     """Everything after the options were parsed; see `command.py`."""
     table = table_of(config)
     if "host" in table:
@@ -53,7 +55,8 @@ def train(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, 
     out = Path(out)
     checkpoint = Path(f"{out}.checkpoint")
     _refuse_overwriting(out, checkpoint, resume, force, settings.snapshots)
-    links, provenance = _starting_links(settings, inputs), _provenance(inputs)
+    provenance = _provenance(inputs)
+    links = _starting_links(settings, inputs, reading, provenance)
     with parallel.processes(device.type == "cuda"):
         trainer = (training_checkpoint.load(settings, checkpoint, device) if resume
                    else training.start(settings, device))
@@ -191,24 +194,15 @@ def _run(trainer, checkpoint, links, write, show) -> bool:
             signal.signal(number, handler)
 
 
-def _starting_links(settings, inputs):
+def _starting_links(settings, inputs, options, provenance):
     """The given configurations, dealt out to the groups of chains; None without any.
 
-    A file that states its beta starts the chains of that beta, where there are such.
+    A file that states its beta starts the chains of that beta, if there are such. What is said of
+    the files' theories goes into `provenance`, too.
     """
     if not inputs:
         return None
-
-    x, y, z, t = settings.stages[0].lattice
-    fields = []
-    for path in inputs:
-        configuration = read_configuration(path)
-        links = su3.project_group(configuration.links)
-        if tuple(links.shape[2:6]) != (t, x, y, z):
-            found = ",".join(str(links.shape[n]) for n in (3, 4, 5, 2))
-            raise ConfigError(f"{path}: expected the first stage's lattice {x},{y},{z},{t}, "
-                              f"found {found}")
-        fields.append((configuration.meta.get("beta"), links))
+    fields = _fields(settings, inputs, options, provenance)
     found, chains = {}, settings.stages[0].chains
     for index, beta in enumerate(settings.betas_of(settings.stages[0])):
         fitting = [links for stated, links in fields if stated == beta]
@@ -218,6 +212,32 @@ def _starting_links(settings, inputs):
             fitting = [links for _, links in fields]
         found[index] = torch.cat([fitting[(index + n) % len(fitting)] for n in range(chains)])
     return found
+
+
+def _fields(settings, inputs, options, provenance):
+    """(beta, links) of every file; ActionError for those of another theory than is trained."""
+    if settings.group != "su3":
+        raise ConfigError(f"--in: expected none with action {settings.action}: files hold SU(3)")
+    reading = reading_of(options, mend=True)
+    x, y, z, t = settings.stages[0].lattice
+    fields, theories, warnings = [], {}, []
+    for path in inputs:
+        configuration = reading.read(path)
+        warnings += [f"{path}: {told}" for told in configuration.meta["warnings"]]
+        links = su3.project_group(configuration.links)
+        if tuple(links.shape[2:6]) != (t, x, y, z):
+            found = ",".join(str(links.shape[n]) for n in (3, 4, 5, 2))
+            raise ConfigError(f"{path}: expected the first stage's lattice {x},{y},{z},{t}, "
+                              f"found {found}")
+        theories[str(path)] = stream_theory.of(Path(path), configuration.meta)
+        fields.append((theories[str(path)].beta, links))
+    decision = decide({name: replace(one, beta=None) for name, one in theories.items()},
+                    settings.action, 0.0, options["quenched"], "theory" in options["accept"],
+                    "action =")
+    provenance["theory"] = dict(decision.record)
+    for sentence in (*decision.said, *decision.warnings, *warnings):
+        click.echo(f"l2hmc-bridge: {sentence}", err=True)
+    return fields
 
 
 def _provenance(inputs) -> dict:

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
-from l2hmc_bridge.cli.screen.options import Computing, Number
+from l2hmc_bridge.cli.screen.options import ACCEPTABLE, Computing, Number, reading
 
 
 @click.command(cls=Computing, short_help="Compare our numbers with those of established codes.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="FILE|STREAM...")
 @click.option("--reference", type=click.Path(path_type=Path), metavar="TABLE|LOG",
-              help="JSON, CSV, or a log of MILC, GPT, Chroma (XML), openQCD (.ms.dat).")
+              help="JSON, CSV, or a log of MILC, GPT, Grid, Chroma (XML), tmLQCD (output.data), "
+              "QEX, nissa (gauge_obs), openQCD (.ms.dat).")
 @click.option("--against", metavar="STREAM|hmc",
               help="Another stream of the ensemble; hmc: run the baseline here.")
 @click.option("--partial", is_flag=True, help="The table may hold more than the given files.")
@@ -23,9 +24,8 @@ from l2hmc_bridge.cli.screen.options import Computing, Number
 @click.option("--error-rate", default=1e-3, show_default=True,
               type=Number(0, 1, min_open=True, max_open=True),
               help="Probability that a sound pair of streams fails anywhere in the table.")
-@click.option("--beta", type=Number(), help="Of --against hmc, where the stream does not say.")
-@click.option("--action", default="wilson", show_default=True,
-              help="Of --against hmc, where the stream does not say.")
+@click.option("--beta", type=Number(), help="Of --against hmc, if the stream does not say.")
+@click.option("--action", help="Of --against hmc, if the stream does not say [wilson].")
 @click.option("-n", "--trajectories", type=click.IntRange(1),
               help="Of --against hmc [as many as the stream has].")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of --against hmc.")
@@ -33,7 +33,10 @@ from l2hmc_bridge.cli.screen.options import Computing, Number
               help="Write JSON, to standard output or to OUT.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.html",
               help="Write one self-contained HTML page.")
+@click.option("--quenched", is_flag=True,
+              help="--against hmc: run the gauge action alone although files tell of quarks.")
 @click.option("--force", is_flag=True, help="Replace an output file that is already there.")
+@reading("--format", accept=(*ACCEPTABLE, "theory"))
 def command(paths, json_out, report, force, **options):
     """Files against themselves, against a reference table or log, or stream against stream.
 

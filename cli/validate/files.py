@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import click
 
 from l2hmc_bridge.analysis.check import Check
+from l2hmc_bridge.cli.screen import hints
+from l2hmc_bridge.cli.screen.options import reading_of
 
 
 class Extra(NamedTuple):
@@ -27,21 +29,23 @@ def compare(paths: tuple[Path, ...], options: dict[str, Any]) -> tuple[str, list
 
 def _against_themselves(paths, options):
     """Our values against those stored in each file, and in the history of a stream."""
-    from l2hmc_bridge.adapters.files import sources as configurations, table as files
+    from l2hmc_bridge.adapters.files import sources as configurations
+    from l2hmc_bridge.adapters.format.checks import accepted, sentences
     from l2hmc_bridge.analysis.validation import label
     from l2hmc_bridge.errors import BridgeError
 
-    checks, notes = [], []
-    for source in configurations.find(paths):
+    checks, notes, how = [], [], reading_of(options)
+    for source in configurations.find(paths, how):
         named = {} if source.index is None else {"index": source.index}
         name = label({"path": source.path, **named})
         try:
-            meta = files.inspect(source.path, **named).meta
+            meta = accepted(how.inspect(source.path, source.index).meta, how.accept)
         except BridgeError as error:
-            checks.append(Check(f"{name}: readable", 0.0, 1.0, 0.0, str(error)))
+            checks.append(Check(f"{name}: readable", 0.0, 1.0, 0.0, hints.here(str(error))))
             continue
         checks.extend(_stored(name, meta))
-        notes.extend(f"{name}: {sentence}" for sentence in meta["warnings"])
+        notes.extend(f"{name}: {sentence}"
+                     for sentence in (*sentences(meta["checks"]), *meta["warnings"]))
     for path in paths:
         if (path / "history.h5").is_file():
             checks.extend(_against_history(path, options))
@@ -51,6 +55,8 @@ def _against_themselves(paths, options):
 def _stored(name, meta):
     """The reader's own checks as rows; text (a checksum) counts as 0 where it agrees."""
     for item in meta["checks"]:
+        if item["status"] == "accepted":
+            continue  # a note says so
         value, expected = item["value"], item["expected"]
         if isinstance(value, str) or isinstance(expected, str):
             wrong = float(item["status"] == "fail")
@@ -58,6 +64,7 @@ def _stored(name, meta):
             yield Check(f"{name}: {item['name']}", wrong, 0.0, 0.0, f"computed {value}, {said}")
         else:
             source = "stored in the file" if expected is not None else "bound on the value"
+            source = item.get("why", source)
             yield Check(f"{name}: {item['name']}", float(value), float(expected or 0.0),
                         float(item["tolerance"]), source)
 
@@ -69,8 +76,8 @@ def _against_history(path, options):
     from l2hmc_bridge.analysis import validation
 
     found = rows_by_trajectory(path / "history.h5")
-    sources = configurations.find([path])
-    records = _measure(sources, _plan(options, [], True))
+    how = reading_of(options)
+    records = _measure(configurations.find([path], how), _plan(options, [], True), how)
     checks = []
     for chain in sorted(found):
         own = [record for record in records if record["chain"] == chain]
@@ -81,21 +88,24 @@ def _against_history(path, options):
 
 def _against_table(paths, options):
     from l2hmc_bridge.adapters.files import sources as configurations
-    from l2hmc_bridge.adapters.logs.table import read_references
+    from l2hmc_bridge.adapters.logs.table import read_log
     from l2hmc_bridge.analysis import validation
 
-    sources = configurations.find(paths)
-    references = read_references(options["reference"], _lattice_of(sources[0]))
+    how = reading_of(options)
+    sources = configurations.find(paths, how)
+    log = read_log(options["reference"], _lattice_of(sources[0], how))
+    references = log.references
     traceless = _traceless(options, references)
-    records = _measure(sources, _plan(options, references, traceless))
+    records = _measure(sources, _plan(options, references, traceless), how)
     checks = validation.compare(records, references, options["partial"], options["tolerance"])
     if validation.clover_failed(checks):
-        others = _measure(sources, _plan(options, references, not traceless))
+        others = _measure(sources, _plan(options, references, not traceless), how)
         checks = validation.other_convention(checks, others, traceless)
     notes = [f"{len(records)} configurations, {len(references)} in {options['reference']} "
              f"({references[0].source}); field strength "
              f"{'traceless' if traceless else 'with its trace, as GPT and Grid'}"]
-    if unknown := validation.not_compared(records, references):
+    notes += [f"{options['reference']}: {remark}" for remark in log.remarks]
+    if unknown := [*validation.not_compared(records, references), *log.ignored]:
         notes.append(f"in {options['reference']}, but not measured here and not compared: "
                      f"{', '.join(unknown)}")
     return f"Against {options['reference']}", checks, Extra(notes, [], {})
@@ -123,23 +133,23 @@ def _plan(options, references, traceless):
                 traceless=traceless, any_step=bool(steps) and not options["flow_step"])
 
 
-def _measure(sources, plan):
+def _measure(sources, plan, how):
     from l2hmc_bridge.adapters.files.measure_files import measure_all
+    from l2hmc_bridge.cli.screen.outputs import warn
 
-    records, errors = [], []
-    for found, failed in measure_all(sources, plan, jobs=1, verify=True):
+    records, errors, warnings = [], [], []
+    for found, failed, told in measure_all(sources, plan, 1, how):
         records.extend(found)
         errors.extend(failed)
+        warnings.extend(told)
+    warn(warnings)
     for error in errors:
-        click.echo(f"l2hmc-bridge: {error}", err=True)
+        click.echo(f"l2hmc-bridge: {hints.here(error)}", err=True)
     if errors:
         raise click.exceptions.Exit(1)
     return records
 
 
-def _lattice_of(source):
-    from l2hmc_bridge.adapters.files import table as files
-
-    named = {} if source.index is None else {"index": source.index}
-    extents = files.header(source.path, **named).get("lattice")
+def _lattice_of(source, how):
+    extents = how.header(source.path, source.index).get("lattice")
     return tuple(extents) if extents else None

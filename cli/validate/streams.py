@@ -1,11 +1,13 @@
 """The third use of `validate`: one stream against another, or against HMC run here."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from l2hmc_bridge.analysis.check import Check
+from l2hmc_bridge.cli.screen.options import reading_of
 
 from .files import Extra
 
@@ -26,6 +28,7 @@ def compare(paths: tuple[Path, ...], options: dict[str, Any]) -> tuple[str, list
         second = read_history(Path(options["against"]))
     result = compare_streams(first, second, options["cut"], options["error_rate"])
     notes = [f"first: {first.name}", f"second: {second.name}",
+             *(f"{one.name}: {one.gaps}" for one in result.analyses if one.gaps),
              f"a sound pair fails anywhere in this table with probability "
              f"{options['error_rate']:g}", *(f"not decided: {one}" for one in result.unresolved)]
     content = {"error_rate": options["error_rate"], "unresolved": result.unresolved,
@@ -85,30 +88,50 @@ def _baseline(path, first, options):
     from l2hmc_bridge.stream.baseline import hmc_history
     from l2hmc_bridge.systems.actions import gauge_action
 
-    beta = options["beta"] if options["beta"] is not None else first.attributes.get("beta")
-    if beta is None:
-        raise click.UsageError("--against hmc needs --beta: the stream does not say it")
-    name = first.attributes.get("action", options["action"])
-    links = _last_configurations(path)
+    how = reading_of(options, mend=True)
+    links, theories = _last_configurations(path, how)
+    decision = _decision(first, theories, options)
+    for sentence in (*decision.said, *decision.warnings):
+        click.echo(f"l2hmc-bridge: {sentence}", err=True)
     _, length = chains_and_length(first)
     count = options["trajectories"] or length
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("HMC baseline", total=count)
-        return hmc_history(links, gauge_action(name, beta), count, options["seed"],
-                           lambda number: progress.update(task, completed=number))
+        return hmc_history(links, gauge_action(decision.action or "wilson", decision.beta), count,
+                           options["seed"], lambda number: progress.update(task, completed=number))
 
 
-def _last_configurations(path):
-    """The newest configuration of each chain, in SU(3) to machine precision."""
+def _decision(first, theories, options):
+    """What the baseline samples: the stream's own record decides, else its configurations do."""
+    from l2hmc_bridge.systems.decision import decide
+    from l2hmc_bridge.systems.theory import of_carried
+
+    told = of_carried({"gauge_action": name} if (name := first.attributes.get("action")) else {},
+                      "history")
+    if told is not None:
+        beta = first.attributes.get("beta")
+        theories = {first.name: replace(told, beta=beta)}
+    if options["beta"] is None and all(one.beta is None for one in theories.values()):
+        raise click.UsageError("--against hmc needs --beta: the stream does not say it")
+    return decide(theories, options["action"], options["beta"], options["quenched"],
+                  "theory" in options["accept"])
+
+
+def _last_configurations(path, how):
+    """(links of the newest configuration of each chain, in SU(3) to machine precision; theories).
+    """
     import torch
 
-    from l2hmc_bridge.adapters.files import sources as configurations, table as files
+    from l2hmc_bridge.adapters.files import sources as configurations
+    from l2hmc_bridge.adapters.streams import theory as stream_theory
     from l2hmc_bridge.fields import su3
 
     if not path.is_dir():
         raise click.UsageError(f"--against hmc needs a stream with configurations, found {path}")
     newest = {}
-    for source in configurations.find([path]):
+    for source in configurations.find([path], how):
         newest[source.chain] = source
-    links = [files.read(newest[chain].path).links for chain in sorted(newest)]
-    return su3.project_group(torch.cat(links))
+    read = [how.read(newest[chain].path) for chain in sorted(newest)]
+    theories = {str(newest[chain].path): stream_theory.of(newest[chain].path, one.meta)
+                for chain, one in zip(sorted(newest), read, strict=True)}
+    return su3.project_group(torch.cat([one.links for one in read])), theories

@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l2hmc_bridge.analysis.check import Check
+from l2hmc_bridge.analysis.distance import PLANES, plaquette_distance
 from l2hmc_bridge.analysis.estimates import Analysis, analyse, safe_estimate
 from l2hmc_bridge.analysis.series import History
 from l2hmc_bridge.analysis.statistics import Estimate
 
 ERROR_RATE = 1e-3  # of the whole table
-PLANES = ("plaquette_tx", "plaquette_ty", "plaquette_tz", "plaquette_xy", "plaquette_xz",
-          "plaquette_yz")
 MEANS = ("plaquette", "plaquette_spatial", "plaquette_temporal", "rectangle", "energy_density",
          "energy_density_plaquette", "topological_charge", "topological_charge_flowed")
 LEAST_FOR_KS = 20
@@ -145,9 +144,9 @@ def _variances(histories, analyses, tests: list[Test], unresolved: list[str]) ->
         return
     spreads = []
     for history, analysis in zip(histories, analyses, strict=True):
-        chains = history.series[name].after(analysis.cut)
-        mean = analysis.observables[name].value
-        spreads.append(safe_estimate([(chain - mean) ** 2 for chain in chains]))
+        series, mean = history.series[name], analysis.observables[name].value
+        squares = [(chain - mean) ** 2 for chain in series.after(analysis.cut)]
+        spreads.append(safe_estimate(squares, series.numbers_after(analysis.cut)))
     if not all(one.resolved and one.value > 0 for one in spreads):
         unresolved.append(f"variance ratio of {name}: {spreads[0].note or spreads[1].note}")
         return
@@ -195,8 +194,18 @@ def thin(history: History, analysis: Analysis, name: str) -> NDArray | None:
     if not estimate.resolved:
         return None
     series = history.series[name]
-    step = max(1, math.ceil(2 * estimate.tau_int / series.spacing))
-    return np.concatenate([chain[::step] for chain in series.after(analysis.cut)])
+    pairs = zip(series.after(analysis.cut), series.numbers_after(analysis.cut), strict=True)
+    return np.concatenate([chain[_apart(numbers, 2 * estimate.tau_int)]
+                           for chain, numbers in pairs])
+
+
+def _apart(numbers: NDArray, distance: float) -> list[int]:
+    """Places of numbers at least `distance` apart, the first one among them."""
+    kept: list[int] = []
+    for place, number in enumerate(numbers.tolist()):
+        if not kept or number >= numbers[kept[-1]] + distance:
+            kept.append(place)
+    return kept
 
 
 def soundness(history: History) -> list[Check]:
@@ -212,14 +221,16 @@ def soundness(history: History) -> list[Check]:
         return []
     copies, moved = 0, 0
     seen: set[float] = set()
-    for taken, values in zip(accepted.chains, plaquette.chains, strict=True):
+    for taken, values, numbers in zip(accepted.chains, plaquette.chains, plaquette.numbered(),
+                                      strict=True):
         steps = np.abs(np.diff(values)) > 1e-9 * np.abs(values[1:])
+        steps &= np.diff(numbers) == 1  # what lies between others is not known
         moved += int((steps & (taken[1:] == 0)).sum())
         fresh = [value for value, one in zip(values.tolist(), taken, strict=True) if one]
         copies += len(fresh) - len(set(fresh) - seen)
         seen.update(fresh)
     checks = [Check(f"accepted but not new, {history.name}", float(copies), 0.0, 0.0, COUNTED)]
-    if plaquette.spacing == 1:  # else what lies between two rows is not known
+    if plaquette.spacing == 1:
         checks.append(Check(f"rejected but moved, {history.name}", float(moved), 0.0, 0.0, COUNTED))
     return checks
 
@@ -227,23 +238,3 @@ def soundness(history: History) -> list[Check]:
 def _full_precision(chains: Sequence[NDArray]) -> bool:
     values = np.concatenate(chains)
     return bool(np.median(np.abs(values - np.round(values, 12))) > FULL_PRECISION)
-
-
-def plaquette_distance(first: History, second: History) -> NDArray:
-    """|delta U_mu_nu|^2 along two streams: mean over planes of the squared difference of their
-    plaquettes (averaged over chains) at the same trajectory; the finest planes both have."""
-    groups = (PLANES, ("plaquette_spatial", "plaquette_temporal"), ("plaquette",))
-    for names in groups:
-        if all(name in history.series for history in (first, second) for name in names):
-            if first.series[names[0]].spacing != second.series[names[0]].spacing:
-                break  # rows of the same number are not the same trajectory
-            parts = [(_chain_mean(first, name), _chain_mean(second, name)) for name in names]
-            length = min(min(one.size, other.size) for one, other in parts)
-            return np.mean([(a[:length] - b[:length]) ** 2 for a, b in parts], axis=0)
-    return np.zeros(0)
-
-
-def _chain_mean(history: History, name: str) -> NDArray:
-    chains = history.series[name].chains
-    length = min(chain.size for chain in chains)
-    return np.mean([chain[:length] for chain in chains], axis=0)

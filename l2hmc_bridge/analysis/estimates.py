@@ -43,12 +43,13 @@ class Analysis:
     topology: Topology | None
     scales: dict[str, Estimate]
     effective: dict[str, float] = field(default_factory=dict)
+    gaps: str | None = None  # missing trajectory numbers and mixed spacings, in words
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready; None for what is not resolved."""
         result = {
             "path": self.name, "cut": self.cut, "trajectories": self.trajectories,
-            "chains": self.chains,
+            "chains": self.chains, "gaps": self.gaps,
             "observables": {
                 name: {**one.as_dict(), "samples": self.samples[name]}
                 for name, one in self.observables.items()
@@ -87,13 +88,15 @@ def analyse(
     for name, series in history.series.items():
         kept = series.after(cut)
         if any(chain.size for chain in kept):
-            observables[name] = safe_estimate(kept, series.spacing)
+            observables[name] = safe_estimate(kept, series.numbers_after(cut))
             samples[name] = sum(chain.size for chain in kept)
     delta_h = history.effective_delta_h(cut)
-    weight, bad = exp_minus_dh(delta_h) if delta_h is not None else (None, 0)
+    weight, bad = (None, 0) if delta_h is None else exp_minus_dh(
+        delta_h, history.series["delta_h"].numbers_after(cut))
     chains = max(len(series.chains) for series in history.series.values())
     result = Analysis(history.name, cut, history.trajectories, chains, observables, samples,
-                      weight, bad, topology(history, cut, among), flow_scales(history, cut))
+                      weight, bad, topology(history, cut, among), flow_scales(history, cut),
+                      gaps=history.gaps())
     result.effective.update(_effective(result, _covered(history, cut)))
     return result
 
@@ -104,26 +107,30 @@ def automatic_cut(history: History) -> int:
     for name in CUT_SERIES:
         if name in history.series:
             series = history.series[name]
-            usable = [c[np.isfinite(c)] for c in series.chains]
-            usable = [c for c in usable if c.size]
-            if usable:
-                cuts.append(thermalisation_cut(usable) * series.spacing)
+            for chain, counted in zip(series.chains, series.counted(), strict=True):
+                usable = np.isfinite(chain)
+                if usable.any():
+                    dropped = thermalisation_cut(chain[usable])
+                    cuts.append(int(counted[usable][dropped - 1]) if dropped else 0)
     return max(cuts)
 
 
-def safe_estimate(chains: Sequence[NDArray], spacing: int = 1) -> Estimate:
-    """`estimate` with tau_int in trajectories; a series with NaN is not resolvable."""
-    chains = [chain for chain in chains if chain.size]
-    if not chains:
+def safe_estimate(
+    chains: Sequence[NDArray], numbers: Sequence[NDArray] | None = None
+) -> Estimate:
+    """`estimate` of the chains that have values; a series with NaN is not resolvable.
+
+    numbers: of trajectories, in which tau_int is counted; without them every value is one.
+    """
+    kept = [index for index, chain in enumerate(chains) if chain.size]
+    if not kept:
         return Estimate(math.nan, math.nan, math.nan, math.nan, "not resolvable: no samples")
     try:
-        result = estimate(chains)
+        return estimate([chains[index] for index in kept],
+                        None if numbers is None else [numbers[index] for index in kept])
     except StatisticsError as error:
         nan = float("nan")
         return Estimate(nan, nan, nan, nan, f"not resolvable: {error}")
-    return result._replace(
-        tau_int=result.tau_int * spacing, tau_int_error=result.tau_int_error * spacing
-    )
 
 
 def topology(
@@ -134,17 +141,20 @@ def topology(
     if name is None:
         return None
     series: Series = history.series[name]
-    chains = [chain[np.isfinite(chain)] for chain in series.after(cut)]
-    chains = [chain for chain in chains if chain.size]
-    if not chains:
+    found = [(chain[usable := np.isfinite(chain)], numbers[usable]) for chain, numbers in
+             zip(series.after(cut), series.numbers_after(cut), strict=True)]
+    found = [(chain, numbers) for chain, numbers in found if chain.size]
+    if not found:
         return None
+    chains, numbers = [chain for chain, _ in found], [one for _, one in found]
     sectors = [np.rint(chain).astype(int) for chain in chains]
-    changes = [(np.diff(sector) != 0) / series.spacing for sector in sectors]
-    rate = safe_estimate(changes, series.spacing)
+    steps = [np.diff(one) for one in numbers]
+    changes = [(np.diff(sector) != 0) / step for sector, step in zip(sectors, steps, strict=True)]
+    rate = safe_estimate(changes, [one[1:] for one in numbers])
     if not any(change.any() for change in changes):
-        count = sum(change.size for change in changes) * series.spacing
+        count = sum(int(step.sum()) for step in steps)
         rate = rate._replace(note=f"not resolvable: no change in {count} trajectories")
-    squared = safe_estimate([chain**2 for chain in chains], series.spacing)
+    squared = safe_estimate([chain**2 for chain in chains], numbers)
     counts = Counter(int(q) for sector in sectors for q in sector)
     rest = np.concatenate(chains) - np.concatenate(sectors)
     distance = float(np.sqrt((rest**2).mean()))
@@ -155,22 +165,21 @@ def flow_scales(history: History, cut: int = 0) -> dict[str, Estimate]:
     """t0 and w0 of the mean <E(t)>, errors by linear propagation of each configuration's E(t)."""
     if len(history.flow_times) < 4 or "energy_density" not in history.flow:
         return {}
-    first = -(-cut // history.flow_spacing)
-    tables = [table[first:] for table in history.flow["energy_density"]]
-    tables = [table for table in tables if len(table)]
-    if not tables:
+    tables, numbers = history.flow_table("energy_density", cut)
+    if not any(len(table) for table in tables):
         return {}
     found = {}
     for name, function in (("t0", scales.linear_t0), ("w0", scales.linear_w0)):
         values = function(history.flow_times, np.concatenate(tables))
         if np.isfinite(values).all():
             edges = np.cumsum([len(table) for table in tables])[:-1]
-            found[name] = safe_estimate(np.split(values, edges), history.flow_spacing)
+            found[name] = safe_estimate(np.split(values, edges), numbers)
     return found
 
 
 def _covered(history: History, cut: int) -> int:
-    """Trajectories after the cut, of all chains together, that the longest series spans."""
+    """Trajectories after the cut that the samples of the longest series stand for, gaps left out.
+    """
     return max(sum(chain.size for chain in series.after(cut)) * series.spacing
                for series in history.series.values())
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l2hmc_bridge.analysis.estimates import Analysis, Topology
+from l2hmc_bridge.analysis.numbers import grid
 from l2hmc_bridge.analysis.series import History, Series
 from l2hmc_bridge.analysis.statistics import autocorrelation
 from l2hmc_bridge.errors import StatisticsError
@@ -68,11 +69,14 @@ def autocorrelation_figure(shown: Mapping[str, Series], cut: int = 0) -> "Figure
     drawn = False
     for name, series in shown.items():
         try:
-            rho, error, window = autocorrelation([c for c in series.after(cut) if c.size])
+            kept = [(c, n) for c, n in zip(series.after(cut), series.numbers_after(cut),
+                                           strict=True) if c.size]
+            numbers = [n for _, n in kept]
+            rho, error, window = autocorrelation([c for c, _ in kept], numbers)
         except StatisticsError:
             continue
         last = min(max(2 * window, 10), rho.size)
-        lags = np.arange(last) * series.spacing
+        lags = np.arange(last) * grid(numbers).step
         axes.errorbar(lags, rho[:last], error[:last], lw=1, capsize=2, label=name)
         drawn = True
     axes.axhline(0, color="0.5", lw=0.5)
@@ -132,8 +136,7 @@ def comparison_figure(histories: Sequence[History], name: str) -> "Figure":
     bins = np.histogram_bin_edges(np.concatenate(values), bins=count)
     for colour, history, sample in zip(("C0", "C1"), histories, values, strict=False):
         series = history.series[name]
-        chain = series.chains[0]
-        _line(left, chain, series.spacing, color=colour, label=history.name)
+        _line(left, series.chains[0], series.numbered()[0], color=colour, label=history.name)
         right.hist(sample, bins=bins, density=True, histtype="step", color=colour)
     left.set(xlabel="trajectory", ylabel=name)
     left.legend()
@@ -150,15 +153,17 @@ def distance_figure(distance: NDArray) -> "Figure":
 
 
 def _lines(axes: "Axes", series: Series, cut: int) -> None:
-    for chain in series.chains[:MOST_CHAINS]:
-        _line(axes, chain, series.spacing)
+    numbered = series.numbered()
+    for chain, numbers in list(zip(series.chains, numbered, strict=True))[:MOST_CHAINS]:
+        _line(axes, chain, numbers)
     if cut:
-        axes.axvspan(0, cut, color="0.85")
+        before = min((int(one[0]) for one in numbered if one.size), default=0) - series.spacing
+        axes.axvspan(before, before + cut, color="0.85")
 
 
-def _line(axes: "Axes", chain: NDArray, spacing: int, **style: Any) -> None:
+def _line(axes: "Axes", chain: NDArray, numbers: NDArray, **style: Any) -> None:
     step = max(1, chain.size // MOST_POINTS)
-    axes.plot(np.arange(1, chain.size + 1, step) * spacing, chain[::step], lw=0.7, **style)
+    axes.plot(numbers[::step], chain[::step], lw=0.7, **style)
 
 
 def _figure(columns: int, height: float = 3.2):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 RELATIVE = 1e-11  # of a number given in full precision
-NOT_COMPARED = ("trajectory", "chain", "index", "flow_step", "flow_tolerance",
+NOT_COMPARED = ("trajectory", "chain", "index", "beta", "flow_step", "flow_tolerance",
                 "unitarity_defect", "determinant_defect")
 
 
@@ -46,6 +46,14 @@ class Reference:
         if self.path is not None:
             return short_path(self.path)
         return f"trajectory {self.trajectory}" if self.trajectory is not None else self.source
+
+
+class Log(NamedTuple):
+    """What a log or table says: configurations, sentences about it, what in it is not compared."""
+
+    references: list[Reference]
+    remarks: list[str] = []
+    ignored: list[str] = []  # names of numbers, as the log has them
 
 
 def short_path(path: str) -> str:

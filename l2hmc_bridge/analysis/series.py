@@ -1,26 +1,52 @@
 """Time series of a stream in memory: what analysis, validation and plots work on."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from l2hmc_bridge.analysis import numbers as trajectory_numbers
 from l2hmc_bridge.analysis.statistics import MINIMUM_SAMPLES
 
 
 @dataclass(frozen=True)
 class Series:
-    """One observable: an array per chain, and the trajectories between two of its values."""
+    """One observable: an array per chain, and the trajectory numbers of its values.
+
+    numbers: of each chain, rising integers; without them `spacing`, 2 `spacing`, ...
+    """
 
     chains: list[NDArray]
     spacing: int = 1
     convention: str = ""  # how it was measured, where that is stated and other ways exist
+    numbers: Sequence[NDArray] | None = None
+
+    def numbered(self) -> list[NDArray]:
+        """The trajectory number of every value, chain by chain."""
+        if self.numbers is not None:
+            return list(self.numbers)
+        return trajectory_numbers.regular([chain.size for chain in self.chains], self.spacing)
+
+    def counted(self) -> list[NDArray]:
+        """Trajectories from the beginning of each chain to its values: its first is `spacing`."""
+        return [one - one[:1] + self.spacing for one in self.numbered()]
 
     def after(self, trajectories: int) -> list[NDArray]:
-        """The chains without their first `trajectories` trajectories."""
-        return [chain[-(-trajectories // self.spacing):] for chain in self.chains]
+        """The chains without what lies within their first `trajectories` trajectories."""
+        return [chain[counted > trajectories]
+                for chain, counted in zip(self.chains, self.counted(), strict=True)]
+
+    def numbers_after(self, trajectories: int) -> list[NDArray]:
+        """The trajectory numbers of what `after` keeps."""
+        return [one[counted > trajectories]
+                for one, counted in zip(self.numbered(), self.counted(), strict=True)]
+
+    @property
+    def trajectories(self) -> int:
+        """That the longest chain spans, gaps included."""
+        return max((int(one[-1]) for one in self.counted() if one.size), default=0)
 
 
 @dataclass(frozen=True)
@@ -33,12 +59,26 @@ class History:
     flow: Mapping[str, list[NDArray]] = field(default_factory=dict)
     flow_spacing: int = 1
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    flow_numbers: Sequence[NDArray] | None = None  # of the rows of `flow`, as in Series
 
     @property
     def trajectories(self) -> int:
         """Of the longest chain."""
-        return max((chain.size * one.spacing for one in self.series.values()
-                    for chain in one.chains), default=0)
+        return max((one.trajectories for one in self.series.values()), default=0)
+
+    def gaps(self) -> str | None:
+        """A sentence about missing trajectory numbers and mixed spacings, None if there are none.
+        """
+        told = {one: None for series in self.series.values()
+                if (one := trajectory_numbers.gaps(series.numbered()))}
+        return next(iter(told), None)
+
+    def flow_table(self, name: str, cut: int = 0) -> tuple[list[NDArray], list[NDArray]]:
+        """(rows [n, times], their trajectory numbers) of each chain after the cut."""
+        rows = Series([np.arange(len(table)) for table in self.flow[name]], self.flow_spacing,
+                      numbers=self.flow_numbers)
+        tables = [table[kept] for table, kept in zip(self.flow[name], rows.after(cut), strict=True)]
+        return tables, rows.numbers_after(cut)
 
     def charge_name(self, among: Collection[str] | None = None) -> str | None:
         """The best topological charge with enough samples: flowed, five-loop, clover.

@@ -12,6 +12,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from l2hmc_bridge.analysis.numbers import Grid, dense, grid as grid_of
 from l2hmc_bridge.errors import StatisticsError
 
 NOT_RESOLVABLE = "not resolvable"
@@ -86,15 +87,19 @@ def as_chains(series: ArrayLike | Sequence[ArrayLike]) -> list[NDArray]:
     return chains
 
 
-def estimate(series: ArrayLike | Sequence[ArrayLike]) -> Estimate:
+def estimate(
+    series: ArrayLike | Sequence[ArrayLike], numbers: Sequence[NDArray] | None = None
+) -> Estimate:
     """Mean, error and tau_int of one chain or of several chains of the same ensemble.
 
+    numbers: of each chain's samples (trajectories), rising; tau_int is counted in them, samples
+    that are missing are gaps (pyerrors' irregular ranges). Without them samples follow each other.
     Deviations are taken from the mean of all chains together, so that slow modes which only
-    differ between chains enter the error. Not resolvable: fewer than 20 samples, a constant
-    series, a window that reaches half the chain, fewer than 12 effective samples, chain means
-    that contradict each other. Raises StatisticsError on NaN or no data.
+    differ between chains enter the error. Not resolvable: under 20 samples, a constant series, a
+    window that reaches half the chain, under 12 effective samples, chain means that contradict
+    each other. Raises StatisticsError on NaN or no data.
     """
-    chains = as_chains(series)
+    chains, grid = _on_grid(as_chains(series), numbers)
     total = sum(chain.size for chain in chains)
     value = math.fsum(math.fsum(chain) for chain in chains) / total
     if total < MINIMUM_SAMPLES or min(chain.size for chain in chains) < MINIMUM_LENGTH:
@@ -102,31 +107,61 @@ def estimate(series: ArrayLike | Sequence[ArrayLike]) -> Estimate:
     spread = max(float(np.abs(chain - value).max()) for chain in chains)
     if spread <= 1e-14 * max(abs(value), 1e-300):
         return _unresolved(value, "constant series")
-    observable = _gamma_method(chains, value)
+    observable = _gamma_method(chains, value, grid)
     tau, tau_error = observable.e_tauint["chain"], observable.e_dtauint["chain"]
-    if observable.e_windowsize["chain"] >= max(chain.size for chain in chains) // 2 - 1:
+    window = int(observable.e_windowsize["chain"])
+    if window >= grid.length // 2 - 1:
         return _unresolved(value, "no plateau of tau_int within half the chain")
-    if total < 2 * tau * MINIMUM_EFFECTIVE:
-        return _unresolved(value, f"{total / (2 * tau):.1f} effective samples are too few")
-    scale = observable.dvalue * math.sqrt(total)
-    if _disagree(chains, value, scale):
+    seen = tau if grid.regular else _seen(observable.e_rho["chain"], window, grid, total)
+    if total < 2 * seen * MINIMUM_EFFECTIVE:
+        return _unresolved(value, f"{total / (2 * seen):.1f} effective samples are too few")
+    error = float(observable.dvalue) * math.sqrt(seen / tau)
+    if _disagree(chains, value, error * math.sqrt(total)):
         return _unresolved(value, "the means of the chains contradict each other")
-    return Estimate(value, float(observable.dvalue), float(tau), float(tau_error))
+    return Estimate(value, error, float(tau) * grid.step, float(tau_error) * grid.step)
 
 
-def autocorrelation(series: ArrayLike | Sequence[ArrayLike]) -> tuple[NDArray, NDArray, int]:
+def _on_grid(
+    chains: list[NDArray], numbers: Sequence[NDArray] | None
+) -> tuple[list[NDArray], Grid]:
+    """The samples that lie on one grid, and where."""
+    if numbers is None:
+        return chains, dense([chain.size for chain in chains])
+    if [one.size for one in numbers] != [chain.size for chain in chains]:
+        raise StatisticsError("series: expected a trajectory number for every value")
+    found = grid_of(numbers)
+    return [chain[mask] for chain, mask in zip(chains, found.kept, strict=True)], found
+
+
+def _seen(rho: NDArray, window: int, grid: Grid, total: int) -> float:
+    """1/2 + sum_{t <= W} rho(t) c(t), c(t) the pairs of samples at distance t over their number.
+
+    2 Gamma(0) / N times this is the variance of the mean: missing neighbours do not add to it.
+    """
+    present = [np.zeros(int(one[-1])) for one in grid.positions]
+    for one, places in zip(present, grid.positions, strict=True):
+        one[places - 1] = 1
+    shares = [sum(float(one[: one.size - lag] @ one[lag:]) for one in present if one.size > lag)
+              / total for lag in range(1, window + 1)]
+    return max(0.5, 0.5 + float(np.dot(rho[1 : window + 1], shares)))
+
+
+def autocorrelation(
+    series: ArrayLike | Sequence[ArrayLike], numbers: Sequence[NDArray] | None = None
+) -> tuple[NDArray, NDArray, int]:
     """(rho(t), its error, the window) for t = 0 ... 200, at most half the longest chain.
 
     Var rho(t) = (1/N) sum_{k>0}^{t+100} [rho(k+t) + rho(k-t) - 2 rho(k) rho(t)]^2
-    (hep-lat/0409106, eq. E.11). Raises StatisticsError where no function can be formed.
+    (hep-lat/0409106, eq. E.11). numbers: as in `estimate`; t counts steps of their grid. Raises
+    StatisticsError if no function can be formed.
     """
-    chains = as_chains(series)
+    chains, grid = _on_grid(as_chains(series), numbers)
     total = sum(chain.size for chain in chains)
     value = math.fsum(math.fsum(chain) for chain in chains) / total
     constant = all(np.ptp(chain) == 0 and chain[0] == chains[0][0] for chain in chains)
     if total < MINIMUM_SAMPLES or min(c.size for c in chains) < MINIMUM_LENGTH or constant:
         raise StatisticsError(f"autocorrelation: {NOT_RESOLVABLE} from {total} samples")
-    observable = _gamma_method(chains, value)
+    observable = _gamma_method(chains, value, grid)
     window = int(observable.e_windowsize["chain"])
     rho = np.asarray(observable.e_rho["chain"])
     count = min(rho.size, LARGEST_LAG + 1)
@@ -141,7 +176,9 @@ def _rho_error(rho: NDArray, lag: int, total: int) -> float:
     return math.sqrt(float((terms**2).sum()) / total) if lag else 0.0
 
 
-def exp_minus_dh(delta_h: ArrayLike | Sequence[ArrayLike]) -> tuple[Estimate, int]:
+def exp_minus_dh(
+    delta_h: ArrayLike | Sequence[ArrayLike], numbers: Sequence[NDArray] | None = None
+) -> tuple[Estimate, int]:
     """<exp(-dH)>, dH the effective one (dK + dS - log|J|), and how many entries were not finite.
 
     1 for every exact step (Creutz). A NaN or infinite dH is a reject: it counts as 0 here.
@@ -155,7 +192,7 @@ def exp_minus_dh(delta_h: ArrayLike | Sequence[ArrayLike]) -> tuple[Estimate, in
         usable = np.isfinite(chain) & np.isfinite(weight)
         bad += int((~usable).sum())
         weights.append(np.where(usable, weight, 0.0))
-    return estimate(weights), bad
+    return estimate(weights, numbers), bad
 
 
 def thermalisation_cut(series: ArrayLike | Sequence[ArrayLike]) -> int:
@@ -177,14 +214,15 @@ def _unresolved(value: float, why: str) -> Estimate:
     return Estimate(value, math.nan, math.nan, math.nan, f"{NOT_RESOLVABLE}: {why}")
 
 
-def _gamma_method(chains: list[NDArray], value: float):
+def _gamma_method(chains: list[NDArray], value: float, grid: Grid):
     """pyerrors.Obs with deviations from the common mean, after its gamma_method."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pyerrors  # imports slowly: only where an error is wanted
 
         names = [f"chain|{index:06d}" for index in range(len(chains))]
-        spans = [range(1, chain.size + 1) for chain in chains]
+        spans = [range(1, places.size + 1) if places[-1] == places.size else places.tolist()
+                 for places in grid.positions]
         deviations = [chain - value for chain in chains]
         # Sorted by pyerrors as (name, array): the names are unique, no array is compared.
         observable = pyerrors.Obs(deviations, names, idl=spans, means=[value] * len(chains))

@@ -113,14 +113,15 @@ def require_gate(bundle: Bundle) -> None:
     """Raise BundleError unless a stored gate report fits the hash and passed."""
     if bundle.gate is None:
         raise BundleError(
-            f"{bundle.path}: expected a gate report, found none; run `l2hmc-bridge gate "
-            f"{bundle.path} --write` or pass --ungated"
+            f"{bundle.path}: expected a gate report, found none (`l2hmc-bridge gate "
+            f"{bundle.path} --write` makes one; --ungated does without)"
         )
     if bundle.gate.get("hash") != bundle.hash or not bundle.gate.get("passed"):
         found = "one that failed" if not bundle.gate.get("passed") else "one for another hash"
         raise BundleError(
             f"{bundle.path}: expected a gate report that passed for hash {bundle.hash[:12]}, "
-            f"found {found}; run `l2hmc-bridge gate {bundle.path} --write` or pass --ungated"
+            f"found {found} (`l2hmc-bridge gate {bundle.path} --write` makes one; --ungated does "
+            "without)"
         )
 
 

@@ -155,7 +155,7 @@ class DriftNetwork(nn.Module):
         if any(n % 2 for n in (nt, nx, ny, nz)):
             raise LayoutError(
                 f"lattice {nx},{ny},{nz},{nt}: expected even extents for the parity masks of the "
-                "drift network, found an odd one; use a bundle without it or --kernel hmc"
+                "drift network, found an odd one (another bundle, or --kernel hmc)"
             )
 
     def move(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, sign: int,

@@ -13,7 +13,7 @@ from torch import Tensor
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ActionError
 from l2hmc_bridge.fields import loops, su3
-from l2hmc_bridge.systems.actions import RECTANGLE_COEFFICIENTS
+from l2hmc_bridge.systems.coefficients import RECTANGLE_COEFFICIENTS
 
 SYMANZIK = RECTANGLE_COEFFICIENTS["symanzik"]
 SAFETY = 0.95  # arXiv:1301.4388, eq. D.3

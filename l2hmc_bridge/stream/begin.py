@@ -22,7 +22,7 @@ from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.storage import lock
 from l2hmc_bridge.storage.atomic import replacing
 from l2hmc_bridge.stream import prepare, provenance, run as stream, state as checkpoint, summary
-from l2hmc_bridge.stream.choice import Choice, choose
+from l2hmc_bridge.stream.choice import Choice, choose, decided
 from l2hmc_bridge.stream.folder import new_folder, require_free
 from l2hmc_bridge.stream.options import SampleOptions
 from l2hmc_bridge.stream.prepare import Run
@@ -30,7 +30,7 @@ from l2hmc_bridge.stream.progress import Deadline, Progress, Silent, Stop, never
 from l2hmc_bridge.stream.reading import Files, Output, from_files, from_nothing
 from l2hmc_bridge.stream.run import Stream, Writer
 from l2hmc_bridge.stream.specs import BundleSpec
-from l2hmc_bridge.stream.start import Start, first_state, save_every
+from l2hmc_bridge.stream.start import Start, first_state, sampled, save_every
 from l2hmc_bridge.stream.state import Definition
 
 
@@ -60,8 +60,9 @@ def begin_stream(
     require_free(folder)
     seed = options.seed if options.seed is not None else secrets.randbits(32)
     start = _start(options, files, seed)
-    choice = choose(start, options, device)
-    start = start.on(device)
+    decision = decided(start, options)
+    start = start.under(decision).on(device)
+    choice = choose(start, decision, options, device)
     state = first_state(start, choice.kernel)
     output = files.output_format(start, options.format)
     for sentence in (*start.notes, *start.warnings):
@@ -140,7 +141,7 @@ class _Ready(NamedTuple):
 
 def _start(options: SampleOptions, files: Files, seed: int) -> Start:
     if options.start is None or options.lattice is None:
-        return from_files(files, options.paths, options.chains, options.beta)
+        return from_files(files, options.paths, options.chains)
     return from_nothing(options.start, options.lattice, options.chains or 1, seed)
 
 
@@ -181,7 +182,7 @@ def _definition(
         check_reversibility=options.check_reversibility,
         device=str(torch.device(options.device)),
         threads=torch.get_num_threads(),
-        meta=[{**meta, "beta": action.beta} for meta in start.meta],
+        meta=[sampled(meta, action) for meta in start.meta],
         record={
             **start.record, **ready.record,
             "warnings": start.warnings,

@@ -7,13 +7,14 @@ import torch
 
 from l2hmc_bridge import models
 from l2hmc_bridge.bundle import architecture, file as bundle
-from l2hmc_bridge.errors import ActionError, BundleError
+from l2hmc_bridge.errors import BundleError
 from l2hmc_bridge.sampling.integrators import integrator
 from l2hmc_bridge.sampling.markov import Proposer
 from l2hmc_bridge.stream.options import UpdateOptions
 from l2hmc_bridge.stream.specs import BundleSpec, HmcSpec, KernelSpec
 from l2hmc_bridge.stream.start import Start
 from l2hmc_bridge.systems.actions import GaugeAction, gauge_action
+from l2hmc_bridge.systems.decision import Decision, decide
 
 
 class Choice(NamedTuple):
@@ -24,21 +25,34 @@ class Choice(NamedTuple):
     action: GaugeAction
 
 
-def choose(start: Start, options: UpdateOptions, device: torch.device) -> Choice:
-    """The kernel that `options` ask for at the coupling of `start`; warnings go into `start`.
+def decided(start: Start, options: UpdateOptions) -> Decision:
+    """What is sampled: what the files of `start` state, unless options contradict it.
+
+    Raises ActionError.
+    """
+    return decide(start.stated, options.action, options.beta, options.quenched,
+                  "theory" in options.accept)
+
+
+def choose(
+    start: Start, decision: Decision, options: UpdateOptions, device: torch.device
+) -> Choice:
+    """The kernel that `options` ask for with this action; warnings go into `start`.
 
     Raises ActionError, ConfigError, BundleError.
     """
-    beta = _beta(start, options.beta)
     if options.kernel == "hmc":
-        action = gauge_action(options.action or "wilson", beta)
+        action = gauge_action(decision.action or "wilson", decision.beta)
         integrator(options.integrator)  # a name that is none is said here
         spec = HmcSpec(options.integrator, options.step_size, options.steps)
         return Choice(spec.build(action), spec, action)
-    return _trained(start, beta, options, device)
+    return _trained(start, decision, options, device)
 
 
-def _trained(start: Start, beta: float, options: UpdateOptions, device: torch.device) -> Choice:
+def _trained(
+    start: Start, decision: Decision, options: UpdateOptions, device: torch.device
+) -> Choice:
+    beta = decision.beta
     path = Path(options.bundle or models.default())
     loaded = bundle.load(path, beta, device)
     action = loaded.kernel.action
@@ -46,8 +60,8 @@ def _trained(start: Start, beta: float, options: UpdateOptions, device: torch.de
         raise BundleError(f"{path}: expected a bundle for su3 links (--bundle), found one for "
                           f"{action.group}: {loaded.meta['action']['name']}")
     _require_gate(loaded, start, options.ungated)
-    if options.action:
-        bundle.require_action(loaded, gauge_action(options.action, beta))
+    if decision.action:
+        bundle.require_action(loaded, gauge_action(decision.action, beta))
     low, high = loaded.meta["action"]["beta_range"]
     if not low - 1e-9 <= beta <= high + 1e-9:
         start.warnings.append(
@@ -66,14 +80,3 @@ def _require_gate(loaded: bundle.Bundle, start: Start, ungated: bool) -> None:
         if not ungated:
             raise
         start.warnings.append(f"{error}: --ungated was given")
-
-
-def _beta(start: Start, asked: float | None) -> float:
-    if asked is None:
-        asked = start.stated.get(start.name)  # the same in every file
-    if asked is None:
-        raise ActionError(f"{start.name}: expected beta in the file, found none (--beta states it)")
-    for name, stated in start.stated.items():
-        if stated is not None and abs(asked - stated) > 1e-9:
-            start.warnings.append(f"{name} says beta {stated:g}; --beta {asked:g} is used")
-    return float(asked)

@@ -41,7 +41,7 @@ def require_free(folder: Path) -> None:
         raise StreamError(f"{folder}: expected a new folder (--out), found a file")
     if checkpoint.exists(folder):
         raise StreamError(f"{folder}: expected a new folder (--out), found a stream; "
-                          f"`--in {folder} --resume` goes on with it")
+                          f"`sample --in {folder} --resume` goes on with it")
     other = sorted(path.name for path in folder.iterdir()
                    if path.name not in LEFT_BEHIND and not stream.PARTIAL.fullmatch(path.name))
     if other:

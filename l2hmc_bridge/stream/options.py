@@ -18,6 +18,7 @@ OF_HMC = ("integrator", "step_size", "steps")  # options of that kernel alone
 LARGEST_SEED, MOST_CHAINS, MOST_THREADS, MOST_STEPS = 2**63 - 1, 1024, 1024, 10**5
 MOST_UNRECORDED = 2**19 - 1  # trajectories of a tuning or a thermalisation
 LONGEST_STEP = 100.0
+ACCEPTABLE = ("checksum", "plaquette", "link_trace", "theory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,11 @@ class UpdateOptions:
 
     kernel: "l2hmc" runs `bundle` (the one that ships if None), "hmc" runs `integrator` with
     `steps` steps of `step_size`. ungated: a bundle without a fitting gate report is taken, and one
-    on which a check fails at the start. action: wilson, symanzik, iwasaki or dbw2; the bundle's
-    own, or wilson for HMC, if None. beta: the coupling, if the file does not state it. tune:
+    on which a check fails at the start. action: wilson, symanzik, iwasaki, dbw2 or "c1=NUMBER"; the
+    file's, else the bundle's own, or wilson for HMC, if None. beta: the coupling, if the file does
+    not state it. quenched: sample the gauge action alone although a file tells of quarks. accept:
+    checks of a file that may fail, and "theory": an `action` against the file's. source: format to
+    read files as, known by their bytes if None. tune:
     trajectories on a copy that scale all steps towards 80 % acceptance. seed: drawn by the system,
     and recorded, if None. threads of torch and the kernels: left as they are if None. device:
     "cpu" or "cuda[:N]". command: how the run was started, for the record.
@@ -39,6 +43,9 @@ class UpdateOptions:
     ungated: bool = False
     action: str | None = None
     beta: float | None = None
+    quenched: bool = False
+    accept: Sequence[str] = ()
+    source: str | None = None
     integrator: str = "force_gradient"
     step_size: float = 0.25
     steps: int = 4
@@ -51,6 +58,8 @@ class UpdateOptions:
     def __post_init__(self) -> None:
         _one_of("kernel", self.kernel, KERNELS)
         _number("beta", self.beta)
+        for word in self.accept:
+            _one_of("accept", word, ACCEPTABLE)
         _number("step_size", self.step_size, LONGEST_STEP)
         _whole("steps", self.steps, 1, MOST_STEPS)
         _whole("tune", self.tune, 0, MOST_UNRECORDED)
@@ -71,12 +80,12 @@ class SampleOptions(UpdateOptions):
     """A new stream of `trajectories` in the folder `out`, from `inputs` or a cold or hot start.
 
     inputs: a configuration, or several: one chain each. start: "cold" (unit links) or "hot"
-    (Haar-random ones) on `lattice`, extents (X, Y, Z, T), at `beta`. chains: copies of one start
-    that run side by side. thermalise: trajectories before the first recorded one, accepted unless
-    far off; 20 with `start`, else 0, if None. save_every: trajectories between save points; 1 up
-    to 12^4 sites, else 10, if None. format: of the configurations; the input's, if None.
-    check_reversibility: a trajectory forth and back after every K-th, 0 for never. max_seconds:
-    save and stop before this much time has passed.
+    (Haar-random ones) on `lattice`, extents (X, Y, Z, T), at `beta`; with inputs, `lattice` is that
+    of files which do not state it. chains: copies of one start that run side by side. thermalise:
+    trajectories before the first recorded one, accepted unless far off; 20 with `start`, else 0, if
+    None. save_every: trajectories between save points; 1 up to 12^4 sites, else 10, if None.
+    format: of the configurations; the input's, if None. check_reversibility: a trajectory forth and
+    back after every K-th, 0 for never. max_seconds: save and stop before this much time has passed.
     Raises ConfigError for values that cannot be or contradict each other.
     """
 
@@ -118,10 +127,8 @@ class SampleOptions(UpdateOptions):
         if bool(self.paths) == (self.start is not None):
             raise ConfigError("sample: expected either inputs or a start, found "
                               f"{'both' if self.paths else 'neither'}")
+        self._check_lattice()
         if self.start is None:
-            if self.lattice is not None:
-                raise ConfigError(f"lattice: expected none with inputs, which state it, found "
-                                  f"{self.lattice}")
             if self.chains is not None and len(self.paths) not in (1, self.chains):
                 raise ConfigError(f"chains: expected one input or {self.chains}, found "
                                   f"{len(self.paths)}")
@@ -129,9 +136,15 @@ class SampleOptions(UpdateOptions):
         _one_of("start", self.start, STARTS)
         if self.beta is None:
             raise ConfigError(f"beta: expected one with start {self.start!r}, found none")
-        if self.lattice is None or len(self.lattice) != 4:
+        if self.lattice is None:
             raise ConfigError(f"lattice: expected (X, Y, Z, T) with start {self.start!r}, found "
-                              f"{self.lattice}")
+                              "None")
+
+    def _check_lattice(self) -> None:
+        if self.lattice is None:
+            return
+        if len(self.lattice) != 4:
+            raise ConfigError(f"lattice: expected (X, Y, Z, T), found {self.lattice}")
         for extent in self.lattice:
             _whole("lattice", extent, 1)
 

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge import fast
-from l2hmc_bridge.errors import ActionError, FormatError, LayoutError
+from l2hmc_bridge.errors import FormatError, LayoutError
 from l2hmc_bridge.fields import layout, su3
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.stream import state as checkpoint, trajectories
 from l2hmc_bridge.stream.start import Start
 from l2hmc_bridge.systems.actions import cold_start, hot_start
+from l2hmc_bridge.systems.theory import Theory
 
 DEFECT_KEPT = 1e-12  # a start further from SU(3) than this is projected once
 
@@ -35,12 +36,15 @@ class Files(Protocol):
     def read(self, path: Path) -> Configuration:
         """A verified configuration, [1,4,Nt,Nx,Ny,Nz,3,3]. Raises BridgeError.
 
-        meta: "format", "warnings", and what is known of "beta", "trajectory", "plaquette",
-        "unitarity" (max|U U^+ - 1|) and "determinant" (max|det U - 1|).
+        meta: "format", "warnings", those of them that are "recorded", and what is known of
+        "trajectory", "plaquette", "unitarity" (max|U U^+ - 1|) and "determinant" (max|det U - 1|).
         """
 
     def count(self, path: Path) -> int:
         """How many configurations a file holds."""
+
+    def theory(self, path: Path, meta: Mapping[str, Any]) -> Theory:
+        """What the file, read as `meta`, and what lies beside it state. Raises FormatError."""
 
     def carried(self, meta: Mapping[str, Any]) -> dict[str, Any]:
         """What of a file's metadata the configurations of its stream keep."""
@@ -62,25 +66,19 @@ class _Source(NamedTuple):
     defect: float
 
 
-def from_files(
-    files: Files, paths: Sequence[Path], chains: int | None, beta: float | None = None
-) -> Start:
+def from_files(files: Files, paths: Sequence[Path], chains: int | None) -> Start:
     """Read and verify; one file serves all chains, several files are one chain each.
 
-    `beta` decides where files state different ones. Raises FormatError, VerificationError,
-    LayoutError, ActionError.
+    Raises FormatError, VerificationError, LayoutError.
     """
     notes: list[str] = []
     read = [_read(files, path, notes) for path in paths]
-    first = read[0]
-    for path, one in zip(paths, read, strict=True):
+    first, both = read[0], list(zip(paths, read, strict=True))
+    for path, one in both:
         if one.links.shape != first.links.shape:
             raise LayoutError(f"{path}: expected the lattice of {paths[0]}, "
                               f"{_extents(first.links)}, found {_extents(one.links)}")
-        if beta is None and one.meta.get("beta") != first.meta.get("beta"):
-            raise ActionError(f"{path}: expected beta {first.meta.get('beta')} as {paths[0]}, "
-                              f"found {one.meta.get('beta')} (--beta decides)")
-    sources = [_projected(path, one, notes) for path, one in zip(paths, read, strict=True)]
+    sources = [_projected(path, one, notes) for path, one in both]
     numbers = [max(0, one.meta.get("trajectory") or 0) for one in read]
     order = [chain % len(paths) for chain in range(chains or len(paths))]
     return Start(
@@ -89,7 +87,7 @@ def from_files(
         meta=[_carried(files, sources[index]) for index in order],
         name=str(paths[0]),
         format=first.meta["format"],
-        stated={str(path): one.meta.get("beta") for path, one in zip(paths, read, strict=True)},
+        stated={str(path): files.theory(path, one.meta) for path, one in both},
         plaquette=first.meta.get("plaquette"),
         read=first.meta,
         record={
@@ -99,6 +97,7 @@ def from_files(
             "start_projected": any(source.defect > DEFECT_KEPT for source in sources),
         },
         notes=notes,
+        warnings=[f"{path}: {told}" for path, one in both for told in one.meta.get("recorded", [])],
     )
 
 
@@ -124,7 +123,9 @@ def _read(files: Files, path: Path, notes: list[str]) -> Configuration:
         raise FormatError(f"{path}: expected one configuration, found {files.count(path)} "
                           "(`l2hmc-bridge convert --index` takes one out)")
     configuration = files.read(path)
-    notes += [f"{path}: {sentence}" for sentence in configuration.meta.get("warnings", [])]
+    meta = configuration.meta
+    notes += [f"{path}: {sentence}" for sentence in meta.get("warnings", [])
+              if sentence not in meta.get("recorded", [])]
     return configuration
 
 
@@ -149,7 +150,7 @@ def _defect(read: Configuration) -> float:
 def _carried(files: Files, source: _Source) -> dict[str, Any]:
     """What is kept of a file's metadata, as JSON returns it; no date, so that bits repeat."""
     kept = files.carried(source.configuration.meta)
-    if source.defect > DEFECT_KEPT:
+    if source.defect > DEFECT_KEPT and "reunitarized" not in kept:
         kept["reunitarized"] = f"start projected to SU(3), its defect was {source.defect:.1e}"
     return {**json.loads(json.dumps(kept, default=str)), "date": "not recorded"}
 

@@ -11,7 +11,11 @@ from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.fields import layout
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.markov import Proposer, State
+from l2hmc_bridge.systems.actions import GaugeAction
+from l2hmc_bridge.systems.decision import Decision
+from l2hmc_bridge.systems.theory import Theory
 
+OF_NO_THEORY = ("trajectory", "reunitarized", "accepted", "date")  # metadata
 EVERY_SITES = 12**4  # up to here every configuration is kept by default, beyond it every tenth
 
 
@@ -28,7 +32,7 @@ class Start:
     meta: list[dict[str, Any]]  # carried into each chain's configurations
     name: str  # of the first file, or of the kind of start
     format: str | None = None  # of the first file
-    stated: Mapping[str, float | None] = field(default_factory=dict)  # beta in each file
+    stated: Mapping[str, Theory] = field(default_factory=dict)  # in each file
     plaquette: float | None = None  # of the first chain, as the reader measured it
     read: Mapping[str, Any] = field(default_factory=dict)  # metadata of the first file
     record: Mapping[str, Any] = field(default_factory=dict)
@@ -45,6 +49,18 @@ class Start:
         """The same with its links on `device`."""
         return replace(self, links=self.links.to(device))
 
+    def under(self, decision: Decision) -> "Start":
+        """The same once it is decided what is sampled: said, recorded, warned of.
+
+        Metadata that speak of another theory do not come along.
+        """
+        meta = self.meta
+        if decision.foreign:
+            meta = [{key: one[key] for key in OF_NO_THEORY if key in one} for one in meta]
+        return replace(self, meta=meta, record={**self.record, **decision.record},
+                       notes=[*decision.said, *self.notes],
+                       warnings=[*self.warnings, *decision.warnings])
+
 
 def first_state(start: Start, kernel: Proposer) -> State:
     """Action and force of the start, computed once for everything that begins there.
@@ -56,6 +72,11 @@ def first_state(start: Start, kernel: Proposer) -> State:
     except LayoutError as error:
         raise LayoutError(f"{start.name}: {error}") from error
     return markov.state_at(kernel, start.links)
+
+
+def sampled(meta: Mapping[str, Any], action: GaugeAction) -> dict[str, Any]:
+    """Metadata of a configuration that is drawn from this action alone."""
+    return {**meta, "beta": action.beta, "gauge_action": action.name, "quarks": "none"}
 
 
 def save_every(start: Start) -> int:

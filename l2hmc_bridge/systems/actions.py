@@ -9,14 +9,7 @@ from torch import Tensor
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ActionError
 from l2hmc_bridge.fields import layout, su3, u1
-
-# The rectangle coefficient c1 of the plaquette + rectangle actions; c0 = 1 - 8 c1.
-RECTANGLE_COEFFICIENTS = {
-    "wilson": 0.0,
-    "symanzik": -1 / 12,  # tree level, Luescher and Weisz 1985
-    "iwasaki": -0.331,  # Iwasaki 1983, hep-lat/9610023
-    "dbw2": -1.4088,  # hep-lat/9806005, hep-lat/0011033
-}
+from l2hmc_bridge.systems.coefficients import coefficient, name_of
 
 
 class Action(Protocol):
@@ -82,11 +75,8 @@ class GaugeAction(Noiseless):
 
     @property
     def name(self) -> str:
-        """Name in RECTANGLE_COEFFICIENTS, or the coefficient itself."""
-        for name, c1 in RECTANGLE_COEFFICIENTS.items():
-            if abs(c1 - self.c1) < 1e-15:
-                return name
-        return f"c1={self.c1!r}"
+        """Name in RECTANGLE_COEFFICIENTS, or "c1=NUMBER"."""
+        return name_of(self.c1)
 
 
 @dataclass(frozen=True)
@@ -117,12 +107,9 @@ class U1Action(Noiseless):
 
 
 def gauge_action(name: str, beta: float) -> GaugeAction:
-    """The action called `name` ("wilson", "symanzik", "iwasaki", "dbw2"); ActionError otherwise."""
-    if name not in RECTANGLE_COEFFICIENTS:
-        raise ActionError(
-            f"action: expected one of {', '.join(RECTANGLE_COEFFICIENTS)}, found {name!r}"
-        )
-    return GaugeAction(float(beta), RECTANGLE_COEFFICIENTS[name])
+    """The action called "wilson", "symanzik", "iwasaki", "dbw2" or "c1=NUMBER"; ActionError else.
+    """
+    return GaugeAction(float(beta), coefficient(name))
 
 
 def cold_start(lattice: tuple[int, int, int, int], chains: int = 1) -> Tensor:

@@ -14,7 +14,8 @@ from torch import Tensor
 from l2hmc_bridge.errors import ActionError
 from l2hmc_bridge.fields import layout, loops, su3, u1
 from l2hmc_bridge.systems import actions, u1_exact
-from l2hmc_bridge.systems.actions import RECTANGLE_COEFFICIENTS, Action, GaugeAction, U1Action
+from l2hmc_bridge.systems.actions import Action, GaugeAction, U1Action
+from l2hmc_bridge.systems.coefficients import RECTANGLE_COEFFICIENTS
 from l2hmc_bridge.systems.mixtures import GaussianMixture
 
 ACTIONS = (*RECTANGLE_COEFFICIENTS, "u1", "mixture")

@@ -5,7 +5,8 @@ import math
 from typing import Any
 
 from l2hmc_bridge.systems import table as systems
-from l2hmc_bridge.systems.actions import RECTANGLE_COEFFICIENTS, Action
+from l2hmc_bridge.systems.actions import Action
+from l2hmc_bridge.systems.coefficients import RECTANGLE_COEFFICIENTS
 
 
 @dataclasses.dataclass(frozen=True)

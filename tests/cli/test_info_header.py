@@ -47,7 +47,8 @@ def written(name, folder):
     if CASES[name].format == "lyncs":
         pytest.importorskip("lyncs_io")
         return samples.written(CASES[name], folder, field), ["--format", "lyncs"]
-    return samples.written(CASES[name], folder, field), []
+    path = samples.written(CASES[name], folder, field)
+    return path, ["--lattice", "4,2,8,6"] if "lattice" in CASES[name].reading else []
 
 
 def test_every_format_is_tried():

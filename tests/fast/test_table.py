@@ -13,11 +13,11 @@ from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.cpu import functions as cpu, gradients, library as native
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.observables.topology import CLOVER, FIVE_LOOP_SHAPES
-from l2hmc_bridge.systems import actions
+from l2hmc_bridge.systems import coefficients
 
 TOLERANCE = 1e-13
 LATTICES = ((2, 4, 6, 8), (6, 4, 2, 4), (3, 4, 5, 2), (3, 5, 1, 7), (2, 2, 2, 2), (1, 2, 3, 4))
-COEFFICIENTS = tuple(actions.RECTANGLE_COEFFICIENTS.values())
+COEFFICIENTS = tuple(coefficients.RECTANGLE_COEFFICIENTS.values())
 
 needs_kernels = pytest.mark.skipif(native.library() is None, reason="no compiled kernels here")
 
@@ -207,7 +207,7 @@ def test_charges_are_the_sums_of_their_densities(extents, generator):
 FORKED = """
 import os, torch
 from l2hmc_bridge import fast
-from l2hmc_bridge.systems import actions
+from l2hmc_bridge.systems import actions, coefficients
 torch.set_num_threads(2)
 links = actions.hot_start((4, 4, 4, 4), torch.Generator().manual_seed(1))
 force = fast.force(links, 6.0)

@@ -8,7 +8,8 @@ import torch
 
 import l2hmc_bridge as lb
 from l2hmc_bridge import fast
-from l2hmc_bridge.adapters.files import stream_files, table as files
+from l2hmc_bridge.adapters.files import table as files
+from l2hmc_bridge.adapters.streams.stream_files import StreamFiles
 from l2hmc_bridge.errors import BundleError, StreamError
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.stream import begin, state as checkpoint
@@ -164,16 +165,13 @@ def test_each_number_at_the_start_is_computed_once(kind, chains, start, tmp_path
 
 def test_the_reader_measures_the_group_once(start, tmp_path, counted):
     """The projection takes the reader's number, and measures where a reader has none."""
-    read = begin.from_files(stream_files, [start], None)
+    read = begin.from_files(StreamFiles(), [start], None)
     assert read.record["start_unitarity_defect"][0] < 1e-12 and not read.notes
     assert "group_defects" not in counted
 
-    class Silent:
-        count, carried = staticmethod(stream_files.count), staticmethod(stream_files.carried)
-
-        @staticmethod
-        def read(path):
-            found = stream_files.read(path)
+    class Silent(StreamFiles):
+        def read(self, path):
+            found = super().read(path)
             meta = {name: value for name, value in found.meta.items()
                     if name not in ("unitarity", "determinant")}
             return found._replace(meta=meta)

@@ -2,7 +2,8 @@
 
 The side files mirror: Chroma mainprogs/main/hmc.cc saveState (91c587d), openQCD
 modules/random/ranlux.c export_ranlux and the lines of main/ym1.c (OpenQCD-AVX512 d5f87b3), Grid
-qcd/hmc/checkpointers/BaseCheckpointer.h (7b7c1bf), QEX src/examples `.{traj:05}.lime`.
+qcd/hmc/checkpointers/BaseCheckpointer.h (7b7c1bf), QEX src/examples `.{traj:05}.lime`,
+tmLQCD src/bin/hmc_tm.c (its counter).
 """
 
 import struct
@@ -41,6 +42,7 @@ HOSTS = {
     "pyquda 32": Host("cfg_{}.npy", 7, "npy", {"precision": 32}),
     "openqcd": Host("Snoopy137n{}", 8, "openqcd"),
     "milc": Host("l26f0b570.{}", 400, "milc"),
+    "tmlqcd": Host("conf.{:04d}", 12, "ildg"),
     "columbia": Host("lat.{}", 10, "nersc", {"rows": 2, "precision": 32}, ("rng.{}",)),
 }
 RESTART = """<?xml version="1.0"?>
@@ -77,6 +79,8 @@ def leave(folder: Path, kind: str, seed: int = 1) -> Path:
         if side.endswith(".xml"):
             text = RESTART.format(number=host.first, production=1000)
         (folder / side.format(host.first)).write_text(text)
+    if kind == "tmlqcd":
+        (folder / "nstore_counter").write_text(f"{host.first + 1} 61 {path.name}\n")
     if kind == "openqcd":
         _openqcd_sides(folder, host.first)
     return path

@@ -48,7 +48,8 @@ def seeds(folder: Path) -> list[Seed]:
         path = folder / f"{name}.{case.suffix}"
         path.unlink(missing_ok=True)
         files.write(path, Configuration(links, meta), case.format, **case.options)
-        found.append((name, path, {}, name in samples.GUARDED))
+        reading = {"lattice": dialects.xyzt(links)} if "lattice" in case.reading else {}
+        found.append((name, path, reading, name in samples.GUARDED))
     bqcd = dialects.lime(
         folder / "bqcd", dialects.record("ildg-format", dialects.ildg_format(links), dialects.MB),
         dialects.record("ildg-binary-data", samples.payload(links)),

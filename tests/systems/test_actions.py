@@ -5,13 +5,8 @@ import torch
 
 from l2hmc_bridge.errors import ActionError
 from l2hmc_bridge.fields import loops, su3
-from l2hmc_bridge.systems.actions import (
-    RECTANGLE_COEFFICIENTS,
-    GaugeAction,
-    cold_start,
-    gauge_action,
-    hot_start,
-)
+from l2hmc_bridge.systems.actions import GaugeAction, cold_start, gauge_action, hot_start
+from l2hmc_bridge.systems.coefficients import RECTANGLE_COEFFICIENTS
 from tests.support.fields import EXTENTS, gauge_transform, rough_links
 
 NAMES = sorted(RECTANGLE_COEFFICIENTS)

@@ -73,8 +73,8 @@ def header(path: Path, file: "h5py.File", index: int | None) -> dict[str, Any]:
 
 def _index(path: Path, total: int, index: int | None) -> int:
     if index is None and total != 1:
-        raise FormatError(f"{path}: holds {total} configurations: name one by its index "
-                          f"(0 to {total - 1}: --index), or open the file as an ensemble")
+        raise FormatError(f"{path}: holds {total} configurations: name one by its index, 0 to "
+                          f"{total - 1} (--index), or open the file as an ensemble")
     if not 0 <= (index or 0) < total:
         raise FormatError(f"{path}: index: expected 0 to {total - 1}, found {index}")
     return index or 0
@@ -95,6 +95,6 @@ def _stored_meta(path: Path, file: "h5py.File", index: int) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path}: meta[{index}]: expected JSON of up to {LARGEST_META} bytes: "
                           f"{str(error)[:80]}") from error
-    allowed = {"lfn", "ensemble_id", "ensemble_label", "reunitarized", "info", "header",
+    allowed = {"lfn", "ensemble_id", "ensemble_label", *metadata.OWN, "info", "header",
                "source_format", "source_dialect"}
     return {key: value for key, value in kept.items() if key in allowed}

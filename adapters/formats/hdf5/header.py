@@ -89,7 +89,7 @@ def find_array(path: Path, file: "h5py.File", key: str | None) -> "h5py.Dataset"
              and len(file[name].shape) == 7]
     if len(found) != 1:
         raise FormatError(f"{path}: expected one dataset of seven axes, found {len(found)} among "
-                          f"{', '.join(hard)[:200] or 'none'} (--key names it)")
+                          f"{', '.join(hard)[:200] or 'none'} (key=NAME in Python names it)")
     return safety.dataset(path, file, found[0])
 
 

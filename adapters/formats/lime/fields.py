@@ -16,7 +16,10 @@ XML = {
     "scidac-checksum", "grid-format", "FieldNormMetaData",
 }
 # lyncs-io-info is a Python pickle: it is listed, and never opened.
-TEXT = XML | {"ildg-data-lfn", "xlf-info", "bqcd-plaquette", "bqcd-cksum", "gpt-format"}
+TEXT = XML | {"ildg-data-lfn", "xlf-info", "bqcd-plaquette", "bqcd-cksum", "gpt-format",
+              "MD_traj", "InputPars"}
+# What tmLQCD and nissa write around propagators and sources.
+PROPAGATOR = ("propagator-type", "etmc-propagator-format", "source-type", "etmc-source-format")
 STRICT = {"ildg-format", PRIVATE, PRIVATE_FILE, "scidac-checksum", "bqcd-cksum"}
 
 
@@ -59,6 +62,10 @@ class Lime:
 def open_lime(path: Path) -> Lime:
     """Scan the file, choose the gauge field, collect its texts. Raises FormatError."""
     records, warnings = container.scan(path)
+    for record in records:
+        if record.kind in PROPAGATOR:
+            raise FormatError(f"{path}: holds a propagator or a source (record {record.kind!r}), "
+                              "expected a gauge field")
     data = _choose(path, records)
     texts = _texts(path, records, data)
     return Lime(path, records, data, texts, warnings)

@@ -19,6 +19,7 @@ from l2hmc_bridge.storage.atomic import replacing
 from . import container, records
 from .fields import Lime
 from .ildg_header import parse, stored_checksum
+from .told import xlf_info
 
 
 def read(
@@ -37,7 +38,7 @@ def read(
     if whole:
         _verify_checksums(path, opened, payload, sums["scidac"], meta)
     printed = _printed(opened) if whole else []
-    return examined(links, meta, verify, printed)
+    return examined(links, meta, verify, printed, (path, payload))
 
 
 def write(
@@ -75,9 +76,8 @@ def _printed(opened: Lime) -> list[tuple[str, str]]:
     grid = [(name, opened.tag("grid-format", name)) for name in ("plaquette", "link_trace")]
     if any(text not in (None, "", "0") for _, text in grid):  # "0 0": Grid's unset header
         found += [(name, text) for name, text in grid if text]
-    if "xlf-info" in opened.texts:
-        told = metadata.parameters(opened.text("xlf-info")).get("plaquette")
-        found += [("plaquette", told)] if told else []
+    if told := xlf_info(opened).get("plaquette"):
+        found.append(("plaquette", told))
     if opened.text("bqcd-plaquette"):
         found.append(("plaquette", opened.text("bqcd-plaquette").strip()))
     return found

@@ -1,18 +1,23 @@
 """What the XML and text records around an ILDG or SciDAC payload say, in every dialect."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from l2hmc_bridge.adapters.format import metadata
 from l2hmc_bridge.adapters.format.checks import check
 from l2hmc_bridge.adapters.format.record import Format, later
-from l2hmc_bridge.adapters.payload.layout import Payload, check_lattice
+from l2hmc_bridge.adapters.payload.layout import Payload, check_lattice, meaning
 from l2hmc_bridge.errors import FormatError
 
 from . import container
 from .fields import PRIVATE, PRIVATE_FILE, Lime, open_lime
+from .told import identity, parameters
 
+QUARK_FIELDS = {"Propagator": "propagator", "Fermion": "fermion field",
+                "ColorVector": "color vector"}
+QUARK_FIELD = re.compile(f"({'|'.join(QUARK_FIELDS)})")
 MAGIC = container.MAGIC.to_bytes(4, "big")
 
 
@@ -37,9 +42,9 @@ def parse(path: Path, lattice: tuple[int, ...] | None) -> tuple[dict[str, Any], 
         "dialect": dialect(opened),
         "precision": 8 * payload.word,
         "lattice": payload.lattice,
-        **identity(opened, info, path.name),
+        **identity(opened, info, path.name, payload.lattice),
         "checksum": None if stored is None else " ".join(f"{word:x}" for word in stored),
-        "info": info,
+        "info": metadata.others(info),
         "header": header,
         "records": [
             {"type": r.kind, "offset": r.offset, "length": r.length, "message": r.message,
@@ -68,12 +73,16 @@ def payload_of(opened: Lime, lattice: Sequence[int] | None) -> Payload:
     if payload.size != length:
         raise FormatError(f"{path}: payload: expected {payload.size} bytes for SU(3) on lattice "
                           f"{'x'.join(map(str, extents))} in {8 * payload.word} bits, found "
-                          f"{length}")
+                          f"{length}{meaning(extents, length)}")
     return payload
 
 
 def _refuse_other_fields(opened: Lime) -> None:
-    """FormatError where a record says that this is not one SU(3) gauge field in one file."""
+    """FormatError if a record says that this is not one SU(3) gauge field in one file."""
+    datatype = opened.tag(PRIVATE, "datatype") or ""
+    if match := QUARK_FIELD.search(datatype):
+        raise FormatError(f"{opened.path}: holds a {QUARK_FIELDS[match[1]]} ({PRIVATE} <datatype> "
+                          f"{datatype[:60]}), expected a gauge field")
     expected = (
         ("ildg-format", "field", {"su3gauge"}),
         (PRIVATE_FILE, "spacetime", {"4"}),
@@ -87,8 +96,9 @@ def _refuse_other_fields(opened: Lime) -> None:
     for kind, name, allowed in expected:
         found = opened.tag(kind, name)
         if found is not None and found not in allowed:
+            group = f" (holds SU({found[:9]}))" if name == "colors" else ""
             raise FormatError(f"{opened.path}: {kind} <{name}>: expected "
-                              f"{' or '.join(sorted(allowed))}, found {found[:40]!r}")
+                              f"{' or '.join(sorted(allowed))}, found {found[:40]!r}{group}")
 
 
 def _lattice(opened: Lime, given: Sequence[int] | None) -> tuple[int, int, int, int]:
@@ -143,6 +153,7 @@ def dialect(opened: Lime) -> str:
         ("lyncs", {"lyncs-io-info"}),
         ("Grid", {"grid-format", "FieldNormMetaData"}),
         ("BQCD", {"bqcd-plaquette", "bqcd-cksum"}),
+        ("nissa", {"MD_traj", "InputPars"}),
         ("tmLQCD", {"xlf-info"}),
         ("GPT", {"gpt-format"}),
         ("QIO", {PRIVATE_FILE}),
@@ -153,48 +164,6 @@ def dialect(opened: Lime) -> str:
         return "payload only"
     own = [record.message for record in opened.records]
     return "SIMULATeQCD" if len(set(own)) == len(own) else "LIME"
-
-
-def parameters(opened: Lime) -> dict[str, str]:
-    """`key = value` parameters in the file's free text (MILC, tmLQCD, our own)."""
-    found: dict[str, str] = {}
-    texts = [opened.text("xlf-info") or ""]
-    for kind in ("scidac-record-xml", "scidac-file-xml"):
-        fields = opened.fields(kind)
-        texts += fields.all("info") if fields.texts else [opened.text(kind) or ""]
-    for text in texts:
-        for key, value in metadata.parameters(text).items():
-            found.setdefault(key, value)
-    return found
-
-
-def identity(opened: Lime, info: Mapping[str, str], name: str) -> dict[str, Any]:
-    """beta, trajectory, lfn, ensemble_id, ensemble_label, reunitarized as far as they are told."""
-    lfn = opened.text("ildg-data-lfn") or None
-    user = [opened.fields(kind) for kind in ("scidac-record-xml", "scidac-file-xml")]
-    tags: dict[str, list[str]] = {}
-    for fields in user:
-        for key, texts in fields.texts.items():
-            tags.setdefault(key, []).extend(texts)
-    grid = opened.fields("grid-format").texts
-    stated = [info.get("trajectory"), info.get("trajectory nr"), *grid.get("sequence_number", [])]
-    numbers = [metadata.integer(text) for text in stated if text is not None]
-    told = next((number for number in numbers if number), None)
-    if info.get("trajectory") is not None:
-        trajectory = numbers[0]
-    else:
-        trajectory = told or metadata.trajectory_of(lfn, name) or next(iter(numbers), None)
-    found = {
-        "beta": metadata.beta_of(info, tags),
-        "trajectory": trajectory,
-        "lfn": lfn,
-        "ensemble_id": info.get("ensemble_id") or next(iter(grid.get("ensemble_id", [])), None),
-        "ensemble_label": info.get("ensemble_label")
-        or next(iter(grid.get("ensemble_label", [])), None),
-    }
-    if "reunitarized" in info:
-        found["reunitarized"] = info["reunitarized"]
-    return {key: value or (None if value == "" else value) for key, value in found.items()}
 
 
 def stored_checksum(opened: Lime) -> tuple[int, int] | None:

@@ -25,6 +25,25 @@ def test_trajectory_of_a_name(name):
     )
 
 
+# Names of configurations on 4,4,4,8 and 16,16,16,32.
+WITH_EXTENTS = {
+    "cfg_4448": None, "su3_4448.ildg": None, "conf_04040408.txt": None, "lat_8444": None,
+    "conf_4.4.4.8": None, "conf_00000100_4448": 100, "conf_4448_120": 120, "cfg_4448_7": 7,
+    "conf_4x4x4x8.120": 120, "quda_4_4_4_8.lime": None, "ckpoint_lat.120": 120,
+    "cfg_004448": 4448, "b6.0_4448": None, "u_4x8.55": 55, "cfg.l4448.1000": 1000, "cfg_48": 48,
+    "conf_4448_b6.0": None, "cfg_120_4x4x4x8.lime": 120,
+}
+LARGER = {"test_16_32_1000.ildg": 1000, "u_16x32.55": 55, "conf_16161632": None, "cfg_1632": 1632,
+          "conf_24c48_0120": 120, "run_16c32.0040": 40}
+
+
+@pytest.mark.parametrize("name, lattice, number", [
+    *((name, (4, 4, 4, 8), number) for name, number in WITH_EXTENTS.items()),
+    *((name, (16, 16, 16, 32), number) for name, number in LARGER.items())])
+def test_extents_in_a_name_are_no_trajectory(name, lattice, number):
+    assert metadata.trajectory_of(name, lattice=lattice) == number
+
+
 PLAIN = {"gauge.description": "One plaquette gauge action."}
 BETAS = [
     ({"beta": "6.0"}, {}, 6.0), ({"BETA": "5.7"}, {}, 5.7),

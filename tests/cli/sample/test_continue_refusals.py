@@ -103,22 +103,24 @@ BAD = {
                   "expected openQCD's .rng file"),
     "quarks in Chroma": ("chroma", _xml(lambda t: t.replace(
         "<HMCTrj>", "<HMCTrj><Monomials><elem><Name>TWO_FLAVOR_EOPREC_CONSTDET_FERM_MONOMIAL</Name>"
-        "</elem></Monomials>")), "no quarks, found TWO_FLAVOR_EOPREC_CONSTDET_FERM_MONOMIAL"),
+        "</elem></Monomials>")), "tells of quarks (TWO_FLAVOR_EOPREC_CONSTDET_FERM_MONOMIAL)"),
     "boundaries in Chroma": ("chroma", _xml(lambda t: t.replace(
         "<HMCTrj>", "<HMCTrj><GaugeBC><Name>SCHROEDINGER_NONPERT_GAUGEBC</Name></GaugeBC>")),
-                             "periodic gauge action and no quarks, found SCHROEDINGER_NONPERT"),
+                             "found boundary SCHROEDINGER_NONPERT_GAUGEBC"),
     "anisotropy in Chroma": ("chroma", _xml(lambda t: t.replace(
         "<HMCTrj>", "<HMCTrj><AnisoParam><anisoP>true</anisoP></AnisoParam>")),
-                             "expected a stream of an isotropic, periodic gauge action"),
+                             "expected a field of an isotropic, periodic gauge action"),
     "quarks in openQCD": ("openqcd", _log("Simulation of QCD with Wilson quarks\n"),
-                          "found Simulation of QCD with Wilson quarks"),
+                          "tells of quarks (Simulation of QCD with Wilson quarks)"),
     "boundaries in openQCD": ("openqcd", _log("Open-SF boundary conditions\n"),
                               "found Open-SF boundary conditions"),
     "another beta in Chroma": ("chroma", _xml(lambda t: t.replace("<HMCTrj>", GAUGE.format(
-        "RBC_GAUGEACT", "5.8"))), "expected beta 5.7, which is sampled here (--beta), found beta "
-        "5.8"),
+        "WILSON_GAUGEACT", "5.8"))), "expected beta 5.7, which is sampled here (--beta), found "
+        "beta 5.8"),
     "no number in Chroma": ("chroma", _xml(lambda t: t.replace("<HMCTrj>", GAUGE.format(
-        "WILSON_GAUGEACT", "5.7.1"))), "expected a number for beta, found '5.7.1'"),
+        "WILSON_GAUGEACT", "5.7.1"))), "action WILSON_GAUGEACT with couplings that are not ours"),
+    "another action in Chroma": ("chroma", _xml(lambda t: t.replace("<HMCTrj>", GAUGE.format(
+        "LW_1LOOP_GAUGEACT", "5.7"))), "found action LW_1LOOP_GAUGEACT"),
     "another beta in openQCD": ("openqcd", _log("beta = 5.70001\nc0 = 1.0, c1 = 0.0\n\n"
                                                 "Configuration no 8\n"),
                                 "expected beta 5.7, which is sampled here (--beta), found beta "
@@ -142,7 +144,8 @@ def test_bad_input_is_one_line_and_nothing_is_written(case, tmp_path, capsys):
 
 @pytest.mark.parametrize("kind, spoil", [
     ("chroma", _xml(lambda t: t.replace("<HMCTrj>", GAUGE.format("WILSON_GAUGEACT", " 5.70 ")))),
-    ("chroma", _xml(lambda t: t.replace("<HMCTrj>", GAUGE.format("LW_TREE_GAUGEACT", "8.1")))),
+    ("chroma", _xml(lambda t: t.replace("<HMCTrj>", GAUGE.format(
+        "LW_TREE_GAUGEACT", "9.5</beta><u0>1</u0><beta>")))),  # 9.5 times 0.6
     ("openqcd", _log("beta = 5.700000\nConfiguration no 8\n")),
 ])
 def test_a_beta_that_is_the_same_or_counted_otherwise_is_no_reason_to_refuse(kind, spoil, tmp_path):

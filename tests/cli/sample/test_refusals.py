@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from l2hmc_bridge.adapters.files import stream_files as sample_start
+from l2hmc_bridge.adapters.streams.stream_files import StreamFiles
+from l2hmc_bridge.stream.start import Start
 from l2hmc_bridge.systems.actions import cold_start, gauge_action
 from tests.cli.sample.test_sample import (
     contents,
@@ -57,13 +58,13 @@ BAD = {
     "truncated nersc": (lambda d: edited(d, "short", lambda b: b[:-8], "nersc"), "truncated"),
     "over-long": (lambda d: edited(d, "long", lambda b: b + b"x" * 80), "expected"),
     "over-long nersc": (lambda d: edited(d, "long", lambda b: b + b"x" * 8, "nersc"), "over-long"),
-    "magic": (lambda d: edited(d, "magic", lambda b: b"\0\1\2\3" + b[4:]), "--format"),
+    "magic": (lambda d: edited(d, "magic", lambda b: b"\0\1\2\3" + b[4:]), "--from"),
     "checksum": (lambda d: edited(d, "bit", lambda b: b[:-700] + bytes([b[-700] ^ 1]) + b[-699:]),
                  "checksum: expected"),
     "plaquette": (lambda d: edited(d, "plaquette", lambda b: re.sub(
         rb"(PLAQUETTE = 0\.)\d\d", rb"\g<1>01", b), "nersc"), "plaquette: expected"),
     "determinant": (lambda d: rewritten(d, "minus", lambda v: -v, negative),
-                    "determinant: expected at most"),
+                    "links: expected periodic links in SU(3), found det U = -1 on"),
     "nan": (lambda d: rewritten(d, "nan", with_nan), "expected"),
     "su2": (lambda d: edited(d, "su2", lambda b: b.replace(
         b"DATATYPE = 4D_SU3_GAUGE_3x3", b"DATATYPE = 4D_SU2_GAUGE"), "nersc"), "4D_SU3_GAUGE"),
@@ -224,7 +225,7 @@ def test_values_that_no_table_has(tmp_path, capsys):
     start = write_start(tmp_path / "start.ildg")
     for words, found in ((("--integrator", "euler"), "omf4"), (("--action", "other"), "wilson"),
                          (("--format", "jpeg"), "nersc"),
-                         (("--format", "raw"), "nersc"), (("--device", "cuda:99"), "--device"),
+                         (("--format", "raw"), "--lattice"), (("--device", "cuda:99"), "--device"),
                          (("--beta", -1), "beta")):
         refused(capsys, tmp_path, hmc(start, tmp_path / "out", "-n", 1, *words), found)
 
@@ -236,7 +237,8 @@ def test_values_that_no_table_has(tmp_path, capsys):
     ["--start", "cold", "--lattice", "4,4,4,4", "--out", "o", "-n", "1"],
     ["--start", "cold", "--lattice", "4,4,4", "--beta", "6", "--out", "o", "-n", "1"],
     ["--in", "x", "--out", "o", "-n", "0"],
-    ["--in", "x", "--out", "o", "-n", "1", "--lattice", "4,4,4,4"],
+    ["--in", "x", "--out", "o", "-n", "1", "--lattice", "4,4,4"],
+    ["--in", "x", "--out", "o", "-n", "1", "--accept", "unitarity"],
     ["--in", "x", "--out", "o", "-n", "1", "--steps", "3"],
     ["--in", "x", "--out", "o", "-n", "1", "--threads", "1000000"],
     ["--in", "x", "--out", "o", "-n", "1", "--kernel", "hmc", "--bundle", "b"],
@@ -257,8 +259,8 @@ def test_wrong_usage(words, capsys, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["raw", "lyncs", None])
 def test_an_input_format_that_is_not_written_becomes_ildg(name):
-    start = sample_start.Start(cold_start((2, 2, 2, 2)), [0], [{}], "x.bin", format=name)
-    assert sample_start.output_format(start, None) == ("ildg", "ildg")
+    start = Start(cold_start((2, 2, 2, 2)), [0], [{}], "x.bin", format=name)
+    assert StreamFiles().output_format(start, None) == ("ildg", "ildg")
     assert any("x.bin: format" in sentence for sentence in start.notes) == (name is not None)
     start = dataclasses.replace(start, format="nersc")
-    assert sample_start.output_format(start, None) == ("nersc", "nersc")
+    assert StreamFiles().output_format(start, None) == ("nersc", "nersc")
