@@ -25,7 +25,7 @@ FLOORS = (  # from the ground up
     ("observables", "analysis", "sampling"),
     ("networks", "l2hmc"),
     ("bundle",),
-    ("gate", "training"),
+    ("gate", "training", "recorded"),
     ("stream",),
     ("adapters.format", "adapters.payload", "adapters.formats", "adapters.theory",
      "adapters.files"),

@@ -26,17 +26,18 @@ from l2hmc_bridge.adapters.streams.names import HostStream
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.fields.configuration import Configuration
+from l2hmc_bridge.recorded.definition import Definition
+from l2hmc_bridge.recorded.rows import Row
 from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.storage import lock
 from l2hmc_bridge.stream import prepare, provenance
-from l2hmc_bridge.stream.begin import renamed, set_threads
 from l2hmc_bridge.stream.choice import Choice, choose, decided
-from l2hmc_bridge.stream.log import Row
+from l2hmc_bridge.stream.configurations import renamed
+from l2hmc_bridge.stream.outcome import set_threads
 from l2hmc_bridge.stream.prepare import Run
 from l2hmc_bridge.stream.progress import Deadline, Progress, Silent, Stop, never
 from l2hmc_bridge.stream.reading import from_files
 from l2hmc_bridge.stream.start import Start, first_state, sampled
-from l2hmc_bridge.stream.state import Definition
 from l2hmc_bridge.stream.trajectories import Trajectories
 
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from l2hmc_bridge.adapters.streams.stream_files import StreamFiles, asked_for
-from l2hmc_bridge.stream import begin
-from l2hmc_bridge.stream.begin import Recorded
+from l2hmc_bridge.stream import begin, resume
 from l2hmc_bridge.stream.options import SampleOptions
+from l2hmc_bridge.stream.outcome import Recorded
 from l2hmc_bridge.stream.progress import Progress, Stop, never
 
 
@@ -34,5 +34,5 @@ def resume_stream(
     `more` trajectories are added to those that are done; without it, what was cut short is
     finished. threads and device: those it began with, if None. Raises StreamError, BundleError.
     """
-    return begin.resume_stream(folder, StreamFiles(), more, max_seconds=max_seconds,
-                               threads=threads, device=device, progress=progress, stop=stop)
+    return resume.resume_stream(folder, StreamFiles(), more, max_seconds=max_seconds,
+                                threads=threads, device=device, progress=progress, stop=stop)

@@ -74,9 +74,9 @@ def page(folder: Path) -> tuple[Rows, str]:
     whole: Rows = {}
     lines = ["# Nested steps: what a host's force buys", "",
              "`python -m benchmarks.sampler.nested`, quarks of examples/two_flavour, beta 5.6; one",
-             "level around OMF4 of the gauge action. MD time per host force at 80 % acceptance, the",
-             "force after a new draw of noise counted; errors from the spread over points, those of",
-             "ratios on the same points."]
+             "level around OMF4 of the gauge action. MD time per host force at 80 % acceptance,",
+             "the force after a new draw of noise counted; errors from the spread over points,",
+             "those of ratios on the same points."]
     for name, case in CASES.items():
         path = folder / f"{name}.json"
         if not path.exists():

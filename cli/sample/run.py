@@ -11,8 +11,8 @@ from l2hmc_bridge.adapters.public.streams import begin_stream, resume_stream
 from l2hmc_bridge.adapters.records import host_log
 from l2hmc_bridge.cli.screen.progress import Screen, say, summary_table, trajectory_text
 from l2hmc_bridge.cli.screen.stopping import stopper
-from l2hmc_bridge.stream.begin import Recorded
 from l2hmc_bridge.stream.options import SampleOptions
+from l2hmc_bridge.stream.outcome import Recorded
 
 
 def begin(options: SampleOptions) -> None:

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from l2hmc_bridge.bundle.options import check_network, check_shape
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, Steps
@@ -12,6 +13,7 @@ from l2hmc_bridge.networks.elementwise import ElementwiseDrift, ElementwiseKick
 from l2hmc_bridge.networks.layered import KIND, LayeredDrift, LayeredKick
 from l2hmc_bridge.networks.parts import Part
 from l2hmc_bridge.sampling.integrators import Schedule, schedule
+from l2hmc_bridge.storage.parsing import shown
 from l2hmc_bridge.systems.actions import Action
 
 # The rules of DriftNetwork.order and of ElementwiseDrift.first_half, the only ones there are.
@@ -46,11 +48,14 @@ def build(description: Mapping[str, Any], action: Action) -> L2HMC:
     Raises ConfigError where a key is missing or unknown, or the mask rule is not the group's.
     """
     if sorted(description) != sorted(KEYS):
-        raise ConfigError(f"architecture: expected keys {KEYS}, found {tuple(description)}")
+        raise ConfigError(f"architecture: expected keys {KEYS}, found "
+                          f"{', '.join(map(str, description))[:200]}")
+    check_shape(description)
     masks = _masks(action.group, description["drift_network"])
     if description["masks"] != masks:
-        raise ConfigError(f"masks: expected the rule {masks!r}, found {description['masks']!r}")
-    displaced = [bool(flag) for flag in description["displaced"]]
+        raise ConfigError(f"masks: expected the rule {masks!r}, found "
+                          f"{shown(description['masks'])}")
+    displaced = description["displaced"]
     kicks, drifts = len(displaced), len(displaced) - 1
     plan = Schedule((1.0 / kicks,) * kicks, (1.0 / drifts,) * drifts,
                     tuple(float(flag) for flag in displaced))
@@ -64,7 +69,7 @@ def build(description: Mapping[str, Any], action: Action) -> L2HMC:
         _network("drift", drifts, action.group, drift),
         MomentumMixing() if description["mixing"] else None,
         description["composition"],
-        repeats=int(description["repeats"]),
+        repeats=description["repeats"],
     )
 
 
@@ -123,30 +128,10 @@ def _network(part: str, steps: int, group: str, given: Mapping | None,
     known = list(inspect.signature(kind).parameters)[len(arguments):]
     unknown = sorted(set(given) - set(known))
     if unknown:
-        raise ConfigError(f"{part}_network.{unknown[0]}: unknown key, expected some of {known}")
-    _check_types(part, given)
+        raise ConfigError(f"{part}_network.{unknown[0][:40]}: unknown key, expected some of "
+                          f"{known}")
+    check_network(part, given)
     return kind(*arguments, **given)
-
-
-def _check_types(part: str, given: Mapping) -> None:
-    """ConfigError, by name, where an option of a network is not of its kind."""
-    def whole(value) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool)
-
-    def listed(right):
-        return lambda value: isinstance(value, list | tuple) and all(map(right, value))
-
-    def word(value) -> bool:
-        return isinstance(value, str)
-
-    names = ("a list of names", listed(word))
-    wanted = {"hidden": ("a number of units, at least 1", lambda v: whole(v) and v > 0),
-              "layers": ("a list of numbers", lambda v: v is None or listed(whole)(v)),
-              "outputs": names, "loops": names, "kind": ("a name", word),
-              "activation": ("a name", word)}
-    for name, (expected, right) in wanted.items():
-        if name in given and not right(given[name]):
-            raise ConfigError(f"{part}_network.{name}: expected {expected}, found {given[name]!r}")
 
 
 def modules(kernel: L2HMC) -> dict[str, Any]:
@@ -184,11 +169,11 @@ def tensors(kernel: L2HMC) -> dict[str, Any]:
     }
 
 
-def load_tensors(kernel: L2HMC, values: Mapping[str, Any]) -> None:
-    """Put `tensors` back; ConfigError names what is missing, left over or of the wrong shape."""
+def require_weights(kernel: L2HMC, values: Mapping[str, Any]) -> None:
+    """ConfigError names what of `tensors` is missing, left over or of another shape or dtype."""
     expected = tensors(kernel)
     if sorted(expected) != sorted(values):
-        odd = sorted(set(expected) ^ set(values))
+        odd = ", ".join(sorted(set(expected) ^ set(values)))[:200]
         raise ConfigError(f"weights: expected {sorted(expected)}, differing in {odd}")
     for name, value in expected.items():
         if values[name].shape != value.shape or values[name].dtype != value.dtype:
@@ -196,6 +181,11 @@ def load_tensors(kernel: L2HMC, values: Mapping[str, Any]) -> None:
                 f"weight {name}: expected {value.dtype} {list(value.shape)}, "
                 f"found {values[name].dtype} {list(values[name].shape)}"
             )
+
+
+def load_tensors(kernel: L2HMC, values: Mapping[str, Any]) -> None:
+    """Put `tensors` back; ConfigError as `require_weights`."""
+    require_weights(kernel, values)
     for part, module in modules(kernel).items():
         prefix = part + "."
         module.load_state_dict(

@@ -6,7 +6,6 @@ Tensors: the weights (`steps.kicks`, `kick_network.weight`, ...) and the fingerp
 report of the gate for that hash with a digest of its own.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,8 +29,12 @@ from l2hmc_bridge.bundle.store import (
 )
 from l2hmc_bridge.errors import BridgeError, BundleError, LayoutError
 from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.storage import parsing
+from l2hmc_bridge.storage.parsing import Entries
 from l2hmc_bridge.systems import table as systems
 from l2hmc_bridge.systems.actions import Action
+
+LARGEST_BETA = 1e4
 
 
 class Bundle(NamedTuple):
@@ -85,21 +88,15 @@ def load(path: Path | str | None = None, beta: float | None = None,
     path = models.default() if path is None else Path(path)
     tensors, meta = read_file(path)
     try:
-        action_meta = json.loads(meta["action"])
-        low, high = action_meta["beta_range"]
-        action = systems.action(action_meta, 0.5 * (low + high))
-        if meta["group"] != action.group:
-            raise BundleError(f"{path}: expected group {action.group}, found {meta['group']}")
-        kernel = architecture.build(json.loads(meta["architecture"]), action)
-        weights = {k: v for k, v in tensors.items() if not k.startswith("fingerprint.")}
-        architecture.load_tensors(kernel, weights)
-        _check_fingerprint(path, kernel, json.loads(meta["fingerprint"]), tensors)
+        action_meta, kernel = _rebuilt(path, meta, tensors)
+        _check_fingerprint(path, kernel, meta["fingerprint"], tensors)
         gate = read_gate(path, meta)
-        provenance = json.loads(meta["provenance"])
+        provenance = dict(_table(path, meta, "provenance").values)
     except BundleError:
         raise
-    except (BridgeError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{path}: expected a complete bundle, found: {error}") from error
+    except (BridgeError, ValueError, KeyError, TypeError, RuntimeError, MemoryError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise BundleError(f"{path}: expected a complete bundle, found: {said}") from error
     if device is not None:
         for module in architecture.modules(kernel).values():
             module.to(device)
@@ -107,22 +104,6 @@ def load(path: Path | str | None = None, beta: float | None = None,
         kernel = _at(kernel, beta)
     about = {"action": action_meta, "provenance": provenance, "version": meta["version"]}
     return Bundle(kernel, meta["hash"], gate, about, str(path))
-
-
-def require_gate(bundle: Bundle) -> None:
-    """Raise BundleError unless a stored gate report fits the hash and passed."""
-    if bundle.gate is None:
-        raise BundleError(
-            f"{bundle.path}: expected a gate report, found none (`l2hmc-bridge gate "
-            f"{bundle.path} --write` makes one; --ungated does without)"
-        )
-    if bundle.gate.get("hash") != bundle.hash or not bundle.gate.get("passed"):
-        found = "one that failed" if not bundle.gate.get("passed") else "one for another hash"
-        raise BundleError(
-            f"{bundle.path}: expected a gate report that passed for hash {bundle.hash[:12]}, "
-            f"found {found} (`l2hmc-bridge gate {bundle.path} --write` makes one; --ungated does "
-            "without)"
-        )
 
 
 def require_action(bundle: Bundle, action: Action) -> None:
@@ -153,10 +134,58 @@ def require_fit(kernel: L2HMC, lattice: Sequence[int], where: object) -> None:
         raise LayoutError(f"{where}: {error}") from error
 
 
-def _check_fingerprint(path, kernel: L2HMC, stored: Mapping, tensors: Mapping[str, Tensor]):
-    expected = systems.restored(tensors["fingerprint.links"], kernel.action.group)
-    apart = difference(fingerprint(_at(kernel, stored["beta"]), stored["seed"]),
-                       (expected, stored["delta_h"], stored["log_det"]))
+def _rebuilt(
+    path: Path, meta: Mapping[str, str], tensors: Mapping[str, Tensor]
+) -> tuple[dict[str, Any], L2HMC]:
+    """(what is said of the action, the kernel with its weights at the middle of its betas)."""
+    given = _table(path, meta, "action")
+    low, high = _beta_range(given)
+    action = systems.action(given.values, 0.5 * (low + high))
+    system = systems.system_of(action)
+    _same(path, "action", dict(given.values), {**systems.describe(action),
+                                               "beta_range": [low, high]})
+    for name, right in (("group", action.group), ("dtype", "float64"), ("axes", system.axes)):
+        _same(path, name, meta[name], right)
+    description = _table(path, meta, "architecture").values
+    weights = {k: v for k, v in tensors.items() if not k.startswith("fingerprint.")}
+    with torch.device("meta"):  # no memory for what the file does not hold
+        architecture.require_weights(architecture.build(description, action), weights)
+    kernel = architecture.build(description, action)
+    architecture.load_tensors(kernel, weights)
+    return dict(given.values), kernel
+
+
+def _table(path: Path, meta: Mapping[str, str], name: str) -> Entries:
+    return parsing.json_table(meta[name], f"{path}: {name}", BundleError)
+
+
+def _beta_range(given: Entries) -> tuple[float, float]:
+    pair = given.listed("beta_range", 2, 2)
+    low, high = pair
+    if not all(map(parsing.finite, pair)) or not 0 <= low <= high <= LARGEST_BETA:
+        given.refuse("beta_range", f"two rising numbers from 0 to {LARGEST_BETA:g}", pair)
+    return low, high
+
+
+def _same(path: Path, name: str, found: object, right: object) -> None:
+    if found != right:
+        raise BundleError(f"{path}: {name}: expected {parsing.shown(right)}, found "
+                          f"{parsing.shown(found)}")
+
+
+def _check_fingerprint(
+    path: Path, kernel: L2HMC, text: str, tensors: Mapping[str, Tensor]
+) -> None:
+    stored = parsing.json_table(text, f"{path}: fingerprint", BundleError)
+    seed, beta = stored.whole("seed"), stored.number("beta", 0, LARGEST_BETA)
+    ours = fingerprint(_at(kernel, beta), seed)
+    links = tensors["fingerprint.links"]
+    expected = (systems.stored(ours[0]).shape, torch.float64)
+    if (links.shape, links.dtype) != expected:
+        raise BundleError(f"{path}: expected fingerprint.links {list(expected[0])} in double "
+                          f"precision, found {list(links.shape)} in {links.dtype}")
+    apart = difference(ours, (systems.restored(links, kernel.action.group),
+                              stored.number("delta_h"), stored.number("log_det")))
     if not apart < TOLERANCE:
         raise BundleError(
             f"{path}: expected the stored fingerprint within {TOLERANCE:g}, "

@@ -3,6 +3,7 @@
 No law can catch a wrong link mask, since any mask makes an exact step: only a stored result can.
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -51,8 +52,7 @@ def field_shape(kernel: L2HMC, any_lattice: Mapping[str, tuple[int, ...]] = LATT
 
 
 def difference(one: tuple[Tensor, float, float], other: tuple[Tensor, float, float]) -> float:
-    """Largest deviation, dH and log|J| relative where they exceed 1."""
-    return max(
-        float((one[0] - other[0]).abs().max()),
-        *(abs(a - b) / max(1.0, abs(a)) for a, b in zip(one[1:], other[1:], strict=True)),
-    )
+    """Largest deviation, dH and log|J| relative where they exceed 1; NaN if anything is."""
+    found = [float((one[0] - other[0]).abs().max()),
+             *(abs(a - b) / max(1.0, abs(a)) for a, b in zip(one[1:], other[1:], strict=True))]
+    return math.nan if any(map(math.isnan, found)) else max(found)

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import BundleError
-from l2hmc_bridge.storage import atomic
+from l2hmc_bridge.storage import atomic, parsing, tensors as safetensors
 
 FORMAT, VERSION = "l2hmc-bridge bundle", "1"
 KEYS = ("format", "version", "architecture", "action", "group", "dtype", "axes", "provenance",
@@ -22,41 +20,36 @@ FORMS = {FORMAT: KEYS, NESTED: (*KEYS, "levels", "host")}
 
 def form_of(path: Path) -> str:
     """Which of FORMS the file says it is; BundleError for none."""
-    return _opened(path)[1]["format"]
+    return _form(path, safetensors.head(path, BundleError).meta)
 
 
 def read_file(path: Path, form: str = FORMAT) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a bundle of this form, verified by its hash. Raises BundleError."""
-    tensors, meta = _opened(path)
-    if meta["format"] != form:
+    tensors, meta = safetensors.load(path, BundleError)
+    found = _form(path, meta)
+    if found != form:
         way_out = {NESTED: ": its levels need their host (train, examples/two_flavour/stream.py)",
                    FORMAT: ": it has no levels"}
-        raise BundleError(f"{path}: expected {form!r}, found {meta['format']!r}"
-                          f"{way_out[meta['format']]}")
+        raise BundleError(f"{path}: expected {form!r}, found {found!r}{way_out[found]}")
     if meta.get("version") != VERSION:
-        raise BundleError(f"{path}: expected version {VERSION}, found {meta.get('version')!r}")
+        raise BundleError(f"{path}: expected version {VERSION}, found "
+                          f"{parsing.shown(meta.get('version'))}")
     missing = sorted(set(FORMS[form]) - set(meta))
     if missing or "fingerprint.links" not in tensors:
         raise BundleError(f"{path}: expected keys {FORMS[form]}, found none of "
                           f"{missing or 'fingerprint'}")
     found = digest(tensors, meta)
     if found != meta["hash"]:
-        raise BundleError(f"{path}: expected hash {meta['hash']}, found {found}: it was altered")
+        raise BundleError(f"{path}: expected hash {meta['hash'][:64]}, found {found}: it was "
+                          "altered")
     return tensors, meta
 
 
-def _opened(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            meta = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except FileNotFoundError as error:
-        raise BundleError(f"{path}: expected a bundle, found no such file") from error
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise BundleError(f"{path}: expected a safetensors bundle, found: {error}") from error
-    if meta.get("format") not in FORMS:
-        raise BundleError(f"{path}: expected {FORMAT!r}, found {meta.get('format')!r}")
-    return tensors, meta
+def _form(path: Path, meta: Mapping[str, str]) -> str:
+    found = meta.get("format")
+    if found not in FORMS:
+        raise BundleError(f"{path}: expected {FORMAT!r}, found {parsing.shown(found)}")
+    return found
 
 
 def write_gate(path: Path, report: Mapping[str, Any], form: str = FORMAT) -> None:
@@ -68,14 +61,18 @@ def write_gate(path: Path, report: Mapping[str, Any], form: str = FORMAT) -> Non
     write_file(path, tensors, meta)
 
 
-def read_gate(path: Path, meta: Mapping[str, str]) -> dict | None:
+def read_gate(path: Path, meta: Mapping[str, str]) -> dict[str, Any] | None:
+    """The stored report, None without one; whether it proves anything, `gate.expected` says.
+
+    Raises BundleError for one that does not have the digest that it states.
+    """
     if not meta["gate"]:
         return None
-    report = json.loads(meta["gate"])
-    stated = report.pop("digest", None) if isinstance(report, dict) else None
+    report = dict(parsing.json_table(meta["gate"], f"{path}: gate report", BundleError).values)
+    stated = report.pop("digest", None)
     if stated is None or stated != _gate_digest(report):
-        raise BundleError(f"{path}: expected a gate report with digest {stated}, found another: "
-                          "it was altered")
+        raise BundleError(f"{path}: expected a gate report with digest {parsing.shown(stated)}, "
+                          "found another: it was altered")
     return report
 
 
@@ -97,8 +94,9 @@ def digest(tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> str:
 def write_file(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> None:
     """One safetensors file, written under a temporary name, synced and renamed."""
     with atomic.replacing(Path(path), force=True) as file:
-        file.write(safetensors.torch.save(dict(tensors), dict(meta)))
+        file.write(safetensors.save(tensors, meta))
 
 
 def json_text(value: Any) -> str:
+    """A value as JSON, the same text for the same value."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -7,7 +7,7 @@ from typing import Any
 from l2hmc_bridge.analysis.check import Check, all_passed
 from l2hmc_bridge.bundle import file as bundle, nested as nested_bundle
 from l2hmc_bridge.bundle.file import Bundle
-from l2hmc_bridge.gate import engines, exact, nested, rows
+from l2hmc_bridge.gate import engines, exact, expected, nested, rows
 from l2hmc_bridge.gate.rows import Progress
 from l2hmc_bridge.systems.table import system_of
 
@@ -77,6 +77,7 @@ def lattice_for(loaded: Bundle) -> tuple[int, ...]:
 def report(path_hash: str, checks: list[Check], settings: Mapping[str, Any]) -> dict[str, Any]:
     """What `bundle.write_gate` stores: the hash, every row, the settings, passed or not."""
     return {
+        "version": expected.VERSION,
         "hash": path_hash,
         "passed": all_passed(checks),
         "checks": [check.as_dict() for check in checks],

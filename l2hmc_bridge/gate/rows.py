@@ -16,7 +16,7 @@ from l2hmc_bridge.fields import loops, su3
 from l2hmc_bridge.gate import dense as gate_dense, engines, exact as gate_exact, laws, probes
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.sampling import hmc, markov
-from l2hmc_bridge.sampling.markov import State
+from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.systems.actions import cold_start
 from l2hmc_bridge.systems.groups import group_of
 from l2hmc_bridge.systems.table import system_of
@@ -24,6 +24,7 @@ from l2hmc_bridge.systems.table import system_of
 SIGMAS = 4.0
 LAW = "exact law"
 EXP_ERROR = 0.03  # largest standard error of <exp(-dH + log|J|)> that still proves something
+FROZEN = 1e-10  # mean |dU|^2 of a trajectory that moves nothing: MD time 1e-5
 PLAQUETTE_ERROR = 2e-3  # the same for the mean plaquette, both chains combined
 CHAINS = 8
 Progress = Callable[[str], None]
@@ -76,7 +77,7 @@ def quick(kernel: L2HMC, links: Tensor, generator: torch.Generator,
     phi, back = laws.forward_map(kernel, known), laws.inverse_map(kernel, known)
     there = laws.round_trip(phi, back, links, momenta, group)
     behind = laws.round_trip(back, phi, links, momenta, group)
-    checks = _in_group(kernel, phi, links, momenta) + [
+    checks = [*_in_group(kernel, phi, links, momenta), moves(kernel, links, momenta, known)] + [
         Check("inverse: U after Phi, Phi^-1", there[0], 0, 1e-11, LAW),
         Check("inverse: P after Phi, Phi^-1", there[1], 0, 1e-10, LAW),
         Check("inverse: log|J| cancels", there[2], 0, 1e-8, LAW),
@@ -87,6 +88,16 @@ def quick(kernel: L2HMC, links: Tensor, generator: torch.Generator,
         checks.append(Check("palindrome: an involution", max(twice[:2]), 0, 1e-10, LAW))
         checks.append(Check("palindrome: log|J| cancels", twice[2], 0, 1e-8, LAW))
     return checks
+
+
+def moves(kernel: Proposer, links: Tensor, momenta: Tensor, known: State | None = None) -> Check:
+    """1 if a trajectory from `links` changes them at all: a frozen step obeys every other law."""
+    group = group_of(kernel.action)
+    state = markov.state_at(kernel, links) if known is None else known
+    moved = kernel.trajectory(state, momenta, torch.Generator().manual_seed(1)).links
+    change = float(group.apart(moved, links).abs().square().mean())
+    return Check("moves: links change in a trajectory", float(change > FROZEN), 1, 0,
+                 f"mean |dU|^2 {change:.2g}")
 
 
 def _in_group(kernel: L2HMC, phi: laws.PhaseMap, links: Tensor, momenta: Tensor) -> list[Check]:

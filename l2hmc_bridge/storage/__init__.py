@@ -1,4 +1,6 @@
-"""Files that are written whole or not at all, and folders that one process owns.
+"""Files that are written whole or not at all, folders that one process owns, content of others.
 
-`atomic`: a temporary name, synced and renamed. `lock`: one run in a folder.
+`atomic`: a temporary name, synced and renamed. `lock`: one run in a folder. `regular`: no pipe, no
+device, no link in one's own folder. `parsing` and `tensors`: JSON, TOML and safetensors of unknown
+origin, within bounds.
 """

@@ -8,14 +8,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 from l2hmc_bridge.errors import BridgeError
+from l2hmc_bridge.storage import regular
 
 
 def refuse_existing(path: Path, force: bool) -> None:
-    """Raise BridgeError where `path` exists and `force` does not allow to replace it."""
-    if not force and os.path.lexists(path):
+    """Raise BridgeError if `path` exists and `force` does not allow to replace it.
+
+    Only files are ever replaced: never a folder, a pipe, a device or a symbolic link.
+    """
+    found = regular.kind(path)
+    if found not in (None, "a file"):
+        raise BridgeError(f"{path}: expected the name of a file to write, found {found}")
+    if found and not force:
         raise BridgeError(f"{path}: expected no file here, found one (--force replaces)")
-    if path.is_dir():
-        raise BridgeError(f"{path}: expected a file name, found a folder")
     if not path.parent.is_dir():
         raise BridgeError(f"{path}: expected the folder {path.parent} to exist, found none")
 

@@ -2,14 +2,20 @@
 
 import fcntl
 import os
+import re
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from l2hmc_bridge.errors import StreamError
+from l2hmc_bridge.storage import regular
 
 NAME = "lock"
+HOLDER = re.compile(rb"process \d+ on [^\n]*\n?|")  # what a killed run may have left
+LONGEST = 400
+OPENED = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @contextmanager
@@ -17,10 +23,15 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold `folder`/lock (it names process and host); StreamError where another process does.
 
     The kernel drops the lock when its holder ends, however it ends: a file left behind by a
-    killed run is no obstacle.
+    killed run is no obstacle. What bears the name and is no lock of ours is refused, not changed.
     """
     path = folder / NAME
     descriptor = _acquire(path)
+    try:
+        _require_ours(descriptor, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
     try:
         os.truncate(descriptor, 0)
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
@@ -37,13 +48,16 @@ def _acquire(path: Path) -> int:
     """
     while True:
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(path, OPENED, 0o644)
         except OSError as error:
+            found = regular.kind(path)
+            if found not in (None, "a file"):
+                raise StreamError(f"{path}: expected no file or a lock, found {found}") from error
             raise StreamError(f"{path}: could not be written: {error.strerror}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.read(descriptor, 200).decode("utf-8", "replace").strip()
+            holder = os.read(descriptor, LONGEST).decode("utf-8", "replace").strip()
             os.close(descriptor)
             raise StreamError(
                 f"{path.parent}: expected no other run in this folder, found "
@@ -54,9 +68,19 @@ def _acquire(path: Path) -> int:
         os.close(descriptor)
 
 
+def _require_ours(descriptor: int, path: Path) -> None:
+    """Raise StreamError unless the file is empty or names a process, as locks do."""
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise StreamError(f"{path}: expected no file or a lock, found "
+                          f"{regular.named(found.st_mode)}")
+    if not HOLDER.fullmatch(os.pread(descriptor, LONGEST + 1, 0)):
+        raise StreamError(f"{path}: expected no file or a lock, found another file of this name")
+
+
 def _same_file(descriptor: int, path: Path) -> bool:
     try:
-        named = os.stat(path)
+        named = os.stat(path, follow_symlinks=False)
     except FileNotFoundError:
         return False
     held = os.fstat(descriptor)

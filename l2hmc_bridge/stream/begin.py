@@ -1,47 +1,36 @@
-"""A stream from Python: begin a new one or resume one, as `sample` does.
+"""A stream from Python: begin a new one, as `sample` does (`resume` goes on with it).
 
     recorded = begin_stream(SampleOptions(inputs="cfg.ildg", out="stream", trajectories=100), files)
-    recorded = resume_stream("stream", files, more=100)
 
 `files` reads and writes configurations (the core knows no format); `l2hmc_bridge.begin_stream` has
 those of `adapters/` at hand.
 """
 
+import hashlib
 import secrets
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
-from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fast.devices import device_of
-from l2hmc_bridge.fields.configuration import Configuration
+from l2hmc_bridge.recorded import folder as places
+from l2hmc_bridge.recorded.definition import Definition
+from l2hmc_bridge.recorded.specs import BundleSpec
 from l2hmc_bridge.sampling import tuning
 from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.storage import lock
 from l2hmc_bridge.storage.atomic import replacing
-from l2hmc_bridge.stream import prepare, provenance, run as stream, state as checkpoint, summary
+from l2hmc_bridge.stream import prepare, provenance, run as stream
 from l2hmc_bridge.stream.choice import Choice, choose, decided
-from l2hmc_bridge.stream.folder import new_folder, require_free
+from l2hmc_bridge.stream.configurations import Configurations
 from l2hmc_bridge.stream.options import SampleOptions
+from l2hmc_bridge.stream.outcome import Recorded, record, set_threads
 from l2hmc_bridge.stream.prepare import Run
 from l2hmc_bridge.stream.progress import Deadline, Progress, Silent, Stop, never
 from l2hmc_bridge.stream.reading import Files, Output, from_files, from_nothing
-from l2hmc_bridge.stream.run import Stream, Writer
-from l2hmc_bridge.stream.specs import BundleSpec
 from l2hmc_bridge.stream.start import Start, first_state, sampled, save_every
-from l2hmc_bridge.stream.state import Definition
-
-
-class Recorded(NamedTuple):
-    """What is in the folder now."""
-
-    folder: Path
-    trajectories: int
-    target: int
-    stopped: str | None  # the reason, if fewer than `target` are done
-    summary: Mapping[str, Any]  # as summary.json has it
 
 
 def begin_stream(
@@ -57,7 +46,7 @@ def begin_stream(
     deadline = Deadline(options.max_seconds, stop)
     set_threads(options.threads)
     device = device_of(options.device)
-    require_free(folder)
+    places.require_free(folder)
     seed = options.seed if options.seed is not None else secrets.randbits(32)
     start = _start(options, files, seed)
     decision = decided(start, options)
@@ -68,66 +57,14 @@ def begin_stream(
     for sentence in (*start.notes, *start.warnings):
         progress.say(sentence)
     run = Run(seed, progress, deadline)
-    with new_folder(folder), lock.locked(folder):
-        require_free(folder)
+    with places.new_folder(folder), lock.locked(folder), places.nothing_left(folder):
+        places.require_free(folder)
         ready = _prepared(options, start, choice, state, run)
         definition = _definition(options, start, choice, ready, seed, output)
         with stream.create(folder, definition, ready.kernel, ready.state, options.trajectories,
-                           writer(files, definition)) as made:
+                           Configurations(files, definition)) as made:
             _keep_bundle(folder, choice)
-            return _record(made, progress, deadline)
-
-
-def resume_stream(
-    folder: Path | str, files: Files, more: int | None = None, *,
-    max_seconds: float | None = None, threads: int | None = None, device: str | None = None,
-    progress: Progress | None = None, stop: Stop = never,
-) -> Recorded:
-    """Go on with the stream in `folder`, bit for bit as if it had never stopped.
-
-    `more` trajectories are added to those that are done; without it, what was cut short is
-    finished. threads and device: those it began with, if None. Raises StreamError, BundleError.
-    """
-    progress, folder = progress or Silent(), Path(folder)
-    deadline = Deadline(max_seconds, stop)
-    if not folder.is_dir():
-        raise StreamError(f"{folder}: expected the folder of a stream, found "
-                          f"{'a file' if folder.exists() else 'none'}")
-    with lock.locked(folder):
-        definition = checkpoint.load(folder).definition
-        set_threads(threads or definition.threads)
-        place = device_of(device or definition.device)
-        for sentence in _differences(folder, definition, place):
-            progress.say(sentence)
-        with stream.reopen(folder, lambda found: writer(files, found), place, more) as made:
-            if made.count >= made.target:
-                progress.say(f"{folder}: all of {made.target} trajectories are there already "
-                             "(-n asks for more)")
-            return _record(made, progress, deadline)
-
-
-def writer(files: Files, definition: Definition) -> Writer:
-    """What writes the configurations of a stream in its format."""
-
-    def write(path: Path, configuration: Configuration) -> None:
-        place = path.name if definition.chains == 1 else f"{path.parent.name}/{path.name}"
-        meta = renamed(configuration.meta, place)
-        files.write(path, configuration._replace(meta=meta), definition.format)
-
-    return write
-
-
-def renamed(meta: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """The metadata with its logical file name, if any, that of `place` in the same collection."""
-    if not meta.get("lfn"):
-        return dict(meta)
-    return {**meta, "lfn": f"{meta['lfn'].rpartition('/')[0]}/{place}"}
-
-
-def set_threads(count: int | None) -> None:
-    """Threads of torch and the kernels, if anybody says."""
-    if count is not None:
-        torch.set_num_threads(count)
+            return record(made, progress, deadline)
 
 
 class _Ready(NamedTuple):
@@ -185,6 +122,8 @@ def _definition(
         meta=[sampled(meta, action) for meta in start.meta],
         record={
             **start.record, **ready.record,
+            "ungated": options.ungated,
+            "start_digest": _digest(ready.state.links),
             "warnings": start.warnings,
             "lattice": start.lattice, "beta": action.beta,
             "provenance": {"command": options.described(), **provenance.describe()},
@@ -192,30 +131,13 @@ def _definition(
     )
 
 
+def _digest(links: Tensor) -> str:
+    """SHA-256 of the first links, by which a stream is told from others."""
+    return hashlib.sha256(links.cpu().contiguous().numpy().data).hexdigest()
+
+
 def _keep_bundle(folder: Path, choice: Choice) -> None:
     """A copy of the bundle beside the stream, which goes on from it wherever the file goes."""
     if isinstance(choice.spec, BundleSpec):
-        with replacing(folder / stream.BUNDLE, force=True) as file:
+        with replacing(folder / places.BUNDLE, force=True) as file:
             file.write(Path(choice.spec.bundle).read_bytes())
-
-
-def _record(made: Stream, progress: Progress, deadline: Deadline) -> Recorded:
-    """Run to the target or a reason to stop; then history and summary."""
-    deadline.restart()
-    with progress.phase("sample", made.target, made.count) as shown:
-        why = made.advance(deadline.why, shown.recorded)
-    made.save_history()
-    result = summary.summarise(made.definition, made.rows, made.target)
-    summary.write(made.folder, result)
-    return Recorded(made.folder, made.count, made.target, why, result)
-
-
-def _differences(folder: Path, definition: Definition, device: torch.device) -> Iterator[str]:
-    """What keeps a continuation from being bit for bit what it would have been."""
-    began = {**definition.record["provenance"], "device": definition.device}
-    now = {**provenance.describe(), "device": str(device)}
-    for name in ("version", "git_revision", "torch", "compute", "device"):
-        one, other = (str(of.get(name)).split(",")[0] for of in (began, now))
-        if one != other:
-            yield (f"{folder}: it began with {name} {one}, it goes on with {other}: as exact as "
-                   "before, but perhaps not the same bits")

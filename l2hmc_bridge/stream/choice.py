@@ -8,10 +8,11 @@ import torch
 from l2hmc_bridge import models
 from l2hmc_bridge.bundle import architecture, file as bundle
 from l2hmc_bridge.errors import BundleError
+from l2hmc_bridge.gate import expected
+from l2hmc_bridge.recorded.specs import BundleSpec, HmcSpec, KernelSpec
 from l2hmc_bridge.sampling.integrators import integrator
 from l2hmc_bridge.sampling.markov import Proposer
 from l2hmc_bridge.stream.options import UpdateOptions
-from l2hmc_bridge.stream.specs import BundleSpec, HmcSpec, KernelSpec
 from l2hmc_bridge.stream.start import Start
 from l2hmc_bridge.systems.actions import GaugeAction, gauge_action
 from l2hmc_bridge.systems.decision import Decision, decide
@@ -75,7 +76,7 @@ def _trained(
 def _require_gate(loaded: bundle.Bundle, start: Start, ungated: bool) -> None:
     """Raise BundleError for a bundle without a fitting report, or warn of it if `ungated`."""
     try:
-        bundle.require_gate(loaded)
+        expected.require(loaded)
     except BundleError as error:
         if not ungated:
             raise

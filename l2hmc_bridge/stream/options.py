@@ -11,13 +11,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.recorded.bounds import (
+    LARGEST_SEED,
+    LONGEST_STEP,
+    MOST_CHAINS,
+    MOST_STEPS,
+    MOST_THREADS,
+    MOST_UNRECORDED,
+)
 
 KERNELS = ("l2hmc", "hmc")
 STARTS = ("cold", "hot")
 OF_HMC = ("integrator", "step_size", "steps")  # options of that kernel alone
-LARGEST_SEED, MOST_CHAINS, MOST_THREADS, MOST_STEPS = 2**63 - 1, 1024, 1024, 10**5
-MOST_UNRECORDED = 2**19 - 1  # trajectories of a tuning or a thermalisation
-LONGEST_STEP = 100.0
 ACCEPTABLE = ("checksum", "plaquette", "link_trace", "theory")
 
 

@@ -69,8 +69,9 @@ def proofs(
         checks = gate.quick(kernel, first.links, generator[0], first)
     else:
         defect = trajectories.reversibility_defect(kernel, first, generator)
+        momenta = markov.draw_momenta(first.links, generator)
         checks = [Check("inverse: U forth and back", defect, 0, summary.REVERSIBILITY_BOUND,
-                        "exact law")]
+                        "exact law"), gate.moves(kernel, first.links, momenta, first)]
     if plaquette is not None and action.c1 == 0 and action.beta:
         ours = float(first.action) / (-6 * action.beta * volume(first.links))
         checks.append(Check("action / (-6 beta V) against the plaquette read", ours, plaquette,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-from l2hmc_bridge.stream.log import Row
+from l2hmc_bridge.recorded.rows import Row
 
 Stop = Callable[[], str | None]  # a reason to stop after this trajectory, asked after each
 

@@ -15,7 +15,8 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.errors import FormatError, LayoutError
 from l2hmc_bridge.fields import layout, su3
 from l2hmc_bridge.fields.configuration import Configuration
-from l2hmc_bridge.stream import state as checkpoint, trajectories
+from l2hmc_bridge.recorded import state as checkpoint
+from l2hmc_bridge.stream import trajectories
 from l2hmc_bridge.stream.start import Start
 from l2hmc_bridge.systems.actions import cold_start, hot_start
 from l2hmc_bridge.systems.theory import Theory

@@ -1,6 +1,6 @@
 """A resumable production stream: configurations, log, history, and the state to go on from.
 
-    with lock.locked(folder), create(folder, definition, kernel, state, target, writer) as stream:
+    with lock.locked(folder), create(folder, definition, kernel, state, target, files) as stream:
         stream.advance(stop=lambda: None, report=lambda row: None)
         stream.save_history()
 
@@ -10,31 +10,42 @@ and `advance` give the bits of a run that never was. The order at a save point: 
 state, each synced.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fields.configuration import Configuration
+from l2hmc_bridge.recorded import belonging, folder as places, history, state as checkpoint
+from l2hmc_bridge.recorded.definition import Definition, as_stored
+from l2hmc_bridge.recorded.log import Log
+from l2hmc_bridge.recorded.rows import Row
+from l2hmc_bridge.recorded.specs import BundleSpec, NestedSpec
+from l2hmc_bridge.recorded.state import Checkpoint
 from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import Host
-from l2hmc_bridge.stream import log as records, state as checkpoint
+from l2hmc_bridge.storage import regular
 from l2hmc_bridge.stream.progress import Stop
-from l2hmc_bridge.stream.specs import BundleSpec, NestedSpec
-from l2hmc_bridge.stream.state import Checkpoint, Definition
 from l2hmc_bridge.stream.trajectories import Trajectories
 from l2hmc_bridge.systems.actions import gauge_action
 
-LOG, HISTORY, BUNDLE = "log.jsonl", "history.h5", "bundle.safetensors"
 HISTORY_INTERVAL = 60.0  # seconds between rewrites of history.h5 while a run goes on
-PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.part(\..*)?")
-Writer = Callable[[Path, Configuration], None]  # replaces what is there, whole or not at all
-Report = Callable[[records.Row], None]
+Report = Callable[[Row], None]
+
+
+class Store(Protocol):
+    """How the configurations of one stream are written, and looked at again."""
+
+    def write(self, path: Path, configuration: Configuration) -> None:
+        """Replace what is there, whole or not at all. Raises BridgeError."""
+
+    def intact(self, path: Path) -> bool:
+        """Whether a configuration can be read and passes its own checks."""
 
 
 def kernel_of(
@@ -46,8 +57,8 @@ def kernel_of(
     """
     action = gauge_action(definition.action["name"], definition.action["beta"])
     spec = definition.kernel
-    if isinstance(spec, BundleSpec) and (folder / BUNDLE).is_file():
-        spec = spec.at(folder / BUNDLE)
+    if isinstance(spec, BundleSpec) and regular.kind(folder / places.BUNDLE) == "a file":
+        spec = spec.at(folder / places.BUNDLE)
     return spec.build(action, device).scaled(definition.factor)
 
 
@@ -56,7 +67,7 @@ Made = Callable[[Definition, Path, torch.device | None], Proposer]
 
 def create(
     folder: Path, definition: Definition, kernel: Proposer, state: State, target: int,
-    writer: Writer,
+    store: Store,
 ) -> "Stream":
     """Begin a stream in `folder` (there, locked, without a stream) at `state` of all chains.
 
@@ -66,9 +77,9 @@ def create(
     if checkpoint.exists(folder):
         raise StreamError(f"{folder}: expected no stream here, found one (--resume goes on with "
                           "it, --out names another folder)")
-    definition = checkpoint.as_stored(definition)
-    log = records.Log(folder / LOG)
-    stream = Stream(folder, definition, kernel, state, target, writer, log, [])
+    definition = as_stored(definition)
+    log = Log.begin(folder / places.LOG)
+    stream = Stream(folder, definition, kernel, state, target, store, log, [])
     with closing_on_error(log):
         stream.save_state()
     return stream
@@ -91,32 +102,38 @@ def around(kernel: Nested, host: Host) -> Made:
 
 
 def reopen(
-    folder: Path, writer: Callable[[Definition], Writer], device: torch.device | None = None,
+    folder: Path, store: Callable[[Definition], Store], device: torch.device | None = None,
     more: int | None = None, made: Made = kernel_of,
 ) -> "Stream":
     """The stream in `folder` (locked) at its last save point, with `more` trajectories to do.
 
     Without `more` its target stays; `made` builds the kernel. What a killed run left behind the
-    save point is cut off or will be written again, with the same bits. Raises StreamError,
+    save point is cut off or will be written again, with the same bits; last configurations that
+    are gone are written anew. Raises StreamError if the parts do not belong to each other,
     BundleError.
     """
     point = checkpoint.load(folder, device)
-    for path in (one for place in (folder, *folder.glob("chain_*")) for one in place.iterdir()):
-        if PARTIAL.fullmatch(path.name) and path.is_file():
-            path.unlink(missing_ok=True)
-    kernel = made(point.definition, folder, device)
-    log, rows = records.Log.reopen(folder / LOG, point.log_size, point.count)
+    definition = point.definition
+    kernel = made(definition, folder, device)
+    belonging.require_state(folder / checkpoint.NAME, kernel, point.state)
+    log, rows = Log.reopen(folder / places.LOG, point.log_size, point.count, definition.first,
+                           point.log_digest)
     target = point.target if more is None else point.count + more
-    stream = Stream(folder, point.definition, kernel, point.state, target,
-                    writer(point.definition), log, rows)
-    if target != point.target:
-        with closing_on_error(log):
+    stream = Stream(folder, definition, kernel, point.state, target, store(definition), log, rows)
+    with closing_on_error(log):
+        if rows:
+            belonging.require_last(log.path, point.state, rows[-1])
+        history.require_own(folder / history.NAME, rows, definition)
+        log.cut_back()  # nothing was changed before all of this fits
+        places.remove_partial(folder, *places.chain_folders(folder, definition))
+        stream.restore_configurations(point.target)
+        if target != point.target:
             stream.save_state()
     return stream
 
 
 @contextmanager
-def closing_on_error(log: records.Log) -> Iterator[None]:
+def closing_on_error(log: Log) -> Iterator[None]:
     """Close the log where what follows its opening fails."""
     try:
         yield
@@ -126,12 +143,16 @@ def closing_on_error(log: records.Log) -> Iterator[None]:
 
 
 class Stream(Trajectories):
-    """An open stream: trajectories up to `target`, logged, written and saved."""
+    """An open stream: trajectories up to `target`, logged, written and saved.
+
+    notes: sentences on what `reopen` found and mended.
+    """
 
     def __init__(self, folder: Path, definition: Definition, kernel: Proposer, state: State,
-                 target: int, writer: Writer, log: records.Log, rows: list[records.Row]):
+                 target: int, store: Store, log: Log, rows: list[Row]):
         super().__init__(definition, kernel, state, rows)
-        self.folder, self.target, self.writer, self.log = folder, target, writer, log
+        self.folder, self.target, self.store, self.log = folder, target, store, log
+        self.notes: list[str] = []
         self._history_time = time.monotonic()
 
     @torch.no_grad()
@@ -139,44 +160,77 @@ class Stream(Trajectories):
         """Go on to the target; returns None there, or the reason that `stop` gave, all saved."""
         why = None
         while self.count < self.target and why is None:
-            row = self.trajectory()
-            due = (self.count + 1) % self.definition.save_every == 0
-            if due:
+            row, count = self.trajectory(), self.count + 1
+            if self.definition.saves(count):
                 row = self.reunitarise(row)
+            if self.definition.keeps(count) or count == self.target:
+                row = {**row, "files": self.save_configurations(row["trajectory"])}
             self.log.append(row)
             self.rows.append(row)
             report(row)
-            why = None if self.count == self.target else stop()
-            if due or self.count == self.target:
-                self.save_configurations()
-            if due or self.count == self.target or why is not None:
+            why = None if count == self.target else stop()
+            if self.definition.saves(count) or count == self.target or why is not None:
                 self.save_state()
         return why
 
-    def save_configurations(self) -> None:
-        """Write cfg_<trajectory>.<suffix> of every chain, whole, replacing an identical one."""
-        for chain, number in enumerate(self.rows[-1]["trajectory"]):
+    def save_configurations(self, numbers: list[int]) -> list[str]:
+        """Write cfg_<trajectory>.<suffix> of every chain, whole, replacing an identical one.
+
+        Returns the SHA-256 of each file.
+        """
+        digests = []
+        for chain, number in enumerate(numbers):
             path = self.configuration_path(chain, number)
             path.parent.mkdir(exist_ok=True)
-            meta = {**self.definition.meta[chain], "trajectory": number}
-            self.writer(path, Configuration(self.state.links[chain, None].cpu(), meta))
+            kept = self.definition.meta[chain] if self.definition.meta else {}
+            links = self.state.links[chain, None].cpu()
+            self.store.write(path, Configuration(links, {**kept, "trajectory": number}))
+            digests.append(places.digest_of(path) or "")
+        return digests
 
     def configuration_path(self, chain: int, number: int) -> Path:
         """Where the configuration of a chain after trajectory `number` lies."""
-        folder = self.folder if self.definition.chains == 1 else self.folder / f"chain_{chain}"
-        return folder / f"cfg_{number}.{self.definition.suffix}"
+        return places.configuration_path(self.folder, self.definition, chain, number)
+
+    def restore_configurations(self, target: int) -> None:
+        """Write the last configurations anew if one is missing or is not what the log says.
+
+        target: that of the last run, at which configurations are written, too.
+        """
+        kept = [n for n, row in enumerate(self.rows, 1) if row["files"] is not None]
+        last = max(kept, default=self.count)
+        if not self.rows or not kept and not (self.definition.saves(last) or last == target):
+            return
+        row = self.rows[last - 1]
+        wrong = [path for chain, number in enumerate(row["trajectory"])
+                 if not self._is_there(path := self.configuration_path(chain, number),
+                                       row["files"] and row["files"][chain])]
+        if not wrong:
+            return
+        if last < self.count:
+            self.notes.append(f"{wrong[0]}: missing or damaged; the state is that of trajectory "
+                              f"{self.rows[-1]['trajectory'][0]}, from which it cannot be written")
+            return
+        made = self.save_configurations(row["trajectory"])
+        said = "" if row["files"] in (None, made) else " (by another version: not the same bytes)"
+        self.notes.append(f"{wrong[0]}: missing or damaged; written anew from the state{said}")
+
+    def _is_there(self, path: Path, digest: str | None) -> bool:
+        """Whether a configuration is the one of this digest; one without a digest can be read."""
+        found = places.digest_of(path)
+        return found == digest if digest else found is not None and self.store.intact(path)
 
     def save_state(self) -> None:
         """Make here and now the point from which `reopen` goes on."""
         self.log.sync()
         checkpoint.save(self.folder, Checkpoint(self.definition, self.state, self.count,
-                                                self.target, self.log.size))
+                                                self.target, self.log.size, self.log.digest))
         if time.monotonic() - self._history_time > HISTORY_INTERVAL:
             self.save_history()
 
     def save_history(self) -> None:
         """Rewrite history.h5 from the rows."""
-        records.history(self.folder / HISTORY, self.rows, self.definition)
+        history.write(self.folder / history.NAME, self.rows, self.definition, self.log.digest)
         self._history_time = time.monotonic()
 
     def __enter__(self) -> "Stream":

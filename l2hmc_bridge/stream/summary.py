@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from l2hmc_bridge.analysis import statistics
+from l2hmc_bridge.recorded.definition import Definition
+from l2hmc_bridge.recorded.rows import Row, series
 from l2hmc_bridge.storage.atomic import replacing
-from l2hmc_bridge.stream.log import Row, series
-from l2hmc_bridge.stream.state import Definition
 
 NAME = "summary.json"
 REVERSIBILITY_BOUND = 1e-11
 UNSOLVED = 0.01  # share of proposals that a solver may spoil without a word
+FROZEN = 1e-9  # mean squared link change of an update that moves nothing
 OBSERVABLES = ("plaquette", "plaquette_spatial", "plaquette_temporal", "topological_charge")
 
 
@@ -88,6 +89,11 @@ def warnings(summary: Mapping[str, Any]) -> list[str]:
     found, length = [], summary["trajectories"]
     if length >= 10 and not summary["acceptance"]:
         found.append("no proposal was accepted: a start out of equilibrium needs --thermalise N")
+    change = (summary["link_change"] or {}).get("value")
+    if summary["acceptance"] and change is not None and change <= FROZEN:
+        found.append(f"the update moves nothing: mean squared link change {change:.1g} at "
+                     f"acceptance {summary['acceptance']:.3f}: the configurations repeat each "
+                     "other")
     if summary["not_finite"]:
         found.append(f"{summary['not_finite']} proposals had a NaN or infinite energy change; "
                      "they were rejected")

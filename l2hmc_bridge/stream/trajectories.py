@@ -11,11 +11,11 @@ import torch
 from l2hmc_bridge import fast
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.observables.topology import topological_charge
+from l2hmc_bridge.recorded.definition import Definition
+from l2hmc_bridge.recorded.rows import Row
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators, trajectory_draws
 from l2hmc_bridge.sampling.markov import Info, Proposer, State
-from l2hmc_bridge.stream.log import Row
-from l2hmc_bridge.stream.state import Definition
 from l2hmc_bridge.systems.actions import normalised_change
 
 UNITARITY_KEPT = 1e-13  # beyond this defect a save point projects the links back to SU(3)
@@ -70,6 +70,7 @@ class Trajectories:
             "force_evaluations": info.force_evaluations,
             "reunitarised": 0,
             "reversibility": self.reversibility(),
+            "files": None,
         }
 
     def reversibility(self) -> float | None:

@@ -2,18 +2,23 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import safetensors
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.bundle import architecture, file as bundle
-from l2hmc_bridge.errors import StreamError
+from l2hmc_bridge.bundle import architecture
+from l2hmc_bridge.errors import BridgeError, StreamError
+from l2hmc_bridge.storage import atomic, parsing, tensors as safetensors
+from l2hmc_bridge.storage.parsing import Entries
 from l2hmc_bridge.systems import table as systems
 from l2hmc_bridge.training import parallel
 from l2hmc_bridge.training.config import Config, Model, Stage
 from l2hmc_bridge.training.loop import Progress, Trainer, start
+
+LARGEST_HEAD = 1 << 27  # the history has a row for every iteration
 
 
 def save(trainer: Trainer, path: Path) -> None:
@@ -35,27 +40,41 @@ def save(trainer: Trainer, path: Path) -> None:
         "inputs": json.dumps(trainer.inputs),
         "history": json.dumps([vars(row) for row in trainer.history]),
     }
-    bundle.write_file(path, tensors, meta)
+    with atomic.replacing(path, force=True) as file:
+        file.write(safetensors.save(tensors, meta, LARGEST_HEAD))
 
 
 def load(config: Config, path: Path, device: torch.device | str = "cpu") -> Trainer:
     """The trainer as it was saved; StreamError unless it belongs to the same configuration."""
+    tensors, meta = safetensors.load(path, StreamError, most=LARGEST_HEAD)
+    said = Entries(meta, path, StreamError)
+    written = parsing.json_table(meta.get("config", "{}"), f"{path}: config", StreamError)
     try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            meta = dict(file.metadata() or {})
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (OSError, safetensors.SafetensorError) as error:
-        raise StreamError(f"{path}: expected a training checkpoint, found: {error}") from error
-    _check_config(config, json.loads(meta.get("config", "{}")), path)
-    trainer = start(config, device)
+        _check_config(config, written.values, path)
+        trainer = start(config, device)
+        _restore(trainer, tensors, said, device)
+    except BridgeError:
+        raise
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise StreamError(f"{path}: expected a training checkpoint, found: "
+                          f"{' '.join(str(error).split())[:200]}") from error
+    return trainer
+
+
+def _restore(
+    trainer: Trainer, tensors: Mapping[str, Tensor], said: Entries, device: torch.device | str
+) -> None:
+    """Put everything back that `save` took from a trainer."""
     architecture.load_tensors(trainer.kernel, _part(tensors, "weights."))
-    trainer.iteration, trainer.damping = int(meta["iteration"]), float(meta["damping"])
-    inputs = json.loads(meta.get("inputs", "null"))
-    trainer.inputs = None if inputs is None else tuple(inputs)
-    trainer.rejected = int(meta.get("rejected", "0"))
-    trainer.failures = int(meta.get("failures", "0"))
-    trainer.history = [Progress(**row) for row in json.loads(meta["history"])]
-    trainer.chains = {int(k): systems.restored(v, config.group)[parallel.part(len(v))].to(device)
+    trainer.iteration, trainer.damping = int(said.text("iteration")), float(said.text("damping"))
+    inputs = parsing.json_value(said.values.get("inputs", "null"), said.where, StreamError)
+    trainer.inputs = None if inputs is None else tuple(map(str, inputs))
+    trainer.rejected = int(said.values.get("rejected", "0"))
+    trainer.failures = int(said.values.get("failures", "0"))
+    rows = json.loads(said.text("history"))  # as long as the run; NaN is a number in it
+    trainer.history = [Progress(**row) for row in rows]
+    group = trainer.config.group
+    trainer.chains = {int(k): systems.restored(v, group)[parallel.part(len(v))].to(device)
                       for k, v in _part(tensors, "chains.").items()}
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _part(tensors, "adam.").items():
@@ -63,10 +82,9 @@ def load(config: Config, path: Path, device: torch.device | str = "cpu") -> Trai
         state.setdefault(int(number), {})[key] = value
     groups = trainer.optimiser.state_dict()["param_groups"]
     trainer.optimiser.load_state_dict({"state": state, "param_groups": groups})
-    return trainer
 
 
-def _check_config(config: Config, found: dict, path: Path) -> None:
+def _check_config(config: Config, found: Mapping[str, Any], path: Path) -> None:
     """StreamError that names the keys in which the configuration of the checkpoint differs."""
     expected = json.loads(json.dumps(config.as_dict()))
     found = {**_defaults(Config), **found}  # of keys that there were not when it was written
@@ -86,5 +104,5 @@ def _defaults(kind) -> dict:
     return json.loads(json.dumps(given))
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -1,15 +1,19 @@
 """What a training configuration may not combine: checked before anything runs."""
 
 import math
+from collections.abc import Sized
 from typing import Any
 
 from l2hmc_bridge.errors import ActionError, ConfigError
 from l2hmc_bridge.l2hmc.kernel import COMPOSITIONS
 from l2hmc_bridge.sampling.integrators import INTEGRATORS
+from l2hmc_bridge.storage.parsing import shown
 from l2hmc_bridge.systems import table as systems
 from l2hmc_bridge.training.config import Config, Stage
 from l2hmc_bridge.training.losses import LOSSES_OF
 
+MOST_STAGES, MOST_STEPS, MOST_REPEATS, MOST_CHAINS, MOST_EXTENT = 1000, 1000, 1024, 1 << 16, 1024
+MOST_BETAS, MOST_ITERATIONS = 1000, 10**8
 PRECISIONS = {"su3": ("double", "single"), "u1": ("double",), "vector": ("double",)}
 
 
@@ -26,17 +30,20 @@ def check(config: Config) -> None:
         one_of("loss", name, LOSSES_OF[config.group])
     require(bool(config.loss), "loss", "at least one of " + ", ".join(LOSSES_OF[config.group]),
             "none")
-    require(bool(config.betas) and all(b > 0 for b in config.betas), "betas",
+    require(0 < len(config.betas) <= MOST_BETAS and all(b > 0 for b in config.betas), "betas",
             "positive numbers", config.betas)
-    require(model.step_size > 0 and model.steps > 0, "model", "step_size > 0 and steps > 0",
-            (model.step_size, model.steps))
+    require(model.step_size > 0 and 0 < model.steps <= MOST_STEPS, "model",
+            f"step_size > 0 and steps from 1 to {MOST_STEPS}", (model.step_size, model.steps))
+    require(0 < model.repeats <= MOST_REPEATS, "model.repeats", f"1 to {MOST_REPEATS}",
+            model.repeats)
     check_annealing(config)
     check_model(config)
     rates = (config.learning_rate, config.step_rate, config.clip)
     require(min(rates) > 0, "learning_rate, step_rate, clip", "> 0", rates)
     require(0 <= config.seed < 2**63, "seed", "0 to 2^63 - 1", config.seed)
-    for name in ("checkpoint_every", "validation_chains"):
-        require(getattr(config, name) > 0, name, "> 0", getattr(config, name))
+    require(config.checkpoint_every > 0, "checkpoint_every", "> 0", config.checkpoint_every)
+    require(0 < config.validation_chains <= MOST_CHAINS, "validation_chains",
+            f"1 to {MOST_CHAINS}", config.validation_chains)
     require(all(map(number, config.loss.values())), "loss", "a number for each", config.loss)
     total = sum(stage.iterations for stage in config.stages)
     good = all(isinstance(n, int) and 0 < n <= total for n in config.snapshots)
@@ -70,6 +77,10 @@ def check_stage(config: Config, stage: Stage) -> None:
     counts = (stage.repeats, stage.iterations, stage.chains)
     require(min(counts) > 0 and min(stage.thermalisation, stage.between) >= 0, "stage",
             "repeats, iterations, chains > 0, thermalisation, between >= 0", stage)
+    most = (MOST_REPEATS, MOST_ITERATIONS, MOST_CHAINS)
+    require(all(one <= bound for one, bound in zip(counts, most, strict=True)), "stage",
+            f"at most {most} repeats, iterations, chains", counts)
+    require(len(stage.betas) <= MOST_BETAS, "stage.betas", f"at most {MOST_BETAS}", stage.betas)
     require(stage.step_scale > 0, "stage.step_scale", "> 0", stage.step_scale)
     require(all(beta > 0 for beta in stage.betas), "stage.betas", "positive numbers", stage.betas)
     model = config.model
@@ -93,13 +104,14 @@ def check_model(config: Config) -> None:
 def one_of(key: str, value: str, choices) -> None:
     """ConfigError that names the key and the choices unless `value` is one of them."""
     if value not in choices:
-        raise ConfigError(f"{key}: expected one of {', '.join(choices)}, found {value!r}")
+        raise ConfigError(f"{key}: expected one of {', '.join(choices)}, found {shown(value)}")
 
 
 def require(condition: bool, key: str, expected: str, found: Any) -> None:
     """ConfigError that names the key unless `condition` holds."""
     if not condition:
-        raise ConfigError(f"{key}: expected {expected}, found {found!r}")
+        told = repr(found) if not isinstance(found, Sized) or len(found) < 20 else shown(found)
+        raise ConfigError(f"{key}: expected {expected}, found {told[:200]}")
 
 
 def number(value: Any) -> bool:
@@ -116,7 +128,7 @@ def _check_lattice(config: Config, lattice: tuple) -> None:
         return
     shown = {"su3": ("four", 4, "X,Y,Z,T"), "u1": ("two", 2, "X,T")}[config.group]
     good = len(lattice) == shown[1] and all(
-        isinstance(n, int) and n >= 2 and n % 2 == 0 for n in lattice)
+        isinstance(n, int) and 2 <= n <= MOST_EXTENT and n % 2 == 0 for n in lattice)
     require(good, "stage.lattice", f"{shown[0]} even extents {shown[2]} >= 2", lattice)
 
 

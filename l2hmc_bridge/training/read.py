@@ -4,13 +4,13 @@ Unknown keys, wrong types and impossible values are refused before anything runs
 """
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from l2hmc_bridge.errors import ConfigError
-from l2hmc_bridge.training.checks import check, number
+from l2hmc_bridge.storage import parsing, regular
+from l2hmc_bridge.training.checks import MOST_STAGES, check, number
 from l2hmc_bridge.training.config import Config, Model, Stage
 
 
@@ -25,14 +25,10 @@ def read(path: Path) -> Config:
 
 def table_of(path: Path) -> dict[str, Any]:
     """The table of a TOML file, not checked yet; a key `host` makes it one for nested steps."""
-    try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: expected a training configuration, found no such file"
-                          ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected TOML, found: {error}") from error
+    path = Path(path)
+    if regular.kind(path, links=True) is None:
+        raise ConfigError(f"{path}: expected a training configuration, found no such file")
+    return parsing.toml_table(path)
 
 
 def parse(table: Mapping[str, Any]) -> Config:
@@ -40,8 +36,9 @@ def parse(table: Mapping[str, Any]) -> Config:
     table = dict(table)
     model = make(Model, table.pop("model", {}), "model")
     stages = table.pop("stage", [{}])
-    if not isinstance(stages, list) or not stages:
-        raise ConfigError("stage: expected at least one [[stage]]")
+    if not isinstance(stages, list) or not 0 < len(stages) <= MOST_STAGES:
+        raise ConfigError(f"stage: expected 1 to {MOST_STAGES} tables [[stage]], found "
+                          f"{parsing.shown(stages)}")
     stages = tuple(make(Stage, stage, "stage") for stage in stages)
     config = make(Config, {**table, "model": model, "stages": stages}, "")
     check(config)
@@ -53,11 +50,11 @@ def make(kind, table: Mapping[str, Any], where: str):
     fields = {field.name: field for field in dataclasses.fields(kind)}
     prefix = f"{where}." if where else ""
     if not isinstance(table, Mapping):
-        raise ConfigError(f"{where}: expected a table, found {table!r}")
+        raise ConfigError(f"{where}: expected a table, found {parsing.shown(table)}")
     unknown = sorted(set(table) - set(fields))
     if unknown:
         shown = sorted("stage" if name == "stages" else name for name in fields)
-        raise ConfigError(f"{prefix}{unknown[0]}: unknown key, expected one of {shown}")
+        raise ConfigError(f"{prefix}{unknown[0][:40]}: unknown key, expected one of {shown}")
     values = {}
     for name, field in fields.items():
         if name not in table:
@@ -83,7 +80,7 @@ def _convert(value: Any, field: dataclasses.Field, name: str) -> Any:
         "tuple": lambda v: isinstance(v, list | tuple) and all(map(entry, v)),
     }[wanted.split("[")[0].split(" ")[0]]
     if not right(value):
-        raise ConfigError(f"{name}: expected {wanted}, found {value!r}")
+        raise ConfigError(f"{name}: expected {wanted}, found {parsing.shown(value)}")
     if wanted.startswith("tuple"):
         return tuple(value)
     return float(value) if wanted == "float" else value

@@ -9,7 +9,7 @@ import torch
 from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.cli import main
 from l2hmc_bridge.cli.import_l2hmc_qcd import ACTIVATIONS
-from l2hmc_bridge.gate import laws
+from l2hmc_bridge.gate import expected, laws
 from l2hmc_bridge.networks.layers import ACTIVATIONS as KNOWN
 from tests.adapters.l2hmc_qcd.test_checkpoint import Evil, phase_point, plant, upstreams
 from tests.support import upstream
@@ -42,7 +42,7 @@ def test_a_checkpoint_becomes_a_gated_bundle(checkpoint, capsys):
     assert status == 0 and f"wrote {out}" in said and "FAIL" not in said
     assert "96 of 96 bits borne out" in said and "chains are biased" in said
     loaded = bundle.load(out)
-    bundle.require_gate(loaded)
+    expected.require(loaded)
     about = loaded.meta["provenance"]
     assert about["source"] == "l2hmc-qcd" and about["file"] == checkpoint.name
     assert "exact inverse" in about["checkpoint"]["backward map"]

@@ -18,7 +18,7 @@ from l2hmc_bridge.adapters.files.table import read
 from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.cli import main
 from l2hmc_bridge.fields import su3
-from l2hmc_bridge.gate import rows as gate
+from l2hmc_bridge.gate import expected, rows as gate
 from tests.conftest import reference_file
 from tests.support.places import CONFIGURATION, ROOT
 
@@ -91,7 +91,7 @@ def test_hundred_trajectories_without_projection_keep_the_group():
 
 def test_shipped_bundle_is_gated_and_exact_on_a_real_field():
     loaded = bundle.load(models.default(), beta=6.0)
-    bundle.require_gate(loaded)
+    expected.require(loaded)
     links = su3.project_group(read(INPUT).links)
     checks = gate.quick(loaded.kernel, links, torch.Generator().manual_seed(2))
     assert all(check.passed for check in checks), [c for c in checks if not c.passed]

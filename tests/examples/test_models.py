@@ -7,6 +7,7 @@ import torch
 from l2hmc_bridge.analysis import statistics
 from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.fields import u1
+from l2hmc_bridge.gate import expected
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.systems import u1_exact
@@ -20,7 +21,7 @@ BETAS = (2, 3, 4, 5, 6, 7)
 def test_every_bundle_is_small_and_passed_the_gate(name):
     path = MODELS / f"{name}.safetensors"
     loaded = bundle.load(path)
-    bundle.require_gate(loaded)
+    expected.require(loaded)
     assert path.stat().st_size < 50_000
     assert loaded.meta["provenance"]["validation"]["kept"] == "trained"
 

@@ -12,9 +12,10 @@ from l2hmc_bridge.adapters.files import table as files
 from l2hmc_bridge.adapters.streams.stream_files import StreamFiles
 from l2hmc_bridge.errors import BundleError, StreamError
 from l2hmc_bridge.fields import su3
-from l2hmc_bridge.stream import begin, state as checkpoint
+from l2hmc_bridge.recorded import state as checkpoint
+from l2hmc_bridge.recorded.specs import BundleSpec, HmcSpec
+from l2hmc_bridge.stream import begin
 from l2hmc_bridge.stream.options import SampleOptions
-from l2hmc_bridge.stream.specs import BundleSpec, HmcSpec
 from l2hmc_bridge.systems.actions import GaugeAction
 from tests.cli.sample.test_sample import make_bundle, sample, write_start
 from tests.support.streams import contents, differences

@@ -4,23 +4,24 @@ import h5py
 import pytest
 
 from l2hmc_bridge.errors import StreamError
+from l2hmc_bridge.recorded import specs
 from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.integrators import schedule
 from l2hmc_bridge.sampling.levels import Level
 from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import SolverReport
 from l2hmc_bridge.storage import lock
-from l2hmc_bridge.stream import run as stream, specs, summary
+from l2hmc_bridge.stream import run as stream, summary
 from l2hmc_bridge.systems.actions import GaugeAction
 from tests.l2hmc.test_kernel import make_kernel
 from tests.support.nested_host import rectangles
 from tests.support.streams import (
+    Raw,
     complete,
     contents,
     define,
     differences,
     start_links,
-    writer,
 )
 
 
@@ -36,12 +37,12 @@ def begin(folder, target, host, kernel, chains=2):
                         check_reversibility=2)
     scaled = kernel.scaled(definition.factor)
     state = scaled.init(start_links(chains))
-    return stream.create(folder, definition, scaled, state, target, writer())
+    return stream.create(folder, definition, scaled, state, target, Raw())
 
 
 def resume(folder, host, kernel, more=None, stop=lambda: None):
     with lock.locked(folder):
-        return complete(stream.reopen(folder, writer, more=more, made=stream.around(kernel, host)),
+        return complete(stream.reopen(folder, lambda definition: Raw(), more=more, made=stream.around(kernel, host)),
                         stop)
 
 
@@ -114,4 +115,4 @@ def test_without_its_host_it_says_what_it_needs(tmp_path):
     host = rectangles(None, 0.8, 2)
     complete(begin(tmp_path / "one", 2, host, around(host)))
     with pytest.raises(StreamError, match="expected the terms of the host 'rectangles'"):
-        stream.reopen(tmp_path / "one", writer)
+        stream.reopen(tmp_path / "one", lambda definition: Raw())

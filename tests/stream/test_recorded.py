@@ -17,7 +17,7 @@ import pytest
 
 from l2hmc_bridge.adapters.files.table import read
 from l2hmc_bridge.fast.cpu import library
-from l2hmc_bridge.stream import state as checkpoint
+from l2hmc_bridge.recorded import state as checkpoint
 from tests.support.places import DATA, ROOT
 
 RECORDED = DATA / "recorded"

@@ -13,12 +13,13 @@ from l2hmc_bridge.errors import BundleError, StreamError
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import KickNetwork, Steps
+from l2hmc_bridge.recorded import folder as places, state as checkpoint
+from l2hmc_bridge.recorded.specs import BundleSpec
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.integrators import Schedule, schedule
 from l2hmc_bridge.storage import lock
-from l2hmc_bridge.stream import run as stream, state as checkpoint, trajectories
-from l2hmc_bridge.stream.specs import BundleSpec
+from l2hmc_bridge.stream import run as stream, trajectories
 from l2hmc_bridge.systems.actions import gauge_action, normalised_change
 from tests.support.streams import (
     HMC_KERNEL,
@@ -239,7 +240,7 @@ def test_an_altered_state_is_refused(tmp_path):
         with pytest.raises(StreamError, match=f"{path}: expected hash .* altered or damaged"):
             resume(tmp_path / "s", more=1)
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(StreamError, match=f"{path}: expected a readable state"):
+    with pytest.raises(StreamError, match=f"{path}: expected a safetensors file"):
         resume(tmp_path / "s", more=1)
     path.unlink()
     with pytest.raises(StreamError, match="expected a stream"):
@@ -252,7 +253,7 @@ def test_another_bundle_is_refused(tmp_path):
     other = learned_kernel()
     with torch.no_grad():
         other.steps.length *= 1.5
-    bundle.save(tmp_path / "s" / stream.BUNDLE, other, {}, (5.6, 6.0))
+    bundle.save(tmp_path / "s" / places.BUNDLE, other, {}, (5.6, 6.0))
     with pytest.raises(BundleError, match="expected the bundle"):
         resume(tmp_path / "s", more=1)
 

@@ -8,10 +8,11 @@ import h5py
 import numpy as np
 import torch
 
+from l2hmc_bridge.recorded import specs, state as checkpoint
+from l2hmc_bridge.recorded.definition import Definition
 from l2hmc_bridge.storage import lock
 from l2hmc_bridge.storage.atomic import replacing
-from l2hmc_bridge.stream import run as stream, specs, state as checkpoint, summary
-from l2hmc_bridge.stream.state import Definition
+from l2hmc_bridge.stream import run as stream, summary
 from tests.support.fields import rough_links
 
 LATTICE = (4, 2, 2, 4)
@@ -33,22 +34,26 @@ def start_links(chains=1) -> torch.Tensor:
     return rough_links(torch.Generator().manual_seed(3), LATTICE, chains, width=0.4)
 
 
-def writer(_definition=None):
+class Raw:
     """Writes the raw bytes of links and the trajectory."""
 
-    def write(path, configuration):
+    def __init__(self, _definition=None):
+        pass
+
+    def write(self, path, configuration):
         with replacing(path, force=True) as file:
             file.write(f"{configuration.meta['trajectory']}\n".encode())
             file.write(configuration.links.numpy().tobytes())
 
-    return write
+    def intact(self, path):
+        return path.stat().st_size > start_links(1).numel() * 16
 
 
 def begin(folder: Path, definition: Definition, target: int, links=None) -> stream.Stream:
     folder.mkdir(exist_ok=True)
     links = start_links(definition.chains) if links is None else links
     kernel = stream.kernel_of(definition, folder)
-    return stream.create(folder, definition, kernel, kernel.init(links), target, writer())
+    return stream.create(folder, definition, kernel, kernel.init(links), target, Raw())
 
 
 def complete(made: stream.Stream, stop=lambda: None):
@@ -63,7 +68,7 @@ def complete(made: stream.Stream, stop=lambda: None):
 
 def resume(folder: Path, more=None, stop=lambda: None):
     with lock.locked(folder):
-        return complete(stream.reopen(folder, writer, more=more), stop)
+        return complete(stream.reopen(folder, Raw, more=more), stop)
 
 
 def contents(folder: Path) -> dict:

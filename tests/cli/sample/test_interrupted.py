@@ -12,7 +12,7 @@ import time
 import pytest
 
 from l2hmc_bridge.adapters.files import table as files
-from l2hmc_bridge.stream import state as checkpoint
+from l2hmc_bridge.recorded import state as checkpoint
 from tests.cli.sample.test_sample import contents, differences, hmc, sample, summary_of, write_start
 
 CODE = "import sys; from l2hmc_bridge.cli import main; sys.exit(main(sys.argv[1:]))"

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from l2hmc_bridge.errors import StreamError
-from l2hmc_bridge.stream import specs
-from l2hmc_bridge.stream.specs import BundleSpec, HmcSpec
+from l2hmc_bridge.recorded import specs
+from l2hmc_bridge.recorded.specs import BundleSpec, HmcSpec
 
 STORED = [
     {"kind": "hmc", "integrator": "omf2", "step_size": 0.1 + 0.2, "steps": 3},
@@ -24,9 +24,14 @@ def test_entries_survive(entries):
 
 
 @pytest.mark.parametrize("entries, found", [
-    ({"kind": "other"}, "expected one of hmc, l2hmc, found 'other'"), ({}, "found None"),
-    ({"kind": "hmc", "steps": 3}, "expected the entries of hmc"),
-    ({"kind": "l2hmc", "bundle": "b", "hash": "a", "more": 1}, "expected the entries of l2hmc"),
+    ({"kind": "other"}, "expected one of hmc, l2hmc, found 'other'"),
+    ({}, "kind: expected a value, found none"),
+    ({"kind": "hmc", "steps": 3}, "integrator: expected a value, found none"),
+    ({**STORED[0], "steps": 2.0}, "steps: expected a whole number from 1 to 100000, found 2.0"),
+    ({**STORED[0], "step_size": 1e6}, "step_size: expected a finite number from 0 to 100"),
+    ({**STORED[0], "integrator": "rk4"}, "integrator: expected one of leapfrog"),
+    ({"kind": "l2hmc", "bundle": "b", "hash": "a", "more": 1}, "expected the entries kind, bundle"),
+    ({"kind": "l2hmc", "bundle": 1, "hash": "a"}, "bundle: expected a text, found 1"),
 ])
 def test_entries_of_no_kernel_are_refused(entries, found):
     with pytest.raises(StreamError, match=found):

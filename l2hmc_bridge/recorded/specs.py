@@ -12,9 +12,12 @@ from l2hmc_bridge.bundle import architecture, file as bundle
 from l2hmc_bridge.bundle.store import digest, json_text
 from l2hmc_bridge.errors import BundleError, StreamError
 from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.recorded.bounds import LONGEST_STEP, MOST_LEVELS, MOST_STEPS
 from l2hmc_bridge.sampling.hmc import HMC
+from l2hmc_bridge.sampling.integrators import INTEGRATORS
 from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import Host
+from l2hmc_bridge.storage.parsing import Entries
 from l2hmc_bridge.systems.actions import GaugeAction
 
 
@@ -34,6 +37,12 @@ class HmcSpec:
         """The entry `kernel` of a definition."""
         return {"kind": "hmc", "integrator": self.integrator, "step_size": self.step_size,
                 "steps": self.steps}
+
+    @classmethod
+    def restored(cls, given: Entries) -> "HmcSpec":
+        """The inverse of `stored`."""
+        return cls(given.text("integrator", tuple(INTEGRATORS)),
+                   given.number("step_size", 0, LONGEST_STEP), given.whole("steps", 1, MOST_STEPS))
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,12 @@ class BundleSpec:
         """The entry `kernel` of a definition."""
         known = {} if self.nature is None else {"nature": self.nature}
         return {"kind": "l2hmc", "bundle": self.bundle, "hash": self.hash, **known}
+
+    @classmethod
+    def restored(cls, given: Entries) -> "BundleSpec":
+        """The inverse of `stored`."""
+        nature = given.text("nature") if "nature" in given.values else None
+        return cls(given.text("bundle"), given.text("hash"), nature)
 
 
 @dataclass(frozen=True)
@@ -108,20 +123,26 @@ class NestedSpec:
         return {"kind": "nested", "host": self.host, "parameters": self.parameters,
                 "levels": self.levels, "inner": self.inner}
 
+    @classmethod
+    def restored(cls, given: Entries) -> "NestedSpec":
+        """The inverse of `stored`; what it holds is compared with a kernel, never run."""
+        levels = given.listed("levels", 1, MOST_LEVELS)
+        if not all(isinstance(level, Mapping) for level in levels):
+            given.refuse("levels", "a table for each level", levels)
+        return cls(given.text("host"), dict(given.table("parameters").values),
+                   [dict(level) for level in levels], given.text("inner"))
+
 
 KernelSpec = HmcSpec | BundleSpec | NestedSpec
 _SPECS: dict[str, type[HmcSpec] | type[BundleSpec] | type[NestedSpec]] = {
     "hmc": HmcSpec, "l2hmc": BundleSpec, "nested": NestedSpec}
 
 
-def restored(entries: Mapping[str, Any]) -> KernelSpec:
+def restored(entries: Mapping[str, Any], where: object = "kernel") -> KernelSpec:
     """The inverse of `stored`. Raises StreamError for a kernel that this version does not know."""
-    given = dict(entries)
-    kind = given.pop("kind", None)
-    if kind not in _SPECS:
-        raise StreamError(f"kernel: expected one of {', '.join(_SPECS)}, found {kind!r}")
-    try:
-        return _SPECS[kind](**given)
-    except TypeError as error:
-        raise StreamError(f"kernel: expected the entries of {kind}, found "
-                          f"{', '.join(given)}") from error
+    given = Entries.of(entries, where, StreamError)
+    spec = _SPECS[given.text("kind", tuple(_SPECS))].restored(given)
+    if set(spec.stored()) != set(entries):
+        raise StreamError(f"{where}: expected the entries {', '.join(spec.stored())}, found "
+                          f"{', '.join(map(str, entries))[:200]}")
+    return spec

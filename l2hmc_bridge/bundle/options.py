@@ -1,0 +1,75 @@
+"""What a description of a kernel may say, whoever wrote it: kinds and bounds of every entry."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.storage.parsing import LARGEST, Entries, finite, shown
+
+MOST_KICKS, MOST_REPEATS, MOST_NETWORKS = 4096, 1024, 1024
+MOST_UNITS, MOST_EXTENT, MOST_LISTED = 1 << 16, 1 << 12, 64
+
+
+class Kind(NamedTuple):
+    """What an option has to be, in words, and whether a value is."""
+
+    expected: str
+    right: Callable[[Any], bool]
+
+
+def check_shape(description: Mapping[str, Any]) -> None:
+    """ConfigError unless composition, repeats, displaced and mixing are of their kinds."""
+    given = Entries.of(description, "architecture", ConfigError)
+    given.text("composition")
+    given.whole("repeats", 1, MOST_REPEATS)
+    flags = given.listed("displaced", 2, MOST_KICKS)
+    if not all(isinstance(flag, bool) for flag in flags):
+        given.refuse("displaced", "true or false for every kick", flags)
+    given.truth("mixing")
+    for part in ("kick_network", "drift_network"):
+        if given.any(part) is not None:
+            given.table(part)
+
+
+def check_network(part: str, given: Mapping[str, Any]) -> None:
+    """ConfigError, by name, if an option of a network is not of its kind."""
+    for name, kind in OPTIONS.items():
+        if name in given and not kind.right(given[name]):
+            raise ConfigError(f"{part}_network.{name}: expected {kind.expected}, found "
+                              f"{shown(given[name])}")
+
+
+def whole(low: int, high: int = LARGEST) -> Callable[[Any], bool]:
+    """Whether a value is a whole number from `low` to `high`."""
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def _listed(right: Callable[[Any], bool], most: int = MOST_LISTED) -> Callable[[Any], bool]:
+    return lambda value: (isinstance(value, list | tuple) and len(value) <= most
+                          and all(map(right, value)))
+
+
+def _pair(right: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: (isinstance(value, list | tuple) and len(value) == 2
+                          and all(map(right, value)))
+
+
+def _word(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+_NAMES = Kind("a list of names", _listed(_word))
+_NUMBERS = _listed(whole(0, MOST_KICKS), MOST_KICKS)
+OPTIONS = {
+    "hidden": Kind("a number of units, at least 1", whole(1, MOST_UNITS)),
+    "layers": Kind("a list of numbers", lambda value: value is None or _NUMBERS(value)),
+    "outputs": _NAMES,
+    "loops": _NAMES,
+    "kind": Kind("a name", _word),
+    "activation": Kind("a name", _word),
+    "shape": Kind("a list of extents", _listed(whole(1, MOST_EXTENT), 5)),
+    "units": Kind("a list of numbers of units", _listed(whole(1, MOST_UNITS))),
+    "networks": Kind("a number of networks, at least 1", whole(1, MOST_NETWORKS)),
+    "filters": Kind("a list of pairs (features, size)", _listed(_pair(whole(1, MOST_EXTENT)))),
+    "halves": Kind("a list of pairs of numbers", _listed(_pair(finite), MOST_KICKS)),
+}

@@ -1,0 +1,7 @@
+"""What numbers of a stream may be, whoever says them: options, a state, a log."""
+
+LARGEST_SEED, MOST_CHAINS, MOST_THREADS, MOST_STEPS = 2**63 - 1, 1024, 1024, 10**5
+MOST_UNRECORDED = 2**19 - 1  # trajectories of a tuning or a thermalisation
+LONGEST_STEP = 100.0
+MOST_LEVELS = 8  # of nested steps
+LARGEST_FACTOR = 1e12  # on all steps

@@ -1,0 +1,98 @@
+"""A safetensors file of unknown origin: its head is bounded and read before the library opens it.
+
+safetensors itself checks that the tensors lie inside the file, without gaps and overlaps; no pickle
+is in it anywhere. Here the head (names, dtypes, shapes, texts) is kept to what this package writes.
+"""
+
+import os
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from l2hmc_bridge.errors import BridgeError
+from l2hmc_bridge.storage import parsing, regular
+
+LARGEST_HEAD = 1 << 24
+MOST_TENSORS = 10_000
+DTYPES = ("F64", "F32", "I64", "I32", "U8", "BOOL")  # of what is written here
+META = "__metadata__"
+
+
+class Shape(NamedTuple):
+    """What the head says of one tensor."""
+
+    dtype: str
+    extents: tuple[int, ...]
+
+
+class Head(NamedTuple):
+    """The texts of a file, and which tensors it holds."""
+
+    meta: dict[str, str]
+    shapes: dict[str, Shape]
+
+
+def head(
+    path: Path, error: type[BridgeError], links: bool = True, most: int = LARGEST_HEAD
+) -> Head:
+    """The head alone, of at most `most` bytes; whether the rest is whole, nobody knows yet.
+
+    Raises `error`.
+    """
+    with regular.reading(path, error, links) as file:
+        size = os.fstat(file.fileno()).st_size
+        stated = file.read(8)
+        length = struct.unpack("<Q", stated)[0] if len(stated) == 8 else 0
+        if not 2 <= length <= min(size - 8, most):
+            raise error(f"{path}: expected a safetensors file, found a head of {length} bytes in "
+                        f"a file of {size}")
+        text = file.read(length)
+    entries = parsing.json_table(text, path, error)
+    names = [name for name in entries.values if name != META]
+    if len(names) > MOST_TENSORS:
+        raise error(f"{path}: expected at most {MOST_TENSORS} tensors, found {len(names)}")
+    return Head(_meta(entries), {name: _shape(entries.table(name)) for name in names})
+
+
+def load(
+    path: Path, error: type[BridgeError], links: bool = True, most: int = LARGEST_HEAD
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors by name, in main memory, and the texts. Raises `error`."""
+    found = head(path, error, links, most)
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (safetensors.SafetensorError, OSError, ValueError, TypeError) as reason:
+        said = " ".join(str(reason).split())[:200]
+        raise error(f"{path}: expected a safetensors file, found: {said}") from reason
+    return tensors, found.meta
+
+
+def save(
+    tensors: Mapping[str, Tensor], meta: Mapping[str, str], most: int = LARGEST_HEAD
+) -> bytes:
+    """The bytes of a safetensors file. Raises BridgeError for texts that `load` would refuse."""
+    size = sum(len(name) + len(text) for name, text in meta.items())
+    if size > most // 2:  # JSON in JSON: every quotation mark takes two letters
+        raise BridgeError(f"metadata: expected at most {most // 2} letters, found {size}")
+    return safetensors.torch.save(dict(tensors), dict(meta))
+
+
+def _meta(entries: parsing.Entries) -> dict[str, str]:
+    if META not in entries.values:
+        return {}
+    table = entries.table(META)
+    return {name: table.text(name) for name in table.values}
+
+
+def _shape(entries: parsing.Entries) -> Shape:
+    extents: list[Any] = entries.listed("shape", most=16)
+    counted = parsing.Entries({str(n): one for n, one in enumerate(extents)}, entries.where,
+                              entries.error)
+    return Shape(entries.text("dtype", DTYPES),
+                 tuple(counted.whole(str(n)) for n in range(len(extents))))

@@ -1,0 +1,72 @@
+"""A stream goes on, bit for bit as if it had never stopped."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from l2hmc_bridge.errors import StreamError
+from l2hmc_bridge.fast.devices import device_of
+from l2hmc_bridge.recorded import state as checkpoint
+from l2hmc_bridge.recorded.definition import Definition
+from l2hmc_bridge.storage import lock
+from l2hmc_bridge.stream import prepare, provenance, run as stream
+from l2hmc_bridge.stream.configurations import Configurations
+from l2hmc_bridge.stream.outcome import Recorded, record, set_threads
+from l2hmc_bridge.stream.progress import Deadline, Progress, Silent, Stop, never
+from l2hmc_bridge.stream.reading import Files
+from l2hmc_bridge.stream.run import Stream
+
+
+def resume_stream(
+    folder: Path | str, files: Files, more: int | None = None, *,
+    max_seconds: float | None = None, threads: int | None = None, device: str | None = None,
+    progress: Progress | None = None, stop: Stop = never,
+) -> Recorded:
+    """Go on with the stream in `folder`, bit for bit as if it had never stopped.
+
+    `more` trajectories are added to those that are done; without it, what was cut short is
+    finished. threads and device: those it began with, if None. Raises StreamError, BundleError.
+    """
+    progress, folder = progress or Silent(), Path(folder)
+    deadline = Deadline(max_seconds, stop)
+    if not folder.is_dir():
+        raise StreamError(f"{folder}: expected the folder of a stream, found "
+                          f"{'a file' if folder.exists() else 'none'}")
+    with lock.locked(folder):
+        definition = checkpoint.definition_of(folder)
+        set_threads(threads or definition.threads)
+        place = device_of(device or definition.device)
+        for sentence in _differences(folder, definition, place):
+            progress.say(sentence)
+        with stream.reopen(folder, lambda found: Configurations(files, found), place,
+                           more) as made:
+            for sentence in made.notes:
+                progress.say(sentence)
+            if made.count >= made.target:
+                progress.say(f"{folder}: all of {made.target} trajectories are there already "
+                             "(-n asks for more)")
+            else:
+                _prove_again(made, progress)
+            return record(made, progress, deadline)
+
+
+def _prove_again(made: Stream, progress: Progress) -> None:
+    """The quick gate before a stream goes on; BundleError if a check fails, unless it began so."""
+    definition = made.definition
+    checks = prepare.proofs(made.kernel, made.kernel.action, made.state, definition.seed, None,
+                            str(made.folder))
+    for sentence in prepare.require(checks, str(made.folder),
+                                    definition.record.get("ungated") is True):
+        progress.say(sentence)
+
+
+def _differences(folder: Path, definition: Definition, device: torch.device) -> Iterator[str]:
+    """What keeps a continuation from being bit for bit what it would have been."""
+    began = {**definition.record["provenance"], "device": definition.device}
+    now = {**provenance.describe(), "device": str(device)}
+    for name in ("version", "git_revision", "torch", "compute", "device"):
+        one, other = (str(of.get(name)).split(",")[0] for of in (began, now))
+        if one != other:
+            yield (f"{folder}: it began with {name} {one}, it goes on with {other}: as exact as "
+                   "before, but perhaps not the same bits")
