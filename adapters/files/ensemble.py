@@ -90,7 +90,7 @@ def expand(
     """
     path = Path(source)
     if path.is_dir():
-        found = [one for one in path.iterdir() if one.is_file()
+        found = [one for one in path.iterdir() if one.is_file() and not one.name.startswith(".")
                  and _is_configuration(one, format, lattice)]
     elif path.exists() or not glob.has_magic(str(source)):
         return [path]

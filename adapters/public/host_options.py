@@ -18,14 +18,16 @@ KEPT = {"kind": "kernel", "bundle": "bundle", "action": "action", "beta": "beta"
 class ContinueOptions(UpdateOptions):
     """`trajectories` from `path`, the last configuration of a host's stream.
 
-    side_files: folders of the host's side files, if not beside it. given: names of the options
-    that are as they are on purpose; the others are those of the last call on the same stream. If
-    None, those that differ from their defaults. Raises ConfigError.
+    side_files: folders of the host's side files, if not beside it. without_rng: go on although
+    Grid's generators are not there, without which Grid does not start again. given: names of the
+    options that are as they are on purpose; the others are those of the last call on the same
+    stream. If None, those that differ from their defaults. Raises ConfigError.
     """
 
     path: Path
     trajectories: int = 1
     side_files: tuple[Path, ...] = ()
+    without_rng: bool = False
     given: frozenset[str] | None = None
 
     def __post_init__(self) -> None:

@@ -1,12 +1,13 @@
 """The next configuration of a stream that a production code keeps as files (`sample --continue`).
 
-The order of writing: the line of l2hmc_bridge.jsonl, the configuration, the side files. Killed
-anywhere, the host's former configuration and its side files are as they were, and the same call
-(after removing what it names) gives the same bits again: the line holds the seed.
+Configuration and side files are written aside, the line of l2hmc_bridge.jsonl says so, then they
+get their names. Killed anywhere, the same call again gives the same files: it finishes what the
+line says, or starts anew with the seed in it.
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from l2hmc_bridge.adapters.files import table as files
+from l2hmc_bridge.adapters.public import cut_short
 from l2hmc_bridge.adapters.public.host_options import KEPT, ContinueOptions
 from l2hmc_bridge.adapters.records import host_log
 from l2hmc_bridge.adapters.streams import (
@@ -23,13 +25,15 @@ from l2hmc_bridge.adapters.streams import (
     theory as host_theory,
 )
 from l2hmc_bridge.adapters.streams.names import HostStream
+from l2hmc_bridge.adapters.streams.side import Side
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.recorded.definition import Definition
 from l2hmc_bridge.recorded.rows import Row
 from l2hmc_bridge.sampling.markov import Proposer, State
-from l2hmc_bridge.storage import lock
+from l2hmc_bridge.storage import lock, together
+from l2hmc_bridge.storage.together import Aside
 from l2hmc_bridge.stream import prepare, provenance
 from l2hmc_bridge.stream.choice import Choice, choose, decided
 from l2hmc_bridge.stream.configurations import renamed
@@ -68,13 +72,18 @@ def continue_stream(
 
     Raises BridgeError, with nothing written, where anything does not fit.
     """
-    path, deadline = options.path, Deadline(None, stop)
+    path, deadline, progress = options.path, Deadline(None, stop), progress or Silent()
     set_threads(options.threads)
     device = device_of(options.device)
     host = host_streams.recognise(path, files.header(path))
     folders = [host.folder, *options.side_files]
     with lock.locked(host.folder):
         before = host_log.last(host.folder, host.name)
+        renamed, told = cut_short.finish(host, folders, before)
+        for sentence in told:
+            progress.say(sentence)
+        if before is not None and renamed and before["from"] == path.name:
+            return _finished(host, before)
         options = options.after(before)
         number = host.number + options.trajectories
         host_streams.refuse_later(host, folders)
@@ -83,19 +92,38 @@ def continue_stream(
         decision = decided(start, options)
         host_theory.require_beta(host, folders, decision.beta)
         start = start.under(decision).on(device)
-        sides, notes = side_files.plan(host, number, tuple(start.lattice), folders)
+        sides, notes = side_files.plan(host, number, tuple(start.lattice), folders,
+                                       options.without_rng)
         start.notes.extend(notes)
         seed = options.seed if options.seed is not None else secrets.randbits(32)
-        run = Run(seed, progress or Silent(), deadline)
+        run = Run(seed, progress, deadline)
         ready = _ready(host, start, choose(start, decision, options, device), options, before, run)
         state, rows = _trajectories(host, ready, number, run)
         host_streams.refuse_later(host, folders)
         said = [f"{side.path}: {side.said}" for side in sides]
-        host_log.append(host.folder, _entry(host, number, ready.definition, rows, options, said))
-        _write(host, number, start.first[0], ready.definition, state.links)
-        for side in sides:
-            side_files.write(side)
+        made = _aside(host, number, start.first[0], ready.definition, state.links, sides)
+        entry = _entry(host, number, ready.definition, rows, options, said)
+        with _forgotten(made):
+            host_log.append(host.folder, {**entry, "files": together.noted(made, host.folder)})
+        together.finish(made)
     return Continued(host, number, rows, [*said, *start.warnings])
+
+
+def _finished(host: HostStream, entry: Mapping[str, Any]) -> Continued:
+    """What the last call would have said of the update that it did not finish."""
+    number = host_streams.number_of(host, entry["to"])
+    warnings = entry.get("record", {}).get("warnings", [])
+    return Continued(host, number, entry["rows"], [*entry.get("side_files", []), *warnings])
+
+
+@contextmanager
+def _forgotten(made: Sequence[Aside]) -> Iterator[None]:
+    """Files that lie aside go if they could not be noted: nobody would know of them."""
+    try:
+        yield
+    except BaseException:
+        together.forget(one.part for one in made)
+        raise
 
 
 def _ready(
@@ -196,12 +224,24 @@ def _entry(
     }
 
 
-def _write(
-    host: HostStream, number: int, first: int, definition: Definition, links: torch.Tensor
-) -> None:
+def _aside(
+    host: HostStream, number: int, first: int, definition: Definition, links: torch.Tensor,
+    sides: Sequence[Side],
+) -> list[Aside]:
+    """Configuration and side files under temporary names, in the order in which hosts write them.
+    """
     path = host.path(number)
     reached = number
     if host.scheme.name == "tmLQCD":  # whose files are numbered by saves, not by trajectories
         reached += first - host.number
     meta = renamed({**definition.meta[0], "trajectory": reached}, path.name)
-    files.write(path, Configuration(links.cpu(), meta), format=host.format, **host.options)
+    configuration = Configuration(links.cpu(), meta)
+
+    def write(place: Path) -> None:
+        files.write(place, configuration, format=host.format, **host.options)
+
+    made = [together.write_aside(path, False, write)]
+    with _forgotten(made):
+        for side in sides:
+            made.append(together.write_aside(side.path, side.replaces, side.write))
+    return made

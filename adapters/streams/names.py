@@ -16,6 +16,7 @@ from l2hmc_bridge.adapters.format.metadata import are_extents
 from l2hmc_bridge.errors import FormatError, StreamError
 
 NUMBER = r"(?P<number>[0-9]{1,12})"
+GRID_LABEL = "DWF"  # of Grid's NERSC files by default; GPT's have none, and it writes no ILDG
 
 
 class Scheme(NamedTuple):
@@ -67,6 +68,7 @@ class HostStream:
     digits: int
     format: str
     options: Mapping[str, Any]  # of the writer: precision, rows
+    grid: bool = False  # of a name that Grid and GPT share: the file is Grid's
 
     @property
     def name(self) -> str:
@@ -115,7 +117,16 @@ def recognise(path: Path, meta: Mapping[str, Any]) -> HostStream:
         digits=len(digits) if digits.startswith("0") else scheme.digits,
         format=meta["format"],
         options=_writing(meta),
+        grid=meta["format"] == "ildg" or meta.get("ensemble_label") == GRID_LABEL,
     )
+
+
+def number_of(stream: HostStream, name: str) -> int:
+    """The number in the name of one of the stream's configurations. Raises FormatError."""
+    match = re.fullmatch(stream.scheme.pattern, name)
+    if match is None or match["stem"] != stream.stem:
+        raise FormatError(f"{stream.folder / name}: expected a configuration of {stream.name}")
+    return int(match["number"])
 
 
 def last(stream: HostStream) -> Path:

@@ -6,116 +6,68 @@ as the hosts themselves do: one that is killed in between finds its former pair 
 
 import functools
 import re
-import shutil
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from l2hmc_bridge.adapters.formats.lime import markup
 from l2hmc_bridge.errors import FormatError, StreamError
-from l2hmc_bridge.storage.atomic import temporary_path
 
+from . import chroma_restart
 from .names import HostStream
+from .side import DRAWN, Side, copy, fill, find, pair
 
-DRAWN = "right only if the host has not drawn from it since"
-LARGEST_XML = 1 << 24
 LARGEST_COUNTER = 1 << 12
 COUNTERS = ("nstore_counter", ".nstore_counter")  # tmLQCD's, the second until 2012
 RNG_HEAD = struct.Struct("<9i")  # openQCD: configuration number, process grid, local lattice
 
 
-class Side(NamedTuple):
-    """A side file: where it comes from, what writes it (to a temporary name), what to say."""
-
-    source: Path
-    path: Path
-    write: Callable[[Path], None]
-    said: str
-
-    @property
-    def replaces(self) -> bool:
-        """Whether it takes the place of its source."""
-        return self.source == self.path
-
-
 def plan(
-    stream: HostStream, number: int, lattice: Sequence[int], folders: Sequence[Path]
+    stream: HostStream, number: int, lattice: Sequence[int], folders: Sequence[Path],
+    without_rng: bool = False,
 ) -> tuple[list[Side], list[str]]:
     """(side files for configuration `number`, in the order of writing; what to say of others).
 
-    lattice: X,Y,Z,T; folders: where side files may lie. Raises FormatError or StreamError if one
-    that the host needs is missing or does not belong to its last configuration.
+    lattice: X,Y,Z,T; folders: where side files may lie; without_rng: Grid's need not be there.
+    Raises FormatError or StreamError if one that the host needs is missing or does not belong to
+    its last configuration.
     """
-    planner = {"Grid or GPT": _grid, "Chroma": _chroma, "openQCD": _openqcd,
+    planner = {"Grid or GPT": _grid, "Chroma": chroma_restart.sides, "openQCD": _openqcd,
                "tmLQCD": _tmlqcd}.get(stream.scheme.name)
+    if stream.scheme.name == "Grid or GPT" and not without_rng:
+        _require_rng(stream, folders)
     return planner(stream, number, lattice, folders) if planner else ([], [])
 
 
-def write(side: Side) -> None:
-    """Write a side file, whole or not at all."""
-    with temporary_path(side.path, force=side.replaces) as temporary:
-        side.write(temporary)
+def own_names(stream: HostStream) -> set[str]:
+    """Names of side files without a number."""
+    return {f"{stream.stem}.log", f"{stream.stem}.rng", *COUNTERS}
+
+
+def _require_rng(stream: HostStream, folders: Sequence[Path]) -> None:
+    """StreamError for a configuration of Grid without its generators.
+
+    It is Grid's if its file says so, or if generators of other configurations are there: GPT saves
+    none, and has the same names.
+    """
+    name = stream.file_name("{rng}.{number}", stream.number)
+    pattern = re.compile(re.escape(name.rpartition(".")[0]) + r"\.[0-9]{1,12}")
+    others = [path.name for folder in folders for path in sorted(folder.iterdir())
+              if pattern.fullmatch(path.name)]
+    if find(name, folders) is None and (stream.grid or others):
+        told = f"{others[-1]} is there" if others else "the file is Grid's"
+        raise StreamError(f"{stream.path(stream.number)}: expected {name} with it ({told}), "
+                          "without which Grid does not start again, found none (--side-files names "
+                          "its folder; --without-rng goes on all the same)")
 
 
 def _grid(
     stream: HostStream, number: int, _lattice: Sequence[int], folders: Sequence[Path]
 ) -> tuple[list[Side], list[str]]:
-    name, source, path = _pair(stream, "{rng}.{number}", number, folders)
+    name, source, path = pair(stream, "{rng}.{number}", number, folders)
     if source is None:
         return [], [f"no {name} (GPT saves none; Grid does not start without)"]
     said = f"a copy of {name}: {DRAWN} {stream.number}"
-    return [Side(source, path, lambda place: _copy(source, place), said)], []
-
-
-def _chroma(
-    stream: HostStream, number: int, _lattice: Sequence[int], folders: Sequence[Path]
-) -> tuple[list[Side], list[str]]:
-    name, source, path = _pair(stream, "{stem}_restart_{number}.xml", number, folders)
-    if source is None:
-        raise StreamError(f"{stream.path(stream.number)}: expected {name} beside it, from which "
-                          "Chroma starts again, found none (--side-files names its folder)")
-    text, total = _restart(source, stream, number)
-    said = f"{name} with its number and file name changed, its RNG seed {DRAWN} {stream.number}"
-    notes = []
-    if number >= total:
-        notes.append(f"{path.name}: update {number} is the last of {total}: Chroma will have "
-                     "nothing left to do")
-    return [Side(source, path, lambda place: _fill(place, text), said)], notes
-
-
-def _restart(path: Path, stream: HostStream, number: int) -> tuple[bytes, int]:
-    """(Chroma's restart XML for `number`, updates of the whole run)."""
-    if path.stat().st_size > LARGEST_XML:
-        raise FormatError(f"{path}: expected at most {LARGEST_XML} bytes of XML")
-    raw = path.read_bytes()
-    fields = markup.parse(raw)
-    if fields.broken:
-        raise FormatError(f"{path}: expected well-formed XML, found a broken one")
-    if "Seed" not in fields.texts:
-        raise FormatError(f"{path}: expected the <Seed> of the random numbers, found none")
-    last = stream.path(stream.number).name
-    stated = _one(path, raw, b"StartUpdateNum")
-    file_name = _one(path, raw, b"cfg_file").decode("utf-8", "replace")
-    if not stated.isdigit() or int(stated) != stream.number:
-        raise FormatError(f"{path}: StartUpdateNum: expected {stream.number}, found "
-                          f"{stated.decode('utf-8', 'replace')[:40]}")
-    if Path(file_name).name != last:
-        raise FormatError(f"{path}: cfg_file: expected {last}, found {file_name[:200]}")
-    counts = [_one(path, raw, name) for name in (b"NWarmUpUpdates", b"NProductionUpdates",
-                                                 b"NUpdatesThisRun")]
-    if not all(count.isdigit() for count in counts):
-        raise FormatError(f"{path}: expected NWarmUpUpdates, NProductionUpdates and "
-                          "NUpdatesThisRun to be numbers")
-    warm, production, this_run = map(int, counts)
-    renewed = str(Path(file_name).with_name(stream.path(number).name))
-    if file_name.startswith("./"):
-        renewed = f"./{renewed}"
-    raw = _set(raw, b"StartUpdateNum", str(number))
-    raw = _set(raw, b"cfg_file", renewed)
-    if warm + production < this_run + number:
-        raw = _set(raw, b"NUpdatesThisRun", str(max(0, warm + production - number)))
-    return raw, warm + production
+    return [Side(source, path, lambda place: copy(source, place), said)], []
 
 
 def _tmlqcd(
@@ -127,7 +79,7 @@ def _tmlqcd(
         path = find(name, folders)
         if path is not None:
             text = _counted(path, stream, number).encode()
-            sides.append(Side(path, path, functools.partial(_fill, data=text),
+            sides.append(Side(path, path, functools.partial(fill, data=text),
                               f"names {stream.path(number).name} and the save after it"))
     if sides:
         return sides, []
@@ -163,7 +115,7 @@ def _openqcd(
     line = f"\nConfiguration no {number} exported\n\n".encode()
 
     def extend(place: Path) -> None:
-        _copy(log, place)
+        copy(log, place)
         with open(place, "ab") as file:
             file.write(line)
 
@@ -173,7 +125,7 @@ def _openqcd(
     _check_rng(rng, stream.number, lattice)
 
     def renumber(place: Path) -> None:
-        _copy(rng, place)
+        copy(rng, place)
         with open(place, "r+b") as file:
             file.write(struct.pack("<i", number))
 
@@ -207,37 +159,3 @@ def _check_rng(path: Path, number: int, lattice: Sequence[int]) -> None:
                           f"{nt},{nx},{ny},{nz}, found {found} of {','.join(map(str, extents))}")
 
 
-def _pair(
-    stream: HostStream, spelled: str, number: int, folders: Sequence[Path]
-) -> tuple[str, Path | None, Path | None]:
-    """(name of the side file there should be, where it is, where that of `number` goes)."""
-    name = stream.file_name(spelled, stream.number)
-    source = find(name, folders)
-    return name, source, source and source.with_name(stream.file_name(spelled, number))
-
-
-def find(name: str, folders: Sequence[Path]) -> Path | None:
-    """The first file of this name in the folders, None where none has it."""
-    return next((folder / name for folder in folders if (folder / name).is_file()), None)
-
-
-def _one(path: Path, raw: bytes, name: bytes) -> bytes:
-    """The text of the only element of this name."""
-    found = re.findall(rb"<%b>\s*([^<>]*?)\s*</%b>" % (name, name), raw)
-    if len(found) != 1:
-        raise FormatError(f"{path}: expected one <{name.decode()}>, found {len(found)}")
-    return found[0]
-
-
-def _set(raw: bytes, name: bytes, text: str) -> bytes:
-    """The same XML with another text in the only element of this name."""
-    pattern = rb"(<%b>)[^<>]*(</%b>)" % (name, name)
-    return re.sub(pattern, lambda found: found[1] + text.encode() + found[2], raw)
-
-
-def _copy(source: Path, place: Path) -> None:
-    shutil.copyfile(source, place)
-
-
-def _fill(place: Path, data: bytes) -> None:
-    place.write_bytes(data)

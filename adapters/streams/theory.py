@@ -12,7 +12,8 @@ from l2hmc_bridge.errors import ActionError, FormatError
 from l2hmc_bridge.systems.theory import PRINTED, Theory, combined
 
 from .names import HostStream, recognise
-from .side_files import LARGEST_XML, find
+from .chroma_restart import LARGEST_XML
+from .side import find
 
 
 def of(path: Path, meta: Mapping[str, Any], folders: Sequence[Path] = ()) -> Theory:

@@ -52,6 +52,8 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
 @click.option("--side-files", multiple=True, type=click.Path(path_type=Path, file_okay=False,
                                                              exists=True),
               help="Folder of the host's side files, if not beside --continue.")
+@click.option("--without-rng", is_flag=True,
+              help="--continue: go on although Grid's random numbers are not there.")
 @click.option("--kernel", type=click.Choice(KERNELS), default=UpdateOptions.kernel,
               show_default=True)
 @click.option("--bundle", type=click.Path(path_type=Path),
@@ -148,6 +150,7 @@ def _check_usage(context: click.Context, resume: bool, options: dict[str, Any]) 
         _check_kernel(context, options)
         return
     _require(not options["side_files"], "--side-files: belongs to --continue")
+    _require(not options["without_rng"], "--without-rng: belongs to --continue")
     if resume:
         fixed = [p for p in context.command.params if given(p.name) and p.name not in ON_RESUME]
         _require(not fixed, f"{_flag(fixed)}: the stream fixed it when it began; --resume takes "

@@ -88,10 +88,11 @@ def load(path: Path | str | None = None, beta: float | None = None,
     path = models.default() if path is None else Path(path)
     tensors, meta = read_file(path)
     try:
-        action_meta, kernel = _rebuilt(path, meta, tensors)
+        action_meta, kernel = rebuilt(path, meta, {k: v for k, v in tensors.items()
+                                                   if not k.startswith("fingerprint.")})
         _check_fingerprint(path, kernel, meta["fingerprint"], tensors)
         gate = read_gate(path, meta)
-        provenance = dict(_table(path, meta, "provenance").values)
+        provenance = dict(table(path, meta, "provenance").values)
     except BundleError:
         raise
     except (BridgeError, ValueError, KeyError, TypeError, RuntimeError, MemoryError) as error:
@@ -134,11 +135,14 @@ def require_fit(kernel: L2HMC, lattice: Sequence[int], where: object) -> None:
         raise LayoutError(f"{where}: {error}") from error
 
 
-def _rebuilt(
-    path: Path, meta: Mapping[str, str], tensors: Mapping[str, Tensor]
+def rebuilt(
+    path: Path, meta: Mapping[str, str], weights: Mapping[str, Tensor]
 ) -> tuple[dict[str, Any], L2HMC]:
-    """(what is said of the action, the kernel with its weights at the middle of its betas)."""
-    given = _table(path, meta, "action")
+    """(what is said of the action, the kernel with its weights at the middle of its betas).
+
+    Raises BridgeError for what does not fit together.
+    """
+    given = table(path, meta, "action")
     low, high = _beta_range(given)
     action = systems.action(given.values, 0.5 * (low + high))
     system = systems.system_of(action)
@@ -146,8 +150,7 @@ def _rebuilt(
                                                "beta_range": [low, high]})
     for name, right in (("group", action.group), ("dtype", "float64"), ("axes", system.axes)):
         _same(path, name, meta[name], right)
-    description = _table(path, meta, "architecture").values
-    weights = {k: v for k, v in tensors.items() if not k.startswith("fingerprint.")}
+    description = table(path, meta, "architecture").values
     with torch.device("meta"):  # no memory for what the file does not hold
         architecture.require_weights(architecture.build(description, action), weights)
     kernel = architecture.build(description, action)
@@ -155,8 +158,9 @@ def _rebuilt(
     return dict(given.values), kernel
 
 
-def _table(path: Path, meta: Mapping[str, str], name: str) -> Entries:
-    return parsing.json_table(meta[name], f"{path}: {name}", BundleError)
+def table(path: Path, meta: Mapping[str, str], name: str) -> Entries:
+    """An entry of the metadata that is a table. Raises BundleError."""
+    return parsing.jsontable(meta[name], f"{path}: {name}", BundleError)
 
 
 def _beta_range(given: Entries) -> tuple[float, float]:
@@ -176,14 +180,10 @@ def _same(path: Path, name: str, found: object, right: object) -> None:
 def _check_fingerprint(
     path: Path, kernel: L2HMC, text: str, tensors: Mapping[str, Tensor]
 ) -> None:
-    stored = parsing.json_table(text, f"{path}: fingerprint", BundleError)
+    stored = parsing.jsontable(text, f"{path}: fingerprint", BundleError)
     seed, beta = stored.whole("seed"), stored.number("beta", 0, LARGEST_BETA)
     ours = fingerprint(_at(kernel, beta), seed)
-    links = tensors["fingerprint.links"]
-    expected = (systems.stored(ours[0]).shape, torch.float64)
-    if (links.shape, links.dtype) != expected:
-        raise BundleError(f"{path}: expected fingerprint.links {list(expected[0])} in double "
-                          f"precision, found {list(links.shape)} in {links.dtype}")
+    links = fingerprint_links(path, ours[0], tensors)
     apart = difference(ours, (systems.restored(links, kernel.action.group),
                               stored.number("delta_h"), stored.number("log_det")))
     if not apart < TOLERANCE:
@@ -191,6 +191,17 @@ def _check_fingerprint(
             f"{path}: expected the stored fingerprint within {TOLERANCE:g}, "
             f"found a difference of {apart:.3g}: this program computes another step"
         )
+
+
+def fingerprint_links(
+    path: Path | str, ours: Tensor, tensors: Mapping[str, Tensor]
+) -> Tensor:
+    """The stored links of a fingerprint. Raises BundleError unless they are like `ours`."""
+    links, like = tensors["fingerprint.links"], systems.stored(ours)
+    if (links.shape, links.dtype) != (like.shape, like.dtype):
+        raise BundleError(f"{path}: expected fingerprint.links {list(like.shape)} in {like.dtype}, "
+                          f"found {list(links.shape)} in {links.dtype}")
+    return links
 
 
 def effective(kernel: L2HMC) -> L2HMC:

@@ -7,8 +7,7 @@ says which host they must come from, and never imports it. The fingerprint is th
 around stand-in terms, so that it needs no host.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from l2hmc_bridge import __version__
 from l2hmc_bridge.bundle import architecture, fingerprint as marks
-from l2hmc_bridge.bundle.file import effective
+from l2hmc_bridge.bundle.file import effective, fingerprint_links, rebuilt, table
 from l2hmc_bridge.bundle.store import (
     NESTED,
     VERSION,
@@ -35,8 +34,12 @@ from l2hmc_bridge.sampling.levels import Level
 from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.stand_in import on_stand_ins, stand_in
 from l2hmc_bridge.sampling.terms import Host
+from l2hmc_bridge.storage import parsing
+from l2hmc_bridge.storage.parsing import Entries
 from l2hmc_bridge.systems import table as systems
 from l2hmc_bridge.systems.groups import group_of
+
+MOST_LEVELS, MOST_TERMS, MOST_STEPS = 8, 64, 10_000
 
 
 @dataclass(frozen=True)
@@ -124,32 +127,57 @@ def load(path: Path, beta: float | None = None) -> NestedBundle:
     """
     tensors, meta = read_file(path, NESTED)
     try:
-        about, host = json.loads(meta["action"]), json.loads(meta["host"])
-        action = systems.action(about, about["beta_range"][0])
-        inner = architecture.build(json.loads(meta["architecture"]), action)
-        architecture.load_tensors(inner, {k.removeprefix("inner."): v for k, v in tensors.items()
-                                          if k.startswith("inner.")})
-        told = json.loads(meta["levels"])
-        levels = tuple(_level(tensors, number, one["name"]) for number, one in enumerate(told))
-        found = NestedBundle(inner, levels, tuple(tuple(one["terms"]) for one in told),
-                             host["name"], host["parameters"], meta["hash"],
+        weights = {k.removeprefix("inner."): v for k, v in tensors.items()
+                   if k.startswith("inner.")}
+        about, inner = rebuilt(path, meta, weights)
+        host = table(path, meta, "host")
+        names, terms = _told(path, meta)
+        found = NestedBundle(inner, _levels(tensors, names, inner), terms, host.text("name"),
+                             _parameters(host.table("parameters")), meta["hash"],
                              read_gate(path, meta),
-                             {"action": about, "provenance": json.loads(meta["provenance"]),
-                              "version": meta["version"]}, str(path))
-        _check_fingerprint(found, json.loads(meta["fingerprint"]), tensors)
+                             {"action": about, "version": meta["version"],
+                              "provenance": dict(table(path, meta, "provenance").values)},
+                             str(path))
+        _check_fingerprint(found, table(path, meta, "fingerprint"), tensors)
     except BundleError:
         raise
-    except (BridgeError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{path}: expected a complete nested bundle, found: {error}") from error
+    except (BridgeError, ValueError, KeyError, TypeError, RuntimeError, MemoryError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise BundleError(f"{path}: expected a complete nested bundle, found: {said}") from error
     if beta is not None:
-        found = replace(found, inner=replace(inner, action=action.at(beta)))
+        found = replace(found, inner=replace(inner, action=inner.action.at(beta)))
     return found
 
 
-def _level(tensors: Mapping[str, Tensor], number: int, name: str) -> Level:
-    parts = [tuple(tensors[f"levels.{number}.{part}"].tolist()) for part in Schedule._fields]
-    repeats = tuple(tensors[f"levels.{number}.repeats"].tolist())
-    return Level(name, (stand_in(name, number),), Schedule(*parts), repeats)
+def _told(path: Path, meta: Mapping[str, str]) -> tuple[list[str], tuple[tuple[str, ...], ...]]:
+    """(names of the levels, names of the terms of each)."""
+    levels = parsing.json_value(meta["levels"], f"{path}: levels", BundleError)
+    given = Entries({"levels": levels}, path, BundleError)
+    each = [Entries.of(one, f"{path}: levels", BundleError)
+            for one in given.listed("levels", 1, MOST_LEVELS)]
+    terms = [one.listed("terms", 1, MOST_TERMS) for one in each]
+    if not all(isinstance(name, str) for names in terms for name in names):
+        given.refuse("levels", "names of terms", levels)
+    return [one.text("name") for one in each], tuple(tuple(names) for names in terms)
+
+
+def _levels(tensors: Mapping[str, Tensor], names: Sequence[str], inner: L2HMC
+            ) -> tuple[Level, ...]:
+    """The levels around stand-ins. Raises ConfigError, or BundleError for too many steps."""
+    levels, steps = [], 2 * inner.layers * inner.repeats
+    for number, name in enumerate(names):
+        parts = [tuple(tensors[f"levels.{number}.{part}"].tolist()) for part in Schedule._fields]
+        repeats = tuple(tensors[f"levels.{number}.repeats"].tolist())
+        steps *= sum(repeats)
+        if not steps <= MOST_STEPS:
+            raise BundleError(f"levels: expected at most {MOST_STEPS} steps of the inner level in "
+                              f"a trajectory, found {parsing.shown(steps)}")
+        levels.append(Level(name, (stand_in(name, number),), Schedule(*parts), repeats))
+    return tuple(levels)
+
+
+def _parameters(given: Entries) -> dict[str, float]:
+    return {name: given.number(name) for name in given.values}
 
 
 def _effective(kernel: Nested) -> Nested:
@@ -173,11 +201,12 @@ def _fingerprint(kernel: Nested, inner: L2HMC, seed: int) -> tuple[Tensor, float
     return end.links, float(delta), float(end.log_det)
 
 
-def _check_fingerprint(found: NestedBundle, stored: Mapping[str, Any],
-                       tensors: Mapping[str, Tensor]) -> None:
-    expected = systems.restored(tensors["fingerprint.links"], found.inner.action.group)
-    apart = marks.difference(_fingerprint(found.kernel, found.inner, stored["seed"]),
-                             (expected, stored["delta_h"], stored["log_det"]))
+def _check_fingerprint(found: NestedBundle, stored: Entries, tensors: Mapping[str, Tensor]
+                       ) -> None:
+    ours = _fingerprint(found.kernel, found.inner, stored.whole("seed"))
+    links = fingerprint_links(found.path, ours[0], tensors)
+    apart = marks.difference(ours, (systems.restored(links, found.inner.action.group),
+                                    stored.number("delta_h"), stored.number("log_det")))
     if not apart < marks.TOLERANCE:
         raise BundleError(f"{found.path}: expected the stored fingerprint within "
                           f"{marks.TOLERANCE:g}, found a difference of {apart:.3g}: this program "

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from l2hmc_bridge.errors import BundleError
-from l2hmc_bridge.storage import atomic, parsing, tensors as safetensors
+from l2hmc_bridge.storage import atomic, parsing, regular, tensors as safetensors
 
 FORMAT, VERSION = "l2hmc-bridge bundle", "1"
 KEYS = ("format", "version", "architecture", "action", "group", "dtype", "axes", "provenance",
@@ -20,11 +20,13 @@ FORMS = {FORMAT: KEYS, NESTED: (*KEYS, "levels", "host")}
 
 def form_of(path: Path) -> str:
     """Which of FORMS the file says it is; BundleError for none."""
+    _require_file(path)
     return _form(path, safetensors.head(path, BundleError).meta)
 
 
 def read_file(path: Path, form: str = FORMAT) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a bundle of this form, verified by its hash. Raises BundleError."""
+    _require_file(path)
     tensors, meta = safetensors.load(path, BundleError)
     found = _form(path, meta)
     if found != form:
@@ -43,6 +45,11 @@ def read_file(path: Path, form: str = FORMAT) -> tuple[dict[str, Tensor], dict[s
         raise BundleError(f"{path}: expected hash {meta['hash'][:64]}, found {found}: it was "
                           "altered")
     return tensors, meta
+
+
+def _require_file(path: Path) -> None:
+    if regular.kind(path, links=True) is None:
+        raise BundleError(f"{path}: expected a bundle, found no such file")
 
 
 def _form(path: Path, meta: Mapping[str, str]) -> str:

@@ -6,7 +6,6 @@
 Whatever else is there is somebody else's: it is never opened, changed or removed.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -105,14 +104,6 @@ def chain_folders(folder: Path, definition: Definition) -> list[Path]:
 def configuration_path(folder: Path, definition: Definition, chain: int, number: int) -> Path:
     """Where the configuration of a chain after trajectory `number` lies."""
     return chain_folders(folder, definition)[chain] / f"cfg_{number}.{definition.suffix}"
-
-
-def digest_of(path: Path) -> str | None:
-    """SHA-256 of a file in hex; None if no file lies there (a link is none)."""
-    if regular.kind(path) != "a file":
-        return None
-    with regular.reading(path, StreamError, links=False) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def shown(folder: Path) -> str:

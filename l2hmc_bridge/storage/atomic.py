@@ -10,6 +10,8 @@ from typing import BinaryIO
 from l2hmc_bridge.errors import BridgeError
 from l2hmc_bridge.storage import regular
 
+LONGEST_STEM = 200  # of a file's name that its temporary one keeps
+
 
 def refuse_existing(path: Path, force: bool) -> None:
     """Raise BridgeError if `path` exists and `force` does not allow to replace it.
@@ -34,20 +36,25 @@ def temporary_path(path: Path, force: bool) -> Iterator[Path]:
     """
     path = Path(path)
     refuse_existing(path, force)
-    temporary = path.with_name(f".{path.stem[:200]}.{secrets.token_hex(4)}.part{path.suffix}")
+    temporary = temporary_name(path)
     try:
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         if force:
             os.replace(temporary, path)
         else:
             _rename_new(temporary, path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         reason = error.strerror or str(error)
         raise BridgeError(f"{path}: could not be written: {reason}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_name(path: Path) -> Path:
+    """A name beside `path` that nobody has: `.STEM.XXXXXXXX.part.SUFFIX`."""
+    return path.with_name(f".{path.stem[:LONGEST_STEM]}.{secrets.token_hex(4)}.part{path.suffix}")
 
 
 @contextmanager
@@ -69,7 +76,8 @@ def _rename_new(temporary: Path, path: Path) -> None:
         os.replace(temporary, path)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

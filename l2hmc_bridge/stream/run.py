@@ -30,6 +30,7 @@ from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import Host
 from l2hmc_bridge.storage import regular
+from l2hmc_bridge.storage.together import digest_of
 from l2hmc_bridge.stream.progress import Stop
 from l2hmc_bridge.stream.trajectories import Trajectories
 from l2hmc_bridge.systems.actions import gauge_action
@@ -185,7 +186,7 @@ class Stream(Trajectories):
             kept = self.definition.meta[chain] if self.definition.meta else {}
             links = self.state.links[chain, None].cpu()
             self.store.write(path, Configuration(links, {**kept, "trajectory": number}))
-            digests.append(places.digest_of(path) or "")
+            digests.append(digest_of(path) or "")
         return digests
 
     def configuration_path(self, chain: int, number: int) -> Path:
@@ -217,7 +218,7 @@ class Stream(Trajectories):
 
     def _is_there(self, path: Path, digest: str | None) -> bool:
         """Whether a configuration is the one of this digest; one without a digest can be read."""
-        found = places.digest_of(path)
+        found = digest_of(path)
         return found == digest if digest else found is not None and self.store.intact(path)
 
     def save_state(self) -> None:
