@@ -3,8 +3,9 @@
 import glob
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.fields.configuration import Configuration
@@ -12,7 +13,8 @@ from l2hmc_bridge.fields.configuration import Configuration
 from . import table as files
 
 
-class Source(NamedTuple):
+@dataclass(frozen=True)
+class Source:
     """One configuration: its file, and its index where the file holds several."""
 
     path: Path
@@ -52,7 +54,7 @@ class Ensemble(Sequence[Configuration]):
         return files.header(path, self._format, **options)
 
     def _source(self, item: int) -> tuple[Path, dict[str, Any]]:
-        path, index = self.sources[item]
+        path, index = self.sources[item].path, self.sources[item].index
         options = dict(self._options)
         if index is not None:
             options["index"] = index

@@ -69,8 +69,8 @@ def measure_group(
         warnings += [f"{source.path}: {told}" for told in configuration.meta["warnings"]]
         loaded.append((source, configuration))
     result = []
-    for shape, same in groupby(loaded, key=lambda pair: tuple(pair[1].links.shape[2:6])):
-        same = list(same)
+    for shape, alike in groupby(loaded, key=lambda pair: tuple(pair[1].links.shape[2:6])):
+        same = list(alike)
         count = max(1, SITES_PER_BATCH // math.prod(shape))
         for n in range(0, len(same), count):
             result.extend(_measure_batch(same[n : n + count], plan, device))

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from l2hmc_bridge.adapters.format.metadata import trajectory_of
 from l2hmc_bridge.errors import BridgeError
@@ -15,7 +16,8 @@ OWN_NAME = re.compile(r"cfg_(\d+)\.[^.]+")
 CHAIN = re.compile(r"chain_(\d+)")
 
 
-class Source(NamedTuple):
+@dataclass(frozen=True)
+class Source:
     """One configuration; `index` if its file holds several, trajectory if it is a stream's own."""
 
     path: Path

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import ascii_letters
 from typing import Any
 
 # Keys of Configuration.meta that a writer carries as far as its format can hold them.
@@ -105,7 +106,7 @@ def _counts(before: str) -> bool:
         return not re.split(r"[_-]", rest)[-1].isdigit()
     if separator == ".":
         return not rest[-1:].isdigit() or re.search(r"\d\.\d+$", rest) is not None
-    word = re.search(r"[A-Za-z]*$", before).group().lower()
+    word = before[len(before.rstrip(ascii_letters)):].lower()
     return word in COUNTED or re.search(r"r\d+n$", before) is not None
 
 

@@ -9,7 +9,7 @@ it is that of a flowed field.
 import re
 
 from l2hmc_bridge.adapters.format.checks import parse_number, printed_unit
-from l2hmc_bridge.analysis.references import RELATIVE, Log, Reference, Value
+from l2hmc_bridge.analysis.references import RELATIVE, Extents, Log, Reference, Value, four
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 LINE = re.compile(r"Grid\s*: \w+\s*:(?: [^:]+ :)? *(.*)")
@@ -29,14 +29,14 @@ def parse(text: str) -> Log:
     """One Reference per checkpoint number."""
     found: dict[int, Reference] = {}
     ignored: dict[str, None] = {}
-    lattice = None
+    lattice: Extents | None = None
     flowed: set[int] = set()
     for line in COLOUR.sub("", text).splitlines():
         said = LINE.match(line)
         if said is None:
             continue
         if match := LATTICE.search(said[1]):
-            lattice = lattice or tuple(map(int, match.groups()))
+            lattice = lattice or four(match.groups())
         elif match := MEASURED.match(said[1]):
             name, number, value = match[1], int(match[2]), match[3]
             one = found.setdefault(number, Reference("Grid log", trajectory=number,

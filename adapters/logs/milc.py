@@ -7,6 +7,7 @@ wilson_flow/integrate.c (E = -sum tr F^2 over three planes per site, F traceless
 
 import math
 import re
+from dataclasses import dataclass
 
 from l2hmc_bridge.adapters.format.checks import parse_number, printed_unit
 from l2hmc_bridge.analysis.references import Log, Reference, Value
@@ -15,6 +16,17 @@ from l2hmc_bridge.errors import FormatError
 # Most MILC programs run in single precision: what its sums of 1e4..1e7 terms leave uncertain.
 SINGLE = {"relative": 2e-7, "charge": 2e-8}
 FILE = re.compile(r"(?:Restored|Saved) .*gauge configuration.* file (\S+)")
+
+
+@dataclass
+class _State:
+    """What the lines so far said of those to come."""
+
+    file: str | None = None
+    step: float | None = None
+    kernel: str | None = None
+    between: int = 1
+    measured: int = 0
 
 
 def recognise(text: str) -> bool:
@@ -26,28 +38,28 @@ def parse(text: str) -> Log:
     """One Reference per file read or written, and one per GMES line, numbered from 1."""
     result: list[Reference] = []
     extents: dict[str, int] = {}
-    state = {"file": None, "step": None, "kernel": None, "between": 1, "measured": 0}
+    state = _State()
     for line in text.splitlines():
         words = line.split()
         if len(words) == 2 and words[0] in ("nx", "ny", "nz", "nt") and words[1].isdigit():
             extents[words[0]] = int(words[1])
         elif len(words) == 2 and words[0] == "traj_between_meas" and words[1].isdigit():
-            state["between"] = int(words[1])
+            state.between = int(words[1])
         elif len(words) == 2 and words[0] == "stepsize":
-            state["step"] = parse_number(words[1])
+            state.step = parse_number(words[1])
         elif line.startswith("set staple to"):
-            state["kernel"] = words[-1]
+            state.kernel = words[-1]
         elif match := FILE.match(line):
-            state["file"] = match.group(1)
+            state.file = match.group(1)
         elif line.startswith("CHECK PLAQ:") and len(words) == 4:
-            one = _new(extents, path=state["file"])
+            one = _new(extents, path=state.file)
             _plaquettes(one, words[2], words[3])
             result.append(one)
         elif line.startswith("CHECK NERSC LINKTR:") and len(words) >= 4 and result:
             result[-1].values["link_trace"] = _value(words[3])
         elif words[:1] == ["GMES"] and len(words) >= 6:
-            state["measured"] += 1
-            one = _new(extents, trajectory=state["measured"] * state["between"])
+            state.measured += 1
+            one = _new(extents, trajectory=state.measured * state.between)
             one.values["polyakov_loop_t_real"] = _value(words[1]).scaled(1 / 3)
             _plaquettes(one, words[4], words[5])
             result.append(one)
@@ -56,10 +68,13 @@ def parse(text: str) -> Log:
     return Log(result)
 
 
-def _new(extents: dict[str, int], **what) -> Reference:
-    known = len(extents) == 4
-    lattice = tuple(extents[n] for n in ("nx", "ny", "nz", "nt")) if known else None
-    return Reference("MILC log", lattice=lattice, traceless=True, **what)
+def _new(
+    extents: dict[str, int], path: str | None = None, trajectory: int | None = None
+) -> Reference:
+    lattice = None
+    if len(extents) == 4:
+        lattice = extents["nx"], extents["ny"], extents["nz"], extents["nt"]
+    return Reference("MILC log", path, trajectory, lattice, traceless=True)
 
 
 def _plaquettes(one: Reference, spatial: str, temporal: str) -> None:
@@ -70,7 +85,7 @@ def _plaquettes(one: Reference, spatial: str, temporal: str) -> None:
     one.values["plaquette"] = mean
 
 
-def _flow_line(one: Reference, words: list[str], state: dict) -> None:
+def _flow_line(one: Reference, words: list[str], state: _State) -> None:
     time = parse_number(words[1]) if len(words) == 5 else None
     if time is None:  # programs derived from MILC print other columns
         raise FormatError(f"expected WFLOW time Et Es charge, found {' '.join(words)}")
@@ -81,7 +96,7 @@ def _flow_line(one: Reference, words: list[str], state: dict) -> None:
                                 temporal.tolerance + spatial.tolerance),
         "topological_charge": Value(charge.number, digits + SINGLE["charge"]),
     }
-    one.flow_step, one.flow_kernel = state["step"], state["kernel"]
+    one.flow_step, one.flow_kernel = state.step, state.kernel
 
 
 def _value(text: str) -> Value:

@@ -8,7 +8,7 @@ mean of three directions, which is not measured here.
 import re
 
 from l2hmc_bridge.adapters.format.checks import parse_number, printed_unit
-from l2hmc_bridge.analysis.references import Log, Reference, Value
+from l2hmc_bridge.analysis.references import Extents, Log, Reference, Value, four
 
 PLAQUETTES = re.compile(r"MEASplaq ss: (\S+)\s+st: (\S+)\s+tot: (\S+)\s*$")
 LOOPS = re.compile(r"MEASploop spatial: (\S+) (\S+) temporal: (\S+) (\S+)\s*$")
@@ -17,6 +17,8 @@ LOADED = re.compile(r"(?:\[[^\]]*\] )?loaded gauge from file: (\S+)")
 LATTICE = re.compile(r"lat: (\d+) (\d+) (\d+) (\d+)\s*$")
 MEASURED = re.compile(r"(MEAS(?!plaq|ploop)\w+)")
 ROUNDING = 1e-12
+PLANES = ("plaquette_spatial", "plaquette_temporal", "plaquette")
+LOOP = ("polyakov_loop_t_real", "polyakov_loop_t_imag")
 
 
 def recognise(text: str) -> bool:
@@ -27,15 +29,14 @@ def recognise(text: str) -> bool:
 def parse(text: str) -> Log:
     """One Reference per trajectory, and one for the start; what a broken-off one had is dropped."""
     result: list[Reference] = []
-    one, lattice, ignored = Reference("QEX log"), None, {"dH": None}
+    one, ignored = Reference("QEX log"), {"dH": None}
+    lattice: Extents | None = None
     begun = False
     for line in text.splitlines():
         if match := PLAQUETTES.match(line):
-            names = ("plaquette_spatial", "plaquette_temporal", "plaquette")
-            _store(one, zip(names, match.groups(), strict=True))
+            _store(one, zip(PLANES, match.groups(), strict=True))
         elif match := LOOPS.match(line):
-            names = ("polyakov_loop_t_real", "polyakov_loop_t_imag")
-            _store(one, zip(names, match.groups()[2:], strict=True))
+            _store(one, zip(LOOP, match.groups()[2:], strict=True))
             ignored["spatial Polyakov loop"] = None
         elif match := TRAJECTORY.match(line):
             one.trajectory = int(match[1])
@@ -44,7 +45,7 @@ def parse(text: str) -> Log:
         elif match := LOADED.match(line):
             one.path = match[1]
         elif match := LATTICE.match(line):
-            lattice = tuple(map(int, match.groups()))
+            lattice = four(match.groups())
         elif "Begin H:" in line and not begun:
             begun = True  # what was measured before is the start
             if one.values:

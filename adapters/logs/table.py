@@ -132,7 +132,8 @@ def _from_record(record: Mapping[str, Any]) -> Reference:
     if isinstance(extents, str):
         extents = extents.replace(",", "x").split("x")
     if extents:
-        result.lattice = tuple(int(extent) for extent in extents)
+        x, y, z, t = map(int, extents)
+        result.lattice = x, y, z, t
     if record.get("convention") in CONVENTIONS:
         result.traceless = record["convention"] == CONVENTIONS[0]
     if record.get("flow_step"):

@@ -32,4 +32,5 @@ def layouts_of(shape: Sequence[int], layout: str | None) -> list[str]:
 
 def lattice_of(shape: Sequence[int], layout: str) -> tuple[int, int, int, int]:
     """(X,Y,Z,T) of an array in this layout."""
-    return tuple(int(shape[LAYOUTS[layout].index(axis)]) for axis in "xyzt")
+    x, y, z, t = (int(shape[LAYOUTS[layout].index(axis)]) for axis in "xyzt")
+    return x, y, z, t

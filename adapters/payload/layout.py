@@ -59,7 +59,8 @@ def check_lattice(path: Path, lattice: Sequence[int]) -> tuple[int, int, int, in
         raise FormatError(
             f"{path}: expected extents from 1 to {LARGEST_EXTENT}, found {list(lattice)}"
         )
-    return tuple(int(extent) for extent in lattice)
+    x, y, z, t = map(int, lattice)
+    return x, y, z, t
 
 
 def meaning(lattice: Sequence[int], size: int) -> str:

@@ -87,8 +87,9 @@ def _of_files(
     measured, errors = [], []
     chosen = sources.find(map(Path, paths), how)
     for found, failed, told in measure_all(chosen, plan, 1, how, device):
-        for sentence in told if warn is not None else ():
-            warn(sentence)
+        if warn is not None:
+            for sentence in told:
+                warn(sentence)
         measured += found
         errors += failed
         if errors:

@@ -87,7 +87,8 @@ def from_records(records: Iterable[Mapping[str, Any]], name: str) -> History:
     groups = [[row for row in rows if (row.get("chain") or 0) == chain] for chain in chains]
     groups, numbers = _in_order(groups, name)
     spacing = 1 if numbers is None else trajectory_numbers.spacing_of(numbers)
-    series, flow = {}, {}
+    series: dict[str, Series] = {}
+    flow: dict[str, dict[float, list[NDArray]]] = {}
     for column in dict.fromkeys(column for row in rows for column in row):
         values = [[row.get(column) for row in group] for group in groups]
         if not all(isinstance(v, int | float | None) for group in values for v in group):
@@ -122,12 +123,12 @@ def _in_order(
     groups: list[list[dict[str, Any]]], name: str
 ) -> tuple[list[list[dict[str, Any]]], list[NDArray] | None]:
     """Rows by trajectory number, if all have one, and these numbers."""
-    numbers = [[row.get("trajectory") for row in group] for group in groups]
+    numbers: list[list[Any]] = [[row.get("trajectory") for row in group] for group in groups]
     if not numbers or any(number is None for chain in numbers for number in chain):
         return groups, None
     if not all(isinstance(number, int | float) for chain in numbers for number in chain):
         raise FormatError(f"{name}: expected trajectory numbers, found text")
-    for chain in map(sorted, numbers):
+    for chain in (sorted(chain) for chain in numbers):
         for one, following in zip(chain, chain[1:], strict=False):
             if one == following:
                 raise FormatError(f"{name}: expected one row per trajectory and chain, found "

@@ -16,10 +16,11 @@ LARGEST_XML = 1 << 24
 def sides(
     stream: HostStream, number: int, _lattice: Sequence[int], folders: Sequence[Path]
 ) -> tuple[list[Side], list[str]]:
-    name, source, path = pair(stream, "{stem}_restart_{number}.xml", number, folders)
-    if source is None:
+    name, found = pair(stream, "{stem}_restart_{number}.xml", number, folders)
+    if found is None:
         raise StreamError(f"{stream.path(stream.number)}: expected {name} beside it, from which "
                           "Chroma starts again, found none (--side-files names its folder)")
+    source, path = found
     text, total = _restart(source, stream, number)
     said = f"{name} with its number and file name changed, its RNG seed {DRAWN} {stream.number}"
     notes = []

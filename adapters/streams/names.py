@@ -104,15 +104,14 @@ def recognise(path: Path, meta: Mapping[str, Any]) -> HostStream:
                           f"{meta['format']}")
     _refuse_dialect(path, meta)
     scheme = fitting[0]
-    match = re.fullmatch(scheme.pattern, path.name)
-    digits = match["number"]
+    stem, digits = _parts(scheme, path)
     if are_extents(digits, meta["lattice"]):
         raise FormatError(f"{path}: expected a name with the number of a trajectory, found the "
                           f"extents {digits} of its lattice")
     return HostStream(
         scheme=scheme,
         folder=path.parent,
-        stem=match["stem"],
+        stem=stem,
         number=int(digits),
         digits=len(digits) if digits.startswith("0") else scheme.digits,
         format=meta["format"],
@@ -121,12 +120,20 @@ def recognise(path: Path, meta: Mapping[str, Any]) -> HostStream:
     )
 
 
+def _parts(scheme: Scheme, path: Path) -> tuple[str, str]:
+    """(stem, digits) of a name of this scheme. Raises FormatError for another one."""
+    match = re.fullmatch(scheme.pattern, path.name)
+    if match is None:
+        raise FormatError(f"{path}: expected a name like {scheme.shown}")
+    return match["stem"], match["number"]
+
+
 def number_of(stream: HostStream, name: str) -> int:
     """The number in the name of one of the stream's configurations. Raises FormatError."""
-    match = re.fullmatch(stream.scheme.pattern, name)
-    if match is None or match["stem"] != stream.stem:
+    stem, digits = _parts(stream.scheme, stream.folder / name)
+    if stem != stream.stem:
         raise FormatError(f"{stream.folder / name}: expected a configuration of {stream.name}")
-    return int(match["number"])
+    return int(digits)
 
 
 def last(stream: HostStream) -> Path:

@@ -26,11 +26,13 @@ class Side(NamedTuple):
 
 def pair(
     stream: HostStream, spelled: str, number: int, folders: Sequence[Path]
-) -> tuple[str, Path | None, Path | None]:
-    """(name of the side file there should be, where it is, where that of `number` goes)."""
+) -> tuple[str, tuple[Path, Path] | None]:
+    """(name of the side file there should be, (where it is, where that of `number` goes))."""
     name = stream.file_name(spelled, stream.number)
     source = find(name, folders)
-    return name, source, source and source.with_name(stream.file_name(spelled, number))
+    if source is None:
+        return name, None
+    return name, (source, source.with_name(stream.file_name(spelled, number)))
 
 
 def find(name: str, folders: Sequence[Path]) -> Path | None:

@@ -63,9 +63,10 @@ def _require_rng(stream: HostStream, folders: Sequence[Path]) -> None:
 def _grid(
     stream: HostStream, number: int, _lattice: Sequence[int], folders: Sequence[Path]
 ) -> tuple[list[Side], list[str]]:
-    name, source, path = pair(stream, "{rng}.{number}", number, folders)
-    if source is None:
+    name, found = pair(stream, "{rng}.{number}", number, folders)
+    if found is None:
         return [], [f"no {name} (GPT saves none; Grid does not start without)"]
+    source, path = found
     said = f"a copy of {name}: {DRAWN} {stream.number}"
     return [Side(source, path, lambda place: copy(source, place), said)], []
 

@@ -11,8 +11,8 @@ from l2hmc_bridge.adapters.theory import chroma, openqcd
 from l2hmc_bridge.errors import ActionError, FormatError
 from l2hmc_bridge.systems.theory import PRINTED, Theory, combined
 
-from .names import HostStream, recognise
 from .chroma_restart import LARGEST_XML
+from .names import HostStream, recognise
 from .side import find
 
 

@@ -34,7 +34,8 @@ def _against_themselves(paths, options):
     from l2hmc_bridge.analysis.validation import label
     from l2hmc_bridge.errors import BridgeError
 
-    checks, notes, how = [], [], reading_of(options)
+    checks, how = [], reading_of(options)
+    notes: list[str] = []
     for source in configurations.find(paths, how):
         named = {} if source.index is None else {"index": source.index}
         name = label({"path": source.path, **named})

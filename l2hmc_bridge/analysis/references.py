@@ -1,7 +1,7 @@
 """What another code or a table says of one configuration, in our names and normalisation."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,6 +21,15 @@ class Value(NamedTuple):
         return Value(self.number * factor, self.tolerance * abs(factor))
 
 
+Extents = tuple[int, int, int, int]  # X,Y,Z,T
+
+
+def four(texts: Sequence[str]) -> Extents:
+    """Extents from their four texts; ValueError for more, fewer or none that are numbers."""
+    x, y, z, t = map(int, texts)
+    return x, y, z, t
+
+
 @dataclass
 class Reference:
     """One configuration as others measured it.
@@ -32,7 +41,7 @@ class Reference:
     source: str
     path: str | None = None
     trajectory: int | None = None
-    lattice: tuple[int, int, int, int] | None = None  # X,Y,Z,T
+    lattice: Extents | None = None
     values: dict[str, Value] = field(default_factory=dict)
     flow: dict[float, dict[str, Value]] = field(default_factory=dict)
     traceless: bool | None = None

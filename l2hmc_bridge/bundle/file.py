@@ -160,7 +160,7 @@ def rebuilt(
 
 def table(path: Path, meta: Mapping[str, str], name: str) -> Entries:
     """An entry of the metadata that is a table. Raises BundleError."""
-    return parsing.jsontable(meta[name], f"{path}: {name}", BundleError)
+    return parsing.json_table(meta[name], f"{path}: {name}", BundleError)
 
 
 def _beta_range(given: Entries) -> tuple[float, float]:
@@ -180,7 +180,7 @@ def _same(path: Path, name: str, found: object, right: object) -> None:
 def _check_fingerprint(
     path: Path, kernel: L2HMC, text: str, tensors: Mapping[str, Tensor]
 ) -> None:
-    stored = parsing.jsontable(text, f"{path}: fingerprint", BundleError)
+    stored = parsing.json_table(text, f"{path}: fingerprint", BundleError)
     seed, beta = stored.whole("seed"), stored.number("beta", 0, LARGEST_BETA)
     ours = fingerprint(_at(kernel, beta), seed)
     links = fingerprint_links(path, ours[0], tensors)

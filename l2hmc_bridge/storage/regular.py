@@ -6,8 +6,8 @@ else's: files are opened first, without waiting, and looked at before a byte is 
 
 import os
 import stat
+from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from l2hmc_bridge.errors import BridgeError
 
@@ -35,22 +35,22 @@ def named(mode: int) -> str:
     return next((name for test, name in KINDS if test(mode)), "something else")
 
 
-def reading(path: Path, error: type[BridgeError], links: bool = True) -> BinaryIO:
+def reading(path: Path, error: type[BridgeError], links: bool = True) -> BufferedReader:
     """An open file to read from. Raises `error` unless a regular file lies there.
 
     links: follow symbolic links; what a stream has in its own folder is none.
     """
-    return _opened(path, os.O_RDONLY | (0 if links else _NO_LINK), "rb", error)
+    return open(_opened(path, os.O_RDONLY | (0 if links else _NO_LINK), error), "rb")
 
 
-def changing(path: Path, error: type[BridgeError]) -> BinaryIO:
+def changing(path: Path, error: type[BridgeError]) -> FileIO:
     """An open file to read and change, unbuffered; no link is followed. Raises `error`."""
-    return _opened(path, os.O_RDWR | _NO_LINK, "r+b", error)
+    return FileIO(_opened(path, os.O_RDWR | _NO_LINK, error), "r+b")
 
 
-def creating(path: Path, error: type[BridgeError]) -> BinaryIO:
+def creating(path: Path, error: type[BridgeError]) -> FileIO:
     """A new, empty file to write to, unbuffered. Raises `error` if anything has the name."""
-    return _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, "wb", error)
+    return FileIO(_opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, error), "wb")
 
 
 def content(path: Path, most: int, error: type[BridgeError], links: bool = True) -> bytes:
@@ -62,7 +62,8 @@ def content(path: Path, most: int, error: type[BridgeError], links: bool = True)
         return file.read(most + 1)[:most]
 
 
-def _opened(path: Path, flags: int, mode: str, error: type[BridgeError]) -> BinaryIO:
+def _opened(path: Path, flags: int, error: type[BridgeError]) -> int:
+    """A descriptor of a regular file. Raises `error` for anything else."""
     try:
         descriptor = os.open(path, flags | _NOW, 0o644)
     except OSError as reason:
@@ -71,7 +72,7 @@ def _opened(path: Path, flags: int, mode: str, error: type[BridgeError]) -> Bina
         found = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(found):
             raise error(f"{path}: expected a file, found {named(found)}")
-        return open(descriptor, mode, buffering=-1 if mode == "rb" else 0)
+        return descriptor
     except BaseException:
         os.close(descriptor)
         raise

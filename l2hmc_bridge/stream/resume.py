@@ -16,6 +16,7 @@ from l2hmc_bridge.stream.outcome import Recorded, record, set_threads
 from l2hmc_bridge.stream.progress import Deadline, Progress, Silent, Stop, never
 from l2hmc_bridge.stream.reading import Files
 from l2hmc_bridge.stream.run import Stream
+from l2hmc_bridge.systems.actions import gauge_action
 
 
 def resume_stream(
@@ -54,7 +55,8 @@ def resume_stream(
 def _prove_again(made: Stream, progress: Progress) -> None:
     """The quick gate before a stream goes on; BundleError if a check fails, unless it began so."""
     definition = made.definition
-    checks = prepare.proofs(made.kernel, made.kernel.action, made.state, definition.seed, None,
+    action = gauge_action(definition.action["name"], definition.action["beta"])
+    checks = prepare.proofs(made.kernel, action, made.state, definition.seed, None,
                             str(made.folder))
     for sentence in prepare.require(checks, str(made.folder),
                                     definition.record.get("ungated") is True):

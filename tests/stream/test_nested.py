@@ -15,14 +15,7 @@ from l2hmc_bridge.stream import run as stream, summary
 from l2hmc_bridge.systems.actions import GaugeAction
 from tests.l2hmc.test_kernel import make_kernel
 from tests.support.nested_host import rectangles
-from tests.support.streams import (
-    Raw,
-    complete,
-    contents,
-    define,
-    differences,
-    start_links,
-)
+from tests.support.streams import Raw, complete, contents, define, differences, start_links
 
 
 def around(host, step=0.1, inner=None):
@@ -42,7 +35,7 @@ def begin(folder, target, host, kernel, chains=2):
 
 def resume(folder, host, kernel, more=None, stop=lambda: None):
     with lock.locked(folder):
-        return complete(stream.reopen(folder, lambda definition: Raw(), more=more, made=stream.around(kernel, host)),
+        return complete(stream.reopen(folder, Raw, more=more, made=stream.around(kernel, host)),
                         stop)
 
 
@@ -115,4 +108,4 @@ def test_without_its_host_it_says_what_it_needs(tmp_path):
     host = rectangles(None, 0.8, 2)
     complete(begin(tmp_path / "one", 2, host, around(host)))
     with pytest.raises(StreamError, match="expected the terms of the host 'rectangles'"):
-        stream.reopen(tmp_path / "one", lambda definition: Raw())
+        stream.reopen(tmp_path / "one", Raw)

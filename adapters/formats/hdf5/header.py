@@ -59,8 +59,9 @@ def header_pyquda(path: Path, file: "h5py.File") -> dict[str, Any]:
     sums = [(data, name) for data in datasets for name in SUMS]
     told, annotation, *stored = texts.attributes(
         path, [(group, "Lattice"), (group, "Annotation"), *sums])
-    words = [metadata.integer(word) for word in (told or "").split()]
-    if len(words) != 4 or None in words:
+    read = [metadata.integer(word) for word in (told or "").split()]
+    words = [word for word in read if word is not None]
+    if len(read) != 4 or len(words) != 4:
         raise FormatError(f"{path}: Lattice: expected four integers, found {told!r:.40}")
     nx, ny, nz, nt = lattice = check_lattice(path, words)
     for data in datasets:

@@ -78,8 +78,8 @@ def _printed(opened: Lime) -> list[tuple[str, str]]:
         found += [(name, text) for name, text in grid if text]
     if told := xlf_info(opened).get("plaquette"):
         found.append(("plaquette", told))
-    if opened.text("bqcd-plaquette"):
-        found.append(("plaquette", opened.text("bqcd-plaquette").strip()))
+    if told := opened.text("bqcd-plaquette"):
+        found.append(("plaquette", told.strip()))
     return found
 
 

@@ -62,9 +62,9 @@ def payload_of(opened: Lime, lattice: Sequence[int] | None) -> Payload:
     path, length = opened.path, opened.data.length
     _refuse_other_fields(opened)
     extents = _lattice(opened, lattice)
-    words = {_integer(opened, "ildg-format", "precision")}
-    words.add({None: None, "F": 32, "D": 64}.get(opened.tag(PRIVATE, "precision")))
-    words.discard(None)
+    told = (_integer(opened, "ildg-format", "precision"),
+            {"F": 32, "D": 64}.get(opened.tag(PRIVATE, "precision") or ""))
+    words = {word for word in told if word is not None}
     if not words:
         words = {32 if length == Payload(0, extents, 4, True).size else 64}
     if len(words) != 1 or not words <= {32, 64}:
@@ -118,14 +118,16 @@ def _lattice(opened: Lime, given: Sequence[int] | None) -> tuple[int, int, int, 
     if not stated:
         raise FormatError(f"{opened.path}: expected the lattice in an ildg-format record, found "
                           "none (give lattice X,Y,Z,T: --lattice)")
+    known = {}
     for source, found in stated.items():
-        if any(extent is None for extent in found):
+        known[source] = [extent for extent in found if extent is not None]
+        if len(known[source]) != len(found):
             raise FormatError(f"{opened.path}: {source}: expected four integer extents, found "
                               f"{found}")
-    if len({tuple(found) for found in stated.values()}) > 1:
-        told = ", ".join(f"{source} {found}" for source, found in stated.items())
+    if len(set(map(tuple, known.values()))) > 1:
+        told = ", ".join(f"{source} {found}" for source, found in known.items())
         raise FormatError(f"{opened.path}: lattice: expected one, found {told}")
-    return check_lattice(opened.path, next(iter(stated.values())))
+    return check_lattice(opened.path, next(iter(known.values())))
 
 
 def _integer(opened: Lime, kind: str, name: str) -> int | None:
@@ -174,13 +176,13 @@ def stored_checksum(opened: Lime) -> tuple[int, int] | None:
     if texts == [None, None]:
         return None
     try:
-        values = tuple(int(text or "0", 16) for text in texts)
+        first, second = (int(text or "0", 16) for text in texts)
     except ValueError:
-        values = (-1, -1)
-    if not all(0 <= value < 1 << 32 for value in values):
+        first = second = -1
+    if not (0 <= first < 1 << 32 and 0 <= second < 1 << 32):
         raise FormatError(f"{opened.path}: scidac-checksum: expected two hexadecimal numbers of up "
                           f"to 8 digits, found {texts}")
-    return values
+    return first, second
 
 
 FORMAT = Format(

@@ -20,7 +20,7 @@ from typing import Any
 
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.sampling.integrators import INTEGRATORS
-from l2hmc_bridge.systems.actions import RECTANGLE_COEFFICIENTS
+from l2hmc_bridge.systems.coefficients import RECTANGLE_COEFFICIENTS
 from l2hmc_bridge.training.checks import one_of, require
 from l2hmc_bridge.training.read import make
 
