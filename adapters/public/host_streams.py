@@ -102,11 +102,15 @@ def continue_stream(
         host_streams.refuse_later(host, folders)
         said = [f"{side.path}: {side.said}" for side in sides]
         made = _aside(host, number, start.first[0], ready.definition, state.links, sides)
-        entry = _entry(host, number, ready.definition, rows, options, said)
-        with _forgotten(made):
-            host_log.append(host.folder, {**entry, "files": together.noted(made, host.folder)})
-        together.finish(made)
+        _place(host, made, _entry(host, number, ready.definition, rows, options, said))
     return Continued(host, number, rows, [*said, *start.warnings])
+
+
+def _place(host: HostStream, made: Sequence[Aside], entry: Mapping[str, Any]) -> None:
+    """Note the files that lie aside, then give them their names."""
+    with _forgotten(made):
+        host_log.append(host.folder, {**entry, "files": together.noted(made, host.folder)})
+    together.finish(made)
 
 
 def _finished(host: HostStream, entry: Mapping[str, Any]) -> Continued:
@@ -228,8 +232,7 @@ def _aside(
     host: HostStream, number: int, first: int, definition: Definition, links: torch.Tensor,
     sides: Sequence[Side],
 ) -> list[Aside]:
-    """Configuration and side files under temporary names, in the order in which hosts write them.
-    """
+    """Configuration and side files under temporary names, in the order of hosts."""
     path = host.path(number)
     reached = number
     if host.scheme.name == "tmLQCD":  # whose files are numbered by saves, not by trajectories

@@ -21,13 +21,13 @@ FORMS = {FORMAT: KEYS, NESTED: (*KEYS, "levels", "host")}
 def form_of(path: Path) -> str:
     """Which of FORMS the file says it is; BundleError for none."""
     _require_file(path)
-    return _form(path, safetensors.head(path, BundleError).meta)
+    return _form(path, safetensors.head(path, BundleError, named="bundle").meta)
 
 
 def read_file(path: Path, form: str = FORMAT) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a bundle of this form, verified by its hash. Raises BundleError."""
     _require_file(path)
-    tensors, meta = safetensors.load(path, BundleError)
+    tensors, meta = safetensors.load(path, BundleError, named="bundle")
     found = _form(path, meta)
     if found != form:
         way_out = {NESTED: ": its levels need their host (train, examples/two_flavour/stream.py)",

@@ -38,18 +38,19 @@ class Head(NamedTuple):
 
 
 def head(
-    path: Path, error: type[BridgeError], links: bool = True, most: int = LARGEST_HEAD
+    path: Path, error: type[BridgeError], links: bool = True, most: int = LARGEST_HEAD,
+    named: str = "file",
 ) -> Head:
     """The head alone, of at most `most` bytes; whether the rest is whole, nobody knows yet.
 
-    Raises `error`.
+    Raises `error`, which calls what was expected a safetensors `named`.
     """
     with regular.reading(path, error, links) as file:
         size = os.fstat(file.fileno()).st_size
         stated = file.read(8)
         length = struct.unpack("<Q", stated)[0] if len(stated) == 8 else 0
         if not 2 <= length <= min(size - 8, most):
-            raise error(f"{path}: expected a safetensors file, found a head of {length} bytes in "
+            raise error(f"{path}: expected a safetensors {named}, found a head of {length} bytes in "
                         f"a file of {size}")
         text = file.read(length)
     entries = parsing.json_table(text, path, error)
@@ -60,16 +61,17 @@ def head(
 
 
 def load(
-    path: Path, error: type[BridgeError], links: bool = True, most: int = LARGEST_HEAD
+    path: Path, error: type[BridgeError], links: bool = True, most: int = LARGEST_HEAD,
+    named: str = "file",
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """All tensors by name, in main memory, and the texts. Raises `error`."""
-    found = head(path, error, links, most)
+    found = head(path, error, links, most, named)
     try:
         with safetensors.safe_open(str(path), framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (safetensors.SafetensorError, OSError, ValueError, TypeError) as reason:
         said = " ".join(str(reason).split())[:200]
-        raise error(f"{path}: expected a safetensors file, found: {said}") from reason
+        raise error(f"{path}: expected a safetensors {named}, found: {said}") from reason
     return tensors, found.meta
 
 
