@@ -22,7 +22,7 @@ from l2hmc_bridge.adapters.streams.names import HostStream
 from l2hmc_bridge.errors import StreamError, VerificationError
 from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.fields.configuration import Configuration
-from l2hmc_bridge.sampling.markov import Proposer, State
+from l2hmc_bridge.sampling.markov import State
 from l2hmc_bridge.storage import lock
 from l2hmc_bridge.stream import prepare, provenance
 from l2hmc_bridge.stream.begin import renamed, set_threads
@@ -31,6 +31,7 @@ from l2hmc_bridge.stream.log import Row
 from l2hmc_bridge.stream.prepare import Run
 from l2hmc_bridge.stream.progress import Deadline, Progress, Silent, Stop, never
 from l2hmc_bridge.stream.reading import from_files
+from l2hmc_bridge.stream.specs import StreamKernel
 from l2hmc_bridge.stream.start import Start, first_state
 from l2hmc_bridge.stream.state import Definition
 from l2hmc_bridge.stream.trajectories import Trajectories
@@ -51,7 +52,7 @@ class Continued(NamedTuple):
 
 
 class _Ready(NamedTuple):
-    kernel: Proposer
+    kernel: StreamKernel
     state: State
     definition: Definition
 
@@ -123,8 +124,8 @@ def _ready(
         run.progress.say(f"as before on this stream ({host_log.NAME}): all steps times "
                          f"{factor:.4g}, seed {run.seed} (--tune tunes anew)")
     else:
-        factor, kernel = prepare.tuned(choice.kernel, state, options.tune, run)
-        tried = {"thermalised": 0, "tuning_trajectories": options.tune}
+        factor, kernel, count = prepare.tuned(choice.kernel, state, options.tune, run)
+        tried = {"thermalised": 0, "tuning_trajectories": count}
         start = replace(start, record={**start.record, **tried})
     checks = prepare.proofs(kernel, action, state, run.seed, start.plaquette, start.name)
     start.warnings.extend(prepare.require(checks, start.name, options.ungated))

@@ -12,12 +12,15 @@ from pathlib import Path
 
 from l2hmc_bridge.errors import ConfigError
 
-KERNELS = ("l2hmc", "hmc")
+KERNELS = ("l2hmc", "hmc", "heatbath")
 STARTS = ("cold", "hot")
-OF_HMC = ("integrator", "step_size", "steps")  # options of that kernel alone
+# Options that belong to one kernel, or to none but two.
+BELONGS = {"bundle": ("l2hmc",), "integrator": ("hmc",), "step_size": ("hmc",), "steps": ("hmc",),
+           "sweeps": ("heatbath",), "overrelax": ("heatbath",), "tune": ("l2hmc", "hmc"),
+           "check_reversibility": ("l2hmc", "hmc")}
 LARGEST_SEED, MOST_CHAINS, MOST_THREADS, MOST_STEPS = 2**63 - 1, 1024, 1024, 10**5
 MOST_UNRECORDED = 2**19 - 1  # trajectories of a tuning or a thermalisation
-LONGEST_STEP = 100.0
+LONGEST_STEP, MOST_SWEEPS = 100.0, 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +28,13 @@ class UpdateOptions:
     """Which update runs and how it is prepared; what new streams and streams of a host share.
 
     kernel: "l2hmc" runs `bundle` (the one that ships if None), "hmc" runs `integrator` with
-    `steps` steps of `step_size`. ungated: a bundle without a fitting gate report is taken, and one
-    on which a check fails at the start. action: wilson, symanzik, iwasaki or dbw2; the bundle's
-    own, or wilson for HMC, if None. beta: the coupling, if the file does not state it. tune:
-    trajectories on a copy that scale all steps towards 80 % acceptance. seed: drawn by the system,
-    and recorded, if None. threads of torch and the kernels: left as they are if None. device:
-    "cpu" or "cuda[:N]". command: how the run was started, for the record.
+    `steps` steps of `step_size`, "heatbath" runs `sweeps` sweeps of the heat bath and then
+    `overrelax` of reflections, for the Wilson action. ungated: a bundle without a fitting gate
+    report is taken, and one on which a check fails at the start. action: wilson, symanzik, iwasaki
+    or dbw2; the bundle's own, or wilson for the others, if None. beta: the coupling, if the file
+    does not state it. tune: trajectories on a copy that scale all steps towards 80 % acceptance.
+    seed: drawn by the system, and recorded, if None. threads of torch and the kernels: left as they
+    are if None. device: "cpu" or "cuda[:N]". command: how the run was started, for the record.
     Raises ConfigError for a value that cannot be.
     """
 
@@ -42,6 +46,8 @@ class UpdateOptions:
     integrator: str = "force_gradient"
     step_size: float = 0.25
     steps: int = 4
+    sweeps: int = 1
+    overrelax: int = 4
     tune: int = 20
     seed: int | None = None
     threads: int | None = None
@@ -53,6 +59,8 @@ class UpdateOptions:
         _number("beta", self.beta)
         _number("step_size", self.step_size, LONGEST_STEP)
         _whole("steps", self.steps, 1, MOST_STEPS)
+        _whole("sweeps", self.sweeps, 1, MOST_SWEEPS)
+        _whole("overrelax", self.overrelax, 0, MOST_SWEEPS)
         _whole("tune", self.tune, 0, MOST_UNRECORDED)
         _whole("seed", self.seed, 0, LARGEST_SEED)
         _whole("threads", self.threads, 1, MOST_THREADS)
@@ -72,8 +80,9 @@ class SampleOptions(UpdateOptions):
 
     inputs: a configuration, or several: one chain each. start: "cold" (unit links) or "hot"
     (Haar-random ones) on `lattice`, extents (X, Y, Z, T), at `beta`. chains: copies of one start
-    that run side by side. thermalise: trajectories before the first recorded one, accepted unless
-    far off; 20 with `start`, else 0, if None. save_every: trajectories between save points; 1 up
+    that run side by side. thermalise: updates before the first recorded one, by the heat bath for
+    the Wilson action, else trajectories accepted unless far off; with `start` 50 or 20, else 0, if
+    None. save_every: trajectories between save points; 1 up
     to 12^4 sites, else 10, if None. format: of the configurations; the input's, if None.
     check_reversibility: a trajectory forth and back after every K-th, 0 for never. max_seconds:
     save and stop before this much time has passed.
@@ -136,13 +145,12 @@ class SampleOptions(UpdateOptions):
             _whole("lattice", extent, 1)
 
     def _check_kernel(self) -> None:
-        if self.kernel == "hmc" and self.bundle is not None:
-            raise ConfigError(f"bundle: expected none with kernel 'hmc', found {self.bundle}")
         defaults = {one.name: one.default for one in fields(self)}
-        changed = [name for name in OF_HMC if getattr(self, name) != defaults[name]]
-        if self.kernel != "hmc" and changed:
-            raise ConfigError(f"{changed[0]}: expected with kernel 'hmc' only, found with "
-                              f"{self.kernel!r}")
+        for name, kernels in BELONGS.items():
+            value = getattr(self, name)
+            if self.kernel not in kernels and value != defaults[name]:
+                raise ConfigError(f"{name}: expected with kernel {' or '.join(map(repr, kernels))} "
+                                  f"only, found {value!r} with {self.kernel!r}")
 
 
 def _one_of(name: str, value: str, choices: Sequence[str]) -> None:

@@ -20,10 +20,10 @@ import torch
 
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fields.configuration import Configuration
-from l2hmc_bridge.sampling.markov import Proposer, State
+from l2hmc_bridge.sampling.markov import State
 from l2hmc_bridge.stream import log as records, state as checkpoint
 from l2hmc_bridge.stream.progress import Stop
-from l2hmc_bridge.stream.specs import BundleSpec
+from l2hmc_bridge.stream.specs import BundleSpec, StreamKernel
 from l2hmc_bridge.stream.state import Checkpoint, Definition
 from l2hmc_bridge.stream.trajectories import Trajectories
 from l2hmc_bridge.systems.actions import gauge_action
@@ -37,7 +37,7 @@ Report = Callable[[records.Row], None]
 
 def kernel_of(
     definition: Definition, folder: Path, device: torch.device | None = None
-) -> Proposer:
+) -> StreamKernel:
     """The kernel of a stream, steps scaled; its bundle is the copy in `folder`.
 
     Raises BundleError where the bundle is not the one that the stream began with.
@@ -50,7 +50,7 @@ def kernel_of(
 
 
 def create(
-    folder: Path, definition: Definition, kernel: Proposer, state: State, target: int,
+    folder: Path, definition: Definition, kernel: StreamKernel, state: State, target: int,
     writer: Writer,
 ) -> "Stream":
     """Begin a stream in `folder` (there, locked, without a stream) at `state` of all chains.
@@ -106,7 +106,7 @@ def closing_on_error(log: records.Log) -> Iterator[None]:
 class Stream(Trajectories):
     """An open stream: trajectories up to `target`, logged, written and saved."""
 
-    def __init__(self, folder: Path, definition: Definition, kernel: Proposer, state: State,
+    def __init__(self, folder: Path, definition: Definition, kernel: StreamKernel, state: State,
                  target: int, writer: Writer, log: records.Log, rows: list[records.Row]):
         super().__init__(definition, kernel, state, rows)
         self.folder, self.target, self.writer, self.log = folder, target, writer, log

@@ -10,7 +10,9 @@ import torch
 from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.errors import BundleError, StreamError
 from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.sampling.hmc import HMC
+from l2hmc_bridge.sampling.markov import Proposer
 from l2hmc_bridge.systems.actions import GaugeAction
 
 
@@ -30,6 +32,22 @@ class HmcSpec:
         """The entry `kernel` of a definition."""
         return {"kind": "hmc", "integrator": self.integrator, "step_size": self.step_size,
                 "steps": self.steps}
+
+
+@dataclass(frozen=True)
+class HeatBathSpec:
+    """`sweeps` sweeps of the heat bath, then `overrelax` of reflections."""
+
+    sweeps: int
+    overrelax: int
+
+    def build(self, action: GaugeAction, device: torch.device | None = None) -> HeatBath:
+        """The kernel; ActionError for any action but Wilson's."""
+        return HeatBath(action, self.sweeps, self.overrelax)
+
+    def stored(self) -> dict[str, Any]:
+        """The entry `kernel` of a definition."""
+        return {"kind": "heatbath", "sweeps": self.sweeps, "overrelax": self.overrelax}
 
 
 @dataclass(frozen=True)
@@ -59,8 +77,11 @@ class BundleSpec:
         return {"kind": "l2hmc", "bundle": self.bundle, "hash": self.hash, **known}
 
 
-KernelSpec = HmcSpec | BundleSpec
-_SPECS: dict[str, type[HmcSpec] | type[BundleSpec]] = {"hmc": HmcSpec, "l2hmc": BundleSpec}
+KernelSpec = HmcSpec | BundleSpec | HeatBathSpec
+StreamKernel = Proposer | HeatBath  # what a stream runs
+_SPECS: dict[str, type[HmcSpec] | type[BundleSpec] | type[HeatBathSpec]] = {
+    "hmc": HmcSpec, "l2hmc": BundleSpec, "heatbath": HeatBathSpec,
+}
 
 
 def restored(entries: Mapping[str, Any]) -> KernelSpec:

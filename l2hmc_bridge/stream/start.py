@@ -10,7 +10,7 @@ from torch import Tensor
 from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.fields import layout
 from l2hmc_bridge.sampling import markov
-from l2hmc_bridge.sampling.markov import Proposer, State
+from l2hmc_bridge.sampling.markov import Kernel, State
 
 EVERY_SITES = 12**4  # up to here every configuration is kept by default, beyond it every tenth
 
@@ -46,7 +46,7 @@ class Start:
         return replace(self, links=self.links.to(device))
 
 
-def first_state(start: Start, kernel: Proposer) -> State:
+def first_state(start: Start, kernel: Kernel) -> State:
     """Action and force of the start, computed once for everything that begins there.
 
     Raises LayoutError, naming the start, where the kernel cannot run on its lattice.

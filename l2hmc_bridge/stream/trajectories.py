@@ -12,8 +12,10 @@ from l2hmc_bridge.fields import su3
 from l2hmc_bridge.observables.topology import topological_charge
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators, trajectory_draws
-from l2hmc_bridge.sampling.markov import Proposer, State
+from l2hmc_bridge.sampling.heatbath import HeatBath
+from l2hmc_bridge.sampling.markov import Info, Proposer, State
 from l2hmc_bridge.stream.log import Row
+from l2hmc_bridge.stream.specs import StreamKernel
 from l2hmc_bridge.stream.state import Definition
 from l2hmc_bridge.systems.actions import normalised_change
 
@@ -32,7 +34,8 @@ def reserved(seed: int, chains: int, purpose: int, number: int = 0) -> list[torc
 class Trajectories:
     """The chains of a stream under way: `state` is that after the trajectories in `rows`."""
 
-    def __init__(self, definition: Definition, kernel: Proposer, state: State, rows: list[Row]):
+    def __init__(self, definition: Definition, kernel: StreamKernel, state: State,
+                 rows: list[Row]):
         self.definition, self.kernel, self.state, self.rows = definition, kernel, state, rows
 
     @property
@@ -47,8 +50,7 @@ class Trajectories:
         draws = trajectory_draws(definition.seed, [number % RECORDED for number in numbers],
                                  before.links.device)
         began = time.perf_counter()
-        # Not kernel.step: what a step made of a field in the group needs no check at the door.
-        self.state, info = markov.step(self.kernel, before, draws)
+        self.state, info = update(self.kernel, before, draws)
         seconds = (time.perf_counter() - began) / definition.chains
         planes = fast.plaquettes(self.state.links)
         columns = {
@@ -73,7 +75,7 @@ class Trajectories:
     def reversibility(self) -> float | None:
         """max |U'' - U| after a trajectory forth and back from here, where one is due."""
         every, number = self.definition.check_reversibility, self.count + 1
-        if not every or number % every:
+        if not every or number % every or isinstance(self.kernel, HeatBath):
             return None
         chains = reserved(self.definition.seed, self.definition.chains, REVERSIBILITY,
                           number % 2**19)
@@ -85,6 +87,13 @@ class Trajectories:
             return row
         self.state = self.kernel.init(su3.project_group(self.state.links))
         return {**row, "reunitarised": 1, "force_evaluations": row["force_evaluations"] + 1}
+
+
+def update(kernel: StreamKernel, state: State, draws: Generators) -> tuple[State, Info]:
+    """A step without the check at the door: what a step made of a field in the group needs none."""
+    if isinstance(kernel, HeatBath):
+        return kernel.update(state, draws)
+    return markov.step(kernel, state, draws)
 
 
 @torch.no_grad()
