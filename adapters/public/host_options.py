@@ -11,7 +11,7 @@ from l2hmc_bridge.stream.options import UpdateOptions
 # What a call without these options takes from the last one on the same stream: name in the record.
 KEPT = {"kind": "kernel", "bundle": "bundle", "action": "action", "beta": "beta",
         "quenched": "quenched", "integrator": "integrator", "step_size": "step_size",
-        "steps": "steps", "seed": "seed"}
+        "steps": "steps", "sweeps": "sweeps", "overrelax": "overrelax", "seed": "seed"}
 
 
 @dataclass(frozen=True, kw_only=True)

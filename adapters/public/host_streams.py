@@ -31,7 +31,8 @@ from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.recorded.definition import Definition
 from l2hmc_bridge.recorded.rows import Row
-from l2hmc_bridge.sampling.markov import Proposer, State
+from l2hmc_bridge.recorded.specs import StreamKernel
+from l2hmc_bridge.sampling.markov import State
 from l2hmc_bridge.storage import lock, together
 from l2hmc_bridge.storage.together import Aside
 from l2hmc_bridge.stream import prepare, provenance
@@ -60,7 +61,7 @@ class Continued(NamedTuple):
 
 
 class _Ready(NamedTuple):
-    kernel: Proposer
+    kernel: StreamKernel
     state: State
     definition: Definition
 
@@ -146,9 +147,8 @@ def _ready(
         run.progress.say(f"as before on this stream ({host_log.NAME}): all steps times "
                          f"{factor:.4g}, seed {run.seed} (--tune tunes anew)")
     else:
-        factor, kernel = prepare.tuned(choice.kernel, state, options.tune, run)
-        tried = {"thermalised": 0, "tuning_trajectories": options.tune}
-        start = replace(start, record={**start.record, **tried})
+        factor, kernel, count = prepare.tuned(choice.kernel, state, options.tune, run)
+        start = start.recording({"thermalised": 0, "tuning_trajectories": count})
     checks = prepare.proofs(kernel, action, state, run.seed, start.plaquette, start.name)
     start.warnings.extend(prepare.require(checks, start.name, options.ungated))
     warned = {"warnings": start.warnings} if start.warnings else {}

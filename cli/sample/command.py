@@ -1,4 +1,4 @@
-"""`l2hmc-bridge sample`: run a trained update (or HMC) on a configuration, and go on with it."""
+"""`l2hmc-bridge sample`: run a trained update (HMC, heat bath) on a configuration, and go on."""
 
 import functools
 from pathlib import Path
@@ -18,14 +18,15 @@ from l2hmc_bridge.cli.screen.options import (
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.stream.options import (
     ACCEPTABLE,
+    BELONGS,
     KERNELS,
     LARGEST_SEED,
     LONGEST_STEP,
     MOST_CHAINS,
     MOST_STEPS,
+    MOST_SWEEPS,
     MOST_THREADS,
     MOST_UNRECORDED,
-    OF_HMC,
     STARTS,
     SampleOptions,
     UpdateOptions,
@@ -38,7 +39,8 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
                    "save_every", "format", "check_reversibility", "max_seconds")
 
 
-@click.command(cls=Computing, short_help="Run a trained update (or HMC) on a configuration.")
+@click.command(cls=Computing,
+               short_help="Run a trained update (or HMC, or heat bath) on a configuration.")
 @click.option("--in", "inputs", multiple=True, type=click.Path(path_type=Path),
               help="Configuration to start from; several: one chain each. With --resume, a stream.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the new stream.")
@@ -61,7 +63,7 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
 @click.option("--ungated", is_flag=True,
               help="Use a bundle without a fitting gate report, or on which a check here fails.")
 @click.option("--action", help="Gauge action: wilson, symanzik, iwasaki, dbw2, c1=NUMBER; by "
-              "default the file's, else the bundle's own, wilson for HMC.")
+              "default the file's, else the bundle's own, wilson for HMC and the heat bath.")
 @click.option("--beta", type=Number(), help="Coupling, where the file does not state it.")
 @click.option("--integrator", default=UpdateOptions.integrator, show_default=True,
               help="HMC: leapfrog, omf2, omf4 or force_gradient.")
@@ -70,12 +72,16 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
               help="HMC: step size before tuning.")
 @click.option("--steps", type=click.IntRange(1, MOST_STEPS), default=UpdateOptions.steps,
               show_default=True, help="HMC: steps of a trajectory.")
+@click.option("--sweeps", type=click.IntRange(1, MOST_SWEEPS), default=UpdateOptions.sweeps,
+              show_default=True, help="Heat bath: sweeps over all links in an update.")
+@click.option("--overrelax", type=click.IntRange(0, MOST_SWEEPS), default=UpdateOptions.overrelax,
+              show_default=True, help="Heat bath: overrelaxed sweeps after them.")
 @click.option("--start", type=click.Choice(STARTS), help="Begin without a file.")
 @click.option("--chains", type=click.IntRange(1, MOST_CHAINS),
               help="Chains that run side by side.")
 @click.option("--thermalise", type=click.IntRange(0, MOST_UNRECORDED),
-              help="Trajectories before the first recorded one, accepted unless far off "
-              "[default: 20 with --start, else 0].")
+              help="Updates before the first recorded one: of the heat bath (Wilson action), else "
+              "trajectories accepted unless far off [default: 50 or 20 with --start, else 0].")
 @click.option("--tune", type=click.IntRange(0, MOST_UNRECORDED), default=UpdateOptions.tune,
               show_default=True,
               help="Trajectories, on a copy, that scale all steps towards 80 % acceptance.")
@@ -170,11 +176,10 @@ def _check_usage(context: click.Context, resume: bool, options: dict[str, Any]) 
 
 def _check_kernel(context: click.Context, options: dict[str, Any]) -> None:
     """Raise click.UsageError for options of the kernel that is not asked for."""
-    if options["kernel"] == "hmc":
-        _require(options["bundle"] is None, "--bundle: belongs to --kernel l2hmc")
-        return
-    wrong = [p for p in context.command.params if p.name in OF_HMC and _given(context, p.name)]
-    _require(not wrong, f"{_flag(wrong)}: belongs to --kernel hmc")
+    for parameter in context.command.params:
+        kernels = BELONGS.get(parameter.name or "", KERNELS)
+        wrong = options["kernel"] not in kernels and _given(context, parameter.name or "")
+        _require(not wrong, f"{parameter.opts[0]}: belongs to --kernel {' and '.join(kernels)}")
 
 
 def _require(condition: bool, sentence: str) -> None:

@@ -42,6 +42,10 @@ class Bar:
         """A trajectory that is not recorded."""
         self.step(f"steps x {factor:.4g}  dH {sum(delta_h) / len(delta_h):+.3f}")
 
+    def thermalised(self, plaquettes: Sequence[float]) -> None:
+        """An update of the heat bath that is not recorded."""
+        self.step(f"plaquette {sum(plaquettes) / len(plaquettes):.6f}")
+
     def recorded(self, row: Mapping[str, Any]) -> None:
         """A trajectory of the stream."""
         self.step(trajectory_text(row))
@@ -114,6 +118,12 @@ def _number(name: str, form: str) -> Any:
     return lambda part: "-" if part[name] is None else format(part[name], form)
 
 
+def _kernel(about: Mapping[str, Any]) -> str:
+    if about["kind"] == "heatbath":
+        return f"heat bath, {about['sweeps']} + {about['overrelax']} overrelaxed sweeps"
+    return about.get("nature") or f"HMC, {about.get('integrator', 'trained')}"
+
+
 _ROWS = {
     "trajectories": lambda part: f"{part['trajectories']} of {part['target']}",
     "acceptance": _number("acceptance", ".3f"),
@@ -127,8 +137,7 @@ _ROWS = {
     "force evaluations per trajectory": _number("force_evaluations_per_trajectory", ".4g"),
     "seconds per trajectory": _number("seconds_per_trajectory", ".3g"),
     "seed": lambda part: str(part["seed"]),
-    "kernel": lambda part: part["kernel"].get("nature") or (
-        f"HMC, {part['kernel'].get('integrator', 'trained')}"),
+    "kernel": lambda part: _kernel(part["kernel"]),
     "bundle": lambda part: (f"{part['bundle']} {part['bundle_hash'][:12]}" if part["bundle"]
                             else "none"),
 }

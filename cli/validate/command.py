@@ -12,8 +12,8 @@ from l2hmc_bridge.cli.screen.options import ACCEPTABLE, Computing, Number, readi
 @click.option("--reference", type=click.Path(path_type=Path), metavar="TABLE|LOG",
               help="JSON, CSV, or a log of MILC, GPT, Grid, Chroma (XML), tmLQCD (output.data), "
               "QEX, nissa (gauge_obs), openQCD (.ms.dat).")
-@click.option("--against", metavar="STREAM|hmc",
-              help="Another stream of the ensemble; hmc: run the baseline here.")
+@click.option("--against", metavar="STREAM|hmc|heatbath",
+              help="Another stream of the ensemble; hmc, heatbath: run that here.")
 @click.option("--partial", is_flag=True, help="The table may hold more than the given files.")
 @click.option("--tolerance", default=0.0, type=Number(0),
               help="Added to the bounds of a table's values.")
@@ -24,11 +24,11 @@ from l2hmc_bridge.cli.screen.options import ACCEPTABLE, Computing, Number, readi
 @click.option("--error-rate", default=1e-3, show_default=True,
               type=Number(0, 1, min_open=True, max_open=True),
               help="Probability that a sound pair of streams fails anywhere in the table.")
-@click.option("--beta", type=Number(), help="Of --against hmc, if the stream does not say.")
-@click.option("--action", help="Of --against hmc, if the stream does not say [wilson].")
+@click.option("--beta", type=Number(), help="Of a baseline run here, if the stream does not say.")
+@click.option("--action", help="Of a baseline run here, if the stream does not say [wilson].")
 @click.option("-n", "--trajectories", type=click.IntRange(1),
-              help="Of --against hmc [as many as the stream has].")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of --against hmc.")
+              help="Of a baseline run here [as many as the stream has].")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of a baseline run here.")
 @click.option("--json", "json_out", is_flag=False, flag_value="-", metavar="[OUT]",
               help="Write JSON, to standard output or to OUT.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.html",

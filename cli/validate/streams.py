@@ -1,4 +1,4 @@
-"""The third use of `validate`: one stream against another, or against HMC run here."""
+"""The third use of `validate`: one stream against another, or HMC or heat bath run here."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ def compare(paths: tuple[Path, ...], options: dict[str, Any]) -> tuple[str, list
     if len(paths) != 1:
         raise click.UsageError(f"expected one STREAM with --against, found {len(paths)} paths")
     first = read_history(paths[0])
-    if options["against"] == "hmc":
+    if options["against"] in ("hmc", "heatbath"):
         second = _baseline(paths[0], first, options)
     else:
         second = read_history(Path(options["against"]))
@@ -80,25 +80,26 @@ def _figures(first, second, result):
 
 
 def _baseline(path, first, options):
-    """HMC with the stream's action from its last configurations, all chains."""
+    """HMC or heat bath with the stream's action from its last configurations, all chains."""
     from rich.console import Console
     from rich.progress import Progress
 
     from l2hmc_bridge.adapters.records.history import chains_and_length
-    from l2hmc_bridge.stream.baseline import hmc_history
+    from l2hmc_bridge.stream.baseline import BASELINES
     from l2hmc_bridge.systems.actions import gauge_action
 
-    how = reading_of(options, mend=True)
-    links, theories = _last_configurations(path, how)
+    against, how = options["against"], reading_of(options, mend=True)
+    links, theories = _last_configurations(path, how, against)
     decision = _decision(first, theories, options)
     for sentence in (*decision.said, *decision.warnings):
         click.echo(f"l2hmc-bridge: {sentence}", err=True)
     _, length = chains_and_length(first)
     count = options["trajectories"] or length
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("HMC baseline", total=count)
-        return hmc_history(links, gauge_action(decision.action or "wilson", decision.beta), count,
-                           options["seed"], lambda number: progress.update(task, completed=number))
+        task = progress.add_task(f"{against} baseline", total=count)
+        return BASELINES[against](links, gauge_action(decision.action or "wilson", decision.beta),
+                                  count, options["seed"],
+                                  lambda number: progress.update(task, completed=number))
 
 
 def _decision(first, theories, options):
@@ -112,12 +113,13 @@ def _decision(first, theories, options):
         beta = first.attributes.get("beta")
         theories = {first.name: replace(told, beta=beta)}
     if options["beta"] is None and all(one.beta is None for one in theories.values()):
-        raise click.UsageError("--against hmc needs --beta: the stream does not say it")
+        raise click.UsageError(f"--against {options['against']} needs --beta: the stream does not "
+                               "say it")
     return decide(theories, options["action"], options["beta"], options["quenched"],
                   "theory" in options["accept"])
 
 
-def _last_configurations(path, how):
+def _last_configurations(path, how, against):
     """(links of the newest configuration of each chain, in SU(3) to machine precision; theories).
     """
     import torch
@@ -127,7 +129,8 @@ def _last_configurations(path, how):
     from l2hmc_bridge.fields import su3
 
     if not path.is_dir():
-        raise click.UsageError(f"--against hmc needs a stream with configurations, found {path}")
+        raise click.UsageError(f"--against {against} needs a stream with configurations, found "
+                               f"{path}")
     newest = {}
     for source in configurations.find([path], how):
         newest[source.chain] = source

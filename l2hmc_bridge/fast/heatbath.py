@@ -58,6 +58,11 @@ def _circle(extent: int) -> Tensor:
     return torch.where((place == period - 1) & (period % 2 == 1), 2, place % 2)
 
 
+def fits(links: Tensor) -> bool:
+    """Whether a lattice has no extent of 1, and no more sites than counters tell apart."""
+    return min(links.shape[2:6]) >= 2 and volume(links) <= MOST_SITES
+
+
 def check(links: Tensor) -> None:
     """LayoutError for links on an extent of 1, and for more sites than counters tell apart."""
     check_links(links)
@@ -65,7 +70,7 @@ def check(links: Tensor) -> None:
     if min(extents) < 2:
         raise LayoutError(f"heat bath: expected extents of at least 2, found {extents}: the action "
                           "is not linear in a link that meets itself in a plaquette")
-    if volume(links) > MOST_SITES:
+    if not fits(links):
         raise LayoutError(f"heat bath: expected at most 2^32 sites, found extents {extents}")
 
 

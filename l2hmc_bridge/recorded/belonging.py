@@ -9,7 +9,8 @@ from torch import Tensor
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.recorded.rows import Row
-from l2hmc_bridge.sampling.markov import Proposer, State
+from l2hmc_bridge.recorded.specs import StreamKernel
+from l2hmc_bridge.sampling.markov import State
 
 GROUP = 1e-9  # max|U U^+ - 1|, max|det U - 1|; save points keep 1e-13
 RELATIVE = 1e-9  # of action and force, computed anew, perhaps by other kernels
@@ -17,19 +18,20 @@ PLAQUETTE = 1e-10  # of the last row, which a projection to SU(3) may have follo
 
 
 @torch.no_grad()
-def require_state(where: object, kernel: Proposer, state: State) -> None:
+def require_state(where: object, kernel: StreamKernel, state: State) -> None:
     """Raise StreamError unless links are in SU(3), and action and force are theirs."""
     defect = max(fast.group_defects(state.links))
     if not defect <= GROUP:
         raise StreamError(f"{where}: expected links in SU(3) within {GROUP:g}, found a distance of "
                           f"{defect:.2g}: this is not what was saved")
     kernel.check(state.links)
-    if state.level_actions is None:
+    guide = kernel.guide
+    if guide is None or state.level_actions is None:
         _same(where, "action", state.action, kernel.action(state.links))
     else:  # of a nested step: what is stored is that of level 0
-        _same(where, "action", state.level_actions[:, 0], kernel.guide(state.links))
-    if state.force is not None:
-        _same(where, "force", state.force, kernel.guide.force(state.links))
+        _same(where, "action", state.level_actions[:, 0], guide(state.links))
+    if guide is not None and state.force is not None:
+        _same(where, "force", state.force, guide.force(state.links))
 
 
 def require_last(where: object, state: State, row: Row) -> None:

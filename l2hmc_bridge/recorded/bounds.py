@@ -2,6 +2,6 @@
 
 LARGEST_SEED, MOST_CHAINS, MOST_THREADS, MOST_STEPS = 2**63 - 1, 1024, 1024, 10**5
 MOST_UNRECORDED = 2**19 - 1  # trajectories of a tuning or a thermalisation
-LONGEST_STEP = 100.0
+LONGEST_STEP, MOST_SWEEPS = 100.0, 1000
 MOST_LEVELS = 8  # of nested steps
 LARGEST_FACTOR = 1e12  # on all steps

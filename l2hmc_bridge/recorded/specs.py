@@ -12,9 +12,11 @@ from l2hmc_bridge.bundle import architecture, file as bundle
 from l2hmc_bridge.bundle.store import digest, json_text
 from l2hmc_bridge.errors import BundleError, StreamError
 from l2hmc_bridge.l2hmc.kernel import L2HMC
-from l2hmc_bridge.recorded.bounds import LONGEST_STEP, MOST_LEVELS, MOST_STEPS
+from l2hmc_bridge.recorded.bounds import LONGEST_STEP, MOST_LEVELS, MOST_STEPS, MOST_SWEEPS
+from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.integrators import INTEGRATORS
+from l2hmc_bridge.sampling.markov import Proposer
 from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import Host
 from l2hmc_bridge.storage.parsing import Entries
@@ -43,6 +45,27 @@ class HmcSpec:
         """The inverse of `stored`."""
         return cls(given.text("integrator", tuple(INTEGRATORS)),
                    given.number("step_size", 0, LONGEST_STEP), given.whole("steps", 1, MOST_STEPS))
+
+
+@dataclass(frozen=True)
+class HeatBathSpec:
+    """`sweeps` sweeps of the heat bath, then `overrelax` of reflections."""
+
+    sweeps: int
+    overrelax: int
+
+    def build(self, action: GaugeAction, device: torch.device | None = None) -> HeatBath:
+        """The kernel; ActionError for any action but Wilson's."""
+        return HeatBath(action, self.sweeps, self.overrelax)
+
+    def stored(self) -> dict[str, Any]:
+        """The entry `kernel` of a definition."""
+        return {"kind": "heatbath", "sweeps": self.sweeps, "overrelax": self.overrelax}
+
+    @classmethod
+    def restored(cls, given: Entries) -> "HeatBathSpec":
+        """The inverse of `stored`."""
+        return cls(given.whole("sweeps", 1, MOST_SWEEPS), given.whole("overrelax", 0, MOST_SWEEPS))
 
 
 @dataclass(frozen=True)
@@ -133,9 +156,10 @@ class NestedSpec:
                    [dict(level) for level in levels], given.text("inner"))
 
 
-KernelSpec = HmcSpec | BundleSpec | NestedSpec
-_SPECS: dict[str, type[HmcSpec] | type[BundleSpec] | type[NestedSpec]] = {
-    "hmc": HmcSpec, "l2hmc": BundleSpec, "nested": NestedSpec}
+KernelSpec = HmcSpec | HeatBathSpec | BundleSpec | NestedSpec
+StreamKernel = Proposer | HeatBath  # what a stream runs
+_SPECS: dict[str, type[HmcSpec] | type[HeatBathSpec] | type[BundleSpec] | type[NestedSpec]] = {
+    "hmc": HmcSpec, "heatbath": HeatBathSpec, "l2hmc": BundleSpec, "nested": NestedSpec}
 
 
 def restored(entries: Mapping[str, Any], where: object = "kernel") -> KernelSpec:

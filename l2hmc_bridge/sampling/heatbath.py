@@ -13,10 +13,11 @@ from torch import Tensor
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ActionError, ConfigError
 from l2hmc_bridge.fast import heatbath
-from l2hmc_bridge.sampling import counter
+from l2hmc_bridge.sampling import counter, markov
 from l2hmc_bridge.sampling.draws import Generators, draws_of
 from l2hmc_bridge.sampling.markov import Info, State
 from l2hmc_bridge.systems.actions import Action, GaugeAction
+from l2hmc_bridge.systems.checks import check_field
 
 MOST_SWEEPS = 1000  # in one update; the counters have room for 2^17
 
@@ -65,12 +66,18 @@ class HeatBath:
         heatbath.check(links)
 
     def init(self, links: Tensor) -> State:
-        """State at `links`: the action, no force."""
-        return State(links, self.action(links), None)
+        """State at `links`: the action, no force; BridgeError for no field."""
+        check_field(links, self.action)
+        return markov.state_at(self, links)
+
+    def step(self, state: State, generator: Generators) -> tuple[State, Info]:
+        """One update; BridgeError if `state` holds no field."""
+        check_field(state.links, self.action)
+        return self.update(state, generator)
 
     @torch.no_grad()
-    def step(self, state: State, generator: Generators) -> tuple[State, Info]:
-        """One update: always taken, so dH = 0; what S gains, the bath has given.
+    def update(self, state: State, generator: Generators) -> tuple[State, Info]:
+        """One update of a field: always taken, so dH = 0; what S gains, the bath has given.
 
         A sweep counts as one force: both need the six staples of every link once.
         """
@@ -93,3 +100,8 @@ def require_wilson(action: Action) -> None:
     if action.c1 != 0:
         raise ActionError(f"heat bath: expected the Wilson action, found {action.name}, which is "
                           "not drawn link by link here (--kernel hmc and l2hmc take it)")
+
+
+def serves(action: Action, links: Tensor) -> bool:
+    """Whether the heat bath samples this action on the lattice of `links`."""
+    return isinstance(action, GaugeAction) and action.c1 == 0 and heatbath.fits(links)

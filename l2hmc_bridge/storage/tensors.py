@@ -50,8 +50,8 @@ def head(
         stated = file.read(8)
         length = struct.unpack("<Q", stated)[0] if len(stated) == 8 else 0
         if not 2 <= length <= min(size - 8, most):
-            raise error(f"{path}: expected a safetensors {named}, found a head of {length} bytes in "
-                        f"a file of {size}")
+            raise error(f"{path}: expected a safetensors {named}, found a head of {length} bytes "
+                        f"in a file of {size}")
         text = file.read(length)
     entries = parsing.json_table(text, path, error)
     names = [name for name in entries.values if name != META]

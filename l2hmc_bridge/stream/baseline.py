@@ -1,4 +1,4 @@
-"""The HMC stream that a stream is held against, run in memory from the same configuration."""
+"""What a stream is held against: HMC or heat bath, in memory from the same configurations."""
 
 import time
 from collections.abc import Callable
@@ -10,8 +10,11 @@ from torch import Tensor
 from l2hmc_bridge import fast
 from l2hmc_bridge.analysis.series import History, Series
 from l2hmc_bridge.observables.topology import topological_charge
-from l2hmc_bridge.sampling import markov, tuning
+from l2hmc_bridge.sampling import tuning
+from l2hmc_bridge.sampling.draws import trajectory_draws
+from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.sampling.hmc import HMC
+from l2hmc_bridge.sampling.markov import Info, Kernel, State
 from l2hmc_bridge.systems.actions import GaugeAction
 
 LENGTH, STEPS, INTEGRATOR = 1.0, 4, "force_gradient"
@@ -20,42 +23,57 @@ TUNING = 20  # trajectories, on a copy
 TUNING_NUMBERS = 2**21
 
 
+Report = Callable[[int], None]  # number of the trajectory that is done
+
+
 @torch.no_grad()
-def hmc_history(
-    links: Tensor,
-    action: GaugeAction,
-    trajectories: int,
-    seed: int,
-    report: Callable[[int], None] = lambda number: None,
-) -> History:
+def hmc_history(links: Tensor, action: GaugeAction, trajectories: int, seed: int,
+                report: Report = lambda number: None) -> History:
     """A history of `trajectories` HMC trajectories of `links`, [chains,4,...].
 
     Four steps of the Hessian-free force-gradient scheme over MD time 1 (as `sample --kernel hmc`),
     scaled once for 80 % acceptance. `report(number)` is called after each trajectory.
     """
     kernel = HMC(action, LENGTH / STEPS, STEPS, INTEGRATOR)
-    chains = range(links.shape[0])
-
-    def generators(number: int) -> list[torch.Generator]:
-        return [markov.trajectory_generator(seed, chain, number) for chain in chains]
-
     state = kernel.init(links)
-    tuned = tuning.tune(kernel, state, TUNING, lambda n: generators(TUNING_NUMBERS + n),
+    tuned = tuning.tune(kernel, state, TUNING,
+                        lambda n: trajectory_draws(seed, [TUNING_NUMBERS + n] * len(links)),
                         lambda *_: False)
-    kernel, rows = kernel.scaled(tuned.factor), []
-    for number in range(1, trajectories + 1):
+    kernel = kernel.scaled(tuned.factor)
+    return _history(f"HMC ({INTEGRATOR}, {STEPS} steps of {kernel.step_size:.4g})", kernel, state,
+                    action, trajectories, seed, report)
+
+
+@torch.no_grad()
+def heat_bath_history(links: Tensor, action: GaugeAction, updates: int, seed: int,
+                      report: Report = lambda number: None) -> History:
+    """A history of `updates` of the heat bath, one sweep and four overrelaxed ones each.
+
+    Raises ActionError for any action but Wilson's.
+    """
+    kernel = HeatBath(action)
+    return _history(f"heat bath (1 + {kernel.overrelax} overrelaxed sweeps)", kernel,
+                    kernel.init(links), action, updates, seed, report)
+
+
+BASELINES = {"hmc": hmc_history, "heatbath": heat_bath_history}
+
+
+def _history(title: str, kernel: Kernel, state: State, action: GaugeAction, count: int, seed: int,
+             report: Report) -> History:
+    rows, chains = [], len(state.links)
+    for number in range(1, count + 1):
         began = time.perf_counter()
-        state, info = kernel.step(state, generators(number))
-        seconds = (time.perf_counter() - began) / len(chains)
-        rows.append(_row(state.links, info, seconds))
+        state, info = kernel.step(state, trajectory_draws(seed, [number] * chains))
+        rows.append(_row(state.links, info, (time.perf_counter() - began) / chains))
         report(number)
     series = {name: Series(list(np.array([row[name] for row in rows], dtype=float).T))
               for name in rows[0]}
-    return History(f"HMC ({INTEGRATOR}, {STEPS} steps of {kernel.step_size:.4g})", series,
-                   attributes={"kernel": "hmc", "beta": action.beta, "action": action.name})
+    return History(title, series, attributes={"kernel": kernel.name, "beta": action.beta,
+                                              "action": action.name})
 
 
-def _row(links: Tensor, info: markov.Info, seconds: float) -> dict[str, list[float]]:
+def _row(links: Tensor, info: Info, seconds: float) -> dict[str, list[float]]:
     planes = fast.plaquettes(links)
     count = links.shape[0]
     return {

@@ -17,9 +17,8 @@ from torch import Tensor
 from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.recorded import folder as places
 from l2hmc_bridge.recorded.definition import Definition
-from l2hmc_bridge.recorded.specs import BundleSpec
-from l2hmc_bridge.sampling import tuning
-from l2hmc_bridge.sampling.markov import Proposer, State
+from l2hmc_bridge.recorded.specs import BundleSpec, StreamKernel
+from l2hmc_bridge.sampling.markov import State
 from l2hmc_bridge.storage import lock
 from l2hmc_bridge.storage.atomic import replacing
 from l2hmc_bridge.stream import prepare, provenance, run as stream
@@ -70,7 +69,7 @@ def begin_stream(
 class _Ready(NamedTuple):
     """All that a definition and a stream need of what went before the first trajectory."""
 
-    kernel: Proposer
+    kernel: StreamKernel
     factor: float
     state: State
     record: dict[str, Any]
@@ -86,18 +85,17 @@ def _prepared(
     options: SampleOptions, start: Start, choice: Choice, state: State, run: Run
 ) -> _Ready:
     """Thermalise, tune and prove."""
-    count = options.thermalise
-    if count is None:
-        count = tuning.TRAJECTORIES if options.start else 0
-    state = prepare.thermalised(choice.kernel, state, count, run)
-    factor, kernel = prepare.tuned(choice.kernel, state, options.tune, run)
-    checks = prepare.proofs(kernel, choice.action, state, run.seed,
-                            None if count else start.plaquette, start.name)
+    count = options.thermalise if options.start or options.thermalise else 0
+    begun = prepare.thermalised(choice.kernel, choice.action, state, count, run)
+    tuned = prepare.tuned(choice.kernel, begun.state, options.tune, run)
+    checks = prepare.proofs(tuned.kernel, choice.action, begun.state, run.seed,
+                            None if begun.updates else start.plaquette, start.name)
     start.warnings.extend(prepare.require(checks, start.name, options.ungated))
-    return _Ready(kernel, factor, state, {
-        "thermalised": count,
-        "tuning_trajectories": options.tune,
-        "md_length": kernel.length,
+    return _Ready(tuned.kernel, tuned.factor, begun.state, {
+        "thermalised": begun.updates,
+        "thermalised_by": begun.by,
+        "tuning_trajectories": tuned.trajectories,
+        "md_length": tuned.kernel.length,
         "checks": [check.as_dict() for check in checks],
     })
 

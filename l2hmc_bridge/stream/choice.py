@@ -9,9 +9,14 @@ from l2hmc_bridge import models
 from l2hmc_bridge.bundle import architecture, file as bundle
 from l2hmc_bridge.errors import BundleError
 from l2hmc_bridge.gate import expected
-from l2hmc_bridge.recorded.specs import BundleSpec, HmcSpec, KernelSpec
+from l2hmc_bridge.recorded.specs import (
+    BundleSpec,
+    HeatBathSpec,
+    HmcSpec,
+    KernelSpec,
+    StreamKernel,
+)
 from l2hmc_bridge.sampling.integrators import integrator
-from l2hmc_bridge.sampling.markov import Proposer
 from l2hmc_bridge.stream.options import UpdateOptions
 from l2hmc_bridge.stream.start import Start
 from l2hmc_bridge.systems.actions import GaugeAction, gauge_action
@@ -21,7 +26,7 @@ from l2hmc_bridge.systems.decision import Decision, decide
 class Choice(NamedTuple):
     """The kernel before tuning, what a definition stores of it, and its action."""
 
-    kernel: Proposer
+    kernel: StreamKernel
     spec: KernelSpec
     action: GaugeAction
 
@@ -47,6 +52,10 @@ def choose(
         integrator(options.integrator)  # a name that is none is said here
         spec = HmcSpec(options.integrator, options.step_size, options.steps)
         return Choice(spec.build(action), spec, action)
+    if options.kernel == "heatbath":
+        action = gauge_action(decision.action or "wilson", decision.beta)
+        bath = HeatBathSpec(options.sweeps, options.overrelax)
+        return Choice(bath.build(action), bath, action)
     return _trained(start, decision, options, device)
 
 

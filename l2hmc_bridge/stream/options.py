@@ -16,13 +16,17 @@ from l2hmc_bridge.recorded.bounds import (
     LONGEST_STEP,
     MOST_CHAINS,
     MOST_STEPS,
+    MOST_SWEEPS,
     MOST_THREADS,
     MOST_UNRECORDED,
 )
 
-KERNELS = ("l2hmc", "hmc")
+KERNELS = ("l2hmc", "hmc", "heatbath")
 STARTS = ("cold", "hot")
-OF_HMC = ("integrator", "step_size", "steps")  # options of that kernel alone
+# Options that belong to one kernel, or to none but two.
+BELONGS = {"bundle": ("l2hmc",), "integrator": ("hmc",), "step_size": ("hmc",), "steps": ("hmc",),
+           "sweeps": ("heatbath",), "overrelax": ("heatbath",), "tune": ("l2hmc", "hmc"),
+           "check_reversibility": ("l2hmc", "hmc")}
 ACCEPTABLE = ("checksum", "plaquette", "link_trace", "theory")
 
 
@@ -31,15 +35,16 @@ class UpdateOptions:
     """Which update runs and how it is prepared; what new streams and streams of a host share.
 
     kernel: "l2hmc" runs `bundle` (the one that ships if None), "hmc" runs `integrator` with
-    `steps` steps of `step_size`. ungated: a bundle without a fitting gate report is taken, and one
-    on which a check fails at the start. action: wilson, symanzik, iwasaki, dbw2 or "c1=NUMBER"; the
-    file's, else the bundle's own, or wilson for HMC, if None. beta: the coupling, if the file does
-    not state it. quenched: sample the gauge action alone although a file tells of quarks. accept:
-    checks of a file that may fail, and "theory": an `action` against the file's. source: format to
-    read files as, known by their bytes if None. tune:
-    trajectories on a copy that scale all steps towards 80 % acceptance. seed: drawn by the system,
-    and recorded, if None. threads of torch and the kernels: left as they are if None. device:
-    "cpu" or "cuda[:N]". command: how the run was started, for the record.
+    `steps` steps of `step_size`, "heatbath" runs `sweeps` sweeps of the heat bath and then
+    `overrelax` of reflections, for the Wilson action. ungated: a bundle without a fitting gate
+    report is taken, and one on which a check fails at the start. action: wilson, symanzik, iwasaki,
+    dbw2 or "c1=NUMBER"; the file's, else the bundle's own, or wilson for the others, if None. beta:
+    the coupling, if the file does not state it. quenched: sample the gauge action alone although a
+    file tells of quarks. accept: checks of a file that may fail, and "theory": an `action` against
+    the file's. source: format to read files as, known by their bytes if None. tune: trajectories on
+    a copy that scale all steps towards 80 % acceptance. seed: drawn by the system, and recorded, if
+    None. threads of torch and the kernels: left as they are if None. device: "cpu" or "cuda[:N]".
+    command: how the run was started, for the record.
     Raises ConfigError for a value that cannot be.
     """
 
@@ -54,6 +59,8 @@ class UpdateOptions:
     integrator: str = "force_gradient"
     step_size: float = 0.25
     steps: int = 4
+    sweeps: int = 1
+    overrelax: int = 4
     tune: int = 20
     seed: int | None = None
     threads: int | None = None
@@ -67,6 +74,8 @@ class UpdateOptions:
             _one_of("accept", word, ACCEPTABLE)
         _number("step_size", self.step_size, LONGEST_STEP)
         _whole("steps", self.steps, 1, MOST_STEPS)
+        _whole("sweeps", self.sweeps, 1, MOST_SWEEPS)
+        _whole("overrelax", self.overrelax, 0, MOST_SWEEPS)
         _whole("tune", self.tune, 0, MOST_UNRECORDED)
         _whole("seed", self.seed, 0, LARGEST_SEED)
         _whole("threads", self.threads, 1, MOST_THREADS)
@@ -87,10 +96,11 @@ class SampleOptions(UpdateOptions):
     inputs: a configuration, or several: one chain each. start: "cold" (unit links) or "hot"
     (Haar-random ones) on `lattice`, extents (X, Y, Z, T), at `beta`; with inputs, `lattice` is that
     of files which do not state it. chains: copies of one start that run side by side. thermalise:
-    trajectories before the first recorded one, accepted unless far off; 20 with `start`, else 0, if
-    None. save_every: trajectories between save points; 1 up to 12^4 sites, else 10, if None.
-    format: of the configurations; the input's, if None. check_reversibility: a trajectory forth and
-    back after every K-th, 0 for never. max_seconds: save and stop before this much time has passed.
+    updates before the first recorded one, by the heat bath for the Wilson action, else trajectories
+    accepted unless far off; with `start` 50 or 20, else 0, if None. save_every: trajectories
+    between save points; 1 up to 12^4 sites, else 10, if None. format: of the configurations; the
+    input's, if None. check_reversibility: a trajectory forth and back after every K-th, 0 for
+    never. max_seconds: save and stop before this much time has passed.
     Raises ConfigError for values that cannot be or contradict each other.
     """
 
@@ -154,13 +164,12 @@ class SampleOptions(UpdateOptions):
             _whole("lattice", extent, 1)
 
     def _check_kernel(self) -> None:
-        if self.kernel == "hmc" and self.bundle is not None:
-            raise ConfigError(f"bundle: expected none with kernel 'hmc', found {self.bundle}")
         defaults = {one.name: one.default for one in fields(self)}
-        changed = [name for name in OF_HMC if getattr(self, name) != defaults[name]]
-        if self.kernel != "hmc" and changed:
-            raise ConfigError(f"{changed[0]}: expected with kernel 'hmc' only, found with "
-                              f"{self.kernel!r}")
+        for name, kernels in BELONGS.items():
+            value = getattr(self, name)
+            if self.kernel not in kernels and value != defaults[name]:
+                raise ConfigError(f"{name}: expected with kernel {' or '.join(map(repr, kernels))} "
+                                  f"only, found {value!r} with {self.kernel!r}")
 
 
 def _one_of(name: str, value: str, choices: Sequence[str]) -> None:

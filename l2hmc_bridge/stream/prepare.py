@@ -6,18 +6,27 @@ Action and force of a field are computed where the field is made and handed on f
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import fast
 from l2hmc_bridge.analysis.check import Check
 from l2hmc_bridge.errors import BundleError, StreamError
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.fields.layout import volume
 from l2hmc_bridge.gate import rows as gate
 from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.recorded.specs import StreamKernel
 from l2hmc_bridge.sampling import markov, tuning
 from l2hmc_bridge.sampling.draws import Generators
+from l2hmc_bridge.sampling.heatbath import HeatBath, serves
 from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.stream import summary, trajectories
-from l2hmc_bridge.stream.progress import Deadline, Progress
+from l2hmc_bridge.stream.progress import Deadline, Phase, Progress
 from l2hmc_bridge.systems.actions import GaugeAction
+
+HEAT_BATH_UPDATES = 50  # of the thermalisation of a cold or hot start
+REFLECTION_BOUND, GROUP_BOUND = 1e-12, 1e-12
 
 
 class Run(NamedTuple):
@@ -29,33 +38,55 @@ class Run(NamedTuple):
 
 
 class Tuned(NamedTuple):
-    """The factor on all steps, and the kernel scaled by it."""
+    """The factor on all steps, the kernel scaled by it, and what it took."""
 
     factor: float
-    kernel: Proposer
+    kernel: StreamKernel
+    trajectories: int
 
 
-def thermalised(kernel: Proposer, state: State, count: int, run: Run) -> State:
-    """The state after `count` trajectories accepted unless far off, links projected to SU(3)."""
+class Thermalised(NamedTuple):
+    """The state that a stream begins with, and how it came about."""
+
+    state: State
+    updates: int
+    by: str | None  # "heatbath", or the name of the stream's own kernel
+
+
+def thermalised(
+    kernel: StreamKernel, action: GaugeAction, state: State, count: int | None, run: Run
+) -> Thermalised:
+    """The state after `count` updates (None: as many as a cold or hot start needs), in SU(3).
+
+    By the heat bath where it samples the action; else trajectories of the kernel, accepted unless
+    far off.
+    """
+    bath = isinstance(kernel, HeatBath) or serves(action, state.links)
+    if count is None:
+        count = HEAT_BATH_UPDATES if bath else tuning.TRAJECTORIES
     if not count:
-        return state
+        return Thermalised(state, 0, None)
+    if isinstance(kernel, HeatBath) or bath:
+        links = _heated(HeatBath(action), state, count, run)
+        return Thermalised(markov.state_at(kernel, links), count, "heatbath")
     found = _phase("thermalise", kernel, state, count, run, trajectories.THERMALISATION)
-    return markov.state_at(kernel, su3.project_group(found.links))
+    links = su3.project_group(found.links)
+    return Thermalised(markov.state_at(kernel, links), count, kernel.name)
 
 
-def tuned(kernel: Proposer, state: State, count: int, run: Run) -> Tuned:
+def tuned(kernel: StreamKernel, state: State, count: int, run: Run) -> Tuned:
     """The kernel scaled towards 80 % acceptance, found on a copy in `count` trajectories."""
-    if not count:
-        return Tuned(1.0, kernel)
+    if not count or isinstance(kernel, HeatBath):
+        return Tuned(1.0, kernel, 0)
     found = _phase("tune", kernel, state, count, run, trajectories.TUNING)
     scaled = kernel.scaled(found.factor)
     run.progress.say(f"tuned on a copy: all steps times {found.factor:.4g}, MD length "
                      f"{scaled.length:.4g}")
-    return Tuned(found.factor, scaled)
+    return Tuned(found.factor, scaled, count)
 
 
 def proofs(
-    kernel: Proposer, action: GaugeAction, state: State, seed: int, plaquette: float | None,
+    kernel: StreamKernel, action: GaugeAction, state: State, seed: int, plaquette: float | None,
     source: str,
 ) -> list[Check]:
     """Group, inverse and action of the tuned kernel at the first chain.
@@ -65,7 +96,9 @@ def proofs(
     force = None if state.force is None else state.force[:1]
     first = State(state.links[:1], state.action[:1], force)
     generator = trajectories.reserved(seed, 1, trajectories.GATE)
-    if isinstance(kernel, L2HMC):
+    if isinstance(kernel, HeatBath):
+        checks = heat_bath_laws(kernel, first, generator)
+    elif isinstance(kernel, L2HMC):
         checks = gate.quick(kernel, first.links, generator[0], first)
     else:
         defect = trajectories.reversibility_defect(kernel, first, generator)
@@ -79,6 +112,20 @@ def proofs(
     return checks
 
 
+def heat_bath_laws(kernel: HeatBath, state: State, generator: Generators) -> list[Check]:
+    """Reflections keep every sum of plaquettes that they should, an update stays in SU(3)."""
+    words = torch.zeros(len(state.links), 4, dtype=torch.int64)
+    reflected = fast.heat_bath(state.links, kernel.action.beta, words, 0, 1)
+    change = fast.plaquettes(reflected).mean(1) - fast.plaquettes(state.links).mean(1)
+    moved, _ = kernel.update(state, generator)
+    return [
+        Check("plaquette: change by a sweep of reflections", float(change.abs().max()), 0,
+              REFLECTION_BOUND, "exact law"),
+        Check("group: max|U U^+ - 1| after an update",
+              float(su3.unitarity_defect(moved.links).max()), 0, GROUP_BOUND, "exact law"),
+    ]
+
+
 def require(checks: Sequence[Check], source: str, ungated: bool) -> list[str]:
     """A sentence for each check that failed. Raises BundleError with the first unless `ungated`."""
     sentences = [f"{source}: {check.name}: expected {check.theirs:.6g} within "
@@ -87,6 +134,29 @@ def require(checks: Sequence[Check], source: str, ungated: bool) -> list[str]:
     if sentences and not ungated:
         raise BundleError(f"{sentences[0]} (--ungated records a stream all the same)")
     return sentences
+
+
+def _heated(bath: HeatBath, state: State, count: int, run: Run) -> Tensor:
+    """Links after `count` updates of the heat bath; StreamError when stopped among them."""
+    run.deadline.restart()
+    generators = _generators(run.seed, state, trajectories.THERMALISATION)
+    state = markov.state_at(bath, state.links)
+    with run.progress.phase("thermalise", count) as shown:
+        for number in range(1, count + 1):
+            state, _ = bath.update(state, generators(number))
+            _shown(shown, state)
+            _require_time(run.deadline.why())
+    return state.links
+
+
+def _shown(phase: Phase, state: State) -> None:
+    phase.thermalised(fast.plaquettes(state.links).mean(1).tolist())
+
+
+def _require_time(reason: str | None) -> None:
+    if reason is not None:
+        raise StreamError(f"stopped {reason} before the first recorded trajectory: there is "
+                          "nothing to resume")
 
 
 def _phase(
@@ -103,9 +173,7 @@ def _phase(
             return bool(reason)
 
         found = tuning.tune(kernel, state, count, _generators(run.seed, state, purpose), report)
-    if reason:
-        raise StreamError(f"stopped {reason[0]} before the first recorded trajectory: there is "
-                          "nothing to resume")
+    _require_time(reason[0] if reason else None)
     return found
 
 

@@ -16,6 +16,9 @@ class Phase(Protocol):
     def tried(self, factor: float, delta_h: Sequence[float]) -> None:
         """A trajectory that is not recorded: steps times `factor`, dH - log|J| of each chain."""
 
+    def thermalised(self, plaquettes: Sequence[float]) -> None:
+        """An update of the heat bath that is not recorded: the plaquette of each chain after it."""
+
     def recorded(self, row: Row) -> None:
         """A trajectory of the stream, as its log has it."""
 
@@ -41,6 +44,9 @@ class Silent:
         return nullcontext(self)
 
     def tried(self, factor: float, delta_h: Sequence[float]) -> None:
+        """Nothing."""
+
+    def thermalised(self, plaquettes: Sequence[float]) -> None:
         """Nothing."""
 
     def recorded(self, row: Row) -> None:

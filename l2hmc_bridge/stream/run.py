@@ -24,9 +24,9 @@ from l2hmc_bridge.recorded import belonging, folder as places, history, state as
 from l2hmc_bridge.recorded.definition import Definition, as_stored
 from l2hmc_bridge.recorded.log import Log
 from l2hmc_bridge.recorded.rows import Row
-from l2hmc_bridge.recorded.specs import BundleSpec, NestedSpec
+from l2hmc_bridge.recorded.specs import BundleSpec, NestedSpec, StreamKernel
 from l2hmc_bridge.recorded.state import Checkpoint
-from l2hmc_bridge.sampling.markov import Proposer, State
+from l2hmc_bridge.sampling.markov import State
 from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import Host
 from l2hmc_bridge.storage import regular
@@ -51,7 +51,7 @@ class Store(Protocol):
 
 def kernel_of(
     definition: Definition, folder: Path, device: torch.device | None = None
-) -> Proposer:
+) -> StreamKernel:
     """The kernel of a stream, steps scaled; its bundle is the copy in `folder`.
 
     Raises BundleError where the bundle is not the one that the stream began with.
@@ -63,11 +63,11 @@ def kernel_of(
     return spec.build(action, device).scaled(definition.factor)
 
 
-Made = Callable[[Definition, Path, torch.device | None], Proposer]
+Made = Callable[[Definition, Path, torch.device | None], StreamKernel]
 
 
 def create(
-    folder: Path, definition: Definition, kernel: Proposer, state: State, target: int,
+    folder: Path, definition: Definition, kernel: StreamKernel, state: State, target: int,
     store: Store,
 ) -> "Stream":
     """Begin a stream in `folder` (there, locked, without a stream) at `state` of all chains.
@@ -91,7 +91,7 @@ def around(kernel: Nested, host: Host) -> Made:
 
     Raises StreamError, by name, if the stream ran on another host or with other steps.
     """
-    def made(definition: Definition, folder: Path, device: torch.device | None) -> Proposer:
+    def made(definition: Definition, folder: Path, device: torch.device | None) -> StreamKernel:
         spec = definition.kernel
         if not isinstance(spec, NestedSpec):
             raise StreamError(f"{folder}: expected a stream of nested steps, found one of "
@@ -149,7 +149,7 @@ class Stream(Trajectories):
     notes: sentences on what `reopen` found and mended.
     """
 
-    def __init__(self, folder: Path, definition: Definition, kernel: Proposer, state: State,
+    def __init__(self, folder: Path, definition: Definition, kernel: StreamKernel, state: State,
                  target: int, store: Store, log: Log, rows: list[Row]):
         super().__init__(definition, kernel, state, rows)
         self.folder, self.target, self.store, self.log = folder, target, store, log

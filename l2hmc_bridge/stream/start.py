@@ -10,7 +10,7 @@ from torch import Tensor
 from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.fields import layout
 from l2hmc_bridge.sampling import markov
-from l2hmc_bridge.sampling.markov import Proposer, State
+from l2hmc_bridge.sampling.markov import Kernel, State
 from l2hmc_bridge.systems.actions import GaugeAction
 from l2hmc_bridge.systems.decision import Decision
 from l2hmc_bridge.systems.theory import Theory
@@ -49,6 +49,10 @@ class Start:
         """The same with its links on `device`."""
         return replace(self, links=self.links.to(device))
 
+    def recording(self, record: Mapping[str, Any]) -> "Start":
+        """The same with more in its record."""
+        return replace(self, record={**self.record, **record})
+
     def under(self, decision: Decision) -> "Start":
         """The same once it is decided what is sampled: said, recorded, warned of.
 
@@ -62,7 +66,7 @@ class Start:
                        warnings=[*self.warnings, *decision.warnings])
 
 
-def first_state(start: Start, kernel: Proposer) -> State:
+def first_state(start: Start, kernel: Kernel) -> State:
     """Action and force of the start, computed once for everything that begins there.
 
     Raises LayoutError, naming the start, where the kernel cannot run on its lattice.

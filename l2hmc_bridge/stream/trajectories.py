@@ -13,8 +13,10 @@ from l2hmc_bridge.fields import su3
 from l2hmc_bridge.observables.topology import topological_charge
 from l2hmc_bridge.recorded.definition import Definition
 from l2hmc_bridge.recorded.rows import Row
+from l2hmc_bridge.recorded.specs import StreamKernel
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators, trajectory_draws
+from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.sampling.markov import Info, Proposer, State
 from l2hmc_bridge.systems.actions import normalised_change
 
@@ -33,7 +35,8 @@ def reserved(seed: int, chains: int, purpose: int, number: int = 0) -> list[torc
 class Trajectories:
     """The chains of a stream under way: `state` is that after the trajectories in `rows`."""
 
-    def __init__(self, definition: Definition, kernel: Proposer, state: State, rows: list[Row]):
+    def __init__(self, definition: Definition, kernel: StreamKernel, state: State,
+                 rows: list[Row]):
         self.definition, self.kernel, self.state, self.rows = definition, kernel, state, rows
 
     @property
@@ -48,8 +51,7 @@ class Trajectories:
         draws = trajectory_draws(definition.seed, [number % RECORDED for number in numbers],
                                  before.links.device)
         began = time.perf_counter()
-        # Not kernel.step: what a step made of a field in the group needs no check at the door.
-        self.state, info = markov.step(self.kernel, before, draws)
+        self.state, info = update(self.kernel, before, draws)
         seconds = (time.perf_counter() - began) / definition.chains
         planes = fast.plaquettes(self.state.links)
         columns = {
@@ -76,7 +78,7 @@ class Trajectories:
     def reversibility(self) -> float | None:
         """max |U'' - U| after a trajectory forth and back from here, where one is due."""
         every, number = self.definition.check_reversibility, self.count + 1
-        if not every or number % every:
+        if not every or number % every or isinstance(self.kernel, HeatBath):
             return None
         chains = reserved(self.definition.seed, self.definition.chains, REVERSIBILITY,
                           number % 2**19)
@@ -98,6 +100,13 @@ def _levels(info: Info) -> dict[str, Any]:
     return {"levels": {use.name: {"forces": use.forces, "solves": use.solves,
                                   "iterations": use.iterations} for use in info.levels},
             "unsolved": unsolved.long().tolist()}
+
+
+def update(kernel: StreamKernel, state: State, draws: Generators) -> tuple[State, Info]:
+    """A step without the check at the door: what a step made of a field in the group needs none."""
+    if isinstance(kernel, HeatBath):
+        return kernel.update(state, draws)
+    return markov.step(kernel, state, draws)
 
 
 @torch.no_grad()

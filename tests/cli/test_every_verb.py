@@ -102,7 +102,7 @@ def test_headerless_files_as_an_ensemble(tmp_path):
         (tmp_path / f"cfg_{number}.bin").write_bytes(samples.payload(field))
     (tmp_path / "notes.txt").write_text("no field")
     found = open_ensemble(tmp_path, "raw", lattice=(2, 4, 2, 4))
-    assert [path.name for path, _ in found.sources] == ["cfg_1.bin", "cfg_2.bin", "cfg_10.bin"]
+    assert [one.path.name for one in found.sources] == ["cfg_1.bin", "cfg_2.bin", "cfg_10.bin"]
     assert torch.equal(found[2].links, samples.smooth_links(10, verbs.EXTENTS))
 
 

@@ -24,7 +24,7 @@ def test_entries_survive(entries):
 
 
 @pytest.mark.parametrize("entries, found", [
-    ({"kind": "other"}, "expected one of hmc, l2hmc, nested, found 'other'"),
+    ({"kind": "other"}, "expected one of hmc, heatbath, l2hmc, nested, found 'other'"),
     ({}, "kind: expected a value, found none"),
     ({"kind": "hmc", "steps": 3}, "integrator: expected a value, found none"),
     ({**STORED[0], "steps": 2.0}, "steps: expected a whole number from 1 to 100000, found 2.0"),

@@ -37,6 +37,9 @@ class Listener:
     def tried(self, factor, delta_h):
         self.tried_.append((factor, list(delta_h)))
 
+    def thermalised(self, plaquettes):
+        self.tried_.append((None, list(plaquettes)))
+
     def recorded(self, row):
         self.rows.append(row)
 

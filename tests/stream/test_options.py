@@ -28,7 +28,7 @@ WRONG = [
     ({"kernel": "hmc", "step_size": 0.0}, "step_size: expected"),
     ({"kernel": "hmc", "step_size": 101}, "step_size: expected"),
     ({"kernel": "hmc", "steps": 0}, "steps: expected"),
-    ({"kernel": "hmc", "bundle": "b"}, "bundle: expected none with kernel 'hmc'"),
+    ({"kernel": "hmc", "bundle": "b"}, "bundle: expected with kernel 'l2hmc' only"),
     ({"steps": 3}, "steps: expected with kernel 'hmc' only"),
     ({"integrator": "omf2"}, "integrator: expected with kernel 'hmc' only"),
     ({"inputs": ()}, "expected either inputs or a start, found neither"),

@@ -183,7 +183,8 @@ def test_start_without_a_file(kind, tmp_path):
     assert sample("--start", kind, "--lattice", "2,4,2,4", "--beta", 6, "--out", tmp_path / "s",
                   "-n", 12, "--kernel", "hmc", "--seed", 3) == 0
     found = summary_of(tmp_path / "s")
-    assert found["lattice"] == [2, 4, 2, 4] and found["thermalised"] == 20
+    assert found["lattice"] == [2, 4, 2, 4] and found["thermalised"] == 50
+    assert found["thermalised_by"] == "heatbath"
     assert found["acceptance"] > 0.5 and 0.5 < found["plaquette"]["value"] < 0.75
     assert (tmp_path / "s" / "cfg_12.ildg").is_file()
 
