@@ -48,8 +48,7 @@ def train(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, 
                       {"out": out, "inputs": inputs, "resume": resume, "gated": gated,
                        "tensorboard": tensorboard, "device": device}, _provenance(inputs))
         return
-    device = device_of(device)
-    settings = read(config)
+    settings, device = read(config), device_of(device)
     settings = settings if seed is None else replace(settings, seed=seed)
     extents = parse_any_lattice(gate_lattice or _gate_lattice(settings))
     out = Path(out)

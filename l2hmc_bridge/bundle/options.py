@@ -7,7 +7,7 @@ from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.storage.parsing import LARGEST, Entries, finite, shown
 
 MOST_KICKS, MOST_REPEATS, MOST_NETWORKS = 4096, 1024, 1024
-MOST_UNITS, MOST_EXTENT, MOST_LISTED = 1 << 16, 1 << 12, 64
+MOST_UNITS, MOST_EXTENT, MOST_LISTED, MOST_AXES = 1 << 16, 1 << 12, 64, 8
 
 
 class Kind(NamedTuple):
@@ -67,7 +67,7 @@ OPTIONS = {
     "loops": _NAMES,
     "kind": Kind("a name", _word),
     "activation": Kind("a name", _word),
-    "shape": Kind("a list of extents", _listed(whole(1, MOST_EXTENT), 5)),
+    "shape": Kind("a list of extents", _listed(whole(1, MOST_EXTENT), MOST_AXES)),
     "units": Kind("a list of numbers of units", _listed(whole(1, MOST_UNITS))),
     "networks": Kind("a number of networks, at least 1", whole(1, MOST_NETWORKS)),
     "filters": Kind("a list of pairs (features, size)", _listed(_pair(whole(1, MOST_EXTENT)))),
