@@ -1,13 +1,13 @@
 """The phases of `train`: begin or go on, train, validate, write the bundle, gate it."""
 
-import platform
+import os
 import signal
+import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import click
-import torch
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,17 +17,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from l2hmc_bridge.adapters.streams import theory as stream_theory
 from l2hmc_bridge.analysis.statistics import with_error
 from l2hmc_bridge.bundle import file as bundle
-from l2hmc_bridge.cli.screen.options import parse_any_lattice, reading_of
+from l2hmc_bridge.cli.screen.options import parse_any_lattice
 from l2hmc_bridge.cli.screen.tables import check_table, spinner, wide_console
+from l2hmc_bridge.cli.train.inputs import provenance_of, starting_links
 from l2hmc_bridge.cli.train.nested import train_on_host
 from l2hmc_bridge.errors import ConfigError, StreamError
 from l2hmc_bridge.fast.devices import device_of
-from l2hmc_bridge.fields import su3
 from l2hmc_bridge.gate.report import check_bundle
-from l2hmc_bridge.systems.decision import decide
 from l2hmc_bridge.training import (
     checkpoint as training_checkpoint,
     history,
@@ -46,7 +44,7 @@ def train(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, 
         _refuse_overwriting(Path(out), Path(f"{out}.checkpoint"), resume, force, ())
         train_on_host(config, table if seed is None else {**table, "seed": seed},
                       {"out": out, "inputs": inputs, "resume": resume, "gated": gated,
-                       "tensorboard": tensorboard, "device": device}, _provenance(inputs))
+                       "tensorboard": tensorboard, "device": device}, provenance_of(inputs))
         return
     settings, device = read(config), device_of(device)
     settings = settings if seed is None else replace(settings, seed=seed)
@@ -54,8 +52,8 @@ def train(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, 
     out = Path(out)
     checkpoint = Path(f"{out}.checkpoint")
     _refuse_overwriting(out, checkpoint, resume, force, settings.snapshots)
-    provenance = _provenance(inputs)
-    links = _starting_links(settings, inputs, reading, provenance)
+    provenance = provenance_of(inputs)
+    links = starting_links(settings, inputs, reading, provenance)
     with parallel.processes(device.type == "cuda"):
         trainer = (training_checkpoint.load(settings, checkpoint, device) if resume
                    else training.start(settings, device))
@@ -71,13 +69,24 @@ def train(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, 
             if first:
                 history.write(Path(f"{out}.history.h5"), trainer)
     if not first:
-        return
+        _end_process()
     if not finished:
         click.echo(f"stopped at iteration {trainer.iteration}; --resume goes on", err=True)
         return
     _finish(trainer, out, provenance, extents if gated else None)
     checkpoint.unlink(missing_ok=True)
     click.echo(f"wrote {out}")
+
+
+def _end_process() -> NoReturn:
+    """End a process that has nothing more to do, at once.
+
+    gloo's threads may still be closing their connections; an interpreter that takes itself apart
+    beneath them aborts now and then, and torchrun ends the process that writes the bundle.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _finish(trainer, out, provenance, extents) -> None:
@@ -191,54 +200,3 @@ def _run(trainer, checkpoint, links, write, show) -> bool:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
-
-
-def _starting_links(settings, inputs, options, provenance):
-    """The given configurations, dealt out to the groups of chains; None without any.
-
-    A file that states its beta starts the chains of that beta, if there are such. What is said of
-    the files' theories goes into `provenance`, too.
-    """
-    if not inputs:
-        return None
-    fields = _fields(settings, inputs, options, provenance)
-    found, chains = {}, settings.stages[0].chains
-    for index, beta in enumerate(settings.betas_of(settings.stages[0])):
-        fitting = [links for stated, links in fields if stated == beta]
-        if not fitting:
-            click.echo(f"l2hmc-bridge: no --in states beta {beta:g}: its chains start from all",
-                       err=True)
-            fitting = [links for _, links in fields]
-        found[index] = torch.cat([fitting[(index + n) % len(fitting)] for n in range(chains)])
-    return found
-
-
-def _fields(settings, inputs, options, provenance):
-    """(beta, links) of every file; ActionError for those of another theory than is trained."""
-    if settings.group != "su3":
-        raise ConfigError(f"--in: expected none with action {settings.action}: files hold SU(3)")
-    reading = reading_of(options, mend=True)
-    x, y, z, t = settings.stages[0].lattice
-    fields, theories, warnings = [], {}, []
-    for path in inputs:
-        configuration = reading.read(path)
-        warnings += [f"{path}: {told}" for told in configuration.meta["warnings"]]
-        links = su3.project_group(configuration.links)
-        if tuple(links.shape[2:6]) != (t, x, y, z):
-            found = ",".join(str(links.shape[n]) for n in (3, 4, 5, 2))
-            raise ConfigError(f"{path}: expected the first stage's lattice {x},{y},{z},{t}, "
-                              f"found {found}")
-        theories[str(path)] = stream_theory.of(Path(path), configuration.meta)
-        fields.append((theories[str(path)].beta, links))
-    decision = decide({name: replace(one, beta=None) for name, one in theories.items()},
-                    settings.action, 0.0, options["quenched"], "theory" in options["accept"],
-                    "action =")
-    provenance["theory"] = dict(decision.record)
-    for sentence in (*decision.said, *decision.warnings, *warnings):
-        click.echo(f"l2hmc-bridge: {sentence}", err=True)
-    return fields
-
-
-def _provenance(inputs) -> dict:
-    return {"date": datetime.now(UTC).isoformat(timespec="seconds"), "torch": torch.__version__,
-            "python": platform.python_version(), "inputs": [str(path) for path in inputs]}
