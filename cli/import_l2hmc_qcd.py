@@ -13,7 +13,7 @@ class Three(click.ParamType):
     name = "s,t,q"
 
     def convert(self, value, param, context):
-        """The numbers; wrong usage where there are not three."""
+        """The numbers; wrong usage if there are not three."""
         if isinstance(value, tuple):
             return value
         parts = value.split(",")
@@ -115,7 +115,7 @@ def _show(path, found) -> None:
 
 
 def _write(out, kernel, provenance, extents, trajectories, gated, force) -> None:
-    """The bundle, under its name only once the gate passed; exit status 1 where it did not."""
+    """The bundle, under its name only once the gate passed; exit status 1 if it did not."""
     from l2hmc_bridge.bundle import file as bundle
     from l2hmc_bridge.cli.screen.tables import check_table, spinner, wide_console
     from l2hmc_bridge.gate.report import check_bundle

@@ -78,7 +78,7 @@ def stream(hmc, gauge, kernel, trajectories, every, time=1.0, save=None):
 
 
 def refuse_existing(numbers):
-    """FileExistsError where one of the configurations is there: PyQUDA would overwrite it."""
+    """FileExistsError if one of the configurations is there: PyQUDA would overwrite it."""
     there = [name for name in (f"cfg_{number}.npy" for number in numbers) if Path(name).exists()]
     if there:
         raise FileExistsError(f"{there[0]}: expected none of cfg_N.npy before a new stream, found "

@@ -15,7 +15,7 @@ from . import table as files
 
 @dataclass(frozen=True)
 class Source:
-    """One configuration: its file, and its index where the file holds several."""
+    """One configuration: its file, and its index if the file holds several."""
 
     path: Path
     index: int | None

@@ -153,7 +153,7 @@ def write(
     """Write a whole file or none; an existing one is replaced only with `force`.
 
     The format is `format` or what the suffix names. Options: precision (32 or 64), rows (2 or 3),
-    lfn, where the format has them. Raises BridgeError.
+    lfn, if the format has them. Raises BridgeError.
     """
     from l2hmc_bridge.fields.layout import check_links
 

@@ -41,7 +41,7 @@ def parameters(text: str) -> dict[str, str]:
 
 
 def beta_of(info: Mapping[str, str], tags: Mapping[str, list[str]] | None = None) -> float | None:
-    """The one beta that the parameters and XML tags state; None where there is none or several.
+    """The one beta that the parameters and XML tags state; None if there is none or several.
 
     MILC's gauge.beta11 counts for the one-plaquette action only (for its improved actions it is
     10/g^2 in another normalisation), and a beta beside the name of an improved action does not.

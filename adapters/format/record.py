@@ -15,9 +15,9 @@ class Format:
 
     sniff(head, size): whether a file that begins with these 512 bytes and has this size is one.
     read(path, verify, **read_options) -> Configuration with meta["checks"] and meta["warnings"].
-    write(path, configuration, force, **write_options); None where the format is read-only.
+    write(path, configuration, force, **write_options); None if the format is read-only.
     header(path, **read_options) -> meta alone, without touching the links (and without torch).
-    count(path): how many configurations a file holds; None where it is always one.
+    count(path): how many configurations a file holds; None if it is always one.
     read_options, write_options: names of the keyword arguments that the format understands.
     """
 

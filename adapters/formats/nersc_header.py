@@ -25,7 +25,7 @@ STANDARD = {
 ESSENTIAL = STANDARD - {"MILC_INFO", "CREATION_DATE", "ARCHIVE_DATE", "CREATOR"}
 # What is written where nothing is known: empty values trouble some readers.
 UNKNOWN = {"ENSEMBLE_ID": "l2hmc-bridge", "ENSEMBLE_LABEL": "none"}
-# Word size and byte order (True: big); None where the header does not say and the checksum must.
+# Word size and byte order (True: big); None if the header does not say and the checksum must.
 FLOATING = {
     "IEEE32BIG": (4, True), "IEEE64BIG": (8, True),
     "IEEE32LITTLE": (4, False), "IEEE64LITTLE": (8, False),
@@ -53,7 +53,7 @@ def header(path: Path) -> dict[str, Any]:
 
 
 def read_header(path: Path) -> Header:
-    """Parse up to END_HEADER; FormatError where it is missing, not text, or contradicts itself."""
+    """Parse up to END_HEADER; FormatError if it is missing, not text, or contradicts itself."""
     with open(path, "rb") as file:
         head = file.read(LARGEST)
     match = re.search(rb"\n[ \t]*END_HEADER[ \t]*\r?\n", head)
@@ -199,7 +199,7 @@ def parse(path: Path) -> tuple[dict[str, Any], Header, Payload, bool]:
 
 
 def _told(keys: Mapping[str, str], name: str) -> str | None:
-    """A key's text, None where it is empty or only what our own writer puts for "not known"."""
+    """A key's text, None if it is empty or only what our own writer puts for "not known"."""
     return None if keys.get(name) in (None, "", UNKNOWN[name]) else keys[name]
 
 

@@ -21,7 +21,7 @@ def read(
     slices: tuple[int, int] | None = None,
     layout: str | None = None,
 ) -> Configuration:
-    """Links and metadata; layout "pyquda" or "lyncs" where the shape does not tell."""
+    """Links and metadata; layout "pyquda" or "lyncs" if the shape does not say."""
     meta, offset, shape, dtype = parse(path, layout)
     mapped = np.memmap(path, dtype, "r", offset, shape)
     links = array_links(path, mapped, layouts_of(shape, layout), slices, meta)

@@ -3,7 +3,7 @@
 Little endian: four int32, one float64 (plaquette normalised to 3), then for every site with
 (t+x+y+z) odd, z fastest and t slowest, the links +0,-0,+1,-1,+2,-2,+3,-3 (t,x,y,z); "-mu" is
 U_mu(n - mu) itself (openQCD modules/archive/archive.c). There is no magic and no checksum. PyQUDA
-writes the extents as T,Z,Y,X: where the two orders differ, the stored plaquette decides.
+writes the extents as T,Z,Y,X: if the two orders differ, the stored plaquette decides.
 """
 
 import math

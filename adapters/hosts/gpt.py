@@ -114,7 +114,7 @@ class l2hmc_update:
     """A kernel as an object like those of g.algorithms.markov: update(U) moves U in place.
 
     rng is GPT's: one number is drawn from it per trajectory and seeds ours, so a run repeats with
-    its seed. update(U, action) lets a GPT action decide where it is not the kernel's own. On a
+    its seed. update(U, action) lets a GPT action decide if it is not the kernel's own. On a
     single grid the step is computed in double and U' rounded where it is stored: exact to that
     rounding, 1e-7 of a link, as any stream kept in single precision; convert U for more.
     """
@@ -142,9 +142,9 @@ class l2hmc_proposal:
         self.kernel, self.rng = kernel, rng
 
     def __call__(self, U: Sequence[Any]) -> float:
-        """Move U in place to U' and return dK - log|J|; +inf, and U untouched, where it diverged.
+        """Move U in place to U' and return dK - log|J|; +inf, and U untouched, if it diverged.
 
-        accrej(h1, h0) with h1 = S(U') + this and h0 = S(U) restores U where it rejects.
+        accrej(h1, h0) with h1 = S(U') + this and h0 = S(U) restores U if it rejects.
         """
         grid = U[0].grid
         moved, _, info = self.kernel.propose(to_links(U), generator_of(self.rng, grid))

@@ -222,7 +222,7 @@ def _check(U: Sequence[Any], otype: str) -> Any:
 
 
 def _require_room(grid: Any) -> None:
-    """Raise LayoutError where the whole field on each rank, all on one node, would not fit."""
+    """Raise LayoutError if the whole field on each rank, all on one node, would not fit."""
     field = 4 * 9 * 16 * int(np.prod(grid.fdimensions))
     needed = WORKING_COPIES * field * grid.Nprocessors
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")

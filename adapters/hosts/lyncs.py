@@ -38,7 +38,7 @@ Axes = str | Sequence[str] | None
 def to_links(
     array: Any, axes: Axes = None, directions: Sequence[str] | None = None, verify: bool = True
 ) -> Tensor:
-    """Links [Nb,4,Nt,Nx,Ny,Nz,3,3] of an array; they share its memory where its layout is "links".
+    """Links [Nb,4,Nt,Nx,Ny,Nz,3,3] of an array; they share its memory if its layout is "links".
 
     array: numpy, dask (computed here) or anything numpy understands, complex128 and contiguous.
     axes: a name in LAYOUTS, or names of the axes in order ("batch" may be left out); without,
@@ -136,7 +136,7 @@ def _is_dask(array: Any) -> bool:
 
 
 def _told(array: Any) -> Sequence[str]:
-    """The axes that an array itself names; LayoutError where it names none."""
+    """The axes that an array itself names; LayoutError if it names none."""
     attributes = getattr(array, "attrs", None)
     stated = attributes.get("axes") if isinstance(attributes, Mapping) else None
     for found in (getattr(array, "axes", None), getattr(array, "dims", None), stated):

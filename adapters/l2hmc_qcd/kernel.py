@@ -134,7 +134,7 @@ def _filled(checkpoint: Checkpoint, given: list[Weights], factors: tuple[float, 
 
 def _converted(where: str, network: Network, weights: Weights,
                factors: tuple[float, float, float]) -> Weights:
-    """The state of our network; FormatError where a name is missing, unknown or misshapen."""
+    """The state of our network; FormatError if a name is missing, unknown or misshapen."""
     names = DIRECT | {f"hidden.{n}": f"hidden_layers.{n}" for n in range(len(network.hidden))}
     if network.front is not None:
         places = _places(len(network.front.layers))

@@ -70,7 +70,7 @@ def traces(checkpoint: Checkpoint) -> tuple[Tensor, Tensor]:
 
 
 def settle(checkpoint: Checkpoint, given: Tensor | None, source: str) -> Masks:
-    """`given` where the weights do not contradict it, or what they tell where that is all.
+    """`given` if the weights do not contradict it, or what they say if that is all.
 
     Raises ConfigError for a contradiction, and where there is nothing to go by.
     """

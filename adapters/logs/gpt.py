@@ -44,7 +44,7 @@ def recognise(text: str) -> bool:
 
 
 def parse(text: str) -> Log:
-    """A new Reference per file read, per trajectory, and where a value comes a second time."""
+    """A new Reference per file read, per trajectory, and if a value comes a second time."""
     result: list[Reference] = []
     for line in text.splitlines():
         if not PREFIX.match(line):

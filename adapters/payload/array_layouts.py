@@ -13,7 +13,7 @@ LAYOUTS = {"pyquda": DIRECTION_FIRST, "lyncs": FILE_AXES}
 def layouts_of(shape: Sequence[int], layout: str | None) -> list[str]:
     """The layouts that an array of this shape can have, or `layout`; FormatError where none fits.
 
-    Both fit where the array has 4 at the place of either's direction axis.
+    Both fit if the array has 4 at the place of either's direction axis.
     """
     if layout is not None and layout not in LAYOUTS:
         raise FormatError(f"layout: expected one of {', '.join(LAYOUTS)}, found {layout!r}")

@@ -54,7 +54,7 @@ def in_threads(
 
 
 def read_at(descriptor: int, offset: int, buffer: NDArray[np.uint8]) -> None:
-    """Fill the buffer from `offset`; FormatError where the file ends before."""
+    """Fill the buffer from `offset`; FormatError if the file ends before."""
     view, done = memoryview(buffer.data), 0
     while done < len(view):
         count = os.preadv(descriptor, [view[done:]], offset + done)

@@ -30,7 +30,7 @@ class Measured(NamedTuple):
     """Plaquettes and trace are 1 on the unit field; the defects are maxima over links.
 
     plaquette = (1/18 V) sum_{x, mu<nu} Re tr P, spatial and temporal over three planes each.
-    unitarity = max |U U^dagger - 1|, determinant = max |det U - 1|; NaN where a link has one.
+    unitarity = max |U U^dagger - 1|, determinant = max |det U - 1|; NaN if a link has one.
     """
 
     plaquette: float
@@ -149,6 +149,6 @@ def _compiled(
     with np.errstate(all="ignore"):  # a damaged file may hold any numbers
         planes = (sums.sum((0, 1)) / (3 * volume)).tolist()
         trace = float(found[:, 0].sum() / (12 * volume))
-        spoiled = float(0 * found[:, 3].sum())  # NaN where any link holds one
+        spoiled = float(0 * found[:, 3].sum())  # NaN if any link holds one
     unitarity, determinant = (math.sqrt(found[:, at].max()) + spoiled for at in (1, 2))
     return planes, trace, unitarity, determinant

@@ -105,7 +105,7 @@ def _of_memory(
 
 
 def _columns(measured: Sequence[dict[str, Any]]) -> dict[str, NDArray[np.float64]]:
-    """Records as columns of numbers, NaN where a record has none; text and lists left out."""
+    """Records as columns of numbers, NaN if a record has none; text and lists left out."""
     rows = [flatten(record) for record in measured]
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: [row.get(name) for row in rows] for name in names}

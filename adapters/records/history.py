@@ -28,7 +28,7 @@ NAMES = {"dH": "delta_h", "deltaH": "delta_h", "dh": "delta_h", "logdet": "log_d
 
 
 def read_history(path: Path) -> History:
-    """Every series found at `path`. Raises FormatError where there is none."""
+    """Every series found at `path`. Raises FormatError if there is none."""
     path = Path(path)
     if path.is_dir():
         if not (path / "history.h5").is_file():

@@ -21,9 +21,9 @@ LARGEST = 1 << 28
 
 
 def last(folder: Path, stream: str) -> dict[str, Any] | None:
-    """The last entry about the stream of this name, None where there is none.
+    """The last entry about the stream of this name, None if there is none.
 
-    Raises StreamError where a line is no such entry; an unfinished last line does not count.
+    Raises StreamError if a line is no such entry; an unfinished last line does not count.
     """
     found = [entry for entry in _entries(folder / NAME) if entry["stream"] == stream]
     return found[-1] if found else None

@@ -95,7 +95,7 @@ def _coefficients(action: Element) -> tuple[float, float] | str:
 
 
 def _number(action: Element, *path: str) -> float:
-    """The number at a path; NaN where there is none."""
+    """The number at a path; NaN if there is none."""
     number = parse_number(action.word(*path))
     return float("nan") if number is None else number
 

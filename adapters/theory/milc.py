@@ -38,7 +38,7 @@ def read(info: Mapping[str, str], source: str) -> Theory:
 
 
 def _quarks(info: Mapping[str, str], kind: str) -> tuple[str, ...] | None:
-    """What tells of quarks; () for "Pure gauge", None where nothing is said."""
+    """What tells of quarks; () for "Pure gauge", None if nothing is said."""
     told = {key: text for key, text in info.items() if QUARK.fullmatch(key)}
     flavours = [text for key, text in told.items() if "flavors" in key]
     alive = not flavours or any(parse_number(word) for text in flavours for word in text.split())

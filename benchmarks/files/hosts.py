@@ -5,7 +5,7 @@
 
 Every conversion includes its checks (SU(3), boundaries, finite numbers). "copies" are passes that
 move the whole field, there and back; 0 means that the memory is shared, which is verified here. GPT
-is measured where it imports, otherwise a stand-in of its layout; PyQUDA's layout is always that of
+is measured if it imports, otherwise a stand-in of its layout; PyQUDA's layout is always that of
 the stand-in. A second row of GPT shows its own copying, which serves with several ranks; it is not
 held to the bound. The last column is for hosts with quarks: the share of one solve of the example's
 Wilson quarks (two flavours in torch; a host's own solver is faster on a GPU, and so is a conversion

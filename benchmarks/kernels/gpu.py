@@ -2,7 +2,7 @@
 
     python -m benchmarks.kernels.gpu [--lattices 8,16,32] [--precisions double,single] [--json FILE]
 
-Says so and ends where there is no GPU. Times are the best of several calls, waited for; "torch"
+Says so and ends if there is no GPU. Times are the best of several calls, waited for; "torch"
 are the formulas of fast/reference.py on the same GPU, in the same run. "of peak" is the larger of
 flop over a measured loop of multiply-adds and bytes over a measured copy. The first call of a
 kernel compiles it and tries it against torch; its seconds stand in the table of first calls.

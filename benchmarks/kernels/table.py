@@ -31,7 +31,7 @@ TABLES = {
 
 
 def text(value: object) -> str:
-    """Three digits of a number; empty where there is none."""
+    """Three digits of a number; empty if there is none."""
     if value is None:
         return ""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -4,7 +4,7 @@
 
 MILC's numbers are from version 7.8, su3_ora, updates of 4 overrelaxed and 4 quasi-heat-bath sweeps,
 errors by the Gamma method. Ours: chains from both starts until the error is below --error. Ends
-with status 1 where the two differ by more than 3 sigma, or cold from hot starts by more than 4.
+with status 1 if the two differ by more than 3 sigma, or cold from hot starts by more than 4.
 """
 
 import argparse

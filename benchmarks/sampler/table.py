@@ -21,7 +21,7 @@ def name(row: dict) -> str:
 
 
 def number(value: float | None, error: float | None) -> str:
-    """Value with its error in brackets; "not resolved" where there is none."""
+    """Value with its error in brackets; "not resolved" if there is none."""
     if value is None or error is None or value != value or error != error:
         return "not resolved"
     return with_error(value, error)

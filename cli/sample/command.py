@@ -64,7 +64,7 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
               help="Use a bundle without a fitting gate report, or on which a check here fails.")
 @click.option("--action", help="Gauge action: wilson, symanzik, iwasaki, dbw2, c1=NUMBER; by "
               "default the file's, else the bundle's own, wilson for HMC and the heat bath.")
-@click.option("--beta", type=Number(), help="Coupling, where the file does not state it.")
+@click.option("--beta", type=Number(), help="Coupling, if the file does not state it.")
 @click.option("--integrator", default=UpdateOptions.integrator, show_default=True,
               help="HMC: leapfrog, omf2, omf4 or force_gradient.")
 @click.option("--step-size", type=Number(0, LONGEST_STEP, min_open=True),

@@ -17,7 +17,7 @@ class Computing(click.Command):
     """A verb that computes: where it has the process to itself, freed fields stay with it."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the verb; `context.obj` is true where the process is this command line's own."""
+        """Run the verb; `context.obj` is true if the process is this command line's own."""
         if context.obj:
             from l2hmc_bridge import fast
 
@@ -31,11 +31,11 @@ class Number(click.FloatRange):
     name = "number"
 
     def _describe_range(self) -> str:
-        """What the help says of the bounds; nothing where there are none."""
+        """What the help says of the bounds; nothing if there are none."""
         return "" if self.min is None and self.max is None else super()._describe_range()
 
     def convert(self, value: Any, param: Any, context: Any) -> float:
-        """The number; wrong usage where it is none, not finite, or out of bounds."""
+        """The number; wrong usage if it is none, not finite, or out of bounds."""
         number = super().convert(value, param, context)
         if not math.isfinite(number):
             self.fail(f"expected a finite number, found {value}", param, context)

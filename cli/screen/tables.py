@@ -23,7 +23,7 @@ def check_table(checks: Iterable[Check], title: str) -> Table:
 
 
 def wide_console() -> Console:
-    """Standard output; at least 110 columns where it is not a terminal, so that no row wraps."""
+    """Standard output; at least 110 columns if it is not a terminal, so that no row wraps."""
     console = Console()
     return console if console.is_terminal else Console(width=max(console.width, 130))
 

@@ -37,7 +37,7 @@ def command(**options: Any) -> None:
     chains; the result is that of one process.
 
     The bundle holds the configuration, seed, versions and the validation against its starting
-    point on chains that training never saw; where that is not beaten, the start is kept.
+    point on chains that training never saw; if that is not beaten, the start is kept.
     """
     from l2hmc_bridge.cli.train.run import train
 

@@ -54,7 +54,7 @@ def _against_themselves(paths, options):
 
 
 def _stored(name, meta):
-    """The reader's own checks as rows; text (a checksum) counts as 0 where it agrees."""
+    """The reader's own checks as rows; text (a checksum) counts as 0 if it agrees."""
     for item in meta["checks"]:
         if item["status"] == "accepted":
             continue  # a note says so

@@ -17,7 +17,7 @@ from matplotlib import pyplot
 
 
 def points(results, key, observable):
-    """(betas, N_LF tau, error) where they are resolved; the best of a list."""
+    """(betas, N_LF tau, error) if they are resolved; the best of a list."""
     found = []
     for result in results:
         row = result.get(key)

@@ -16,7 +16,7 @@ from .solver import solve
 
 def propagate(dirac: Dirac, source: dict[int, Tensor], tolerance: float,
               limit: int) -> dict[int, Tensor]:
-    """M^-1 source on both parities; NaN where the solver gives up."""
+    """M^-1 source on both parities; NaN if the solver gives up."""
     links, kappa = dirac.links, dirac.quark.kappa
     odd = source[ODD] + kappa * links.hop(source[EVEN] / dirac.diagonal, ODD)
     found = solve(dirac.normal, odd, tolerance, limit)

@@ -21,7 +21,7 @@ class Check(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """True where the difference is a number and within the tolerance."""
+        """True if the difference is a number and within the tolerance."""
         return math.isfinite(self.difference) and self.difference <= self.tolerance
 
     def as_dict(self) -> dict:
@@ -35,6 +35,6 @@ class Check(NamedTuple):
 
 
 def all_passed(checks: Iterable[Check]) -> bool:
-    """True where there is at least one check and every one passed."""
+    """True if there is at least one check and every one passed."""
     checks = list(checks)
     return bool(checks) and all(check.passed for check in checks)

@@ -77,7 +77,7 @@ def compare_streams(
 
 
 def _same_action(first: History, second: History) -> list[Check]:
-    """A failing row where the streams state other actions, couplings or extents: no physics."""
+    """A failing row if the streams state other actions, couplings or extents: no physics."""
     checks = []
     for key, kind in (("action", str), ("lattice", str), ("beta", int | float)):
         mine: Any = first.attributes.get(key)

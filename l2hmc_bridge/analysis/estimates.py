@@ -25,7 +25,7 @@ class Topology:
     histogram: dict[int, int]
     tunnelling_rate: Estimate  # changes of the nearest integer per trajectory
     charge_squared: Estimate
-    distance: float  # rms distance of the charge from its nearest integer, 0.29 where it has none
+    distance: float  # rms distance of the charge from its nearest integer, 0.29 if it has none
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def analyse(
     """Everything about one stream; `cut` trajectories are dropped, by default MSER's choice.
 
     `among` restricts which charge serves for the topology (see History.charge_name).
-    Raises StatisticsError where the cut leaves nothing.
+    Raises StatisticsError if the cut leaves nothing.
     """
     if cut is None:
         cut = automatic_cut(history)

@@ -66,7 +66,7 @@ class Log(NamedTuple):
 
 
 def short_path(path: str) -> str:
-    """The name of a file, with its folder where that names a chain: chain_1/cfg_20.ildg."""
+    """The name of a file, with its folder if that names a chain: chain_1/cfg_20.ildg."""
     parts = path.split("/")
     chained = len(parts) > 1 and re.fullmatch(r"chain_\d+", parts[-2]) is not None
     return "/".join(parts[-2:] if chained else parts[-1:])

@@ -20,7 +20,7 @@ class Series:
 
     chains: list[NDArray]
     spacing: int = 1
-    convention: str = ""  # how it was measured, where that is stated and other ways exist
+    convention: str = ""  # how it was measured, if that is stated and other ways exist
     numbers: Sequence[NDArray] | None = None
 
     def numbered(self) -> list[NDArray]:
@@ -83,7 +83,7 @@ class History:
     def charge_name(self, among: Collection[str] | None = None) -> str | None:
         """The best topological charge with enough samples: flowed, five-loop, clover.
 
-        Only names in `among` count where it is given.
+        Only names in `among` count if it is given.
         """
         names = ("topological_charge_flowed", "topological_charge_5li", "topological_charge")
         counts = {name: sum(chain.size for chain in self.series[name].chains)
@@ -107,7 +107,7 @@ class History:
                 for name, (mine, theirs) in pairs.items() if mine and theirs and mine != theirs}
 
     def effective_delta_h(self, cut: int = 0) -> list[NDArray] | None:
-        """dH - log|J| per chain (dH alone where there is no log_det), None without dH."""
+        """dH - log|J| per chain (dH alone if there is no log_det), None without dH."""
         if "delta_h" not in self.series:
             return None
         delta_h = self.series["delta_h"].after(cut)

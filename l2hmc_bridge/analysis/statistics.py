@@ -26,7 +26,7 @@ _CHAIN_P_VALUE = 1e-5  # below it the means of the chains contradict their error
 class Estimate(NamedTuple):
     """Mean with standard error and tau_int (1/2 + sum rho) of a series.
 
-    error, tau_int and tau_int_error are NaN where they cannot be resolved; `note` says why.
+    error, tau_int and tau_int_error are NaN if they cannot be resolved; `note` says why.
     """
 
     value: float

@@ -40,7 +40,7 @@ def match(
 ) -> tuple[list[tuple[Record, Reference]], list[str], list[str]]:
     """(pairs, labels of records left over, labels of references left over).
 
-    By file name, with the folder of the chain where both have one, else by trajectory number;
+    By file name, with the folder of the chain if both have one, else by trajectory number;
     what fits several does not count. Where nothing fits, by order if both sides have the same
     number of configurations.
     """
@@ -77,7 +77,7 @@ def not_compared(records: Sequence[Record], references: Sequence[Reference]) -> 
 
 
 def label(record: Record) -> str:
-    """The file's name, with the folder of its chain and the index in its file where it has one."""
+    """The file's name, with the folder of its chain and the index in its file if it has one."""
     name = short_path(str(record["path"]))
     return f"{name}[{record['index']}]" if "index" in record else name
 

@@ -45,7 +45,7 @@ def describe(kernel: L2HMC) -> dict[str, Any]:
 def build(description: Mapping[str, Any], action: Action) -> L2HMC:
     """The kernel of `describe`, its weights still to be loaded.
 
-    Raises ConfigError where a key is missing or unknown, or the mask rule is not the group's.
+    Raises ConfigError if a key is missing or unknown, or the mask rule is not the group's.
     """
     if sorted(description) != sorted(KEYS):
         raise ConfigError(f"architecture: expected keys {KEYS}, found "
@@ -152,7 +152,7 @@ def networks(kernel: L2HMC) -> dict[str, Part]:
 
 
 def nature(kernel: L2HMC) -> str:
-    """"tuned integrator" where no network or mixing has any effect, else what has."""
+    """"tuned integrator" if no network or mixing has any effect, else what has."""
     alive = [name.replace("_", " ") for name, network in networks(kernel).items()
              if bool(network.weight.any() or network.bias.any())]
     if kernel.mixing is not None and float(kernel.mixing.coefficient.detach()) != 0:

@@ -52,7 +52,7 @@ def field_shape(kernel: L2HMC, any_lattice: Mapping[str, tuple[int, ...]] = LATT
 
 
 def difference(one: tuple[Tensor, float, float], other: tuple[Tensor, float, float]) -> float:
-    """Largest deviation, dH and log|J| relative where they exceed 1; NaN if anything is."""
+    """Largest deviation, dH and log|J| relative if they exceed 1; NaN if anything is."""
     found = [float((one[0] - other[0]).abs().max()),
              *(abs(a - b) / max(1.0, abs(a)) for a, b in zip(one[1:], other[1:], strict=True))]
     return math.nan if any(map(math.isnan, found)) else max(found)

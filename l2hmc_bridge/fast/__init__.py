@@ -1,10 +1,10 @@
 """The hot functions, and the one table that says who computes them.
 
 "torch" is the reference: any device and dtype, with autograd. "cpu" are the compiled kernels for
-complex128 and complex64 fields in main memory, with analytic gradients where these are asked for
+complex128 and complex64 fields in main memory, with analytic gradients if these are asked for
 (sums over the lattice are float64 for both); "cuda" are Triton kernels for the same fields on a
-GPU, each used where it agrees with the reference, gradients left to torch. They serve
-where they can, the reference everywhere else. The choice is made anew in every call; `use("torch")`
+GPU, each used if it agrees with the reference, gradients left to torch. They serve
+if they can, the reference everywhere else. The choice is made anew in every call; `use("torch")`
 or L2HMC_BRIDGE_FAST=off in the environment forces the reference. Formulas, signs and shapes are
 those of `reference.py`.
 """

@@ -79,7 +79,7 @@ def _reordered(
     array: NDArray, axes: Sequence[str], directions: Sequence[str],
     new_axes: Sequence[str], new_directions: Sequence[str],
 ) -> NDArray:
-    """`array` in new orders, in one pass; itself where nothing changes."""
+    """`array` in new orders, in one pass; itself if nothing changes."""
     permutation = [list(axes).index(name) for name in new_axes]
     order = [list(directions).index(name) for name in new_directions]
     if permutation == sorted(permutation) and order == sorted(order):

@@ -56,7 +56,7 @@ def in_range(kernel: L2HMC, moved: Tensor) -> list[Check]:
 
 @torch.no_grad()
 def symmetry(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> list[Check]:
-    """Gauge covariance where nothing sees angles, translation by two sites where all is local."""
+    """Gauge covariance if nothing sees angles, translation by two sites if all is local."""
     if kernel.action.group != "u1":
         return []
     networks = [one for one in (kernel.kick_network, kernel.drift_network) if one is not None]

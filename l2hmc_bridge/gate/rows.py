@@ -37,7 +37,7 @@ def run(
     seed: int = 1,
     progress: Progress = lambda name: None,
 ) -> list[Check]:
-    """Every row for `kernel` on (Nt, Nx, Ny, Nz); LayoutError where the masks do not fit.
+    """Every row for `kernel` on (Nt, Nx, Ny, Nz); LayoutError if the masks do not fit.
 
     (Nt, Nx) for U(1), (n,) for vectors of R^n. `trajectories` per chain, 8 chains (64 where exact
     answers are known); `progress` is told the name of each part as it begins.

@@ -150,7 +150,7 @@ class DriftNetwork(nn.Module):
         return ((chosen, odd, True), (chosen, not odd, False), *others)
 
     def check(self, links: Tensor) -> None:
-        """LayoutError where the parity masks do not fit an odd extent."""
+        """LayoutError if the parity masks do not fit an odd extent."""
         nt, nx, ny, nz = links.shape[2:6]
         if any(n % 2 for n in (nt, nx, ny, nz)):
             raise LayoutError(

@@ -13,7 +13,7 @@ def packed(mask: Tensor) -> str:
 
 
 def unpacked(digits: str, shape: tuple[int, ...]) -> Tensor:
-    """The inverse of `packed`, bool [*shape]; ConfigError where it is no mask of that shape."""
+    """The inverse of `packed`, bool [*shape]; ConfigError if it is no mask of that shape."""
     count = torch.Size(shape).numel()
     try:
         bits = f"{int(digits, 16):0{count}b}"

@@ -110,7 +110,7 @@ def integrate(
 
 
 def _fixed(links: Tensor, step: float, count: int, kernel: str) -> Tensor:
-    """`count` equal steps, compiled where a compiled flow of this kernel exists."""
+    """`count` equal steps, compiled if a compiled flow of this kernel exists."""
     if kernel == "zeuthen":
         for _ in range(count):
             links = runge_kutta(links, step, zeuthen)

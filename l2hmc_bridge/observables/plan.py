@@ -71,7 +71,7 @@ def records(links: Tensor, plan: Plan) -> list[dict[str, Any]]:
     topological_charge, topological_charge_5li, energy_density (clover), energy_density_plaquette,
     polyakov_loop (time direction, [re, im]), polyakov_loops (per direction), unitarity_defect,
     determinant_defect, flow (list of {t, plaquette, energy_density, topological_charge}), t0 and
-    w0 where the flow reaches them; smeared and wilson_loops where the plan asks for them;
+    w0 if the flow reaches them; smeared and wilson_loops if the plan asks for them;
     convention ("traceless" or "gpt"), and flow_kernel, flow_step and, where it adapts,
     flow_tolerance of a flow.
     """

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 def t0(times: ArrayLike, energies: ArrayLike, level: float = 0.3) -> NDArray:
     """t0 in units a^2: t^2 E(t) = level at t = t0 (arXiv:1006.4518, eq. 5.1).
 
-    times [n] increasing, energies [..., n] -> [...]; NaN where the level is not reached.
+    times [n] increasing, energies [..., n] -> [...]; NaN if the level is not reached.
     """
     times = np.asarray(times, dtype=np.float64)
     return _crossing(times, times**2 * np.asarray(energies, dtype=np.float64), level)

@@ -62,7 +62,7 @@ class HeatBath:
         return self
 
     def check(self, links: Tensor) -> None:
-        """Raise LayoutError where an extent is below 2 or sites are too many to be counted."""
+        """Raise LayoutError if an extent is below 2 or sites are too many to be counted."""
         heatbath.check(links)
 
     def init(self, links: Tensor) -> State:

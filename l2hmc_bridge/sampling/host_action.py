@@ -41,7 +41,7 @@ Refresh = Callable[[Tensor, Generators], Any]
 
 
 class HostAction:
-    """S(U) of a host, and its force where it has one; the Action of any kernel.
+    """S(U) of a host, and its force if it has one; the Action of any kernel.
 
     action(links) -> Nb real numbers, float64 (one number where Nb = 1); force(links) -> F like
     links, d/ds S(exp(s X) U) = <X, F> with <X, Y> = -2 tr X Y, so F = i G for a Hermitian gradient
@@ -60,7 +60,7 @@ class HostAction:
         self.beta, self.group = beta, group
 
     def __call__(self, links: Tensor) -> Tensor:
-        """S of each configuration, float64 [Nb]; NaN where the links are not finite."""
+        """S of each configuration, float64 [Nb]; NaN if the links are not finite."""
         finite, safe = finite_chains(links)
         values = numbers_of(self._action(safe), len(links)).to(links.device)
         if values[finite].isnan().any():
@@ -68,7 +68,7 @@ class HostAction:
         return torch.where(finite, values, torch.nan)
 
     def force(self, links: Tensor) -> Tensor:
-        """F, like links; NaN where the links are not finite."""
+        """F, like links; NaN if the links are not finite."""
         if self._force is None:
             raise ActionError(
                 "host action: expected a force, found none; HostAction(S, force) takes one, and "
@@ -99,7 +99,7 @@ class HostAction:
 class Hosted:
     """`kernel` proposes with its own action and force, `action` decides: exact for `action`.
 
-    State carries S of `action` and the force of the kernel's own. Raises ActionError where the two
+    State carries S of `action` and the force of the kernel's own. Raises ActionError if the two
     live on different groups.
     """
 

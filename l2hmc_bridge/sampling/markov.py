@@ -21,7 +21,7 @@ class State(NamedTuple):
 
     links: Tensor  # [Nb,4,Nt,Nx,Ny,Nz,3,3], or what the group of the action has instead
     action: Tensor  # [Nb], never computed twice for one field
-    force: Tensor | None  # like links, at these links; of level 0 alone where there are levels
+    force: Tensor | None  # like links, at these links; of level 0 alone if there are levels
     level_actions: Tensor | None = None  # [Nb, 1 + levels] of a nested step, that of level 0 first
     level_forces: Tensor | None = None  # [Nb, levels, ...] like links, of levels >= 1
 
@@ -43,7 +43,7 @@ class Info(NamedTuple):
     log_det: Tensor  # [Nb] log|J|, 0 for HMC
     delta_kinetic: Tensor  # [Nb]
     delta_action: Tensor  # [Nb]
-    force_evaluations: int  # per chain, in this step; of level 0 where there are levels
+    force_evaluations: int  # per chain, in this step; of level 0 if there are levels
     levels: tuple[LevelUse, ...] = ()  # of a nested step
     unsolved: Tensor | None = None  # [Nb] bool: rejected since a host's solver gave up
 
@@ -174,7 +174,7 @@ def refreshed(kernel: Kernel, state: State, generator: Generators) -> State:
 def propose(kernel: Proposer, state: State, generator: Generators) -> tuple[State, Info]:
     """Momenta, the kernel's map, energies: the proposal as a State, Info with accepted unset.
 
-    `state` must be `refreshed` where the action has noise of its own.
+    `state` must be `refreshed` if the action has noise of its own.
     """
     momenta = draw_momenta(state.links, generator, group_of(kernel.action))
     return kernel.moved(state, momenta, generator)

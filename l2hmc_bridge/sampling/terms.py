@@ -66,7 +66,7 @@ class HostTerm:
         self._done = SolverReport()
 
     def __call__(self, links: Tensor) -> Tensor:
-        """S of each configuration, float64 [Nb]; NaN where links are not finite or a solve failed.
+        """S of each configuration, float64 [Nb]; NaN if links are not finite or a solve failed.
         """
         finite, safe = finite_chains(links)
         value, failed = self._asked(self._action, safe)
@@ -77,7 +77,7 @@ class HostTerm:
         return torch.where(finite & ~failed, values, torch.nan)
 
     def force(self, links: Tensor) -> Tensor:
-        """F, like links; NaN where links are not finite or a solve failed."""
+        """F, like links; NaN if links are not finite or a solve failed."""
         finite, safe = finite_chains(links)
         value, failed = self._asked(self._force, safe)
         if value is None:

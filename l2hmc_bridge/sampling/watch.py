@@ -57,7 +57,7 @@ class Drift:
     def estimates(self) -> dict[str, Estimate]:
         """{name: mean difference with its error}, chains with at least `minimum` updates.
 
-        Left out where these are too few for an error.
+        Left out if these are too few for an error.
         """
         found = {}
         for name, series in self.differences.items():

@@ -20,7 +20,7 @@ OPENED = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold `folder`/lock (it names process and host); StreamError where another process does.
+    """Hold `folder`/lock (it names process and host); StreamError if another process does.
 
     The kernel drops the lock when its holder ends, however it ends: a file left behind by a
     killed run is no obstacle. What bears the name and is no lock of ours is refused, not changed.

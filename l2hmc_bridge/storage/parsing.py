@@ -41,7 +41,7 @@ def json_value(
 
 
 def json_table(text: str | bytes, where: object, error: type[BridgeError]) -> "Entries":
-    """The same where the value has to be a table."""
+    """The same if the value has to be a table."""
     return Entries.of(json_value(text, where, error), where, error)
 
 

@@ -58,7 +58,7 @@ def thermalised(
 ) -> Thermalised:
     """The state after `count` updates (None: as many as a cold or hot start needs), in SU(3).
 
-    By the heat bath where it samples the action; else trajectories of the kernel, accepted unless
+    By the heat bath if it samples the action; else trajectories of the kernel, accepted unless
     far off.
     """
     bath = isinstance(kernel, HeatBath) or serves(action, state.links)

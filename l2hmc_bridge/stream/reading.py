@@ -51,7 +51,7 @@ class Files(Protocol):
         """What of a file's metadata the configurations of its stream keep."""
 
     def output_format(self, start: Start, asked: str | None) -> Output:
-        """What is written: asked for, the input's, or another where that cannot be, with a note.
+        """What is written: asked for, the input's, or another if that cannot be, with a note.
 
         Raises FormatError for a format asked for that cannot be written.
         """

@@ -54,7 +54,7 @@ def kernel_of(
 ) -> StreamKernel:
     """The kernel of a stream, steps scaled; its bundle is the copy in `folder`.
 
-    Raises BundleError where the bundle is not the one that the stream began with.
+    Raises BundleError if the bundle is not the one that the stream began with.
     """
     action = gauge_action(definition.action["name"], definition.action["beta"])
     spec = definition.kernel
@@ -72,7 +72,7 @@ def create(
 ) -> "Stream":
     """Begin a stream in `folder` (there, locked, without a stream) at `state` of all chains.
 
-    `kernel` is the scaled one, whose `init` gave the state. Raises StreamError where a stream is
+    `kernel` is the scaled one, whose `init` gave the state. Raises StreamError if a stream is
     there.
     """
     if checkpoint.exists(folder):

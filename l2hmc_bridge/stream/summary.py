@@ -21,7 +21,7 @@ OBSERVABLES = ("plaquette", "plaquette_spatial", "plaquette_temporal", "topologi
 def summarise(definition: Definition, rows: Sequence[Row], target: int) -> dict[str, Any]:
     """Everything summary.json holds; an observable is {value, error, tau_int, tau_int_error}.
 
-    All chains together on top, each alone under `chains` where there are several. tau_int is
+    All chains together on top, each alone under `chains` if there are several. tau_int is
     1/2 + sum rho, in trajectories; what cannot be resolved is None with a note.
     """
     kernel = definition.kernel.stored()

@@ -76,7 +76,7 @@ class Trajectories:
         }
 
     def reversibility(self) -> float | None:
-        """max |U'' - U| after a trajectory forth and back from here, where one is due."""
+        """max |U'' - U| after a trajectory forth and back from here, if one is due."""
         every, number = self.definition.check_reversibility, self.count + 1
         if not every or number % every or isinstance(self.kernel, HeatBath):
             return None

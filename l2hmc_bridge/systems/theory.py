@@ -33,7 +33,7 @@ class Theory:
 
     @property
     def action(self) -> str | None:
-        """The name of the gauge action where it is one of ours: "iwasaki", "c1=-0.2"."""
+        """The name of the gauge action if it is one of ours: "iwasaki", "c1=-0.2"."""
         return None if self.c1 is None or self.other else name_of(self.c1)
 
     def __bool__(self) -> bool:
@@ -66,7 +66,7 @@ class Theory:
 
 
 def of_carried(keys: Mapping[str, Any], source: str) -> Theory | None:
-    """The theory that `Theory.carried` wrote (with beta), None where there is none."""
+    """The theory that `Theory.carried` wrote (with beta), None if there is none."""
     name, quarks = (str(keys[key]) if key in keys else None for key in ("gauge_action", "quarks"))
     if name is None and quarks is None:
         return None

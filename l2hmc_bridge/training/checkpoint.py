@@ -46,7 +46,8 @@ def save(trainer: Trainer, path: Path) -> None:
 
 def load(config: Config, path: Path, device: torch.device | str = "cpu") -> Trainer:
     """The trainer as it was saved; StreamError unless it belongs to the same configuration."""
-    tensors, meta = safetensors.load(path, StreamError, most=LARGEST_HEAD, named="training checkpoint")
+    tensors, meta = safetensors.load(path, StreamError, most=LARGEST_HEAD,
+                                     named="training checkpoint")
     said = Entries(meta, path, StreamError)
     written = parsing.json_table(meta.get("config", "{}"), f"{path}: config", StreamError)
     try:

@@ -66,7 +66,7 @@ def beginning(config: Config, device: torch.device | str = "cpu") -> L2HMC:
 
 
 def _in_main_memory(kernel: L2HMC) -> L2HMC:
-    """The kernel, copied where it is on a GPU: a bundle's fingerprint is that of the CPU."""
+    """The kernel, copied if it is on a GPU: a bundle's fingerprint is that of the CPU."""
     if kernel.steps.length.device.type == "cpu":
         return kernel
     return replace(kernel, **{name: copy.deepcopy(module).to("cpu")
@@ -79,7 +79,7 @@ def snapshot_path(path: Path, iteration: int) -> Path:
 
 
 def snapshot(trainer: Trainer, path: Path, provenance: dict[str, Any]) -> Path | None:
-    """Write the kernel as it is where the configuration asks for it: neither validated nor gated.
+    """Write the kernel as it is if the configuration asks for it: neither validated nor gated.
 
     None, and nothing written, after an iteration that is none of `snapshots`.
     """

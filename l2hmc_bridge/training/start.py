@@ -122,7 +122,7 @@ def _seed_translations(kernel: L2HMC, size: float, seed: int) -> None:
 
 
 def _take_steps(kernel: L2HMC, name: str) -> None:
-    """The step sizes of a bundle in place of the integrator's; ConfigError where they differ."""
+    """The step sizes of a bundle in place of the integrator's; ConfigError if they differ."""
     path = models.path(name) if name in models.names() else Path(name)
     given = architecture.tensors(bundle.load(path).kernel)
     steps = {k: v for k, v in given.items() if k.startswith("steps.")}

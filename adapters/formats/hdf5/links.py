@@ -19,7 +19,7 @@ def read(
     key: str | None = None,
     layout: str | None = None,
 ) -> Configuration:
-    """Configuration `index` of an ensemble (needed where there are several), or the only one."""
+    """Configuration `index` of an ensemble (needed if there are several), or the only one."""
     with opened(path) as file:
         if is_ours(file):
             return ensemble.read(path, file, verify, slices, index)

@@ -3,7 +3,7 @@
 Texts of variable length, which is what h5py writes by default and so what PyQUDA's files hold, lie
 in a heap without checksums on which a damaged file can send the HDF5 library round in circles, in
 C, where nothing interrupts it. They are read in a child process that has an end; it costs the
-0.2 s of importing h5py, once per file, and only where there is such an attribute.
+0.2 s of importing h5py, once per file, and only if there is such an attribute.
 """
 
 import json
@@ -51,7 +51,7 @@ def attributes(
 ) -> list[str | None]:
     """The short texts of `wanted` (owner, name), fixed or variable in length; None where absent.
 
-    Raises FormatError where one is no short text, or where the library finds no end to it.
+    Raises FormatError if one is no short text, or where the library finds no end to it.
     """
     found = [attribute(owner, name) for owner, name in wanted]
     rest = [at for at, (owner, name) in enumerate(wanted)

@@ -33,7 +33,7 @@ class Record:
 
 
 def scan(path: Path) -> tuple[list[Record], list[str]]:
-    """All records of a LIME file and sentences about what is odd; FormatError where it breaks."""
+    """All records of a LIME file and sentences about what is odd; FormatError if it breaks."""
     records: list[Record] = []
     warnings: list[str] = []
     size = os.stat(path).st_size

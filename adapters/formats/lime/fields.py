@@ -35,7 +35,7 @@ class Lime:
     parsed: dict[str, markup.Fields] = field(default_factory=dict)
 
     def fields(self, kind: str) -> markup.Fields:
-        """The parsed XML of a record type, empty where the file has none."""
+        """The parsed XML of a record type, empty if the file has none."""
         if kind not in self.parsed:
             try:
                 parsed = markup.parse(self.texts[kind]) if kind in self.texts else markup.Fields()
@@ -48,7 +48,7 @@ class Lime:
         return self.parsed[kind]
 
     def tag(self, kind: str, name: str) -> str | None:
-        """One tag of a record; FormatError where it stands twice and differs."""
+        """One tag of a record; FormatError if it stands twice and differs."""
         try:
             return self.fields(kind).first(name)
         except FormatError as error:

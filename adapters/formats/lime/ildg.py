@@ -30,7 +30,7 @@ def read(
 ) -> Configuration:
     """Links and metadata; meta["checks"] says what was verified. Raises FormatError.
 
-    lattice (X,Y,Z,T) is needed only where the file does not state it (payload-only files).
+    lattice (X,Y,Z,T) is needed only if the file does not state it (payload-only files).
     """
     meta, opened, payload = parse(path, lattice)
     whole = verify and slices is None

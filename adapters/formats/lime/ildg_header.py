@@ -169,7 +169,7 @@ def dialect(opened: Lime) -> str:
 
 
 def stored_checksum(opened: Lime) -> tuple[int, int] | None:
-    """(suma, sumb); a missing one of the two is 0 (QIO omits zeros); None where both are."""
+    """(suma, sumb); a missing one of the two is 0 (QIO omits zeros); None if both are."""
     if "scidac-checksum" not in opened.texts:
         return None
     texts = [opened.tag("scidac-checksum", name) for name in ("suma", "sumb")]

@@ -97,7 +97,7 @@ class Element:
     children: list["Element"] = field(default_factory=list)
 
     def child(self, *names: str) -> "Element | None":
-        """The first element at the end of this path of children, None where there is none."""
+        """The first element at the end of this path of children, None if there is none."""
         here = self
         for name in names:
             found = next((one for one in here.children if one.name == name), None)
@@ -107,7 +107,7 @@ class Element:
         return here
 
     def word(self, *names: str) -> str | None:
-        """The text of the first element at the end of this path, None where there is none."""
+        """The text of the first element at the end of this path, None if there is none."""
         found = self.child(*names)
         return None if found is None else found.text
 

@@ -1,6 +1,6 @@
 """Fields of host codes, matrices at any place in memory, to and from links, and what SU(3) asks.
 
-One pass each way, in the compiled kernels where these are chosen (`compiled`), else in torch; bit
+One pass each way, in the compiled kernels if these are chosen (`compiled`), else in torch; bit
 for bit the same, and so is what is found of the group but for rounding.
 """
 
@@ -34,14 +34,14 @@ class Places(NamedTuple):
 
 
 class Defects(NamedTuple):
-    """max |U U^dagger - 1| over entries and max |det U - 1|; NaN where any number is not finite."""
+    """max |U U^dagger - 1| over entries and max |det U - 1|; NaN if any number is not finite."""
 
     unitarity: float
     determinant: float
 
 
 def places(first: NDArray, stride: int) -> Places:
-    """Places from their first numbers; raises LayoutError where one lies before the memory."""
+    """Places from their first numbers; raises LayoutError if one lies before the memory."""
     first = np.ascontiguousarray(first, np.int64).reshape(-1)
     reach = (ENTRIES - 1) * stride
     if first.size == 0 or min(int(first.min()), int(first.min()) + reach) < 0:

@@ -127,7 +127,7 @@ def threads() -> int:
 
 
 def keep_memory() -> bool:
-    """Let freed fields stay with this process instead of the system; True where that is possible.
+    """Let freed fields stay with this process instead of the system; True if that is possible.
 
     For a process that does nothing else: on the 16^4 lattice the kernel calls that return a field
     spend up to half their time on fresh pages. glibc's malloc only; it holds for the whole process.

@@ -1,4 +1,4 @@
-"""GPT's fields and updates: against a stand-in of their layout, and GPT itself where it imports."""
+"""GPT's fields and updates: against a stand-in of their layout, and GPT itself if it imports."""
 
 import importlib.util
 import sys
