@@ -86,7 +86,7 @@ def options_of(verb: str) -> set[str]:
     """The long options of a verb, without dashes."""
     command = group.get_command(click.Context(group), verb)
     parameters = command.params if command is not None else []
-    flags = [flag for one in parameters for flag in (*one.opts, *one.secondary_opts)]
+    flags = [flag for each in parameters for flag in (*each.opts, *each.secondary_opts)]
     return {flag[2:] for flag in flags if flag.startswith("--")} | {"help"}
 
 

@@ -62,4 +62,4 @@ def fitting(lattice: Sequence[int]) -> list[tuple[int, ...]]:
              if sites % side**3 == 0 and sites // side**3 > 1]
     cubes.sort(key=lambda one: (one[3] < one[0], -one[0]))
     orders = sorted(set(itertools.permutations(lattice)))
-    return [one for one in dict.fromkeys([*cubes, *orders]) if one != tuple(lattice)]
+    return [fromkey for fromkey in dict.fromkeys([*cubes, *orders]) if fromkey != tuple(lattice)]

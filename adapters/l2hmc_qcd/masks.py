@@ -63,8 +63,8 @@ def traces(checkpoint: Checkpoint) -> tuple[Tensor, Tensor]:
     shape = (checkpoint.layers, checkpoint.links)
     if not checkpoint.split:
         return torch.zeros(shape, dtype=torch.bool), torch.zeros(shape, dtype=torch.bool)
-    still = torch.stack([((one["scale.coeff"] == 0) & (one["transf.coeff"] == 0)).reshape(-1)
-                         for one in checkpoint.drifts])
+    still = torch.stack([((drift["scale.coeff"] == 0) & (drift["transf.coeff"] == 0)).reshape(-1)
+                         for drift in checkpoint.drifts])
     first, second = still[0::2], still[1::2]
     return first ^ second, first
 

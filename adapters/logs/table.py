@@ -62,7 +62,7 @@ def read_log(path: Path, lattice: tuple[int, int, int, int] | None = None) -> Lo
         log = _parse(path, raw, lattice)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error
-    if not any(one.values or one.flow for one in log.references):
+    if not any(reference.values or reference.flow for reference in log.references):
         ignored = f" (only {', '.join(log.ignored[:12])})" if log.ignored else ""
         raise FormatError(f"{path}: expected values of configurations that are measured here, "
                           f"found none{ignored}")

@@ -34,7 +34,7 @@ def array_links(
     """
     name = layouts[0]
     if len(layouts) > 1:
-        sizes = {one: measure(_taken(path, data, one, None)).plaquette for one in layouts}
+        sizes = {layout: measure(_taken(path, data, layout, None)).plaquette for layout in layouts}
         best = max(layouts, key=lambda one: sizes[one])
         noise = 3 / math.sqrt(6 * math.prod(meta["lattice"]))
         clear = sizes[best] - min(sizes.values()) > noise

@@ -76,7 +76,7 @@ def _pass_over(
     parts = blocks.blocks_of(payload, *slices)
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        partials = blocks.in_threads(move, parts, max(payload.extent(one)[1] for one in parts))
+        partials = blocks.in_threads(move, parts, max(payload.extent(part)[1] for part in parts))
     finally:
         os.close(descriptor)
     return checksums.combine(sums, partials)
@@ -119,7 +119,7 @@ def write_payload(
 
     parts = blocks.blocks_of(payload, 0, payload.lattice[3])
     with blocks.flushing(descriptor, payload.size):
-        partials = blocks.in_threads(move, parts, max(payload.extent(one)[1] for one in parts))
+        partials = blocks.in_threads(move, parts, max(payload.extent(part)[1] for part in parts))
     file.seek(payload.offset + payload.size)
     return checksums.combine(sums, partials)
 

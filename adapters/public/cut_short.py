@@ -27,7 +27,7 @@ def finish(
     entry: the last one about this stream; folders: where its files lie.
     """
     files = [] if entry is None else _noted(host.folder, entry)
-    kept = {one.part for one in files}
+    kept = {file.part for file in files}
     try:
         renamed = together.finish(files)
         said = []

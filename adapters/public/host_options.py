@@ -47,5 +47,5 @@ class ContinueOptions(UpdateOptions):
         """`given`, or what differs from its default."""
         if self.given is not None:
             return self.given
-        return frozenset(one.name for one in fields(self)
-                         if getattr(self, one.name) != one.default)
+        return frozenset(field.name for field in fields(self)
+                         if getattr(self, field.name) != field.default)

@@ -100,8 +100,9 @@ def _of_files(
 def _of_memory(
     configurations: Iterable[Configuration], plan: Plan, device: torch.device | str
 ) -> list[dict[str, Any]]:
-    return [{"trajectory": one.meta.get("trajectory"), **record}
-            for one in configurations for record in records(one.links.to(device), plan)]
+    return [{"trajectory": configuration.meta.get("trajectory"), **record}
+            for configuration in configurations
+            for record in records(configuration.links.to(device), plan)]
 
 
 def _columns(measured: Sequence[dict[str, Any]]) -> dict[str, NDArray[np.float64]]:

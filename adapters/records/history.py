@@ -139,7 +139,7 @@ def _in_order(
 
 def _whole(numbers: Iterable[NDArray]) -> list[NDArray] | None:
     """Rising integers of every chain, or None."""
-    found = [trajectory_numbers.whole(one) for one in numbers]
+    found = [trajectory_numbers.whole(number) for number in numbers]
     known = [one for one in found if one is not None]
     return known if len(known) == len(found) else None
 
@@ -202,7 +202,7 @@ def _h5_series(group: h5py.Group) -> dict[str, Series]:
             values = np.atleast_2d(data[()]).astype(float)
             values = np.repeat(values, chains, axis=0) if data.ndim == 1 else values
             parts = list(values) if rows is None else [values[0, part] for part in rows]
-            sizes = None if numbers is None else [one.size for one in numbers]
+            sizes = None if numbers is None else [number.size for number in numbers]
             fit = numbers if sizes == [part.size for part in parts] else None
             known = NAMES.get(name, name)
             series[known] = Series(parts, spacing, _convention(known, group.attrs), fit)

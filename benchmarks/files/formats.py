@@ -164,7 +164,7 @@ def run(lattice: tuple[int, ...], rounds: int, folder: Path, pyquda: Path | None
     for case in cases.values():  # compiles, and leaves all files in the page cache
         case()
     records = files.header(path)["records"]
-    (offset,) = [one["offset"] for one in records if one["type"] == "ildg-binary-data"]
+    (offset,) = [record["offset"] for record in records if record["type"] == "ildg-binary-data"]
     links = configuration.links[0].numpy()
     assert np.array_equal(bare_numpy(path, offset, lattice), files.read(path).links[0].numpy())
     cases = {

@@ -28,7 +28,7 @@ from l2hmc_bridge.systems.actions import GaugeAction
 
 DTYPES = {"double": torch.complex128, "single": torch.complex64}
 PROGRAMS, WIDTH, CHAINS = 8192, 256, 8  # of the multiply-add loop
-ON_CARDS = [one for one in CASES if (one.torch or one.name == "exp(P) U")
+ON_GPU = [one for one in CASES if (one.torch or one.name == "exp(P) U")
             and not one.name.startswith("gradient")]
 
 
@@ -63,7 +63,7 @@ def best(function: Callable, device: torch.device, budget: float, least: int = 3
 
 def peaks(device: torch.device, dtype: torch.dtype, options: argparse.Namespace) -> dict:
     """GFLOP/s of a multiply-add loop and GB/s of a copy, read and written."""
-    from benchmarks.kernels.card_peak import multiply_add
+    from benchmarks.kernels.gpu_peak import multiply_add
 
     programs, loops, length = (2, 4, 1 << 10) if options.interpreted else (PROGRAMS, 4096, 1 << 27)
     out = torch.zeros(programs * WIDTH, dtype=dtype.to_real(), device=device)
@@ -79,11 +79,11 @@ def peaks(device: torch.device, dtype: torch.dtype, options: argparse.Namespace)
 def first_calls(cases: list[Case], fields: Fields) -> list[dict]:
     """Seconds of the first call of each function: compilation, or reading what is on disk."""
     rows = []
-    for one in cases:
+    for case in cases:
         begin = time.perf_counter()
-        one.run(fields)
+        case.run(fields)
         wait(fields.links.device)
-        rows.append({"function": one.name, "seconds": time.perf_counter() - begin})
+        rows.append({"function": case.name, "seconds": time.perf_counter() - begin})
     return rows + [{"function": "all", "seconds": sum(row["seconds"] for row in rows)}]
 
 
@@ -138,8 +138,8 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
 
 def report_on(device: torch.device, options: argparse.Namespace) -> dict:
     """Measure and print everything."""
-    wanted = options.only.split(";") if options.only else [one.name for one in ON_CARDS]
-    cases = [one for one in ON_CARDS if one.name in wanted]
+    wanted = options.only.split(";") if options.only else [case.name for case in ON_GPU]
+    cases = [case for case in ON_GPU if case.name in wanted]
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "Triton's interpreter"
     report = {"machine": {"gpu": name, "torch": torch.__version__}, "peaks": {},
               "first_calls": {}, "functions": []}
@@ -157,7 +157,7 @@ def report_on(device: torch.device, options: argparse.Namespace) -> dict:
                 print(f"\n{extent}^4, {chains} chains: left out, not enough memory")
                 continue
             fields = Fields(extent, chains, device, dtype)
-            rows = [row(one, fields, peak, options) for one in cases]
+            rows = [row(case, fields, peak, options) for case in cases]
             if precision == "double" and "HMC trajectory" in (options.only or "HMC trajectory"):
                 rows.append(trajectory(fields, options))
             show(f"functions, {extent}^4, {chains} chains, {precision}", rows)

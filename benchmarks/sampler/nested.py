@@ -70,7 +70,7 @@ TRAINING, VALIDATION, START, STREAM = 900, 901, 902, 903  # chains of the random
 
 def nested(case: Case, host: Host, plan: Schedule, inside: float = 0.2) -> Nested:
     """A level of all quarks with this plan around the gauge part."""
-    repeats = tuple(max(1, math.ceil(abs(one) / inside - 1e-9)) for one in plan.drifts)
+    repeats = tuple(max(1, math.ceil(abs(drift) / inside - 1e-9)) for drift in plan.drifts)
     gauge = HMC(GaugeAction(case.beta), 0.5, 2, "omf4")
     return Nested(gauge, (Level("quarks", host.terms, plan, repeats),))
 
@@ -188,8 +188,8 @@ def at_scale(row: dict[str, Any]) -> Schedule:
     """The plan of a row with its scale worked in."""
     kicks, drifts, displacements = row["plan"]
     scale = row["scale"]
-    return Schedule(tuple(scale * one for one in kicks), tuple(scale * one for one in drifts),
-                    tuple(scale**2 * one for one in displacements))
+    return Schedule(tuple(scale * kick for kick in kicks), tuple(scale * drift for drift in drifts),
+                    tuple(scale**2 * displacement for displacement in displacements))
 
 
 def main(arguments: list[str] | None = None) -> None:

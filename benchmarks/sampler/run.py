@@ -212,7 +212,7 @@ def main() -> None:
             torch.save(links, start)
             settings = [*candidates(beta, links, start),
                         *bundle_candidates(options, beta, links, start)]
-            scan, best = [(one, beta, options.scan_seconds, 21) for one in settings], {}
+            scan, best = [(setting, beta, options.scan_seconds, 21) for setting in settings], {}
             for row in pool.map(run, scan):
                 report["scan"].append(row)
                 name, jump = label(row["setting"]), row["e1"]["jump_per_force"]

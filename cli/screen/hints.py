@@ -33,7 +33,7 @@ def here(message: str) -> str:
     context = click.get_current_context(silent=True)
     if context is None:
         return message
-    flags = [flag for one in context.command.params for flag in (*one.opts, *one.secondary_opts)]
+    flags = [flag for each in context.command.params for flag in (*each.opts, *each.secondary_opts)]
     return fitting(message, {flag[2:] for flag in flags if flag.startswith("--")} | {"help"})
 
 

@@ -94,7 +94,8 @@ def summary_table(summary: Mapping[str, Any], title: str) -> Table:
     chains = summary.get("chains", [])
     table = Table(title=title, title_justify="left")
     table.add_column("quantity", no_wrap=True)
-    for name in ["all chains" if chains else "value", *(f"chain {one['chain']}" for one in chains)]:
+    each = [f"chain {chain['chain']}" for chain in chains]
+    for name in ["all chains" if chains else "value", *each]:
         table.add_column(name, overflow="fold")
     for name, show in _ROWS.items():
         cells = [show(part) if name in _PER_CHAIN or part is summary else ""

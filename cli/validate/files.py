@@ -115,7 +115,7 @@ def _against_table(paths, options):
 def _traceless(options, references):
     if options["convention"]:
         return options["convention"] == "traceless"
-    stated = {one.traceless for one in references} - {None}
+    stated = {reference.traceless for reference in references} - {None}
     return stated != {False}
 
 
@@ -123,11 +123,11 @@ def _plan(options, references, traceless):
     """Measure what the references hold, at their own flow times, with their own step."""
     from l2hmc_bridge.observables.plan import Plan
 
-    times = sorted({time for one in references for time in one.flow})
-    steps = [one.flow_step for one in references if one.flow_step]
-    kernels = [one.flow_kernel for one in references if one.flow_kernel]
+    times = sorted({time for reference in references for time in reference.flow})
+    steps = [reference.flow_step for reference in references if reference.flow_step]
+    kernels = [reference.flow_kernel for reference in references if reference.flow_kernel]
     step = options["flow_step"] or (steps[0] if steps else 0.02)
-    bounds = [one.flow_tolerance for one in references if one.flow_tolerance]
+    bounds = [reference.flow_tolerance for reference in references if reference.flow_tolerance]
     tolerance = bounds[0] if bounds and not options["flow_step"] else None
     return Plan(flow_time=times[-1] if times else 0.0, flow_step=step, points=tuple(times),
                 kernel=kernels[0] if kernels else "wilson", tolerance=tolerance,

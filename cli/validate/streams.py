@@ -28,11 +28,11 @@ def compare(paths: tuple[Path, ...], options: dict[str, Any]) -> tuple[str, list
         second = read_history(Path(options["against"]))
     result = compare_streams(first, second, options["cut"], options["error_rate"])
     notes = [f"first: {first.name}", f"second: {second.name}",
-             *(f"{one.name}: {one.gaps}" for one in result.analyses if one.gaps),
+             *(f"{each.name}: {each.gaps}" for each in result.analyses if each.gaps),
              f"a sound pair fails anywhere in this table with probability "
              f"{options['error_rate']:g}", *(f"not decided: {one}" for one in result.unresolved)]
     content = {"error_rate": options["error_rate"], "unresolved": result.unresolved,
-               "streams": [one.as_dict() for one in result.analyses],
+               "streams": [analysis.as_dict() for analysis in result.analyses],
                "plaquette_distance": result.distance.tolist()}
 
     def figures():
@@ -48,18 +48,18 @@ def _side_by_side(analyses):
 
     names = [name for name in analyses[0].observables if name in analyses[1].observables]
     for name in names:
-        pair = [one.observables[name] for one in analyses]
+        pair = [analysis.observables[name] for analysis in analyses]
         if any(one.resolved for one in pair):
             yield (f"tau_int {name}", *(with_error(e.tau_int, e.tau_int_error) if e.resolved
                                         else "not resolvable" for e in pair))
-    acceptance = [one.observables.get("accepted") for one in analyses]
+    acceptance = [analysis.observables.get("accepted") for analysis in analyses]
     if all(acceptance):
         yield ("acceptance", *(f"{one.value:.3f}" for one in acceptance))
-    keys = dict.fromkeys(key for one in analyses for key in one.effective)
+    keys = dict.fromkeys(key for analysis in analyses for key in analysis.effective)
     for key in keys:
         title = f"effective samples, {key.replace('_per_', ' per ').replace('_', ' ')}"
-        yield (title, *(f"{one.effective[key]:.4g}" if key in one.effective else ""
-                        for one in analyses))
+        yield (title, *(f"{analysis.effective[key]:.4g}" if key in analysis.effective else ""
+                        for analysis in analyses))
 
 
 def _figures(first, second, result):
@@ -112,7 +112,7 @@ def _decision(first, theories, options):
     if told is not None:
         beta = first.attributes.get("beta")
         theories = {first.name: replace(told, beta=beta)}
-    if options["beta"] is None and all(one.beta is None for one in theories.values()):
+    if options["beta"] is None and all(theory.beta is None for theory in theories.values()):
         raise click.UsageError(f"--against {options['against']} needs --beta: the stream does not "
                                "say it")
     return decide(theories, options["action"], options["beta"], options["quenched"],

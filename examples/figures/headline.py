@@ -43,12 +43,12 @@ def main():
             betas, values, errors = points(results, key, observable)
             axis.errorbar(betas, values, errors, fmt=marker, label=label, capsize=3)
         if observable == "q":
-            betas = [one["beta"] for one in results]
-            axis.errorbar(betas, [one["scan"][0]["bound"] for one in results], fmt="_",
+            betas = [result["beta"] for result in results]
+            axis.errorbar(betas, [result["scan"][0]["bound"] for result in results], fmt="_",
                           color="C0", label="HMC, lower bound", lolims=True,
-                          yerr=[0.2 * one["scan"][0]["bound"] for one in results])
-            axis.plot(betas, [one["slides"][0] for one in results], "C0:", label="slides, HMC")
-            axis.plot(betas, [one["slides"][1] for one in results], "C2:", label="slides, trained")
+                          yerr=[0.2 * result["scan"][0]["bound"] for result in results])
+            axis.plot(betas, [row["slides"][0] for row in results], "C0:", label="slides, HMC")
+            axis.plot(betas, [row["slides"][1] for row in results], "C2:", label="slides, trained")
         axis.set(yscale="log", xlabel="beta", ylabel=f"$N_{{LF}}\\,\\tau_{{int}}({name})$",
                  title="2D U(1), 16 x 16")
         axis.legend(fontsize=7)

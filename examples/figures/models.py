@@ -24,8 +24,8 @@ KINDS = ((True, "C2", "a trained model"), (False, "none", "a model of even charg
 
 def placed(models):
     """(model, x) with the models of one beta side by side."""
-    for beta in sorted({one["beta"] for one in models}):
-        row = [one for one in models if one["beta"] == beta]
+    for beta in sorted({model["beta"] for model in models}):
+        row = [model for model in models if model["beta"] == beta]
         for place, one in enumerate(row):
             yield one, beta + 0.09 * (place - 0.5 * (len(row) - 1))
 
@@ -44,9 +44,9 @@ def draw_models(axis, models, value):
             axis.errorbar(*zip(*found, strict=True), fmt="D", color="C2", markerfacecolor=face,
                           markersize=5, capsize=3, label=label)
     betas, means, errors = [], [], []
-    for beta in sorted({one["beta"] for one in models}):
-        values = [value(one)[0] for one in models
-                  if one["beta"] == beta and ergodic(one)]
+    for beta in sorted({model["beta"] for model in models}):
+        values = [value(model)[0] for model in models
+                  if model["beta"] == beta and ergodic(model)]
         values = [one for one in values if math.isfinite(one)]
         if len(values) > 1:
             betas.append(beta)
@@ -62,7 +62,7 @@ def draw_hmc(axis, rows):
     """N_LF tau_int of HMC: measured, its lower bound, and the slides' numbers."""
     betas = [row["beta"] for row in rows]
     bounds = [row["bound"] for row in rows]
-    axis.errorbar(betas, bounds, [0.25 * one for one in bounds], fmt="_", color="C0", lolims=True,
+    axis.errorbar(betas, bounds, [0.25 * y for y in bounds], fmt="_", color="C0", lolims=True,
                   label="HMC, best of a scan: lower bound")
     known = [row for row in rows if row["q"]]
     if known:
@@ -80,7 +80,7 @@ def main():
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     found = [json.loads(path.read_text()) for path in options.results]
-    models = [one for results in found for one in results["models"]]
+    models = [result for results in found for result in results["models"]]
     rows = {row["beta"]: row for results in found for row in results["hmc"]}
     rows = [rows[beta] for beta in sorted(rows)]
     figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.5))

@@ -147,11 +147,11 @@ def _variances(histories, analyses, tests: list[Test], unresolved: list[str]) ->
         series, mean = history.series[name], analysis.observables[name].value
         squares = [(chain - mean) ** 2 for chain in series.after(analysis.cut)]
         spreads.append(safe_estimate(squares, series.numbers_after(analysis.cut)))
-    if not all(one.resolved and one.value > 0 for one in spreads):
+    if not all(spread.resolved and spread.value > 0 for spread in spreads):
         unresolved.append(f"variance ratio of {name}: {spreads[0].note or spreads[1].note}")
         return
-    logs = [one._replace(value=math.log(one.value), error=one.error / one.value)
-            for one in spreads]
+    logs = [spread._replace(value=math.log(spread.value), error=spread.error / spread.value)
+            for spread in spreads]
     ratio = spreads[0].value / spreads[1].value
     joint = _joint("log variance ratio of plaquette", logs[0], logs[1], f"ratio {ratio:.4g}")
     tests.append(joint._replace(ours=joint.ours - joint.theirs, theirs=0.0))

@@ -148,9 +148,9 @@ def topology(
         return None
     chains, numbers = [chain for chain, _ in found], [one for _, one in found]
     sectors = [np.rint(chain).astype(int) for chain in chains]
-    steps = [np.diff(one) for one in numbers]
+    steps = [np.diff(number) for number in numbers]
     changes = [(np.diff(sector) != 0) / step for sector, step in zip(sectors, steps, strict=True)]
-    rate = safe_estimate(changes, [one[1:] for one in numbers])
+    rate = safe_estimate(changes, [number[1:] for number in numbers])
     if not any(change.any() for change in changes):
         count = sum(int(step.sum()) for step in steps)
         rate = rate._replace(note=f"not resolvable: no change in {count} trajectories")

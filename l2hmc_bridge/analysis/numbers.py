@@ -23,12 +23,12 @@ class Grid:
     @property
     def length(self) -> int:
         """Places of the longest chain."""
-        return max((int(one[-1]) for one in self.positions if one.size), default=0)
+        return max((int(position[-1]) for position in self.positions if position.size), default=0)
 
     @property
     def regular(self) -> bool:
         """Whether no chain has a gap."""
-        return all(one.size == 0 or one[-1] == one.size for one in self.positions)
+        return all(places.size == 0 or places[-1] == places.size for places in self.positions)
 
 
 def dense(sizes: Sequence[int]) -> Grid:
@@ -52,7 +52,7 @@ def whole(numbers: NDArray) -> NDArray | None:
 
 def spacing_of(numbers: Sequence[NDArray]) -> int:
     """The most frequent distance of two numbers, the smallest of several; 1 if there is none."""
-    steps = Counter(np.concatenate([np.diff(one) for one in numbers]).tolist() if numbers else ())
+    steps = Counter(np.concatenate(list(map(np.diff, numbers))).tolist() if numbers else ())
     return min((-count, int(step)) for step, count in steps.items())[1] if steps else 1
 
 
@@ -62,13 +62,13 @@ def grid(numbers: Sequence[NDArray]) -> Grid:
     A grid is no candidate if less than a quarter of its places is filled: one stray number would
     else make every step 1.
     """
-    steps = np.concatenate([np.diff(one) for one in numbers])
+    steps = np.concatenate([np.diff(number) for number in numbers])
     usual = [int(step) for step, _ in Counter(steps.tolist()).most_common(MOST_STEPS)]
     best = None
     for step in sorted(set(usual)):
         found = _on(numbers, step)
         count = sum(int(one.sum()) for one in found.kept)
-        places = sum(int(one[-1]) for one in found.positions if one.size)
+        places = sum(int(position[-1]) for position in found.positions if position.size)
         filled = count / places if places else 0.0
         rank = (filled >= LEAST_FILLED, count, filled)
         if best is None or rank > best[0]:
@@ -79,12 +79,12 @@ def grid(numbers: Sequence[NDArray]) -> Grid:
 def _on(numbers: Sequence[NDArray], step: int) -> Grid:
     """Of each chain the samples of the residue modulo `step` that most of them have."""
     positions, kept = [], []
-    for one in numbers:
-        residues = one % step
-        common = Counter(residues.tolist()).most_common(1)[0][0] if one.size else 0
+    for number in numbers:
+        residues = number % step
+        common = Counter(residues.tolist()).most_common(1)[0][0] if number.size else 0
         mask = residues == common
         kept.append(mask)
-        chosen = one[mask]
+        chosen = number[mask]
         positions.append((chosen - chosen[0]) // step + 1 if chosen.size else chosen)
     return Grid(step, positions, kept)
 

@@ -127,7 +127,7 @@ def _on_grid(
     """The samples that lie on one grid, and where."""
     if numbers is None:
         return chains, dense([chain.size for chain in chains])
-    if [one.size for one in numbers] != [chain.size for chain in chains]:
+    if [number.size for number in numbers] != [chain.size for chain in chains]:
         raise StatisticsError("series: expected a trajectory number for every value")
     found = grid_of(numbers)
     return [chain[mask] for chain, mask in zip(chains, found.kept, strict=True)], found
@@ -138,7 +138,7 @@ def _seen(rho: NDArray, window: int, grid: Grid, total: int) -> float:
 
     2 Gamma(0) / N times this is the variance of the mean: missing neighbours do not add to it.
     """
-    present = [np.zeros(int(one[-1])) for one in grid.positions]
+    present = [np.zeros(int(position[-1])) for position in grid.positions]
     for one, places in zip(present, grid.positions, strict=True):
         one[places - 1] = 1
     shares = [sum(float(one[: one.size - lag] @ one[lag:]) for one in present if one.size > lag)

@@ -73,7 +73,8 @@ def match(
 def not_compared(records: Sequence[Record], references: Sequence[Reference]) -> list[str]:
     """Names of numbers in the table that no configuration of ours has: they decide nothing."""
     ours = {name for record in records for name in numbers_of(record)}
-    return sorted({name for one in references for name in one.values} - ours - {*NOT_COMPARED})
+    stated = {name for reference in references for name in reference.values}
+    return sorted(stated - ours - {*NOT_COMPARED})
 
 
 def label(record: Record) -> str:

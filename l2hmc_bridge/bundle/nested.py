@@ -184,9 +184,9 @@ def _effective(kernel: Nested) -> Nested:
     """The same kernel with `scale` worked into its outermost level: what is inside follows."""
     *inside, outer = kernel.levels
     kicks, drifts, displacements = outer.plan
-    plan = Schedule(tuple(kernel.scale * one for one in kicks),
-                    tuple(kernel.scale * one for one in drifts),
-                    tuple(kernel.scale**2 * one for one in displacements))
+    plan = Schedule(tuple(kernel.scale * kick for kick in kicks),
+                    tuple(kernel.scale * drift for drift in drifts),
+                    tuple(kernel.scale**2 * displacement for displacement in displacements))
     return Nested(kernel.inner, (*inside, replace(outer, plan=plan)))
 
 

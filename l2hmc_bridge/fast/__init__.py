@@ -89,17 +89,17 @@ def description() -> str:
 
 def backend(*tensors: Tensor | float) -> ModuleType:
     """The module that serves a call with these arguments."""
-    given = [one for one in tensors if isinstance(one, Tensor)]
+    given = [tensor for tensor in tensors if isinstance(tensor, Tensor)]
     devices = {one.device for one in given}
     fields = {one.dtype for one in given if one.ndim}  # numbers have any precision
-    reals = {library.REAL[one] for one in fields if one in library.REAL}
+    reals = {library.REAL[field] for field in fields if field in library.REAL}
     if (choice() != "auto" or len(reals) != 1 or not fields <= library.REAL.keys()
-            or len({one.type for one in devices}) > 1):
+            or len({device.type for device in devices}) > 1):
         return BACKENDS["torch"]
     recorded = torch.is_grad_enabled() and any(one.requires_grad for one in given)
-    if all(one.type == "cpu" for one in devices) and library.library_of(*reals) is not None:
+    if all(device.type == "cpu" for device in devices) and library.library_of(*reals) is not None:
         return BACKENDS["cpu with gradients" if recorded else "cpu"]
-    on_gpu = len(devices) == 1 and {one.type for one in devices} == {"cuda"}
+    on_gpu = len(devices) == 1 and {device.type for device in devices} == {"cuda"}
     serves = on_gpu and not recorded and gpu_functions.triton_available()
     return BACKENDS["cuda" if serves else "torch"]
 

@@ -63,15 +63,15 @@ def symmetry(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> list[C
     phi, group = laws.forward_map(kernel), group_of(kernel.action)
     momenta = markov.draw_momenta(links, generator, group)
     checks = []
-    if all(isinstance(one, Elementwise) and one.kind == "gate" and "s" not in one.outputs
-           for one in networks):
+    if all(isinstance(each, Elementwise) and each.kind == "gate" and "s" not in each.outputs
+           for each in networks):
         gauge = u1.hot_start((links.shape[2], links.shape[3]), generator, len(links))[:, :1]
         turn = torch.cat([gauge - torch.roll(gauge, -1, 2), gauge - torch.roll(gauge, -1, 3)], 1)
         there, plain = phi(u1.wrap(links + turn), momenta), phi(links, momenta)
         defect = max(laws.distance(there[0], plain[0] + turn, group),
                      float((there[1] - plain[1]).abs().max()))
         checks.append(Check("gauge covariance", defect, 0, 1e-9, "exact law"))
-    if all(isinstance(one, Elementwise) and one.kind == "conv" for one in networks):
+    if all(isinstance(network, Elementwise) and network.kind == "conv" for network in networks):
         moved = [torch.roll(one, 2, 2) for one in (links, momenta)]
         there, plain = phi(*moved), phi(links, momenta)
         defect = max(laws.distance(there[0], torch.roll(plain[0], 2, 2), group),

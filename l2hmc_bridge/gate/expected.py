@@ -163,7 +163,7 @@ def _symmetry(kernel: L2HMC) -> list[Wanted]:
     if kernel.action.group != "u1":
         return []
     networks = [one for one in (kernel.kick_network, kernel.drift_network) if one is not None]
-    own = [one for one in networks if isinstance(one, Elementwise)]
+    own = [network for network in networks if isinstance(network, Elementwise)]
     gauge = len(own) == len(networks) and all(
         one.kind == "gate" and "s" not in one.outputs for one in own)
     local = len(own) == len(networks) and all(one.kind == "conv" for one in own)

@@ -80,7 +80,7 @@ class Elementwise(nn.Module):
         """[Nb, hidden] (dense, gate) or [Nb, hidden, Nt, Nx] (conv) of fields [Nb, *shape]."""
         if self.kind == "conv":
             return torch.tanh(self.first(torch.cat(fields, dim=1)))
-        before = self.first(torch.cat([one.flatten(1) for one in fields], dim=1))
+        before = self.first(torch.cat([field.flatten(1) for field in fields], dim=1))
         if self.kind == "gate":
             return nn.functional.one_hot(before.argmax(1), self.hidden).to(before)
         return torch.tanh(before)

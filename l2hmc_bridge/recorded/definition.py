@@ -139,6 +139,6 @@ def _matching(given: Entries, name: str, pattern: re.Pattern[str]) -> str:
 def _meta(given: Entries, chains: int) -> list[dict[str, Any]]:
     """A table for each chain, or none at all."""
     tables = given.listed("meta", 0, MOST_CHAINS)
-    if len(tables) not in (0, chains) or not all(isinstance(one, Mapping) for one in tables):
+    if len(tables) not in (0, chains) or not all(isinstance(table, Mapping) for table in tables):
         given.refuse("meta", f"a table for each of {chains} chains", tables)
-    return [dict(one) for one in tables]
+    return [dict(table) for table in tables]

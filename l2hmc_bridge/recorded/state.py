@@ -112,7 +112,7 @@ def _head(folder: Path) -> Head:
 def _check_shapes(path: Path, shapes: dict[str, Shape], definition: Definition) -> None:
     """StreamError unless these are the tensors of as many chains as the definition has."""
     names = {"links", "action"} | ({"force", "inner_action"} & set(shapes))
-    if set(shapes) != names or any(one.dtype != "F64" for one in shapes.values()):
+    if set(shapes) != names or any(shape.dtype != "F64" for shape in shapes.values()):
         raise StreamError(f"{path}: expected links, action and force in double precision, found "
                           f"{', '.join(shapes)[:200]}")
     chains, links = definition.chains, shapes["links"].extents

@@ -74,17 +74,17 @@ class PerChain:
         return False
 
     def momenta(self, links: Tensor, group: Group) -> Tensor:
-        parts = [group.draw(links.shape[1:], one, links.device) for one in self.generators]
+        parts = [group.draw(links.shape[1:], each, links.device) for each in self.generators]
         return torch.stack(parts).to(links)
 
     def uniform(self, chains: int) -> Tensor:
-        return torch.cat([One(one).uniform(1) for one in self.generators])
+        return torch.cat([One(generator).uniform(1) for generator in self.generators])
 
     def normal(self, chains: int, shape: tuple[int, ...]) -> Tensor:
-        return torch.cat([One(one).normal(1, shape) for one in self.generators])
+        return torch.cat([One(generator).normal(1, shape) for generator in self.generators])
 
     def words(self, chains: int, purpose: int) -> Tensor:
-        return torch.cat([counter.drawn(one, 1, purpose) for one in self.generators])
+        return torch.cat([counter.drawn(generator, 1, purpose) for generator in self.generators])
 
     def of(self, rows: Sequence[int]) -> "PerChain":
         return PerChain(tuple(self.generators[row] for row in rows))

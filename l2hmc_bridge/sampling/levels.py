@@ -44,7 +44,7 @@ class Level:
         if len(counts) != drifts or min(counts) < 1:
             raise ConfigError(f"{where}: expected repeats of at least 1 for each of {drifts} "
                               f"drifts, found {self.repeats}")
-        largest = max(abs(one) for one in self.plan.drifts)
+        largest = max(abs(drift) for drift in self.plan.drifts)
         if counts[::-1] != counts or any(
                 abs(a - b) > SYMMETRY * largest for part in self.plan
                 for a, b in zip(part, part[::-1], strict=True)):

@@ -55,7 +55,7 @@ class Mixture:
             raise ConfigError(f"mixture: expected {len(parts)} different names, and watches on "
                               f"them, found {self.names} and {sorted(self.watch)}")
         guides = [kernel.guide for kernel in self.kernels if kernel.guide is not None]
-        self._one_force = all(one is guides[0] or one == guides[0] for one in guides)
+        self._one_force = all(guide is guides[0] or guide == guides[0] for guide in guides)
         self._rows: dict[str, dict[int, list[tuple[bool, float]]]] = {n: {} for n in self.names}
         self._forces = dict.fromkeys(self.names, 0)
 
@@ -67,7 +67,7 @@ class Mixture:
     @property
     def guide(self) -> Action | None:
         """The action whose force State carries if all parts that need a force share one."""
-        return next((one.guide for one in self.kernels if one.guide is not None), None)
+        return next((kernel.guide for kernel in self.kernels if kernel.guide is not None), None)
 
     @property
     def name(self) -> str:

@@ -114,7 +114,7 @@ class Nested:
 
     def at(self, links: Tensor) -> State:
         """State at `links` with S and F of every level for the noise drawn last."""
-        return self._whole(self.inner.init(links), [one.force(links) for one in self.levels])
+        return self._whole(self.inner.init(links), [level.force(links) for level in self.levels])
 
     def refreshed(self, state: State, generator: Generators) -> State:
         """The state after every term drew its noise anew: S and F of noisy levels are new ones.

@@ -81,7 +81,7 @@ def finish(files: Sequence[Aside]) -> list[Path]:
 
     Raises StreamError, with nothing renamed, if somebody changed what has one of the names.
     """
-    waiting = [one for one in files if one.there]
+    waiting = [file for file in files if file.there]
     for one in waiting:
         if one.overtaken:
             raise StreamError(f"{one.path}: expected it as it was when its successor was written, "
@@ -125,4 +125,4 @@ def _relative(path: Path, folder: Path) -> str:
 
 def noted(files: Sequence[Aside], folder: Path) -> list[dict[str, Any]]:
     """All of them, JSON-ready."""
-    return [one.noted(folder) for one in files]
+    return [file.noted(folder) for file in files]

@@ -84,8 +84,8 @@ class UpdateOptions:
         """What `command` says, or the options as they are written in Python, defaults left out."""
         if self.command is not None:
             return self.command
-        given = [f"{one.name}={getattr(self, one.name)!r}" for one in fields(self)
-                 if getattr(self, one.name) != one.default]
+        given = [f"{field.name}={getattr(self, field.name)!r}" for field in fields(self)
+                 if getattr(self, field.name) != field.default]
         return f"{type(self).__name__}({', '.join(given)})"
 
 
@@ -164,7 +164,7 @@ class SampleOptions(UpdateOptions):
             _whole("lattice", extent, 1)
 
     def _check_kernel(self) -> None:
-        defaults = {one.name: one.default for one in fields(self)}
+        defaults = {field.name: field.default for field in fields(self)}
         for name, kernels in BELONGS.items():
             value = getattr(self, name)
             if self.kernel not in kernels and value != defaults[name]:

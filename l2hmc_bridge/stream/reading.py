@@ -111,7 +111,7 @@ def from_nothing(
         links = cold_start((t, x, y, z), chains)
     else:
         generators = trajectories.reserved(seed, chains, trajectories.START)
-        links = torch.cat([hot_start((t, x, y, z), one) for one in generators])
+        links = torch.cat([hot_start((t, x, y, z), generator) for generator in generators])
     record = {"start": kind, "start_trajectory": 0, "start_projected": False}
     return Start(links, [0] * chains, [{"date": "not recorded"}] * chains, kind, record=record)
 

@@ -88,16 +88,16 @@ def combined(theories: Iterable[Theory]) -> Theory:
     If they contradict each other that is what `other` says: such a field is none of ours.
     """
     whole = Theory()
-    for one in theories:
+    for theory in theories:
         silent = whole.c1 is None and whole.other is None
         whole = Theory(
-            ", ".join(filter(None, (whole.source, one.source))),
-            one.named if silent else whole.named,
-            one.c1 if whole.c1 is None else whole.c1,
-            one.beta if whole.beta is None else whole.beta,
-            whole.other or one.other or _contradiction(whole, one),
-            _added(whole.quarks, one.quarks),
-            one.hinted if silent else whole.hinted,
+            ", ".join(filter(None, (whole.source, theory.source))),
+            theory.named if silent else whole.named,
+            theory.c1 if whole.c1 is None else whole.c1,
+            theory.beta if whole.beta is None else whole.beta,
+            whole.other or theory.other or _contradiction(whole, theory),
+            _added(whole.quarks, theory.quarks),
+            theory.hinted if silent else whole.hinted,
         )
     return whole
 

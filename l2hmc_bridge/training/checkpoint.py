@@ -100,8 +100,8 @@ def _check_config(config: Config, found: Mapping[str, Any], path: Path) -> None:
 
 def _defaults(kind) -> dict:
     """What the keys of a dataclass are where a configuration does not say, as JSON has it."""
-    given = {one.name: one.default for one in dataclasses.fields(kind)
-             if one.default is not dataclasses.MISSING}
+    given = {field.name: field.default for field in dataclasses.fields(kind)
+             if field.default is not dataclasses.MISSING}
     return json.loads(json.dumps(given))
 
 

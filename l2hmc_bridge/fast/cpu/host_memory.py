@@ -109,7 +109,7 @@ def _check(fields: Sequence[NDArray], at: Places, volume: int) -> None:
     native_order = all(field.dtype.isnative for field in fields)
     if len(fields) != 4 or len(dtypes) != 1 or not dtypes < set(NUMBERS) or not native_order:
         raise LayoutError("host's field: expected four arrays of complex128 or of complex64, found "
-                          f"{len(fields)} of {', '.join(sorted(one.__name__ for one in dtypes))}"
+                          f"{len(fields)} of {', '.join(sorted(kind.__name__ for kind in dtypes))}"
                           f"{'' if native_order else ' in another byte order'}")
     if at.first.size != volume:
         raise LayoutError(f"host's field: expected {volume} matrices, found {at.first.size}")

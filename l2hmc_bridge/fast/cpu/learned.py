@@ -135,7 +135,7 @@ def kick_task(push: Push, h: float, momenta: Tensor | None, mode: int, out: Tens
               keep_scale: Tensor | None = None, keep_force: Tensor | None = None) -> Task:
     """What `kick` does."""
     net = push.net.structure if push.net else _Network()
-    loops = (_POINTER * MOST_OUTPUTS)(*(_address(one) for one in push.loops))
+    loops = (_POINTER * MOST_OUTPUTS)(*(_address(loop) for loop in push.loops))
     task = _Kick(net, float(h), mode, push.square, push.beta, push.c1,
                  float(push.mixing), _squares(push.wanted),
                  *(_address(one) for one in (push.links, push.force, push.invariants, push.base)),

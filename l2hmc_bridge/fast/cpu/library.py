@@ -102,17 +102,17 @@ def call(name: str, *arguments, dtype: torch.dtype = torch.float64) -> None:
     Fields have `dtype`, or are made of it.
     """
     converted: list[Any] = []
-    for one in arguments:
-        if isinstance(one, Tensor):
-            converted.append(_POINTER(one.data_ptr()))
-        elif one is None:
+    for argument in arguments:
+        if isinstance(argument, Tensor):
+            converted.append(_POINTER(argument.data_ptr()))
+        elif argument is None:
             converted.append(_POINTER())
-        elif isinstance(one, int):
-            converted.append(_INT(one))
-        elif isinstance(one, float):
-            converted.append(_DOUBLE(one))
+        elif isinstance(argument, int):
+            converted.append(_INT(argument))
+        elif isinstance(argument, float):
+            converted.append(_DOUBLE(argument))
         else:
-            converted.append(one)
+            converted.append(argument)
     getattr(required(dtype), name)(*converted)
 
 
@@ -147,9 +147,9 @@ def plain(tensor: Tensor) -> Tensor:
 
 def check_real(dtype: torch.dtype, *tensors: Tensor) -> None:
     """LayoutError unless all `tensors` are made of numbers of type `dtype`: kernels see none."""
-    for one in tensors:
-        if REAL.get(one.dtype) != dtype:
-            raise LayoutError(f"field: expected numbers of type {dtype}, found {one.dtype}")
+    for tensor in tensors:
+        if REAL.get(tensor.dtype) != dtype:
+            raise LayoutError(f"field: expected numbers of type {dtype}, found {tensor.dtype}")
 
 
 class _Call(ctypes.Structure):

@@ -83,7 +83,7 @@ class Exponential(torch.autograd.Function):
     @staticmethod
     @_once
     def backward(ctx, gradient: Tensor):
-        momenta, links = (plain(one) for one in ctx.saved_tensors)
+        momenta, links = (plain(tensor) for tensor in ctx.saved_tensors)
         to_momenta, to_links = torch.empty_like(momenta), torch.empty_like(links)
         library.call("exp_multiply_pullback", library.long(links.numel() // 9), library.threads(),
                     momenta, links, plain(gradient), to_momenta, to_links, dtype=links.dtype)

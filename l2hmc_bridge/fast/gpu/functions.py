@@ -116,7 +116,7 @@ def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) ->
         momenta, step = step * momenta, 1.0
     if not isinstance(step, Tensor):  # filled on the GPU: a copy from here would wait for it
         step = torch.full((1,), step, dtype=number, device=momenta.device)
-    momenta, links = (plain(one) for one in torch.broadcast_tensors(momenta, links))
+    momenta, links = (plain(tensor) for tensor in torch.broadcast_tensors(momenta, links))
     out, count = torch.empty_like(links), links.numel() // 9
     launch("exp_multiply_kernel", (math.ceil(count / BLOCK),), momenta, links, out, step, count)
     return out

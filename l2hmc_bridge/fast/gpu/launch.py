@@ -81,8 +81,8 @@ def launch(name: str, grid: tuple[int, ...], *arguments, **constants) -> None:
     """Start the kernel `name` of triton_kernels.py on the GPU that holds its first argument."""
     from l2hmc_bridge.fast.gpu import kernels as triton_kernels
 
-    given = [torch.view_as_real(one) if isinstance(one, Tensor) and one.is_complex() else one
-             for one in arguments]
+    given = [torch.view_as_real(value) if isinstance(value, Tensor) and value.is_complex()
+             else value for value in arguments]
     constants = {"BLOCK": BLOCK, "enable_fp_fusion": True, **constants}  # the default changes
     _leave_layouts()
     if all(grid):

@@ -16,7 +16,7 @@ from l2hmc_bridge.sampling.integrators import Schedule
 def values_of(plan: Schedule) -> Tensor:
     """The free numbers of a schedule, [n]."""
     kicks, drifts, displacements = (part[:(len(part) + 1) // 2] for part in plan)
-    chosen = [*kicks[:-1], *drifts[:-1], *(one for one in displacements if one != 0.0)]
+    chosen = [*kicks[:-1], *drifts[:-1], *(shift for shift in displacements if shift != 0.0)]
     return torch.tensor(chosen, dtype=torch.float64)
 
 
@@ -26,7 +26,7 @@ def plan_of(values: Tensor, like: Schedule) -> Schedule:
     kicks, drifts = (len(part) + 1 >> 1 for part in (like.kicks, like.drifts))  # of one half
     length, ends = sum(like.drifts), (kicks - 1, kicks + drifts - 2)
     found = iter(numbers[ends[1]:])
-    displaced = [next(found) if one != 0.0 else 0.0 for one in like.displacements[:kicks]]
+    displaced = [next(found) if shift != 0.0 else 0.0 for shift in like.displacements[:kicks]]
     return Schedule(_completed(numbers[:ends[0]], len(like.kicks), length),
                     _completed(numbers[ends[0]:ends[1]], len(like.drifts), length),
                     _mirrored(displaced, len(like.displacements)))
