@@ -14,11 +14,6 @@ def kernels(size: int) -> ModuleType | None:
     return _load("byte_kernels") if size >= COMPILED_FROM else None
 
 
-def measure_kernels(size: int) -> ModuleType | None:
-    """The module of compiled measurements, or None where torch does."""
-    return _load("measure_kernels") if size >= COMPILED_FROM else None
-
-
 @functools.cache
 def _load(name: str) -> ModuleType | None:
     try:

@@ -193,13 +193,10 @@ def _turned(traces: Tensor, kept: tuple[int, int]) -> int:
 
 def _edge(links: Tensor) -> Tensor:
     """Links of the sites N-2, N-1, 0, 1 along each axis, [4,n,n,n,n,3,3]: where twists are put."""
-    part = links[0]
-    for axis in range(1, 5):
-        extent = part.shape[axis]
-        if extent > 4:
-            pieces = (part.narrow(axis, extent - 2, 2), part.narrow(axis, 0, 2))
-            part = torch.cat(pieces, axis)
-    return part
+    extents = links.shape[2:6]
+    kept = [torch.tensor([n - 2, n - 1, 0, 1]) if n > 4 else torch.arange(n) for n in extents]
+    t, x, y, z = torch.meshgrid(*kept, indexing="ij")
+    return links[0][:, t, x, y, z]
 
 
 def _traces(edge: Tensor, mu: int, nu: int, extents: Sequence[int]) -> Tensor:

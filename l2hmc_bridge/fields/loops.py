@@ -74,7 +74,8 @@ def rectangles(links: Tensor) -> Tensor:
 
 def link_trace(links: Tensor) -> Tensor:
     """(1 / 12 V) sum Re tr U over all links, 1 on the unit field, [Nb]."""
-    return trace(links).real.flatten(1).mean(1) / 3
+    diagonal = links.diagonal(dim1=-2, dim2=-1).real
+    return diagonal.sum(tuple(range(1, diagonal.ndim))) / diagonal[0].numel()
 
 
 def staples(links: Tensor) -> Tensor:

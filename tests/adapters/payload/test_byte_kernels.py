@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from l2hmc_bridge import fast
 from l2hmc_bridge.adapters.files import table as files
 from l2hmc_bridge.adapters.payload import checksums, dispatch
 from l2hmc_bridge.adapters.payload.move import Payload, read_payload, write_payload
@@ -29,7 +30,7 @@ def compiled(monkeypatch):
         monkeypatch.setattr(dispatch, "COMPILED_FROM", 0 if on else 1 << 60)
 
     switch(True)
-    assert dispatch.kernels(0) is not None and dispatch.measure_kernels(0) is not None
+    assert dispatch.kernels(0) is not None
     return switch
 
 
@@ -83,23 +84,23 @@ def test_posix_cksum_of_known_text(tmp_path):
     assert checksums.posix_cksum(path, 4, 9) == 930766865  # what cksum(1) prints
 
 
-def test_measured_numbers_agree(compiled):
+def test_measured_numbers_agree():
     links = samples.random_links(extents=(3, 5, 2, 4))
     links[0, 1, 2, 4, 0, 3] *= 1.0003
     found = {}
-    for on in (False, True):
-        compiled(on)
-        found[on] = measure(links)
-    assert found[True] == pytest.approx(found[False], rel=1e-11, abs=1e-15)
-    assert found[True].unitarity == pytest.approx(float(su3.unitarity_defect(links)), rel=1e-10)
+    for choice in fast.CHOICES:
+        with fast.using(choice):
+            found[choice] = measure(links)
+    assert found["auto"] == pytest.approx(found["torch"], rel=1e-11, abs=1e-15)
+    assert found["auto"].unitarity == pytest.approx(float(su3.unitarity_defect(links)), rel=1e-10)
 
 
-@pytest.mark.parametrize("on", [False, True])
-def test_one_nan_spoils_the_defects(compiled, on):
-    compiled(on)
+@pytest.mark.parametrize("choice", fast.CHOICES)
+def test_one_nan_spoils_the_defects(choice):
     links = samples.random_links(extents=(2, 3, 2, 2))
     links[0, 3, 1, 2, 1, 0, 2, 2] = complex(0, float("nan"))
-    found = measure(links)
+    with fast.using(choice):
+        found = measure(links)
     assert np.isnan(found.unitarity) and np.isnan(found.determinant)
 
 
