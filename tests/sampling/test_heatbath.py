@@ -19,6 +19,7 @@ from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.host_action import HostAction
 from l2hmc_bridge.sampling.mixture import Mixture
 from l2hmc_bridge.systems.actions import GaugeAction, U1Action, gauge_action, hot_start
+from tests.l2hmc.test_kernel import make_kernel
 from tests.support.fields import rough_links
 
 ALPHAS = (0.0, 0.05, 0.499, 0.501, 2.0, 14.0, 90.0)  # below and above the change of proposals
@@ -277,6 +278,22 @@ def test_mixtures_hand_the_force_to_those_who_need_it(generator):
     usage = mixture.usage()
     assert usage["heatbath"].updates == 4 and usage["hmc"].updates == 4
     assert usage["heatbath"].acceptance == 1 and usage["heatbath"].force_evaluations == 20
+
+
+@pytest.mark.parametrize("choice", ("cycle", "random"))
+def test_networks_and_the_heat_bath_take_turns_exactly(choice):
+    """Live networks beside the heat bath: their own rejects and log|J|, one plaquette."""
+    learned = make_kernel("kick", step=0.5, action=GaugeAction(1.0))
+    with torch.no_grad():
+        learned.kick_network.bias.normal_(0, 0.02, generator=torch.Generator().manual_seed(1))
+    mixture = Mixture([(learned, 1), (HeatBath(GaugeAction(1.0), 1, 1), 1)], choice)
+    links = hot_start((4, 4, 4, 4), torch.Generator().manual_seed(3), 16)
+    mean = estimate(plaquettes(mixture, links, 60, 6))
+    assert abs(mean.value - 0.0601266) < 4 * mean.error < 2e-3
+    usage = mixture.usage()
+    assert usage["heatbath"].acceptance == 1 and 0.2 < usage["l2hmc"].acceptance < 1
+    weight = usage["l2hmc"].exp_minus_dh
+    assert abs(weight.value - 1) < 4 * weight.error and usage["l2hmc"].bad == 0
 
 
 @pytest.mark.parametrize("action, message", (

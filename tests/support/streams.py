@@ -77,7 +77,8 @@ def contents(folder: Path) -> dict:
              for path in sorted(folder.rglob("cfg_*"))}
     state = checkpoint.load(folder)
     for name in ("links", "action", "force"):
-        found[f"state/{name}"] = getattr(state.state, name).numpy().tobytes()
+        values = getattr(state.state, name)  # the heat bath keeps no force
+        found[f"state/{name}"] = None if values is None else values.numpy().tobytes()
     found["count"] = state.count
     with h5py.File(folder / "history.h5") as file:
         for name in file:
