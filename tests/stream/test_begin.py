@@ -155,7 +155,8 @@ def counted(start, monkeypatch):
 
         def counting(*given):
             field = given[at]
-            if not by_files and field.shape[1:] == links.shape[1:] and torch.equal(field[:1], links):
+            same = field.shape[1:] == links.shape[1:] and torch.equal(field[:1], links)
+            if same and not by_files:
                 calls[name] = calls.get(name, 0) + 1
             return real(*given)
 
