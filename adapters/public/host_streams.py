@@ -30,6 +30,7 @@ from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.recorded.definition import Definition
+from l2hmc_bridge.recorded.randomness import PHILOX
 from l2hmc_bridge.recorded.rows import Row
 from l2hmc_bridge.recorded.specs import StreamKernel
 from l2hmc_bridge.sampling.markov import State
@@ -165,16 +166,14 @@ def _definition(
 ) -> Definition:
     """What fixes the trajectories."""
     return Definition(
-        seed=seed,
-        kernel=choice.spec,
+        seed=seed, kernel=choice.spec, factor=factor, first=[host.number],
         action={"name": choice.action.name, "beta": choice.action.beta},
-        factor=factor,
-        first=[host.number],
         save_every=1,
         suffix="",
         format=host.format,
         device=str(device),
         threads=torch.get_num_threads(),
+        numbers=PHILOX,
     )
 
 

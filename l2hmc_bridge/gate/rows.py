@@ -16,6 +16,7 @@ from l2hmc_bridge.fields import loops, su3
 from l2hmc_bridge.gate import dense as gate_dense, engines, exact as gate_exact, laws, probes
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.sampling import hmc, markov
+from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.systems.actions import cold_start
 from l2hmc_bridge.systems.groups import group_of
@@ -66,7 +67,7 @@ def run(
 
 
 @torch.no_grad()
-def quick(kernel: L2HMC, links: Tensor, generator: torch.Generator,
+def quick(kernel: L2HMC, links: Tensor, generator: Generators,
           known: State | None = None) -> list[Check]:
     """Group, inverse and the proposal's own involution at `links`, on their volume and beta.
 

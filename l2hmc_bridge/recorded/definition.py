@@ -16,6 +16,7 @@ from l2hmc_bridge.recorded.bounds import (
     MOST_CHAINS,
     MOST_THREADS,
 )
+from l2hmc_bridge.recorded.randomness import KINDS, TORCH
 from l2hmc_bridge.recorded.specs import KernelSpec
 from l2hmc_bridge.storage import parsing
 from l2hmc_bridge.storage.parsing import Entries
@@ -49,6 +50,7 @@ class Definition:
     meta: list[dict[str, Any]] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict)
     keep_every: int | None = None
+    numbers: str = TORCH  # of streams that do not say
 
     @property
     def chains(self) -> int:
@@ -61,6 +63,8 @@ class Definition:
         known = {"seed": self.seed, "kernel": self.kernel.stored(), "action": self.action,
                  "factor": self.factor, "first": self.first,
                  "start": self.record.get("start_digest")}
+        if self.numbers != TORCH:
+            known["numbers"] = self.numbers
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     def saves(self, count: int) -> bool:
@@ -107,6 +111,7 @@ def restored(text: str, where: Path | str) -> Definition:
         meta=_meta(given, len(first)),
         record=dict(given.table("record").values),
         keep_every=None if keep is None else given.whole("keep_every", 1),
+        numbers=given.text("numbers", KINDS) if "numbers" in given.values else TORCH,
     )
 
 

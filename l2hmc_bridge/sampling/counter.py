@@ -2,9 +2,10 @@
 
     key        seed, its lower and its upper 32 bits
     counter 0  site, t x y z in the order of `links`, of the whole lattice
-    counter 1  number of the draw at this site, counted by the algorithm (see fast/heatbath.py)
+    counter 1  number of the draw at this site, counted by the algorithm (see fast/heatbath.py): of
+               momenta 16 n + 4 direction + pair of components, n how often they were drawn before
     counter 2  trajectory
-    counter 3  purpose 2^16 + chain
+    counter 3  purpose 2^16 + chain; purpose what is drawn, and in which phase of a stream
 
 No two draws of a stream share a counter. What a site draws is the same on any number of threads,
 in any layout, on any device, and on any part of the lattice that one of several processes holds.
@@ -19,7 +20,8 @@ from torch import Tensor
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fast.philox import WORD
 
-HEAT_BATH = 1  # purposes
+HEAT_BATH, MOMENTA, UNIFORM, NOISE, LINKS = range(1, 6)  # what is drawn
+PHASES = 256  # that a purpose tells apart
 
 Words = tuple[int, int, int, int]
 
@@ -31,6 +33,11 @@ def words(seed: int, chain: int, trajectory: int, purpose: int) -> Words:
         if not 0 <= number < 2**bits:
             raise ConfigError(f"random numbers: expected a {name} below 2^{bits}, found {number}")
     return seed & WORD, seed >> 32, trajectory, purpose << 16 | chain
+
+
+def purpose(drawn: int, phase: int) -> int:
+    """Of what is drawn, in a phase of a stream: recorded trajectories are phase 0."""
+    return phase * (2**16 // PHASES) + drawn
 
 
 def stacked(chains: Sequence[Words]) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.recorded import folder as places
 from l2hmc_bridge.recorded.definition import Definition
+from l2hmc_bridge.recorded.randomness import PHILOX
 from l2hmc_bridge.recorded.specs import BundleSpec, StreamKernel
 from l2hmc_bridge.sampling.markov import State
 from l2hmc_bridge.storage import lock
@@ -126,6 +127,7 @@ def _definition(
             "lattice": start.lattice, "beta": action.beta,
             "provenance": {"command": options.described(), **provenance.describe()},
         },
+        numbers=PHILOX,
     )
 
 

@@ -16,6 +16,8 @@ from l2hmc_bridge.fields import su3
 from l2hmc_bridge.fields.layout import volume
 from l2hmc_bridge.gate import rows as gate
 from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.recorded import randomness
+from l2hmc_bridge.recorded.randomness import PHILOX
 from l2hmc_bridge.recorded.specs import StreamKernel
 from l2hmc_bridge.sampling import markov, tuning
 from l2hmc_bridge.sampling.draws import Generators
@@ -69,7 +71,7 @@ def thermalised(
     if isinstance(kernel, HeatBath) or bath:
         links = _heated(HeatBath(action), state, count, run)
         return Thermalised(markov.state_at(kernel, links), count, "heatbath")
-    found = _phase("thermalise", kernel, state, count, run, trajectories.THERMALISATION)
+    found = _phase("thermalise", kernel, state, count, run, randomness.THERMALISATION)
     links = su3.project_group(found.links)
     return Thermalised(markov.state_at(kernel, links), count, kernel.name)
 
@@ -78,7 +80,7 @@ def tuned(kernel: StreamKernel, state: State, count: int, run: Run) -> Tuned:
     """The kernel scaled towards 80 % acceptance, found on a copy in `count` trajectories."""
     if not count or isinstance(kernel, HeatBath):
         return Tuned(1.0, kernel, 0)
-    found = _phase("tune", kernel, state, count, run, trajectories.TUNING)
+    found = _phase("tune", kernel, state, count, run, randomness.TUNING)
     scaled = kernel.scaled(found.factor)
     run.progress.say(f"tuned on a copy: all steps times {found.factor:.4g}, MD length "
                      f"{scaled.length:.4g}")
@@ -87,19 +89,19 @@ def tuned(kernel: StreamKernel, state: State, count: int, run: Run) -> Tuned:
 
 def proofs(
     kernel: StreamKernel, action: GaugeAction, state: State, seed: int, plaquette: float | None,
-    source: str,
+    source: str, numbers: str = PHILOX,
 ) -> list[Check]:
-    """Group, inverse and action of the tuned kernel at the first chain.
+    """Group, inverse and action of the tuned kernel at the first chain, with the stream's numbers.
 
     plaquette: what the reader of `source` measured on the links of `state`, if it is theirs.
     """
     force = None if state.force is None else state.force[:1]
     first = State(state.links[:1], state.action[:1], force)
-    generator = trajectories.reserved(seed, 1, trajectories.GATE)
+    generator = randomness.reserved(numbers, seed, 1, randomness.GATE)
     if isinstance(kernel, HeatBath):
         checks = heat_bath_laws(kernel, first, generator)
     elif isinstance(kernel, L2HMC):
-        checks = gate.quick(kernel, first.links, generator[0], first)
+        checks = gate.quick(kernel, first.links, generator, first)
     else:
         defect = trajectories.reversibility_defect(kernel, first, generator)
         momenta = markov.draw_momenta(first.links, generator)
@@ -139,7 +141,7 @@ def require(checks: Sequence[Check], source: str, ungated: bool) -> list[str]:
 def _heated(bath: HeatBath, state: State, count: int, run: Run) -> Tensor:
     """Links after `count` updates of the heat bath; StreamError when stopped among them."""
     run.deadline.restart()
-    generators = _generators(run.seed, state, trajectories.THERMALISATION)
+    generators = _generators(run.seed, state, randomness.THERMALISATION)
     state = markov.state_at(bath, state.links)
     with run.progress.phase("thermalise", count) as shown:
         for number in range(1, count + 1):
@@ -179,4 +181,4 @@ def _phase(
 
 def _generators(seed: int, state: State, purpose: int) -> Callable[[int], Generators]:
     chains = len(state.links)
-    return lambda number: trajectories.reserved(seed, chains, purpose, number)
+    return lambda number: randomness.reserved(PHILOX, seed, chains, purpose, number)

@@ -15,10 +15,10 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.errors import FormatError, LayoutError
 from l2hmc_bridge.fields import layout, su3
 from l2hmc_bridge.fields.configuration import Configuration
-from l2hmc_bridge.recorded import state as checkpoint
-from l2hmc_bridge.stream import trajectories
+from l2hmc_bridge.recorded import randomness, state as checkpoint
+from l2hmc_bridge.sampling.numbered import numbered
 from l2hmc_bridge.stream.start import Start
-from l2hmc_bridge.systems.actions import cold_start, hot_start
+from l2hmc_bridge.systems.actions import cold_start
 from l2hmc_bridge.systems.theory import Theory
 
 DEFECT_KEPT = 1e-12  # a start further from SU(3) than this is projected once
@@ -110,8 +110,8 @@ def from_nothing(
     if kind == "cold":
         links = cold_start((t, x, y, z), chains)
     else:
-        generators = trajectories.reserved(seed, chains, trajectories.START)
-        links = torch.cat([hot_start((t, x, y, z), generator) for generator in generators])
+        links = numbered(seed, [0] * chains, randomness.PHASES[randomness.START]).links(
+            (t, x, y, z))
     record = {"start": kind, "start_trajectory": 0, "start_projected": False}
     return Start(links, [0] * chains, [{"date": "not recorded"}] * chains, kind, record=record)
 

@@ -57,7 +57,7 @@ def _prove_again(made: Stream, progress: Progress) -> None:
     definition = made.definition
     action = gauge_action(definition.action["name"], definition.action["beta"])
     checks = prepare.proofs(made.kernel, action, made.state, definition.seed, None,
-                            str(made.folder))
+                            str(made.folder), definition.numbers)
     for sentence in prepare.require(checks, str(made.folder),
                                     definition.record.get("ungated") is True):
         progress.say(sentence)

@@ -1,6 +1,6 @@
 """Trajectories of a stream, one after the other: whose randomness, and what is said of each.
 
-What happens at trajectory n depends on (seed, chain, number of n) and on the device that draws.
+What happens at trajectory n depends on (seed, chain, number of n).
 """
 
 import time
@@ -11,26 +11,17 @@ import torch
 from l2hmc_bridge import fast
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.observables.topology import topological_charge
+from l2hmc_bridge.recorded import randomness
 from l2hmc_bridge.recorded.definition import Definition
 from l2hmc_bridge.recorded.rows import Row
 from l2hmc_bridge.recorded.specs import StreamKernel
 from l2hmc_bridge.sampling import markov
-from l2hmc_bridge.sampling.draws import Generators, trajectory_draws
+from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.sampling.markov import Info, Proposer, State
 from l2hmc_bridge.systems.actions import normalised_change
 
 UNITARITY_KEPT = 1e-13  # beyond this defect a save point projects the links back to SU(3)
-# Trajectory numbers as the randomness counts them (22 bits): the recorded ones use the lower half.
-RECORDED = 2**21
-TUNING, THERMALISATION = RECORDED, RECORDED + 2**19
-REVERSIBILITY, START, GATE = RECORDED + 2**20, -1, -2
-
-
-def reserved(seed: int, chains: int, purpose: int, number: int = 0) -> list[torch.Generator]:
-    """One generator per chain for `purpose` (TUNING, ...): none that a recorded trajectory uses."""
-    return [markov.trajectory_generator(seed, chain, purpose + number) for chain in range(chains)]
-
 
 class Trajectories:
     """The chains of a stream under way: `state` is that after the trajectories in `rows`."""
@@ -48,8 +39,8 @@ class Trajectories:
         """One step of all chains, and its row of the log."""
         definition, before = self.definition, self.state
         numbers = [first + self.count + 1 for first in definition.first]
-        draws = trajectory_draws(definition.seed, [number % RECORDED for number in numbers],
-                                 before.links.device)
+        draws = randomness.recorded(definition.numbers, definition.seed, numbers,
+                                    before.links.device)
         began = time.perf_counter()
         self.state, info = update(self.kernel, before, draws)
         seconds = (time.perf_counter() - began) / definition.chains
@@ -80,9 +71,10 @@ class Trajectories:
         every, number = self.definition.check_reversibility, self.count + 1
         if not every or number % every or isinstance(self.kernel, HeatBath):
             return None
-        chains = reserved(self.definition.seed, self.definition.chains, REVERSIBILITY,
-                          number % 2**19)
-        return reversibility_defect(self.kernel, self.state, chains)
+        definition = self.definition
+        draws = randomness.reserved(definition.numbers, definition.seed, definition.chains,
+                                    randomness.REVERSIBILITY, number)
+        return reversibility_defect(self.kernel, self.state, draws)
 
     def reunitarise(self, row: Row) -> Row:
         """Project the links to SU(3) where their defect exceeds 1e-13, and note it in the row."""

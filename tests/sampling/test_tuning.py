@@ -6,9 +6,9 @@ import random
 import pytest
 import torch
 
+from l2hmc_bridge.recorded import randomness
 from l2hmc_bridge.sampling import markov, tuning
 from l2hmc_bridge.sampling.hmc import HMC
-from l2hmc_bridge.stream import trajectories
 from l2hmc_bridge.systems.actions import cold_start, gauge_action, hot_start
 
 
@@ -52,14 +52,14 @@ def test_energies_that_are_not_finite_shrink_the_steps():
 
 
 def generators(purpose):
-    return lambda number: trajectories.reserved(5, 1, purpose, number)
+    return lambda number: randomness.reserved("philox", 5, 1, purpose, number)
 
 
 def tuned_acceptance(kernel, links) -> tuple[float, float]:
     """(factor, acceptance afterwards) from a start that was thermalised by the tuner itself."""
-    ready = tuning.tune(kernel, kernel.init(links), 20, generators(trajectories.THERMALISATION),
+    ready = tuning.tune(kernel, kernel.init(links), 20, generators(randomness.THERMALISATION),
                         lambda *_: False)
-    found = tuning.tune(kernel, kernel.init(ready.links), 20, generators(trajectories.TUNING),
+    found = tuning.tune(kernel, kernel.init(ready.links), 20, generators(randomness.TUNING),
                         lambda *_: False)
     kernel = kernel.scaled(found.factor)
     state, total = kernel.init(found.links), 0.0
@@ -87,7 +87,7 @@ def test_the_start_is_not_touched_and_tuning_can_be_stopped():
     links = hot_start((2, 2, 2, 4), torch.Generator().manual_seed(3))
     before = links.clone()
     calls = []
-    found = tuning.tune(kernel, kernel.init(links), 20, generators(trajectories.TUNING),
+    found = tuning.tune(kernel, kernel.init(links), 20, generators(randomness.TUNING),
                         lambda number, factor, delta: calls.append(number) or number == 3)
     assert torch.equal(links, before) and not torch.equal(found.links, before)
     assert calls == [1, 2, 3] and len(found.tried) == 3

@@ -13,11 +13,12 @@ from l2hmc_bridge.errors import BundleError, StreamError
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import KickNetwork, Steps
-from l2hmc_bridge.recorded import folder as places, state as checkpoint
+from l2hmc_bridge.recorded import folder as places, randomness, state as checkpoint
 from l2hmc_bridge.recorded.specs import BundleSpec
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.integrators import Schedule, schedule
+from l2hmc_bridge.sampling.numbered import numbered
 from l2hmc_bridge.storage import lock
 from l2hmc_bridge.stream import run as stream, trajectories
 from l2hmc_bridge.systems.actions import gauge_action, normalised_change
@@ -61,10 +62,12 @@ def definition_of(kind, folder):
         return define()
     if kind == "chains":
         return define(first=[40, 7, 0])
+    if kind == "generators":
+        return define(first=[40, 7], numbers="torch")
     return learned_definition(folder, kind, first=[3, 3])
 
 
-@pytest.mark.parametrize("kind", ["hmc", "chains", "palindrome", "direction"])
+@pytest.mark.parametrize("kind", ["hmc", "chains", "generators", "palindrome", "direction"])
 def test_interrupted_stream_equals_uninterrupted(tmp_path, kind):
     """Stopped after 1, 2, ... trajectories, on and off save points, by target and by request."""
     definition = definition_of(kind, tmp_path)
@@ -133,7 +136,7 @@ def test_partial_files_of_a_killed_run_are_removed(tmp_path):
 
 
 def test_a_trajectory_can_be_replayed_alone(tmp_path):
-    """From the kept configuration with the generator of (seed, chain, trajectory)."""
+    """From the kept configuration with the draws of (seed, chain, trajectory)."""
     definition = define(save_every=1, first=[40, 11])
     made = begin(tmp_path / "s", definition, 3)
     states = []
@@ -141,8 +144,8 @@ def test_a_trajectory_can_be_replayed_alone(tmp_path):
         made.advance(lambda: None, lambda row: states.append(made.state.links.clone()))
     kernel = stream.kernel_of(definition, tmp_path / "s")
     for chain, first in enumerate(definition.first):
-        generator = markov.trajectory_generator(definition.seed, chain, first + 3)
-        state, info = kernel.step(kernel.init(states[1][chain, None]), [generator])
+        draws = numbered(definition.seed, [first + 3] * 2).of([chain])
+        state, info = kernel.step(kernel.init(states[1][chain, None]), draws)
         torch.testing.assert_close(state.links[0], states[2][chain], rtol=0, atol=1e-13)
         assert bool(info.accepted) == bool(made.rows[2]["accepted"][chain])
 
@@ -198,13 +201,14 @@ def test_configurations_at_save_points_and_at_the_target(tmp_path):
 
 
 def test_recorded_and_reserved_randomness_never_meet():
-    purposes = [(trajectories.TUNING, 50), (trajectories.THERMALISATION, 50),
-                (trajectories.REVERSIBILITY, 50), (trajectories.START, 1), (trajectories.GATE, 1)]
+    purposes = [(randomness.TUNING, 50), (randomness.THERMALISATION, 50),
+                (randomness.REVERSIBILITY, 50), (randomness.START, 1), (randomness.GATE, 1)]
     seeds = [markov.trajectory_generator(3, chain, number).initial_seed()
-             for chain in range(3) for number in (*range(200), trajectories.RECORDED - 1)]
+             for chain in range(3) for number in (*range(200), randomness.RECORDED - 1)]
     for purpose, count in purposes:
         for number in range(count):
-            seeds += [one.initial_seed() for one in trajectories.reserved(3, 3, purpose, number)]
+            seeds += [one.initial_seed() for one in
+                      randomness.reserved("torch", 3, 3, purpose, number).generators]
     assert len(set(seeds)) == len(seeds)
 
 
@@ -272,14 +276,14 @@ class Lopsided(HMC):
 def test_forth_and_back_returns(name):
     action = gauge_action("wilson", 5.7)
     kernel = HMC(action, 0.1, 4) if name == "hmc" else learned_kernel(name)
-    generators = trajectories.reserved(1, 2, trajectories.REVERSIBILITY)
+    generators = randomness.reserved("philox", 1, 2, randomness.REVERSIBILITY)
     defect = trajectories.reversibility_defect(kernel, kernel.init(start_links(2)), generators)
     assert defect < 1e-11
 
 
 def test_forth_and_back_finds_a_step_that_is_no_involution():
     kernel = Lopsided(gauge_action("wilson", 5.7), 0.1, 4)
-    generators = trajectories.reserved(1, 1, trajectories.REVERSIBILITY)
+    generators = randomness.reserved("philox", 1, 1, randomness.REVERSIBILITY)
     defect = trajectories.reversibility_defect(kernel, kernel.init(start_links()), generators)
     assert defect > 1e-4
 

@@ -20,7 +20,7 @@ HMC_KERNEL = {"kind": "hmc", "integrator": "omf2", "step_size": 0.15, "steps": 3
 DEFINITION = Definition(
     seed=7, kernel=specs.restored(HMC_KERNEL), action={"name": "wilson", "beta": 5.7},
     factor=0.9, first=[40], save_every=2, suffix="bin", format="none", meta=[{"beta": 5.7}],
-    record={"md_length": 0.4},
+    record={"md_length": 0.4}, numbers="philox",
 )
 
 

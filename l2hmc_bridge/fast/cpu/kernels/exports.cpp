@@ -8,7 +8,7 @@
 #endif
 
 // Changes whenever an argument list does; library.py refuses any other number.
-EXPORT int interface_version() { return 12; }
+EXPORT int interface_version() { return 13; }
 
 EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
 EXPORT long lattice_blocks(const Lattice* lattice) { return lattice->blocks; }

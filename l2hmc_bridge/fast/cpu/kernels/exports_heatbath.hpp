@@ -1,7 +1,8 @@
-// Heat bath and overrelaxation, and the random numbers alone.
+// Heat bath and overrelaxation, momenta, and the random numbers alone.
 #pragma once
 #include "calls.hpp"
 #include "heatbath.hpp"
+#include "numbers.hpp"
 
 // Index in the torch layout of the site in each lane, [blocks][LANES]; copies repeat theirs.
 EXPORT void lattice_sites(Call* call, long long* out) {
@@ -58,4 +59,37 @@ EXPORT void philox_words(long count, const long long* counters, const long long*
             for (int k = 0; k < 4; k++)
                 out[4 * (first + lane) + k] = w.word[k][lane] & 0xffffffffull;
     }
+}
+
+// Momenta sum_a p_a T_a with p_a ~ N(0, 1) in double precision, [chains][4][site][18], of `sites` with
+// these numbers. `words` [chains][5]: key and upper counter words, and the number of the first draw.
+EXPORT void normal_momenta(long chains, long sites, int threads, const long long* numbers,
+                           const long long* words, double* out) {
+    constexpr long EACH = 64 * COUNTERS;
+    const long tasks = (sites + EACH - 1) / EACH;
+    parallel(chains * tasks, threads, [&](long task) {
+        const long chain = task / tasks, start = task % tasks * EACH;
+        const long long* w = words + 5 * chain;
+        const Key key = {(uint32_t)w[0], (uint32_t)w[1]};
+        for (long first = start; first < start + EACH && first < sites; first += COUNTERS) {
+            const int count = (int)(sites - first < COUNTERS ? sites - first : COUNTERS);
+            counter_lanes site;
+            for (int lane = 0; lane < COUNTERS; lane++)
+                site[lane] = numbers[first + (lane < count ? lane : 0)];
+            for (int mu = 0; mu < 4; mu++) {
+                Words block[4];
+                for (int k = 0; k < 4; k++)
+                    block[k] = {{site, counter_lanes{} + (uint32_t)(w[4] + 4 * mu + k),
+                                 counter_lanes{} + (uint32_t)w[2],
+                                 counter_lanes{} + (uint32_t)w[3]}};
+                philox<4>(block, key);
+                uniform_lanes p[8], m[18];
+                for (int k = 0; k < 4; k++) normal_pair(block[k].word, p[2 * k], p[2 * k + 1]);
+                algebra_element(m, p);
+                double* to = out + ((chain * 4 + mu) * sites + first) * 18;
+                for (int lane = 0; lane < count; lane++)
+                    for (int i = 0; i < 18; i++) to[18 * lane + i] = m[i][lane];
+            }
+        }
+    });
 }

@@ -1,0 +1,41 @@
+"""Which random numbers a stream draws: numbered ones, or those of torch's generators.
+
+"philox": numbers by chain, trajectory, phase, site and direction (sampling/numbered.py), the same
+on every device. "torch": a generator for each chain and trajectory, whose numbers depend on the
+device that draws; streams of earlier versions, which do not say, go on with these.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from l2hmc_bridge.sampling.draws import (
+    Draws,
+    PerChain,
+    trajectory_draws,
+    trajectory_generator,
+)
+from l2hmc_bridge.sampling.numbered import numbered
+
+TORCH, PHILOX = KINDS = ("torch", "philox")
+# Trajectory numbers as torch's generators count them (22 bits): recorded ones use the lower half.
+RECORDED = 2**21
+TUNING, THERMALISATION = RECORDED, RECORDED + 2**19
+REVERSIBILITY, START, GATE = RECORDED + 2**20, -1, -2
+PHASES = {TUNING: 1, THERMALISATION: 2, REVERSIBILITY: 3, START: 4, GATE: 5}
+
+
+def recorded(kind: str, seed: int, numbers: Sequence[int], device: torch.device) -> Draws:
+    """The draws of the recorded trajectory `numbers[chain]` of each chain."""
+    if kind == PHILOX:
+        return numbered(seed, numbers)
+    return trajectory_draws(seed, [number % RECORDED for number in numbers], device)
+
+
+def reserved(kind: str, seed: int, chains: int, purpose: int, number: int = 0) -> Draws:
+    """The draws of each chain for `purpose` (TUNING, ...): none that a recorded trajectory has."""
+    if kind == PHILOX:
+        return numbered(seed, [number] * chains, PHASES[purpose])
+    number %= 2**19  # beyond it another purpose begins
+    return PerChain(tuple(trajectory_generator(seed, chain, purpose + number)
+                          for chain in range(chains)))
