@@ -2,13 +2,14 @@
 // as in the headers. Here: layouts, and loops of blocked links.
 #include "exports_algebra.hpp"
 #include "exports_heatbath.hpp"
+#include "exports_smearing.hpp"
 #include "exports_torch.hpp"
 #ifndef SINGLE
 #include "exports_placed.hpp"
 #endif
 
 // Changes whenever an argument list does; library.py refuses any other number.
-EXPORT int interface_version() { return 12; }
+EXPORT int interface_version() { return 13; }
 
 EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
 EXPORT long lattice_blocks(const Lattice* lattice) { return lattice->blocks; }
