@@ -39,3 +39,7 @@ class StatisticsError(BridgeError):
 
 class SolverError(BridgeError):
     """A host's solver did not converge: the trajectory that asked for it is rejected."""
+
+
+class InversionError(BridgeError):
+    """An inverse by iteration did not get to rounding within its bound."""

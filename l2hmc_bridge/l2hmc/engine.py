@@ -6,6 +6,7 @@ from torch import Tensor
 
 from l2hmc_bridge.networks.covariant import MomentumMixing, Steps
 from l2hmc_bridge.networks.parts import DriftPart, KickPart
+from l2hmc_bridge.networks.transformation import FieldTransformation
 from l2hmc_bridge.sampling.markov import Trajectory
 from l2hmc_bridge.systems.actions import Action
 
@@ -23,6 +24,14 @@ class Map(Protocol):
     def drift_network(self) -> DriftPart | None: ...
     @property
     def mixing(self) -> MomentumMixing | None: ...
+    @property
+    def transformation(self) -> FieldTransformation | None: ...
+
+    def within(self) -> "Map":
+        """The map of V = F^-1(U) under S(F(V)) - log|J_F(V)|, itself without a transformation."""
+
+    def enter(self, links: Tensor, momenta: Tensor, force: Tensor) -> "Engine":
+        """A trajectory at (U, P), on the engine that serves this map there."""
 
     def effective(self) -> tuple[Tensor, Tensor, Tensor]:
         """(kicks h_0..h_n, drifts e_1..e_n, displacements g_0..g_n) in MD time."""
@@ -44,7 +53,7 @@ class Engine(Protocol):
 
     @classmethod
     def enter(cls, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor) -> "Engine":
-        """Begin at torch fields; `force` is the force of the kernel's action at `links`."""
+        """Begin at torch fields; `force` is the force of the kernel's guide at `links`."""
 
     def kick(self, k: int, share: float = 1.0) -> None:
         """Gamma+ of kick k, with `share` of its step size."""

@@ -10,11 +10,11 @@ affine map of P (h = e/2 gives the half kick of the slides). Half kicks at the e
     Lambda-  U_A  = exp(-e [P_A e^{e q} + t]) U_A'
 
 with (s, q, t) = KickNetwork(U, F) and (q, t) = DriftNetwork(frozen U_B, P), A running through all
-link subsets, or one a drift in turn while the rest moves by exp(e P). There is no s_U on group
-elements: an elementwise factor has no meaning on SU(3). Where it has one (angles, R^n) the drift is
-that of networks/elementwise.py, with s and its log|J|; the 8 of the kick is then 1, all else is the
-same. An engine computes the sub-steps (`reference.py` in torch, `compiled.py` on the compiled
-kernels); here is their order.
+link subsets, or one a drift in turn while the rest moves by exp(e P). An elementwise s_U has no
+meaning on SU(3): there it is the field transformation F around the whole (transformed.py). Where it
+has one (angles, R^n) the drift is that of networks/elementwise.py, with s and its log|J|; the 8 of
+the kick is then 1, all else is the same. An engine computes the sub-steps (`reference.py` in torch,
+`compiled.py` on the compiled kernels); here is their order.
 """
 
 from dataclasses import dataclass, replace
@@ -25,8 +25,10 @@ from torch import Tensor
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.l2hmc.engine import Engine
 from l2hmc_bridge.l2hmc.engines import engine_for
+from l2hmc_bridge.l2hmc.transformed import Guide, TransformedAction
 from l2hmc_bridge.networks.covariant import MomentumMixing, Steps
 from l2hmc_bridge.networks.parts import DriftPart, KickPart
+from l2hmc_bridge.networks.transformation import FieldTransformation
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators, draw_uniform
 from l2hmc_bridge.sampling.markov import Info, State, Trajectory
@@ -42,7 +44,8 @@ class L2HMC:
 
     composition "palindrome" proposes Phi, flip, Phi^-1, flip (MD time 2 `steps.length`), `repeats`
     times in a row: each is reversible, so the chain of them is; "direction" proposes Phi or Phi^-1
-    with probability 1/2 each. `scale` multiplies every step size.
+    with probability 1/2 each. `scale` multiplies every step size. With a `transformation` F all of
+    it runs in V = F^-1(U) under S(F(V)) - log|J_F(V)|, and U' = F(V') (transformed.py).
     Raises ConfigError for an unknown composition or number of repeats.
     """
 
@@ -54,6 +57,7 @@ class L2HMC:
     composition: str = "palindrome"
     scale: float = 1.0
     repeats: int = 1
+    transformation: FieldTransformation | None = None
 
     def __post_init__(self):
         if self.repeats < 1 or (self.repeats > 1 and self.composition != "palindrome"):
@@ -124,8 +128,8 @@ class L2HMC:
         return engine_for(self, links).enter(self, links, momenta, force)
 
     def force_of(self, place: State | Trajectory) -> Tensor:
-        """The force that a state or the end of a trajectory carries, or that of its links."""
-        return self.action.force(place.links) if place.force is None else place.force
+        """The guide's force that a state or the end of a trajectory carries, or at its links."""
+        return self.guide.force(place.links) if place.force is None else place.force
 
     @property
     def name(self) -> str:
@@ -134,8 +138,16 @@ class L2HMC:
 
     @property
     def guide(self) -> Action:
-        """The action whose force State carries."""
-        return self.action
+        """The action whose force State carries; of a transformed kernel S(F(V)) - log|J_F(V)|."""
+        moving = self.within().action
+        return Guide(moving) if isinstance(moving, TransformedAction) else self.action
+
+    def within(self) -> "L2HMC":
+        """The kernel of V = F^-1(U) under S(F(V)) - log|J_F(V)|; itself without F."""
+        if self.transformation is None:
+            return self
+        moving = TransformedAction(self.action, self.transformation)
+        return replace(self, action=moving, transformation=None)
 
     @property
     def length(self) -> float:
@@ -154,7 +166,7 @@ class L2HMC:
 
     def check(self, links: Tensor) -> None:
         """LayoutError if a network or its masks do not fit the lattice of `links`."""
-        for network in (self.kick_network, self.drift_network):
+        for network in (self.kick_network, self.drift_network, self.transformation):
             if network is not None:
                 network.check(links)
 

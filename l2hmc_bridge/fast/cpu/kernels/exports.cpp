@@ -2,6 +2,7 @@
 // as in the headers. Here: layouts, and loops of blocked links.
 #include "exports_algebra.hpp"
 #include "exports_heatbath.hpp"
+#include "exports_smearing.hpp"
 #include "exports_torch.hpp"
 #ifndef SINGLE
 #include "exports_placed.hpp"

@@ -1,0 +1,250 @@
+// The covariant field transformation of one link subset, its inverse, log|J|, and the way back of a
+// gradient: U' = exp(-rho TA(U A)) U for the links of one direction and one parity.
+//
+// Formulas in fast/smearing.py. Links of a block that do not move are computed with and left out.
+#pragma once
+#include <cmath>
+
+#include "adjoint.hpp"
+#include "heatbath.hpp"
+#include "transport.hpp"
+
+namespace {
+
+constexpr int MOST_ITERATIONS = 400;
+constexpr real ROUNDING = sizeof(real) == 8 ? 4.4e-16 : 2.4e-7;
+
+// rho = bound tanh(weight . f(slope q + offset) + bias), q = tr(A A^dagger) / 36.
+struct Rule {
+    double bound, bias;
+    int hidden, activation;
+    const double *slope, *offset, *weight;
+
+    // rho, and its derivative by q.
+    void apply(vec q, vec& rho, vec& change) const {
+        if (hidden == 0) {
+            rho = splat(bound * std::tanh(bias));
+            change = vec{};
+            return;
+        }
+        vec sum[GROUP] = {splat(bias)}, rate = {};
+        for (int start = 0; start < hidden; start += GROUP) {
+            const int count = hidden - start < GROUP ? hidden - start : GROUP;
+            vec y[GROUP] = {}, slopes[GROUP];
+            for (int h = 0; h < count; h++)
+                y[h] = (real)slope[start + h] * q + (real)offset[start + h];
+            if (activation == TANH) {
+                tanh_group(y);
+                for (int h = 0; h < count; h++) slopes[h] = 1.0 - y[h] * y[h];
+            } else {
+                for (int h = 0; h < count; h++) {
+                    const vec r = inverse_root(1.0 + y[h] * y[h]);
+                    slopes[h] = r * r * r;
+                    y[h] *= r;
+                }
+            }
+            for (int h = 0; h < count; h++) {
+                const real w = weight[start + h];
+                sum[0] += w * y[h];
+                rate += w * (real)slope[start + h] * slopes[h];
+            }
+        }
+        tanh_group(sum);
+        rho = (real)bound * sum[0];
+        change = (real)bound * (1.0 - sum[0] * sum[0]) * rate;
+    }
+};
+
+// Which links move, and by what rule.
+struct Subset {
+    const Lattice& lattice;
+    int mu, odd;
+    Rule rule;
+
+    // The lanes of a block that move.
+    lanes_index moving(long block) const {
+        const int bits = lattice.odd[block], all = (1 << LANES) - 1;
+        return lanes_of(odd ? bits : ~bits & all);
+    }
+};
+
+// What a link moves by: paths = A^dagger, M = U A, x of TA(M), rho.
+struct Pull {
+    Sum<false> paths;
+    Matrix loop;
+    vec x[ALGEBRA], rho, change;
+
+    Pull(const Subset& subset, const vec* links, long block) {
+        const Fields fields = {subset.lattice, links, nullptr};
+        plaquette_paths<false>(fields, block, subset.mu, paths);
+        const vec square = real_trace_ad(paths.value.v, paths.value.v) * (real)(1.0 / 36);
+        subset.rule.apply(square, rho, change);
+    }
+
+    // M and x at U, and y = -rho x; 0 where nothing moves, since all lanes share the lengths of series.
+    void at(const vec* u, lanes_index moving, vec* y) {
+        mul_ad(loop.v, u, paths.value.v);
+        project(x, loop.v);
+        for (int a = 0; a < ALGEBRA; a++) y[a] = moving ? -rho * x[a] : vec{};
+    }
+
+    vec log_det(const vec* y) const {
+        Bracket bracket;
+        bracket.compute(loop.v, y, rho, 0);
+        const vec found = determinant(bracket.sums[0]);
+        return found > 0.0 ? log_lanes(found) : splat(NAN);
+    }
+};
+
+INLINE void put_lanes(vec* to, const vec* from, int count, lanes_index moving) {
+    for (int i = 0; i < count; i++) to[i] = moving ? from[i] : to[i];
+}
+
+// The links of blocks [first, end) in place; total += log|J| unless it is null.
+inline void smear_blocks(const Subset& subset, vec* links, long first, long end, wide* total) {
+    for (long block = first; block < end; block++) {
+        const lanes_index moving = subset.moving(block);
+        if (!any(moving)) continue;
+        vec* u = links + (block * 4 + subset.mu) * LINK;
+        Pull pull(subset, links, block);
+        vec y[ALGEBRA];
+        pull.at(u, moving, y);
+        Matrix moved;
+        rotate(moved, y, halvings(y), u);
+        if (total) {
+            const vec change = pull.log_det(y);
+            *total += widen(moving ? change : vec{});
+        }
+        put_lanes(u, moved.v, LINK, moving);
+    }
+}
+
+// The inverse in place by U = exp(rho X(U)) U', log|J| of the map at what it finds; returns how many links
+// still move after as many iterations as are allowed.
+inline long unsmear_blocks(const Subset& subset, vec* links, long first, long end, wide* total) {
+    long lost = 0;
+    for (long block = first; block < end; block++) {
+        const lanes_index moving = subset.moving(block);
+        if (!any(moving)) continue;
+        vec* u = links + (block * 4 + subset.mu) * LINK;
+        Pull pull(subset, links, block);
+        Matrix now, next;
+        vec y[ALGEBRA];
+        copy_link(now.v, u);
+        lanes_index still = moving;
+        for (int n = 0; n < MOST_ITERATIONS && any(still); n++) {
+            pull.at(now.v, moving, y);
+            for (int a = 0; a < ALGEBRA; a++) y[a] = -y[a];
+            rotate(next, y, halvings(y), u);
+            vec change = {};
+            for (int i = 0; i < LINK; i++) {
+                const vec difference = next.v[i] - now.v[i],
+                          size = difference < 0.0 ? -difference : difference;
+                change = size > change ? size : change;
+            }
+            put_lanes(now.v, next.v, LINK, still);
+            still &= change > ROUNDING;
+        }
+        for (int lane = 0; lane < LANES; lane++) lost += still[lane] != 0;
+        if (total) {
+            pull.at(now.v, moving, y);
+            const vec change = pull.log_det(y);
+            *total += widen(moving ? change : vec{});
+        }
+        put_lanes(u, now.v, LINK, moving);
+    }
+    return lost;
+}
+
+// The way back of the gradient of a function of U' minus log|J|: the links that move get theirs, and what
+// acts on their staples goes to `weights`, half of N in Re tr(N A). `links` are those after the step and
+// become those before it, of which `start` has the ones that move.
+inline void pull_blocks(const Subset& subset, const vec* start, vec* links, vec* weights,
+                        vec* gradient, long first, long end) {
+    for (long block = first; block < end; block++) {
+        const long at = block * 4 + subset.mu;
+        const lanes_index moving = subset.moving(block);
+        vec* w = weights + at * LINK;
+        if (!any(moving)) {
+            for (int i = 0; i < LINK; i++) w[i] = vec{};
+            continue;
+        }
+        vec *u = links + at * LINK, *g = gradient + at * ALGEBRA;
+        put_lanes(u, start + at * LINK, LINK, moving);
+        Pull pull(subset, links, block);
+        vec y[ALGEBRA], to_y[ALGEBRA], to_u[ALGEBRA], to_trace, to_rho, turned[ALGEBRA] = {};
+        pull.at(u, moving, y);
+        Bracket bracket;
+        bracket.compute(pull.loop.v, y, pull.rho, 0);
+        Eight inverse = bracket.sums[0], slope;
+        invert(inverse);
+        for (int a = 0; a < ALGEBRA; a++)
+            for (int b = 0; b < ALGEBRA; b++) slope.m[a][b] = -inverse.m[b][a];
+        dexp_adjoint(to_y, bracket.z, g, 2 * bracket.top + 6);
+        bracket.pullback(slope, pull.rho, to_u, to_trace, to_y, to_rho);
+        for (int a = 0; a < ALGEBRA; a++) to_rho -= pull.x[a] * to_y[a];
+
+        // Re tr(K dM), K = sum (to_u - i to_x) lambda_c + to_trace, to_x = -rho to_y.
+        Matrix k, imaginary, e, both;
+        vec part[ALGEBRA];
+        for (int a = 0; a < ALGEBRA; a++) part[a] = 2.0 * to_u[a];
+        assemble(imaginary.v, part);  // lambda_c = -2 i T_c
+        for (int a = 0; a < ALGEBRA; a++) part[a] = 2.0 * pull.rho * to_y[a];
+        assemble(k.v, part);
+        for (int i = 0; i < LINK; i += 2) {
+            k.v[i] += imaginary.v[i + 1];
+            k.v[i + 1] -= imaginary.v[i];
+        }
+        for (int i = 0; i < 3; i++) k.v[8 * i] += to_trace;
+        mul(both.v, pull.loop.v, k.v);
+        project(part, both.v);
+        exponential(e.v, y, halvings(y));
+        add_conjugate<true>(turned, e.v, g);
+        for (int a = 0; a < ALGEBRA; a++) turned[a] -= 0.5 * part[a];
+        put_lanes(g, turned, ALGEBRA, moving);
+
+        const vec along = to_rho * pull.change * (real)(2.0 / 36);
+        mul(both.v, k.v, u);
+        for (int i = 0; i < LINK; i++) {
+            const vec n = 0.5 * (both.v[i] + along * pull.paths.value.v[i]);
+            w[i] = moving ? n : vec{};
+        }
+    }
+}
+
+// Adds to the gradient of the frozen links what acts on the staples that they are part of.
+inline void spread_blocks(const Subset& subset, const vec* links, const vec* weights,
+                          vec* gradient, long first, long end) {
+    const Lattice& lattice = subset.lattice;
+    const Fields fields = {lattice, links, weights};
+    for (long block = first; block < end; block++) {
+        // Where blocks have one parity, only one of two neighbours moves.
+        const bool here = !lattice.uniform(block, !subset.odd),
+                   beside = !lattice.uniform(block, subset.odd);
+        const int32_t place = (int32_t)(block * LANES);
+        for (int mu = 0; mu < 4; mu++) {
+            if (mu == subset.mu && !beside) continue;
+            const long at = block * 4 + mu;
+            Sum<false> sum;
+            Matrix loop;
+            vec part[ALGEBRA];
+            for (int nu = 0; nu < 8; nu++) {
+                if ((nu & 3) == mu) continue;
+                if (mu == subset.mu) {
+                    Walk<false>(fields, place).go(nu).go(mu, weights).add_to(sum, opposite(nu));
+                    continue;
+                }
+                if ((nu & 3) != subset.mu) continue;
+                if (nu & BACK ? beside : here)
+                    Walk<false>(fields, place).go(nu, weights).go(mu).add_to(sum, opposite(nu));
+                if (nu & BACK ? here : beside)
+                    Walk<false>(fields, place).go(nu).go(mu).add_to(sum, opposite(nu), weights);
+            }
+            mul_ad(loop.v, links + at * LINK, sum.value.v);
+            project(part, loop.v);
+            for (int a = 0; a < ALGEBRA; a++) gradient[at * ALGEBRA + a] -= part[a];
+        }
+    }
+}
+
+}  // namespace
