@@ -143,9 +143,9 @@ def _subset(links: Tensor, rules: Rules, sweep: int, mu: int, odd: bool
             ) -> tuple[Tensor, Tensor, Tensor]:
     """(where links move, staples, rho) of direction mu; right on one parity at a time."""
     axes = [torch.arange(n, device=links.device) for n in links.shape[2:6]]
-    parity = sum(torch.meshgrid(*axes, indexing="ij")) % 2 == 1
+    parity = torch.stack(torch.meshgrid(*axes, indexing="ij")).sum(0) % 2 == 1
     staples = loops.staple_sum(links, mu)
-    return (parity == odd).expand(staples.shape[:-2]), staples, rules.rho(sweep, staples)
+    return parity.eq(odd).expand(staples.shape[:-2]), staples, rules.rho(sweep, staples)
 
 
 def _put(links: Tensor, mu: int, active: Tensor, moved: Tensor) -> Tensor:
