@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from l2hmc_bridge.adapters.files import targets as names
 from l2hmc_bridge.cli.screen.options import parse_lattice, reading, which_format
+from l2hmc_bridge.cli.screen.voice import speaking
 from l2hmc_bridge.errors import BridgeError
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ REPORTED = ("beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reuni
 @click.argument("output", metavar="OUT")
 @click.option("--format", "name", metavar="NAME", help="Format of OUT (default: by its suffix); "
               "of IN, if it is one that is only read: raw, kyu, jlqcd.")
+@speaking
 @reading()
 @click.option("--index", type=int, help="Which of the configurations in IN, from 0 on.")
 @click.option("--layout", help="Axes of a plain array: pyquda or lyncs.")
@@ -45,9 +48,10 @@ def command(
 ) -> None:
     """Read IN, verify it, and write OUT.
 
-    IN may be files, quoted patterns ('cfg_*.lime'), folders and HDF5 ensembles. For several
-    configurations OUT is one HDF5 file, or a name with {trajectory}, {stem} or {index}
-    ('out/cfg_{trajectory}.nersc'). What OUT cannot hold is said.
+    IN may be files, quoted patterns ('cfg_*.lime'), folders, streams and HDF5 ensembles. For
+    several configurations OUT is one HDF5 file, or a name with {trajectory}, {stem}, {index} or
+    {chain} ('out/cfg_{trajectory}.nersc', 'out/chain_{chain}/cfg_{trajectory:05}.ildg'); folders
+    with fields in their names are made. What OUT cannot hold is said.
     """
     from l2hmc_bridge.adapters.files.ensemble import open_ensemble
 
@@ -99,6 +103,7 @@ class Job:
         known = {"precision", "compression"}
         if set(options) - known:
             raise BridgeError(f"an HDF5 ensemble takes no {', '.join(set(options) - known)}")
+        names.require_free([Path(self.output)], self.inputs, self.force)
         with hdf5_ensemble.create(Path(self.output), self.force, **options) as writer:
 
             def one(item: int) -> str:
@@ -110,7 +115,7 @@ class Job:
             self._with_progress(one, 1)
 
     def one_by_one(self, jobs: int) -> None:
-        """Every configuration into a file of its own."""
+        """Every configuration into a file of its own; all names are known before the first."""
         targets = self._targets()
 
         def one(item: int) -> str:
@@ -136,47 +141,59 @@ class Job:
         total = len(self.ensemble)
         if total > 1 and "{" not in self.output:
             raise click.UsageError(f"{total} configurations: expected OUT with {{trajectory}}, "
-                                   f"{{stem}} or {{index}}, or an HDF5 file, found {self.output!r}")
+                                   "{stem}, {index} or {chain}, or an HDF5 file, found "
+                                   f"{self.output!r}")
         if "{" not in self.output:
-            return [Path(self.output)]
-        targets = [Path(self._name(item)) for item in range(total)]
-        repeated = {str(target) for target in targets if targets.count(target) > 1}
-        if repeated:
-            raise BridgeError(f"{min(repeated)}: expected one configuration for each name, found "
-                              "several (use {index})")
-        return targets
+            found = [Path(self.output)]
+        else:
+            fields = _fields(self.output)
+            found = names.targets(self.output, [self._values(item, fields)
+                                                for item in range(total)])
+        made = "{" in str(Path(self.output).parent)
+        names.require_free(found, self.inputs, self.force, made)
+        for folder in {path.parent for path in found if made}:
+            folder.mkdir(parents=True, exist_ok=True)
+        return found
 
-    def _name(self, item: int) -> str:
-        path = self.ensemble.sources[item].path
-        values: dict[str, Any] = {"index": item, "stem": path.stem}
-        if "{trajectory" in self.output:
+    @property
+    def inputs(self) -> list[Path]:
+        """The file of each configuration that is read."""
+        return [source.path for source in self.ensemble.sources]
+
+    def _values(self, item: int, fields: set[str]) -> dict[str, Any]:
+        source = self.ensemble.sources[item]
+        values: dict[str, Any] = {"index": item, "stem": source.path.stem, "chain": source.chain}
+        if "trajectory" in fields:
             values["trajectory"] = self.ensemble.header(item).get("trajectory")
             if values["trajectory"] is None:
-                raise BridgeError(f"{path}: expected a trajectory number in the file or its name, "
-                                  "found none (use {index} or {stem})")
-        try:
-            return self.output.format_map(values)
-        except (KeyError, IndexError, ValueError, AttributeError) as error:
-            raise click.UsageError(f"OUT: expected only {{trajectory}}, {{stem}} and {{index}} in "
-                                   f"braces, found {self.output!r}") from error
+                raise BridgeError(f"{source.path}: expected a trajectory number in the file or its "
+                                  "name, found none (use {index} or {stem})")
+        return {name: values[name] for name in fields}
 
     def _with_progress(self, one: Callable[[int], str], jobs: int) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
+        from l2hmc_bridge.cli.screen.progress import bar
+        from l2hmc_bridge.cli.screen.voice import voice
 
         total = len(self.ensemble)
-        console = Console(stderr=True)
-        with Progress(console=console, transient=True, disable=total < 2) as progress:
-            task = progress.add_task("converting", total=total)
+        with bar("convert", total, transient=True) as shown:
             with ThreadPoolExecutor(jobs) as pool:
                 futures = [pool.submit(one, item) for item in range(total)]
                 try:
                     for future in futures:
-                        click.echo(future.result())
-                        progress.advance(task)
+                        told = future.result()
+                        click.echo(told)
+                        voice().record(told)
+                        shown.step()
                 finally:
                     for future in futures:
                         future.cancel()
+
+
+def _fields(pattern: str) -> set[str]:
+    try:
+        return names.fields_of(pattern)
+    except BridgeError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def doubts(configuration: "Configuration") -> str:

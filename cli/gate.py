@@ -3,6 +3,7 @@
 import click
 
 from l2hmc_bridge.cli.screen.options import Computing, Number, parse_any_lattice
+from l2hmc_bridge.cli.screen.voice import speaking, warn
 
 
 @click.command(cls=Computing)
@@ -17,6 +18,7 @@ from l2hmc_bridge.cli.screen.options import Computing, Number, parse_any_lattice
                    "1000 elsewhere (64 chains).")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True)
 @click.option("--write", is_flag=True, help="Store the report in the bundle.")
+@speaking
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(path, lattice, beta, trajectories, seed, write, as_json):
     """Check the bundle PATH: group, inverse, Jacobian, symmetry, bookkeeping, statistics.
@@ -26,7 +28,8 @@ def command(path, lattice, beta, trajectories, seed, write, as_json):
     import json
 
     from l2hmc_bridge.bundle import store
-    from l2hmc_bridge.cli.screen.tables import check_table, spinner, wide_console
+    from l2hmc_bridge.cli.screen.progress import spinner
+    from l2hmc_bridge.cli.screen.tables import show_checks
     from l2hmc_bridge.gate.report import check_bundle, check_nested
 
     extents = None if lattice is None else parse_any_lattice(lattice)
@@ -41,11 +44,10 @@ def command(path, lattice, beta, trajectories, seed, write, as_json):
         used = ",".join(map(str, [*settings["lattice_txyz"][1:], settings["lattice_txyz"][0]]))
         title = (f"{path}  hash {report['hash'][:12]}  lattice {used}  beta {settings['beta']:g}  "
                  f"engine: {settings['engine']}")
-        wide_console().print(check_table(checks, title))
+        show_checks(checks, title)
     if write:
         store.write_gate(path, report, form)
     if any(not check.passed and check.source == "stated bound" for check in checks):
-        click.echo("l2hmc-bridge: a standard error above its bound proves nothing: more "
-                   "trajectories (-n) lower it", err=True)
+        warn("a standard error above its bound proves nothing: more trajectories (-n) lower it")
     if not report["passed"]:
         click.get_current_context().exit(1)

@@ -103,21 +103,18 @@ def _masks(checkpoint, seed, rank, local_rank, path):
 
 def _show(path, found) -> None:
     """What was found and assumed, as a table."""
-    from rich.table import Table
+    from l2hmc_bridge.cli.screen.tables import present
 
-    from l2hmc_bridge.cli.screen.tables import wide_console
-
-    table = Table("quantity", "value", title=str(path), title_justify="left")
-    for name, value in found.items():
-        text = ", ".join(f"{one:.6g}" for one in value) if isinstance(value, list) else str(value)
-        table.add_row(name, text)
-    wide_console().print(table)
+    present(("quantity", "value"), (
+        (name, ", ".join(f"{one:.6g}" for one in value) if isinstance(value, list) else str(value))
+        for name, value in found.items()), str(path), prose=("quantity", "value"))
 
 
 def _write(out, kernel, provenance, extents, trajectories, gated, force) -> None:
     """The bundle, under its name only once the gate passed; exit status 1 if it did not."""
     from l2hmc_bridge.bundle import file as bundle
-    from l2hmc_bridge.cli.screen.tables import check_table, spinner, wide_console
+    from l2hmc_bridge.cli.screen.progress import spinner
+    from l2hmc_bridge.cli.screen.tables import show_checks
     from l2hmc_bridge.gate.report import check_bundle
     from l2hmc_bridge.storage import atomic
 
@@ -128,7 +125,7 @@ def _write(out, kernel, provenance, extents, trajectories, gated, force) -> None
             with spinner("gate") as say:
                 checks, report = check_bundle(temporary, extents, trajectories=trajectories,
                                                    progress=say)
-            wide_console().print(check_table(checks, f"{out}  hash {report['hash'][:12]}"))
+            show_checks(checks, f"{out}  hash {report['hash'][:12]}")
             failed = [check for check in checks if not check.passed]
             if failed:
                 _refuse(out, failed)

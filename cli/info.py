@@ -109,56 +109,44 @@ def _plain(value: Any) -> Any:
 
 def _show(report: Mapping[str, Any], records: bool) -> None:
     """Tables for a person; text from a file is never taken as markup."""
-    from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from l2hmc_bridge.adapters.format.checks import sentences
+    from l2hmc_bridge.cli.screen.tables import present, sentence
+    from l2hmc_bridge.cli.screen.voice import readable
 
-    console = Console(soft_wrap=True)
     if "error" in report:
         click.echo(f"l2hmc-bridge: {report['error']}", err=True)
         return
     lattice = "x".join(str(extent) for extent in report["lattice"].values())
     place = f"[{report['metadata']['index']}]" if "index" in report["metadata"] else ""
-    heading = Text(f"{report['path']}{place}: {report['format']} ({report['dialect']}), "
+    heading = Text(f"{readable(report['path'])}{place}: {report['format']} ({report['dialect']}), "
                    f"{lattice} (x,y,z,t), {report['precision']} bits: ")
-    console.print(heading.append(report["status"], STYLE[report["status"]]))
-    checks = Table()
-    for column in ("check", "value", "expected", "tolerance", "status"):
-        checks.add_column(column, overflow="fold")
-    for item in report["checks"]:
-        cells = [_cell(item[key]) for key in ("name", "value", "expected", "tolerance")]
-        cells[3] = f"{item['tolerance']:.2g}"
-        checks.add_row(*map(Text, cells), Text(item["status"], STYLE[item["status"]]))
-    console.print(checks)
-    for sentence in sentences(report["checks"]):
-        console.print(Text(_cell(f"fault: {sentence}"), "red"))
-    for sentence in report["warnings"]:
-        console.print(Text(_cell(f"warning: {sentence}"), "yellow"))
+    sentence(heading.append(report["status"], STYLE[report["status"]]))
+    checks = (
+        (_cell(item["name"]), _cell(item["value"]), _cell(item["expected"]),
+         f"{item['tolerance']:.2g}", Text(item["status"], STYLE[item["status"]]))
+        for item in report["checks"])
+    present(("check", "value", "expected", "tolerance", "status"), checks, prose=("check",))
+    for fault in sentences(report["checks"]):
+        sentence(_cell(f"fault: {fault}"), "red")
+    for told in report["warnings"]:
+        sentence(_cell(f"warning: {told}"), "yellow")
     meta = report["metadata"]
-    about = Table("metadata", "value")
-    for key in SHOWN:
-        if meta.get(key) is not None:
-            about.add_row(key, Text(_cell(meta[key])))
-    for key, value in meta.get("info", {}).items():
-        if key.lower() not in SHOWN:
-            about.add_row(Text(_cell(key)), Text(_cell(value)))
-    console.print(about)
-    if records and "records" in meta:
-        console.print(_record_table(meta["records"]))
+    about = [(key, _cell(meta[key])) for key in SHOWN if meta.get(key) is not None]
+    about += [(_cell(key), _cell(value)) for key, value in meta.get("info", {}).items()
+              if key.lower() not in SHOWN]
+    present(("metadata", "value"), about, prose=("metadata", "value"))
+    if records:
+        present(("message", "flags", "offset", "length", "type"),
+                map(_record, meta.get("records", ())))
 
 
-def _record_table(records: list[Mapping[str, Any]]) -> Any:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("message", "flags", "offset", "length", "type")
-    for record in records:
-        flags = "B" * record["begin"] + "E" * record["end"]
-        cells = (record["message"], flags, record["offset"], record["length"], record["type"])
-        table.add_row(*(Text(_cell(cell)) for cell in cells))
-    return table
+def _record(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """A line of the table of LIME records."""
+    flags = "B" * record["begin"] + "E" * record["end"]
+    cells = (record["message"], flags, record["offset"], record["length"], record["type"])
+    return tuple(_cell(cell) for cell in cells)
 
 
 def _cell(value: Any) -> str:

@@ -6,15 +6,18 @@ import click
 
 from l2hmc_bridge.cli.screen import hints
 from l2hmc_bridge.cli.screen.options import Computing, Number, reading, reading_of
+from l2hmc_bridge.cli.screen.voice import speaking, wrote
 
 SCREEN = {"plaquette": "plaquette", "spatial": "plaquette_spatial",
-          "temporal": "plaquette_temporal", "link trace": "link_trace", "E": "energy_density",
-          "Q": "topological_charge", "Q (5 loops)": "topological_charge_5li"}
+          "temporal": "plaquette_temporal", "link trace": "link_trace",
+          "a^4 E": "energy_density", "Q": "topological_charge",
+          "Q (5 loops)": "topological_charge_5li"}
+LOOP = "Polyakov loop"
 
 
 @click.command(cls=Computing, short_help="Measure observables on configurations.")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="FILE|STREAM...")
-@click.option("--flow-time", default=0.0, help="Flow up to this time; 0: no flow.")
+@click.option("--flow-time", default=0.0, help="Flow up to this time, in units of a^2; 0: none.")
 @click.option("--flow-step", default=0.02, show_default=True, help="Step of the flow.")
 @click.option("--flow-every", type=Number(), help="Measure at multiples of this time [about 0.1].")
 @click.option("--flow-kernel", type=click.Choice(["wilson", "symanzik", "zeuthen"]),
@@ -28,22 +31,28 @@ SCREEN = {"plaquette": "plaquette", "spatial": "plaquette_spatial",
 @click.option("--wilson-loops", type=click.IntRange(0, 16), default=0, metavar="N",
               help="Also W(R,T) up to N x N.")
 @click.option("--json", "json_out", is_flag=False, flag_value="-", metavar="[OUT]",
-              help="Write JSON, to standard output or to OUT.")
+              help="Write JSON, to standard output or to OUT, in place of the table.")
 @click.option("--csv", "csv_out", is_flag=False, flag_value="-", metavar="[OUT]",
-              help="Write CSV, to standard output or to OUT.")
-@click.option("--h5", type=click.Path(path_type=Path), metavar="OUT", help="Write HDF5 to OUT.")
+              help="Write CSV, to standard output or to OUT, in place of the table.")
+@click.option("--h5", type=click.Path(path_type=Path), metavar="OUT",
+              help="Write HDF5 to OUT, in place of the table.")
 @click.option("--extend", is_flag=True, help="Add the values to each STREAM's history.h5.")
 @click.option("--force", is_flag=True, help="Replace an output file that is already there.")
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
 @click.option("--no-verify", is_flag=True, help="Measure files that fail their own checks too.")
+@speaking
 @reading("--format")
 def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify,
             **options):
     """Measure plaquettes, loops, energy density and topological charge of configurations.
 
-    A STREAM is a folder of configurations. Exit status 1 when a file could not be measured; the
-    others are still measured and written.
+    A STREAM is a folder of configurations. The table has the plaquettes (mean of Re tr P / 3), the
+    link trace (mean of Re tr U / 3), the Polyakov loop (tr / 3, time direction), a^4 E and Q by the
+    clover and by five loops; with --flow-time t0 / a^2, w0 / a and the last flow time. Everything,
+    all flow times too, goes to --json, --csv and --h5.
+
+    Exit status 1 when a file could not be measured; the others are still measured and written.
     """
     from l2hmc_bridge.adapters.files import sources as configurations
     from l2hmc_bridge.adapters.records import measured as records
@@ -61,18 +70,15 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify
     how = reading_of(options, verify=not no_verify)
     sources = configurations.find(paths, how)
     measured, errors = _measure(sources, plan, jobs, how, device_of(device))
-    for error in errors:
-        click.echo(f"l2hmc-bridge: {hints.here(error)}", err=True)
     warn(_gaps(paths, measured))
     emit(json_out, records.to_json(measured), force)
     emit(csv_out, records.to_csv(measured), force)
     if h5:
         records.write_h5(h5, measured, force)
-    if extend and not errors:
-        _extend(paths, measured)
-    elif extend:
-        click.echo("l2hmc-bridge: no history was extended: a configuration is missing", err=True)
-    if measured and "-" not in (json_out, csv_out):
+        wrote(h5)
+    if extend:
+        _extend(paths, measured, errors)
+    if measured and not any((json_out, csv_out, h5)):
         _show(measured)
     return int(bool(errors))
 
@@ -96,21 +102,21 @@ def _plan(options):
 
 def _measure(sources, plan, jobs, how, device):
     """Records in the order of the sources, and errors; bar and warnings on standard error."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from l2hmc_bridge.adapters.files.measure_files import measure_all
     from l2hmc_bridge.cli.screen.outputs import warn
+    from l2hmc_bridge.cli.screen.progress import bar
+    from l2hmc_bridge.cli.screen.voice import warn as tell
 
     measured, errors, warnings = [], [], []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("measure", total=len(sources))
+    with bar("measure", len(sources), transient=True) as shown:
         for found, failed, told in measure_all(sources, plan, jobs, how, device):
             measured.extend(found)
             errors.extend(failed)
             warnings.extend(told)
-            progress.update(task, advance=len(found) + len(failed))
+            shown.step(count=len(found) + len(failed))
     warn(warnings)
+    for error in errors:
+        tell(hints.here(error))
     return measured, errors
 
 
@@ -130,9 +136,13 @@ def _gaps(paths, measured):
             yield f"{path}: {told}"
 
 
-def _extend(paths, measured):
+def _extend(paths, measured, errors):
     from l2hmc_bridge.adapters.records import measured as records
+    from l2hmc_bridge.cli.screen.voice import warn
 
+    if errors:
+        warn("no history was extended: a configuration is missing")
+        return
     for path in paths:
         own = [r for r in measured if Path(r["path"]).is_relative_to(path)]
         if path.is_dir() and own:
@@ -140,39 +150,35 @@ def _extend(paths, measured):
 
 
 def _show(measured):
-    from rich.table import Table
-    from rich.text import Text
+    from l2hmc_bridge.cli.screen.tables import present
 
-    from l2hmc_bridge.cli.screen.tables import wide_console
-
-    console = wide_console()
     for columns, rows in _tables(measured):
-        table = Table(*columns)
-        for name, *cells in rows:
-            table.add_row(Text(name), *cells)
-        if table.row_count:
-            console.print(table)
+        present(columns, rows)
 
 
 def _tables(measured):
-    """(columns, rows): the configurations; flow, scales, smeared values, loops where measured."""
+    """(columns, rows): the configurations; flow, smeared values, loops where measured."""
     from l2hmc_bridge.analysis.validation import label
 
     named = [(label(record), record) for record in measured]
-    yield ("configuration", *SCREEN), (
-        [name, *(f"{record[key]:.8f}" for key in SCREEN.values())] for name, record in named)
-    yield ("configuration", "t", "plaquette", "E", "t^2 E", "Q"), (
-        [name, *_point(point)] for name, record in named for point in record["flow"])
-    yield ("configuration", "t0 / a^2", "w0 / a"), (
-        [name, *(f"{record[key]:.6f}" if record[key] else "not reached" for key in ("t0", "w0"))]
-        for name, record in named if record["flow"])
-    yield ("configuration, smeared", "plaquette", "E", "Q"), (
+    yield ("configuration", *SCREEN, LOOP), (
+        [name, *(f"{record[key]:.8f}" for key in SCREEN.values()),
+         _complex(record["polyakov_loop"])] for name, record in named)
+    yield ("configuration", "t0 / a^2", "w0 / a", "t / a^2", "plaquette(t)", "a^4 E(t)", "t^2 E(t)",
+           "Q(t)"), (
+        [name, *(f"{record[key]:.6f}" if record[key] else "not reached" for key in ("t0", "w0")),
+         *_point(record["flow"][-1])] for name, record in named if record["flow"])
+    yield ("configuration, smeared", "plaquette", "a^4 E", "Q"), (
         [name, *(f"{number:.8f}" for number in record["smeared"].values())]
         for name, record in named if "smeared" in record)
     largest = len(measured[0].get("wilson_loops", ()))
-    yield ("configuration, W(R,T)", "R", *(f"T = {t}" for t in range(1, largest + 1))), (
+    yield ("configuration, W(R,T)", "R / a", *(f"T = {t} a" for t in range(1, largest + 1))), (
         [name, str(r), *(f"{number:.8f}" for number in line)]
         for name, record in named for r, line in enumerate(record.get("wilson_loops", ()), 1))
+
+
+def _complex(number):
+    return f"{number[0]:+.8f} {number[1]:+.8f} i"
 
 
 def _point(point):

@@ -12,6 +12,9 @@ from l2hmc_bridge.fields.configuration import Configuration
 
 from . import table as files
 
+OWN_NAME = re.compile(r"cfg_(\d{1,18})\.[^.]+")
+CHAIN = re.compile(r"chain_(\d{1,9})")
+
 
 @dataclass(frozen=True)
 class Source:
@@ -19,6 +22,7 @@ class Source:
 
     path: Path
     index: int | None
+    chain: int = 0
 
 
 class Ensemble(Sequence[Configuration]):
@@ -69,17 +73,21 @@ def open_ensemble(
 ) -> Ensemble:
     """The configurations of an HDF5 ensemble, a pattern (`cfg_*.lime`), a folder or a list.
 
-    Files of a pattern or folder come in the order of the numbers in their names. Options as in
+    Files of a pattern or folder come in the order of the numbers in their names, those of a stream
+    with chains chain by chain. Options as in
     `files.read` (slices=(a, b) reads those time slices alone; lattice=(X,Y,Z,T); accept; mend).
     Raises FormatError.
     """
     given = [source] if isinstance(source, str | Path) else list(source)
     lattice = options.get("lattice")
-    paths = [path for one in given for path in expand(one, format, lattice)]
     sources = []
-    for path in paths:
-        held = files.count(path, format)
-        sources += [Source(path, index if held != 1 else None) for index in range(held)]
+    for one in given:
+        chains = [found for found in in_stream(Path(one)) if found[0] is not None]
+        paths = [(chain or 0, path) for chain, _, path in chains] or [
+            (0, path) for path in expand(one, format, lattice)]
+        for chain, path in paths:
+            held = files.count(path, format)
+            sources += [Source(path, index if held != 1 else None, chain) for index in range(held)]
     return Ensemble(sources, format, verify, options)
 
 
@@ -101,6 +109,24 @@ def expand(
     if not found:
         raise FormatError(f"{source}: expected configuration files, found none")
     return sorted(found, key=_numbers)
+
+
+def in_stream(folder: Path) -> list[tuple[int | None, int, Path]]:
+    """(chain, trajectory, file) of the configurations that a stream has in its folder, in order.
+
+    cfg_<trajectory>.<suffix>, chain None; of several chains in chain_<c>/.
+    """
+    if not folder.is_dir():
+        return []
+    places: list[tuple[int | None, Path]] = [(None, folder)]
+    for place in folder.iterdir():
+        match = CHAIN.fullmatch(place.name)
+        if match and place.is_dir():
+            places.append((int(match.group(1)), place))
+    found = [(chain, int(match.group(1)), path) for chain, place in places
+             for path in place.iterdir()
+             if (match := OWN_NAME.fullmatch(path.name)) and path.is_file()]
+    return sorted(found, key=lambda one: (one[0] or 0, one[1]))
 
 
 def _is_configuration(path: Path, format: str | None, lattice: Sequence[int] | None) -> bool:

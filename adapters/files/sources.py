@@ -1,6 +1,5 @@
 """Which configurations a list of files, folders and streams holds, with chain and trajectory."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,6 @@ from l2hmc_bridge.errors import BridgeError
 
 from . import ensemble
 from .reading import Reading
-
-OWN_NAME = re.compile(r"cfg_(\d+)\.[^.]+")
-CHAIN = re.compile(r"chain_(\d+)")
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,8 @@ def find(paths: Iterable[Path], reading: Reading | None = None) -> list[Source]:
     reading = reading or Reading()
     sources = []
     for path in map(Path, paths):
-        own = sorted(_in_stream(path), key=lambda s: (s.chain, s.trajectory))
+        own = [Source(file, chain or 0, number)
+               for chain, number, file in ensemble.in_stream(path)]
         for file in [] if own else ensemble.expand(path, reading.format, reading.lattice):
             own.extend(_in_file(file, reading))
         sources.extend(own)
@@ -59,18 +56,3 @@ def number_of(source: Source, meta: Mapping[str, Any]) -> int | None:
         return source.trajectory
     named = trajectory_of(source.path.name, lattice=meta["lattice"])
     return meta["trajectory"] if named is None else named
-
-
-def _in_stream(folder: Path) -> Iterator[Source]:
-    if not folder.is_dir():
-        return
-    places = [(0, folder)]
-    for place in folder.iterdir():
-        match = CHAIN.fullmatch(place.name)
-        if match and place.is_dir():
-            places.append((int(match.group(1)), place))
-    for chain, place in places:
-        for path in place.iterdir():
-            match = OWN_NAME.fullmatch(path.name)
-            if match and path.is_file():
-                yield Source(path, chain, int(match.group(1)))

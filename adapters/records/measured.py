@@ -74,7 +74,7 @@ def flatten(record: dict[str, Any]) -> dict[str, Any]:
 def write_text(path: Path, text: str, force: bool) -> None:
     """A whole text file or none."""
     with replacing(path, force) as file:
-        file.write(text.encode())
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def write_h5(path: Path, records: Sequence[dict[str, Any]], force: bool) -> None:

@@ -13,8 +13,10 @@ from l2hmc_bridge.cli.screen.options import (
     Number,
     parse_lattice,
     reading,
+    spelled,
     which_format,
 )
+from l2hmc_bridge.cli.screen.voice import speaking
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.stream.options import (
     ACCEPTABLE,
@@ -101,6 +103,7 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
 @click.option("--threads", type=click.IntRange(1, MOST_THREADS),
               help="Threads of the computation.")
 @click.option("--device", help="cpu (default) or cuda[:N].")
+@speaking
 @click.pass_context
 def command(context: click.Context, resume: bool, **options: Any) -> None:
     """Run trajectories from a configuration and record a stream of them.
@@ -118,7 +121,7 @@ def command(context: click.Context, resume: bool, **options: Any) -> None:
     """
     _check_usage(context, resume, options)
     given = {name: value for name, value in options.items() if _given(context, name)}
-    given["command"] = _spelled(context)
+    given["command"] = spelled(context)
     chosen = None if resume else _chosen(given)
 
     from . import run
@@ -193,17 +196,3 @@ def _given(context: click.Context, name: str) -> bool:
 
 def _flag(parameters: list[click.Parameter]) -> str:
     return parameters[0].opts[0] if parameters else ""
-
-
-def _spelled(context: click.Context) -> str:
-    """The command line, put together again from what was given."""
-    import shlex
-
-    words = ["l2hmc-bridge", "sample"]
-    for parameter in context.command.params:
-        value = context.params[parameter.name]
-        if not _given(context, parameter.name):
-            continue
-        for one in value if isinstance(value, tuple) else (value,):
-            words += [parameter.opts[0]] if one is True else [parameter.opts[0], str(one)]
-    return shlex.join(words)

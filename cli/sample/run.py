@@ -3,14 +3,16 @@
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from l2hmc_bridge.adapters.public.host_options import ContinueOptions
 from l2hmc_bridge.adapters.public.host_streams import continue_stream
 from l2hmc_bridge.adapters.public.streams import begin_stream, resume_stream
 from l2hmc_bridge.adapters.records import host_log
-from l2hmc_bridge.cli.screen.progress import Screen, say, summary_table, trajectory_text
+from l2hmc_bridge.cli.screen.progress import Screen, trajectory_text
 from l2hmc_bridge.cli.screen.stopping import stopper
+from l2hmc_bridge.cli.screen.summary import show_summary
+from l2hmc_bridge.cli.screen.voice import say, warn
+from l2hmc_bridge.recorded.folder import shown
 from l2hmc_bridge.stream.options import SampleOptions
 from l2hmc_bridge.stream.outcome import Recorded
 
@@ -47,12 +49,10 @@ def go_on(options: ContinueOptions) -> None:
 
 def show(recorded: Recorded) -> None:
     """The summary as a table, its warnings, and how to finish what was cut short."""
-    console = Console()
-    console = console if console.is_terminal else Console(width=max(console.width, 130))
-    console.print(summary_table(recorded.summary, f"{recorded.folder}"))
+    show_summary(recorded.summary, shown(recorded.folder))
     for sentence in recorded.summary["warnings"]:
-        say(f"warning: {sentence}")
+        warn(f"warning: {sentence}")
     if recorded.stopped is not None:
-        say(f"stopped {recorded.stopped} after {recorded.trajectories} of {recorded.target} "
+        warn(f"stopped {recorded.stopped} after {recorded.trajectories} of {recorded.target} "
             f"trajectories, all saved; `l2hmc-bridge sample --in {recorded.folder} --resume` "
             "finishes them")

@@ -5,6 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
+
+from l2hmc_bridge.cli.screen.voice import voice
+from l2hmc_bridge.errors import BridgeError
 
 if TYPE_CHECKING:
     from l2hmc_bridge.adapters.files.reading import Reading
@@ -22,7 +26,11 @@ class Computing(click.Command):
             from l2hmc_bridge import fast
 
             fast.keep_memory()
-        return super().invoke(context)
+        try:
+            return super().invoke(context)
+        except (BridgeError, OSError, MemoryError, RuntimeError) as error:
+            voice().record(f"l2hmc-bridge: {error}")
+            raise
 
 
 class Number(click.FloatRange):
@@ -89,6 +97,24 @@ def reading_of(options: Mapping[str, Any], **more: Any) -> "Reading":
     accept = tuple(word for word in options.get("accept", ()) if word in ACCEPTABLE)
     return Reading(options.get("source"), parse_lattice(lattice) if lattice else None, accept,
                    **more)
+
+
+def spelled(context: click.Context) -> str:
+    """The command line, put together again from what was given."""
+    import shlex
+
+    words, behind = ["l2hmc-bridge", context.info_name or ""], []
+    known = {parameter.name: parameter for parameter in context.command.params}
+    for name, value in context.params.items():  # in the order in which they were given
+        if context.get_parameter_source(name) != ParameterSource.COMMANDLINE:
+            continue
+        parameter = known[name]
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(parameter, click.Argument):
+                behind.append(str(one))
+            else:
+                words += [parameter.opts[0]] if one is True else [parameter.opts[0], str(one)]
+    return shlex.join([*words, *behind])
 
 
 def which_format(source: str | None, name: str | None) -> tuple[str | None, str | None]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from l2hmc_bridge.cli.screen import voice
+
 STANDARD_OUTPUT = "-"
 
 
@@ -39,6 +41,7 @@ def emit(out: str | None, text: str, force: bool) -> None:
         click.echo(text, nl=not text.endswith("\n"))
     elif out is not None:
         write_text(Path(out), text if text.endswith("\n") else text + "\n", force)
+        voice.wrote(out)
 
 
 MOST_WARNINGS = 12
@@ -46,11 +49,8 @@ MOST_WARNINGS = 12
 
 def warn(sentences: Iterable[str]) -> None:
     """Warnings on standard error, each once; of very many the first ones and their number."""
-    import click
-
     told = list(dict.fromkeys(sentences))
     for sentence in told[:MOST_WARNINGS]:
-        click.echo(f"l2hmc-bridge: warning: {sentence}", err=True)
+        voice.warn(f"warning: {sentence}")
     if len(told) > MOST_WARNINGS:
-        click.echo(f"l2hmc-bridge: {len(told) - MOST_WARNINGS} more warnings (info shows those of "
-                   "each file)", err=True)
+        voice.warn(f"{len(told) - MOST_WARNINGS} more warnings (info shows those of each file)")

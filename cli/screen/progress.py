@@ -1,18 +1,24 @@
-"""What `sample` shows: a progress bar on standard error, a table of the summary at the end."""
+"""How far a phase is: a bar on a terminal, elsewhere and in a log file a line every 30 s."""
 
+import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.measure import Measurement
+from rich.text import Text
 
-from l2hmc_bridge.stream.summary import shown
+from l2hmc_bridge.cli.screen.voice import say, voice
 
-QUIET_INTERVAL = 30.0  # seconds between lines where standard error is not a terminal
+INTERVAL = 30.0  # seconds between lines where there is no terminal
+NARROWEST, WIDEST = 4, 30  # columns of the bar itself
+REMEMBERED = 30  # steps that the time left is reckoned from
 
 
 class Screen:
@@ -30,118 +36,143 @@ class Screen:
 
 
 class Bar:
-    """A line per trajectory: on a terminal it replaces the last, elsewhere one now and then."""
+    """A phase under way; what is said of it comes in the order of its importance."""
 
-    def __init__(self, title: str, total: int, done: int, progress: Progress | None):
-        self.title, self.total, self.done, self.progress = title, total, done, progress
-        self.last = time.monotonic()
-        if progress is not None:
-            self.task = progress.add_task(title, total=total, completed=done, text="")
+    def __init__(self, title: str, total: int, done: int):
+        self.title, self.total, self.done = title, total, done
+        self.facts: tuple[str, ...] = ()
+        self._times = deque([(time.monotonic(), done)], REMEMBERED)
+        self._accepted = self._tried = 0.0
 
     def tried(self, factor: float, delta_h: Sequence[float]) -> None:
         """A trajectory that is not recorded."""
-        self.step(f"steps x {factor:.4g}  dH {sum(delta_h) / len(delta_h):+.3f}")
+        self.step(f"dH {_short(_mean(delta_h))}", f"steps x {factor:.4g}")
 
     def thermalised(self, plaquettes: Sequence[float]) -> None:
         """An update of the heat bath that is not recorded."""
-        self.step(f"plaquette {sum(plaquettes) / len(plaquettes):.6f}")
+        self.step(f"plaquette {_mean(plaquettes):.5f}")
 
     def recorded(self, row: Mapping[str, Any]) -> None:
-        """A trajectory of the stream."""
-        self.step(trajectory_text(row))
+        """A trajectory of the stream; the acceptance is that of all since the phase began."""
+        self._accepted += sum(row["accepted"])
+        self._tried += len(row["accepted"])
+        self.step(
+            f"dH {_short(_mean(row['delta_h']))}", f"accepted {self._accepted / self._tried:.2f}",
+            f"plaquette {_mean(row['plaquette']):.5f}", f"log|J| {_short(_mean(row['log_det']))}",
+            f"{sum(row['seconds']):.2f} s", f"trajectory {row['trajectory'][0]}")
 
-    def step(self, text: str) -> None:
-        """One more is done; `text` says how it went."""
-        self.done += 1
-        if self.progress is not None:
-            self.progress.update(self.task, completed=self.done, text=text)
-        elif time.monotonic() - self.last > QUIET_INTERVAL:
-            self.last = time.monotonic()
-            click.echo(f"{self.title} {self.done}/{self.total}  {text}", err=True)
+    def step(self, *facts: str, count: int = 1) -> None:
+        """So many more are done; the facts say how it went, the first ones above all."""
+        self.done, self.facts = self.done + count, facts
+        self._times.append((time.monotonic(), self.done))
+
+    def left(self) -> str:
+        """The time left as h:mm:ss."""
+        (began, first), (_, last) = self._times[0], self._times[-1]
+        if last == first:
+            return "-:--:--"
+        seconds = (self._times[-1][0] - began) / (last - first) * (self.total - self.done)
+        minutes, second = divmod(round(max(0.0, seconds)), 60)
+        return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
+
+    def line(self) -> str:
+        """All of it in words."""
+        return ", ".join((f"{self.title} {self.done} of {self.total}", f"{self.left()} left",
+                          *self.facts))
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        """As much as there is room for: bar, M of N, time left, facts in their order."""
+        parts = [f"{self.done} of {self.total}".rjust(2 * len(str(self.total)) + 4), self.left()]
+        room = options.max_width - cell_len(self.title) - 1 - NARROWEST
+        for fact in self.facts:
+            if sum(cell_len(part) + 2 for part in (*parts, fact)) > room + 1:
+                break
+            parts.append(fact)
+        told = " " + "  ".join(parts)
+        width = min(WIDEST, max(0, options.max_width - cell_len(self.title) - 1 - cell_len(told)))
+        full = width if not self.total else min(width, width * self.done // self.total)
+        mark = "-" if options.ascii_only else "━"
+        yield Text.assemble(f"{self.title} ", (mark * full, "bar.complete"),
+                            (("." if options.ascii_only else mark) * (width - full), "bar.back"),
+                            told, no_wrap=True, overflow="crop")
+
+    def __rich_measure__(self, _console: Console, options: ConsoleOptions) -> Measurement:
+        """All the width that there is."""
+        return Measurement(options.max_width, options.max_width)
 
 
 @contextmanager
-def bar(title: str, total: int, done: int = 0) -> Iterator[Bar]:
-    """A progress bar of `total` steps of which `done` are behind."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield Bar(title, total, done, None)
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(),
-               TextColumn("{task.fields[text]}"), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        yield Bar(title, total, done, progress)
+def bar(title: str, total: int, done: int = 0, transient: bool = False) -> Iterator[Bar]:
+    """A progress bar of `total` steps of which `done` are behind; a transient one goes at the end.
+    """
+    made, console, speaker = Bar(title, total, done), Console(stderr=True), voice()
+    with ExitStack() as stack:
+        if console.is_terminal and not speaker.quiet:
+            stack.enter_context(Live(made, console=console, transient=transient,
+                                     redirect_stdout=sys.stdout.isatty()))
+            stack.enter_context(every(INTERVAL, lambda: speaker.record(made.line())))
+        else:
+            stack.enter_context(every(INTERVAL, lambda: speaker.note(made.line())))
+        yield made
+
+
+@contextmanager
+def spinner(title: str) -> Iterator[Callable[[str], None]]:
+    """A spinner on standard error; yields a function that changes what it says."""
+    told, began, console, speaker = [title], time.monotonic(), Console(stderr=True), voice()
+
+    def line() -> str:
+        return f"{told[0]}, {time.monotonic() - began:.0f} s so far"
+
+    with ExitStack() as stack:
+        if console.is_terminal and not speaker.quiet:
+            status = stack.enter_context(console.status(Text(title)))
+            stack.enter_context(every(INTERVAL, lambda: speaker.record(line())))
+        else:
+            status = None
+            stack.enter_context(every(INTERVAL, lambda: speaker.note(line())))
+
+        def say_more(text: str) -> None:
+            told[0] = f"{title}: {text}"
+            if status is not None:
+                status.update(Text(told[0]))
+
+        yield say_more
+
+
+@contextmanager
+def every(seconds: float, act: Callable[[], None]) -> Iterator[None]:
+    """`act` again and again after so many seconds, from a thread of its own, until the end."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(seconds):
+            act()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def trajectory_text(row: Mapping[str, Any]) -> str:
     """Number, dH, log|J|, accepted, plaquette and seconds of one row, means over chains."""
     chains = len(row["trajectory"])
-    mean = {name: sum(row[name]) / chains for name in ("delta_h", "log_det", "plaquette")}
     accepted = sum(row["accepted"])
     said = ("yes" if accepted else "no ") if chains == 1 else f"{accepted}/{chains}"
-    return (f"trajectory {row['trajectory'][0]}  dH {mean['delta_h']:+8.3f}  "
-            f"log|J| {mean['log_det']:+7.3f}  accepted {said}  "
-            f"plaquette {mean['plaquette']:.6f}  {sum(row['seconds']):.2f} s")
+    return (f"trajectory {row['trajectory'][0]}  dH {_mean(row['delta_h']):+8.3f}  "
+            f"log|J| {_mean(row['log_det']):+7.3f}  accepted {said}  "
+            f"plaquette {_mean(row['plaquette']):.6f}  {sum(row['seconds']):.2f} s")
 
 
-def say(sentence: str) -> None:
-    """A sentence on standard error."""
-    click.echo(f"l2hmc-bridge: {sentence}", err=True)
+def _mean(numbers: Sequence[float]) -> float:
+    return sum(numbers) / len(numbers)
 
 
-def summary_table(summary: Mapping[str, Any], title: str) -> Table:
-    """The summary as a table of two columns, one more for each of several chains."""
-    chains = summary.get("chains", [])
-    table = Table(title=title, title_justify="left")
-    table.add_column("quantity", no_wrap=True)
-    each = [f"chain {chain['chain']}" for chain in chains]
-    for name in ["all chains" if chains else "value", *each]:
-        table.add_column(name, overflow="fold")
-    for name, show in _ROWS.items():
-        cells = [show(part) if name in _PER_CHAIN or part is summary else ""
-                 for part in (summary, *chains)]
-        table.add_row(name, *cells)
-    return table
-
-
-def _observable(name: str) -> Any:
-    return lambda part: shown(part[name])
-
-
-def _tau(part: Mapping[str, Any]) -> str:
-    entry = part["plaquette"] or {}
-    if entry.get("tau_int") is None:
-        return "not resolvable"
-    return f"{entry['tau_int']:.2g} +- {entry['tau_int_error']:.2g}"
-
-
-def _number(name: str, form: str) -> Any:
-    return lambda part: "-" if part[name] is None else format(part[name], form)
-
-
-def _kernel(about: Mapping[str, Any]) -> str:
-    if about["kind"] == "heatbath":
-        return f"heat bath, {about['sweeps']} + {about['overrelax']} overrelaxed sweeps"
-    return about.get("nature") or f"HMC, {about.get('integrator', 'trained')}"
-
-
-_ROWS = {
-    "trajectories": lambda part: f"{part['trajectories']} of {part['target']}",
-    "acceptance": _number("acceptance", ".3f"),
-    "<exp(-dH + log|J|)>": _observable("exp_minus_dh"),
-    "plaquette": _observable("plaquette"),
-    "tau_int of the plaquette (1/2 + sum rho)": _tau,
-    "topological charge (clover)": _observable("topological_charge"),
-    "mean squared link change, (1/4V) sum |dU|^2": _observable("link_change"),
-    "MD length": _number("md_length", ".4g"),
-    "tuning factor": _number("tuning_factor", ".4g"),
-    "force evaluations per trajectory": _number("force_evaluations_per_trajectory", ".4g"),
-    "seconds per trajectory": _number("seconds_per_trajectory", ".3g"),
-    "seed": lambda part: str(part["seed"]),
-    "kernel": lambda part: _kernel(part["kernel"]),
-    "bundle": lambda part: (f"{part['bundle']} {part['bundle_hash'][:12]}" if part["bundle"]
-                            else "none"),
-}
-_PER_CHAIN = ("acceptance", "<exp(-dH + log|J|)>", "plaquette",
-              "tau_int of the plaquette (1/2 + sum rho)", "topological charge (clover)",
-              "mean squared link change, (1/4V) sum |dU|^2")
+def _short(number: float) -> str:
+    """In six columns, with its sign."""
+    return (f"{number:+.2f}" if abs(number) < 99.995 else f"{number:+.0e}".replace("e+", "e")
+            ).ljust(6)

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from l2hmc_bridge.cli.screen.options import ACCEPTABLE, Computing, reading
+from l2hmc_bridge.cli.screen.voice import speaking
 
 
 @click.command(cls=Computing)
@@ -28,6 +29,7 @@ from l2hmc_bridge.cli.screen.options import ACCEPTABLE, Computing, reading
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1),
               help="In place of the configuration's seed: another model of the same kind.")
+@speaking
 def command(**options: Any) -> None:
     """Train the update that CONFIG (TOML) describes, by backpropagation through whole proposals.
 

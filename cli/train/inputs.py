@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import click
 import torch
 
 from l2hmc_bridge.adapters.streams import theory as stream_theory
 from l2hmc_bridge.cli.screen.options import reading_of
+from l2hmc_bridge.cli.screen.voice import say
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.systems.decision import decide
@@ -28,8 +28,7 @@ def starting_links(settings, inputs, options, provenance):
     for index, beta in enumerate(settings.betas_of(settings.stages[0])):
         fitting = [links for stated, links in fields if stated == beta]
         if not fitting:
-            click.echo(f"l2hmc-bridge: no --in states beta {beta:g}: its chains start from all",
-                       err=True)
+            say(f"no --in states beta {beta:g}: its chains start from all")
             fitting = [links for _, links in fields]
         found[index] = torch.cat([fitting[(index + n) % len(fitting)] for n in range(chains)])
     return found
@@ -57,7 +56,7 @@ def _fields(settings, inputs, options, provenance):
                     "action =")
     provenance["theory"] = dict(decision.record)
     for sentence in (*decision.said, *decision.warnings, *warnings):
-        click.echo(f"l2hmc-bridge: {sentence}", err=True)
+        say(sentence)
     return fields
 
 

@@ -12,11 +12,14 @@ import click
 import torch
 from torch import Tensor
 
+from l2hmc_bridge import fast
 from l2hmc_bridge.adapters.files.table import read as read_configuration
 from l2hmc_bridge.analysis.check import Check, all_passed
 from l2hmc_bridge.analysis.statistics import with_error
 from l2hmc_bridge.bundle import nested as bundle, store
-from l2hmc_bridge.cli.screen.tables import check_table, spinner, wide_console
+from l2hmc_bridge.cli.screen.progress import bar, spinner
+from l2hmc_bridge.cli.screen.tables import sentence, show_checks
+from l2hmc_bridge.cli.screen.voice import warn, wrote
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.gate import nested as gate
@@ -50,16 +53,16 @@ def train_on_host(path: str, table: Mapping[str, Any], options: Mapping[str, Any
             say("links of the host")
             run = loop.begin(config, host, _links(config, options["inputs"]))
     if not _iterate(run, checkpoint):
-        click.echo(f"stopped at iteration {run.iteration}; --resume goes on", err=True)
+        warn(f"stopped at iteration {run.iteration}; --resume goes on")
         return
     with spinner("validate against the starting point"):
         found = outcome.finish(run, out, provenance)
     gain = with_error(found["gain"], found["gain_error"])
-    click.echo(f"{found['score']}: {gain} x the start; kept: {found['kept']}")
+    sentence(f"{found['score']}: {gain} x the start; kept: {found['kept']}")
     if options["gated"]:
         _prove(run, out)
     checkpoint.unlink(missing_ok=True)
-    click.echo(f"wrote {out}")
+    wrote(out)
 
 
 def _iterate(run: loop.Run, checkpoint: Path) -> bool:
@@ -68,15 +71,17 @@ def _iterate(run: loop.Run, checkpoint: Path) -> bool:
     old = {s: signal.signal(s, lambda *_: asked.append(True))
            for s in (signal.SIGINT, signal.SIGTERM)}
 
-    def report(row: loop.Row) -> None:
-        saved.save(run, checkpoint)
-        click.echo(f"iteration {row.iteration + 1} of {run.config.iterations}: rms dH "
-                   f"{row.rms_log_ratio:.4f}, acceptance {row.acceptance:.3f}"
-                   f"{'' if row.improved else ', no better step found'}, {row.seconds:.0f} s",
-                   err=True)
-
     try:
-        return loop.train(run, report, lambda: bool(asked))
+        with bar("train", run.config.iterations, run.iteration) as shown:
+
+            def report(row: loop.Row) -> None:
+                saved.save(run, checkpoint)
+                shown.step(f"rms dH {row.rms_log_ratio:.2f}", f"accepted {row.acceptance:.2f}",
+                           f"plaquette {float(fast.plaquettes(run.links).mean()):.4f}",
+                           "improved" if row.improved else "no better step",
+                           f"{row.seconds:.0f} s")
+
+            return loop.train(run, report, lambda: bool(asked))
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
@@ -91,7 +96,7 @@ def _prove(run: loop.Run, out: Path) -> None:
             loaded.on(run.host), run.links, trajectory_generator(run.config.seed, GATE, 0))]
     report = {**report, "passed": all_passed([*checks, *rows]),
               "checks": [check.as_dict() for check in (*checks, *rows)]}
-    wide_console().print(check_table([*checks, *rows], f"{out}  hash {report['hash'][:12]}"))
+    show_checks([*checks, *rows], f"{out}  hash {report['hash'][:12]}")
     store.write_gate(out, report, store.NESTED)
     if not report["passed"]:
         click.get_current_context().exit(1)

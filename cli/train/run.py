@@ -3,24 +3,19 @@
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from l2hmc_bridge.analysis.statistics import with_error
 from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.cli.screen.options import parse_any_lattice
-from l2hmc_bridge.cli.screen.tables import check_table, spinner, wide_console
+from l2hmc_bridge.cli.screen.progress import Bar, bar, spinner
+from l2hmc_bridge.cli.screen.tables import sentence, show_checks
+from l2hmc_bridge.cli.screen.voice import warn, wrote
 from l2hmc_bridge.cli.train.inputs import provenance_of, starting_links
 from l2hmc_bridge.cli.train.nested import train_on_host
 from l2hmc_bridge.errors import ConfigError, StreamError
@@ -71,11 +66,11 @@ def train(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, 
     if not first:
         _end_process()
     if not finished:
-        click.echo(f"stopped at iteration {trainer.iteration}; --resume goes on", err=True)
+        warn(f"stopped at iteration {trainer.iteration}; --resume goes on")
         return
     _finish(trainer, out, provenance, extents if gated else None)
     checkpoint.unlink(missing_ok=True)
-    click.echo(f"wrote {out}")
+    wrote(out)
 
 
 def _end_process() -> NoReturn:
@@ -94,12 +89,12 @@ def _finish(trainer, out, provenance, extents) -> None:
     with spinner("validate against the starting point"):
         outcome = training_outcome.finish(trainer, out, provenance)
     gain = with_error(outcome["gain"], outcome["gain_error"])
-    click.echo(f"{outcome['score']}: {gain} x the start; kept: {outcome['kept']}")
+    sentence(f"{outcome['score']}: {gain} x the start; kept: {outcome['kept']}")
     if extents is None:
         return
     with spinner("gate") as say:
         checks, report = check_bundle(out, extents, progress=say)
-    wide_console().print(check_table(checks, f"{out}  hash {report['hash'][:12]}"))
+    show_checks(checks, f"{out}  hash {report['hash'][:12]}")
     bundle.write_gate(out, report)
     if not report["passed"]:
         click.get_current_context().exit(1)
@@ -172,28 +167,32 @@ def _scalars(folder):
     return write
 
 
+def _show(shown: Bar, trainer, row) -> None:
+    """An iteration on the bar: dH, acceptance, plaquette, then what else there is room for."""
+    facts = [f"rms dH {row.rms_log_ratio:.2f}", f"accepted {row.acceptance:.2f}"]
+    if trainer.config.group != "vector":
+        facts.append(f"plaquette {row.observable:.4f}")
+    facts += [f"loss {row.loss:.3f}", f"beta {row.beta:.2f}"]
+    if row.charge_change is not None:
+        facts.append(f"|dQ| {row.charge_change:.2f}")
+    if row.step_size is not None:
+        facts.append(f"step {row.step_size:.3f}")
+    shown.step(*facts)
+
+
 def _run(trainer, checkpoint, links, write, show) -> bool:
     """Train with a progress bar, `write` every row; SIGTERM and SIGINT save and stop."""
-
-
     asked = []
     old = {s: signal.signal(s, lambda *_: asked.append(True))
            for s in (signal.SIGINT, signal.SIGTERM)}
-    columns = (TextColumn("train"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-               TextColumn("{task.description}"))
     try:
-        with Progress(*columns, console=Console(stderr=True, quiet=not show)) as bar:
-            task = bar.add_task("", total=trainer.iterations, completed=trainer.iteration)
+        progress = bar("train", trainer.iterations, trainer.iteration) if show else nullcontext()
+        with progress as shown:
 
             def report(row):
-                text = (f"beta {row.beta:.2f} loss {row.loss:.3f} acceptance {row.acceptance:.2f} "
-                        f"rms dH {row.rms_log_ratio:.3f}")
-                if row.charge_change is not None:
-                    text += f" |dQ| {row.charge_change:.2f}"
-                if row.step_size is not None:
-                    text += f" step {row.step_size:.3f}"
                 write(row)
-                bar.update(task, completed=row.iteration + 1, description=text)
+                if shown is not None:
+                    _show(shown, trainer, row)
 
             return training.run(trainer, checkpoint, training_checkpoint.save, report,
                                 lambda: bool(asked), links)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from l2hmc_bridge.cli.screen.options import ACCEPTABLE, Computing, Number, reading
+from l2hmc_bridge.cli.screen.options import ACCEPTABLE, Computing, Number, reading, spelled
+from l2hmc_bridge.cli.screen.voice import speaking
 
 
 @click.command(cls=Computing, short_help="Compare our numbers with those of established codes.")
@@ -30,20 +31,24 @@ from l2hmc_bridge.cli.screen.options import ACCEPTABLE, Computing, Number, readi
               help="Of a baseline run here [as many as the stream has].")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of a baseline run here.")
 @click.option("--json", "json_out", is_flag=False, flag_value="-", metavar="[OUT]",
-              help="Write JSON, to standard output or to OUT.")
+              help="Write JSON, to standard output or to OUT, in place of the table.")
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT.html",
               help="Write one self-contained HTML page.")
 @click.option("--quenched", is_flag=True,
               help="--against hmc: run the gauge action alone although files tell of quarks.")
 @click.option("--force", is_flag=True, help="Replace an output file that is already there.")
+@speaking
 @reading("--format", accept=(*ACCEPTABLE, "theory"))
-def command(paths, json_out, report, force, **options):
+@click.pass_context
+def command(context, paths, json_out, report, force, **options):
     """Files against themselves, against a reference table or log, or stream against stream.
 
     Exit status 1 when a check fails.
     """
     from l2hmc_bridge.analysis.check import all_passed
     from l2hmc_bridge.cli.screen.outputs import emit, refuse_early, settle
+    from l2hmc_bridge.cli.screen.tables import sentence
+    from l2hmc_bridge.cli.screen.voice import warn
 
     paths, json_out = settle(paths, json_out, ".json")
     if not paths:
@@ -61,9 +66,13 @@ def command(paths, json_out, report, force, **options):
         title, checks, extra = compare(paths, options)
     emit(json_out, _json(title, checks, extra), force)
     if report:
-        emit(str(report), _page(title, checks, extra), force)
-    if json_out != "-":
+        emit(str(report), _page(title, checks, extra, spelled(context)), force)
+    if json_out is None:
         _show(title, checks, extra)
+    if json_out != "-":
+        for told in extra.warnings:
+            warn(f"warning: {told}")
+        sentence(f"{sum(check.passed for check in checks)} of {len(checks)} checks pass")
     return int(not all_passed(checks))
 
 
@@ -85,31 +94,21 @@ def _finite(number):
 
 def _show(title, checks, extra):
     """The table: every row that fails, and up to 60 that pass."""
-    from rich.table import Table
     from rich.text import Text
 
-    from l2hmc_bridge.cli.screen.tables import wide_console
+    from l2hmc_bridge.cli.screen.tables import present, sentence, verdict
 
     passing = [check for check in checks if check.passed]
     shown = [check for check in checks if not check.passed] + passing[:60]
-    table = Table(title=Text(title), title_justify="left")
-    for column in COLUMNS:
-        table.add_column(column, overflow="fold")
-    for row in rows(shown):
-        style = "bold red" if row[-1] == "FAIL" else None
-        table.add_row(*(Text(cell) for cell in row), style=style)
-    console = wide_console()
-    console.print(table)
+    cells = [tuple(Text(cell, "" if check.passed else "bold red") for cell in row[:-1])
+             + (verdict(check),) for check, row in zip(shown, rows(shown), strict=True)]
+    present(COLUMNS, cells, title, prose=("check", "source"))
     if len(checks) > len(shown):
-        console.print(f"{len(checks) - len(shown)} more rows that pass (--json shows all)")
+        sentence(f"{len(checks) - len(shown)} more rows that pass (--json shows all)")
     for columns, lines in extra.tables:
-        side = Table(*columns)
-        for line in lines:
-            side.add_row(*(Text(str(cell)) for cell in line))
-        console.print(side)
+        present(columns, [tuple(map(str, line)) for line in lines], prose=columns[:1])
     for note in extra.notes:
-        console.print(Text(note))
-    console.print(f"{len(passing)} of {len(checks)} checks pass")
+        sentence(note)
 
 
 COLUMNS = ("check", "ours", "theirs", "difference", "bound", "source", "")
@@ -117,20 +116,24 @@ COLUMNS = ("check", "ours", "theirs", "difference", "bound", "source", "")
 
 def rows(checks):
     """Cells of the table of checks."""
+    from l2hmc_bridge.analysis.check import to_bound
+
     for check in checks:
         verdict = "pass" if check.passed else "FAIL"
-        yield (check.name, f"{check.ours:.12g}", f"{check.theirs:.12g}",
-               f"{check.ours - check.theirs:+.2e}", f"{check.tolerance:.2g}", check.source, verdict)
+        yield (check.name, to_bound(check.ours, check.tolerance),
+               to_bound(check.theirs, check.tolerance), f"{check.ours - check.theirs:+.2e}",
+               f"{check.tolerance:.2g}", check.source, verdict)
 
 
-def _page(title, checks, extra):
+def _page(title, checks, extra, made):
     from l2hmc_bridge.analysis import report
     from l2hmc_bridge.analysis.check import all_passed
 
     verdict = "every check passes" if all_passed(checks) else "a check FAILS"
-    sections = [report.paragraph(verdict), report.table(COLUMNS, rows(checks)),
+    sections = [report.paragraph(verdict), *map(report.described, extra.about),
+                *map(report.warning, extra.warnings), report.table(COLUMNS, rows(checks)),
                 *map(report.paragraph, extra.notes)]
     sections += [report.table(columns, lines) for columns, lines in extra.tables]
     if extra.figures:
         sections.append(report.pictures(extra.figures()))
-    return report.page(title, sections)
+    return report.page(title, sections, made)

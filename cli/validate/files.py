@@ -12,12 +12,17 @@ from l2hmc_bridge.cli.screen.options import reading_of
 
 
 class Extra(NamedTuple):
-    """What comes with the checks: sentences, side tables, JSON content, pictures on demand."""
+    """What comes with the checks: sentences, side tables, JSON content, pictures on demand.
+
+    about: what is known of each stream; warnings: what a person should not overlook.
+    """
 
     notes: list[str]
     tables: list[tuple[tuple[str, ...], list[tuple]]]
     content: dict[str, Any]
     figures: Callable[[], dict] | None = None
+    about: tuple[list[tuple[str, str]], ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def compare(paths: tuple[Path, ...], options: dict[str, Any]) -> tuple[str, list[Check], Extra]:
@@ -137,6 +142,7 @@ def _plan(options, references, traceless):
 def _measure(sources, plan, how):
     from l2hmc_bridge.adapters.files.measure_files import measure_all
     from l2hmc_bridge.cli.screen.outputs import warn
+    from l2hmc_bridge.cli.screen.voice import warn as tell
 
     records, errors, warnings = [], [], []
     for found, failed, told in measure_all(sources, plan, 1, how):
@@ -145,7 +151,7 @@ def _measure(sources, plan, how):
         warnings.extend(told)
     warn(warnings)
     for error in errors:
-        click.echo(f"l2hmc-bridge: {hints.here(error)}", err=True)
+        tell(hints.here(error))
     if errors:
         raise click.exceptions.Exit(1)
     return records

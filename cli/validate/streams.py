@@ -17,6 +17,7 @@ SIDE = ("", "first", "second")
 def compare(paths: tuple[Path, ...], options: dict[str, Any]) -> tuple[str, list[Check], Extra]:
     """Checks of the stream `paths[0]` against the one that --against names."""
     from l2hmc_bridge.adapters.records.history import read_history
+    from l2hmc_bridge.analysis.about import run_of
     from l2hmc_bridge.analysis.comparison import compare_streams
 
     if len(paths) != 1:
@@ -38,17 +39,24 @@ def compare(paths: tuple[Path, ...], options: dict[str, Any]) -> tuple[str, list
     def figures():
         return _figures(first, second, result)
 
-    extra = Extra(notes, [(SIDE, list(_side_by_side(result.analyses)))], content, figures)
+    warnings = tuple(f"{one.name}: {told}" for one in result.analyses for told in one.warnings)
+    extra = Extra(notes, [(SIDE, list(_side_by_side(result.analyses)))], content, figures,
+                  (run_of(first), run_of(second)), warnings)
     return f"{first.name} against {second.name}", result.checks, extra
 
 
 def _side_by_side(analyses):
-    """tau_int and efficiency of both streams."""
+    """Means, tau_int and efficiency of both streams."""
     from l2hmc_bridge.analysis.statistics import with_error
 
     names = [name for name in analyses[0].observables if name in analyses[1].observables]
     for name in names:
         pair = [analysis.observables[name] for analysis in analyses]
+        if any(one.resolved for one in pair):
+            yield (f"mean {name}", *(with_error(e.value, e.error) if e.resolved
+                                     else f"{e.value:.6g}, error not resolvable" for e in pair))
+    for name in names:
+        pair = [one.observables[name] for one in analyses]
         if any(one.resolved for one in pair):
             yield (f"tau_int {name}", *(with_error(e.tau_int, e.tau_int_error) if e.resolved
                                         else "not resolvable" for e in pair))
@@ -70,8 +78,8 @@ def _figures(first, second, result):
     for name in dict.fromkeys(("plaquette", first.charge_name(both))):
         if name in both:
             figures[f"comparison_{name}"] = plots.comparison_figure((first, second), name)
-    if result.distance.size:
-        figures["plaquette_distance"] = plots.distance_figure(result.distance)
+    figures["plaquette_distance"] = plots.distance_figure(result.distance)
+    figures = {name: figure for name, figure in figures.items() if figure is not None}
     for prefix, history, analysis in zip(("first", "second"), (first, second), result.analyses,
                                          strict=True):
         for name, figure in plots.stream_figures(history, analysis).items():
@@ -81,10 +89,9 @@ def _figures(first, second, result):
 
 def _baseline(path, first, options):
     """HMC or heat bath with the stream's action from its last configurations, all chains."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from l2hmc_bridge.adapters.records.history import chains_and_length
+    from l2hmc_bridge.cli.screen.progress import bar
+    from l2hmc_bridge.cli.screen.voice import say
     from l2hmc_bridge.stream.baseline import BASELINES
     from l2hmc_bridge.systems.actions import gauge_action
 
@@ -92,14 +99,13 @@ def _baseline(path, first, options):
     links, theories = _last_configurations(path, how, against)
     decision = _decision(first, theories, options)
     for sentence in (*decision.said, *decision.warnings):
-        click.echo(f"l2hmc-bridge: {sentence}", err=True)
+        say(sentence)
     _, length = chains_and_length(first)
     count = options["trajectories"] or length
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"{against} baseline", total=count)
+    with bar(f"{against} baseline", count, transient=True) as shown:
         return BASELINES[against](links, gauge_action(decision.action or "wilson", decision.beta),
                                   count, options["seed"],
-                                  lambda number: progress.update(task, completed=number))
+                                  lambda _number: shown.step())
 
 
 def _decision(first, theories, options):

@@ -34,6 +34,14 @@ class Check(NamedTuple):
         return {**self._asdict(), **numbers, "passed": self.passed}
 
 
+def to_bound(number: float, bound: float) -> str:
+    """A number with as many digits as its bound makes sense of: two of the bound's own."""
+    if not (math.isfinite(number) and math.isfinite(bound)) or bound <= 0 or number == 0:
+        return f"{number:.10g}"
+    places = 1 - math.floor(math.log10(bound))
+    return f"{number:.{min(max(places, 0), 15)}f}"
+
+
 def all_passed(checks: Iterable[Check]) -> bool:
     """True if there is at least one check and every one passed."""
     checks = list(checks)

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,17 +15,29 @@ from l2hmc_bridge.errors import StatisticsError
 from l2hmc_bridge.observables import scales
 
 CUT_SERIES = ("plaquette", "energy_density", "topological_charge")
+FLOWED = "_flowed"
+SECTORS = 0.2  # rms distance of a flowed charge from integers, up to which it has sectors
+FROZEN = 1e-9  # mean squared link change of an update that moves nothing
 
 
 @dataclass(frozen=True)
 class Topology:
-    """What the charge does: `which` series, counts of its nearest integers, tunnelling."""
+    """What the charge does: `which` series, its square; of a flowed one sectors and tunnelling.
+
+    A charge that is not flowed, or too little, has no sectors: the histogram of its nearest
+    integers is empty, its tunnelling rate None.
+    """
 
     which: str
     histogram: dict[int, int]
-    tunnelling_rate: Estimate  # changes of the nearest integer per trajectory
+    tunnelling_rate: Estimate | None  # changes of the nearest integer per trajectory
     charge_squared: Estimate
     distance: float  # rms distance of the charge from its nearest integer, 0.29 if it has none
+
+    @property
+    def flowed(self) -> bool:
+        """Whether this is a charge after the gradient flow."""
+        return self.which.endswith(FLOWED)
 
 
 @dataclass(frozen=True)
@@ -44,12 +56,13 @@ class Analysis:
     scales: dict[str, Estimate]
     effective: dict[str, float] = field(default_factory=dict)
     gaps: str | None = None  # missing trajectory numbers and mixed spacings, in words
+    warnings: tuple[str, ...] = ()  # of a kernel that accepts nothing or moves nothing
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready; None for what is not resolved."""
         result = {
             "path": self.name, "cut": self.cut, "trajectories": self.trajectories,
-            "chains": self.chains, "gaps": self.gaps,
+            "chains": self.chains, "gaps": self.gaps, "warnings": list(self.warnings),
             "observables": {
                 name: {**one.as_dict(), "samples": self.samples[name]}
                 for name, one in self.observables.items()
@@ -65,7 +78,7 @@ class Analysis:
                 "charge": self.topology.which,
                 "histogram": {str(q): n for q, n in sorted(self.topology.histogram.items())},
                 "distance_from_integers": self.topology.distance,
-                "tunnelling_rate": self.topology.tunnelling_rate.as_dict(),
+                "tunnelling_rate": _plain(self.topology.tunnelling_rate),
                 "charge_squared": self.topology.charge_squared.as_dict(),
             }
         return result
@@ -96,9 +109,18 @@ def analyse(
     chains = max(len(series.chains) for series in history.series.values())
     result = Analysis(history.name, cut, history.trajectories, chains, observables, samples,
                       weight, bad, topology(history, cut, among), flow_scales(history, cut),
-                      gaps=history.gaps())
+                      gaps=history.gaps(), warnings=tuple(_warnings(observables)))
     result.effective.update(_effective(result, _covered(history, cut)))
     return result
+
+
+def _warnings(observables: Mapping[str, Estimate]) -> Iterator[str]:
+    accepted, change = (observables.get(name) for name in ("accepted", "link_change"))
+    if accepted is not None and accepted.value == 0:
+        yield "no proposal was accepted: all numbers are those of one configuration"
+    elif change is not None and abs(change.value) <= FROZEN:
+        yield (f"the update moves nothing: mean squared link change {change.value:.1g}: the "
+               "configurations repeat each other")
 
 
 def automatic_cut(history: History) -> int:
@@ -136,7 +158,7 @@ def safe_estimate(
 def topology(
     history: History, cut: int = 0, among: Collection[str] | None = None
 ) -> Topology | None:
-    """Histogram of the nearest integers of the charge, tunnelling rate and <Q^2>."""
+    """<Q^2>; of a flowed charge the histogram of its nearest integers and the tunnelling rate."""
     name = history.charge_name(among)
     if name is None:
         return None
@@ -148,17 +170,24 @@ def topology(
         return None
     chains, numbers = [chain for chain, _ in found], [one for _, one in found]
     sectors = [np.rint(chain).astype(int) for chain in chains]
+    rest = np.concatenate(chains) - np.concatenate(sectors)
+    distance = float(np.sqrt((rest**2).mean()))
+    squared = safe_estimate([chain**2 for chain in chains], numbers)
+    if not name.endswith(FLOWED) or distance > SECTORS:
+        return Topology(name, {}, None, squared, distance)
+    counts = Counter(int(q) for sector in sectors for q in sector)
+    return Topology(name, dict(counts), _tunnelling(sectors, numbers), squared, distance)
+
+
+def _tunnelling(sectors: Sequence[NDArray], numbers: Sequence[NDArray]) -> Estimate:
+    """Changes of the sector per trajectory."""
     steps = [np.diff(number) for number in numbers]
     changes = [(np.diff(sector) != 0) / step for sector, step in zip(sectors, steps, strict=True)]
     rate = safe_estimate(changes, [number[1:] for number in numbers])
     if not any(change.any() for change in changes):
         count = sum(int(step.sum()) for step in steps)
         rate = rate._replace(note=f"not resolvable: no change in {count} trajectories")
-    squared = safe_estimate([chain**2 for chain in chains], numbers)
-    counts = Counter(int(q) for sector in sectors for q in sector)
-    rest = np.concatenate(chains) - np.concatenate(sectors)
-    distance = float(np.sqrt((rest**2).mean()))
-    return Topology(name, dict(counts), rate, squared, distance)
+    return rate
 
 
 def flow_scales(history: History, cut: int = 0) -> dict[str, Estimate]:
@@ -166,7 +195,7 @@ def flow_scales(history: History, cut: int = 0) -> dict[str, Estimate]:
     if len(history.flow_times) < 4 or "energy_density" not in history.flow:
         return {}
     tables, numbers = history.flow_table("energy_density", cut)
-    if not any(len(table) for table in tables):
+    if not any(len(table) for table in tables) or not all(np.isfinite(one).all() for one in tables):
         return {}
     found = {}
     for name, function in (("t0", scales.linear_t0), ("w0", scales.linear_w0)):

@@ -77,6 +77,7 @@ def attributes(definition: Definition) -> dict[str, Any]:
         "kernel": kernel["kind"],
         "convention": "traceless",  # of the topological charge
         "lattice": ",".join(map(str, definition.record.get("lattice", ()))),  # X,Y,Z,T
+        "bundle": _storable(str(kernel.get("bundle") or "")),
         "bundle_hash": kernel.get("hash") or "",
         "factor": definition.factor,
         "threads": definition.threads,

@@ -53,6 +53,11 @@ def creating(path: Path, error: type[BridgeError]) -> FileIO:
     return FileIO(_opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINK, error), "wb")
 
 
+def appending(path: Path, error: type[BridgeError]) -> int:
+    """A descriptor of a file, made if need be, to whose end is written. Raises `error`."""
+    return _opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, error)
+
+
 def content(path: Path, most: int, error: type[BridgeError], links: bool = True) -> bytes:
     """All of a file of at most `most` bytes. Raises `error` for a larger one or none."""
     with reading(path, error, links) as file:

@@ -125,7 +125,8 @@ def _definition(
             "start_digest": _digest(ready.state.links),
             "warnings": start.warnings,
             "lattice": start.lattice, "beta": action.beta,
-            "provenance": {"command": options.described(), **provenance.describe()},
+            "provenance": {"command": options.described(), "date": provenance.now(),
+                           **provenance.describe()},
         },
         numbers=PHILOX,
     )

@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,11 @@ def describe() -> dict[str, str]:
         "host": platform.node(),
         "compute": fast.description(),
     }
+
+
+def now() -> str:
+    """Date and time, UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def git_revision() -> str:

@@ -22,6 +22,7 @@ COLUMNS = {
     "seconds": "wall-clock time",
     "charge_change": "E[A |Q' - Q|], whole charges of U(1); NaN elsewhere",
     "step_size": "mean drift step in MD time; NaN for gauss_newton",
+    "observable": "mean over the chains after the iteration: plaquette, of vectors |x|^2",
 }
 
 

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -84,7 +85,7 @@ def _backpropagate(trainer: Trainer, stage: Stage, before: int, links) -> Progre
             float(parallel.mean(chance.mean())),
             float(parallel.mean(info.log_ratio.square().mean()).sqrt()), norm, beta, 0.0,
             _charge_change(config, chance, state.links, proposal.links),
-            float(kernel.effective()[1].mean()),
+            float(kernel.effective()[1].mean()), _observed(trainer, index),
         )
 
 
@@ -115,7 +116,14 @@ def _gauss_newton(trainer: Trainer, stage: Stage, before: int, links) -> Progres
     trainer.damping = fit.damping
     rms = math.sqrt(fit.loss)
     return Progress(trainer.iteration, math.log(fit.loss), math.erfc(rms / math.sqrt(8)), rms,
-                    0.0, sum(betas) / len(betas), 0.0)
+                    0.0, sum(betas) / len(betas), 0.0,
+                    observable=sum(map(partial(_observed, trainer), trainer.chains)) / len(betas))
+
+
+def _observed(trainer: Trainer, index: int) -> float:
+    """What the gate compares, too, averaged over the chains of one beta."""
+    chains = trainer.chains[index]
+    return float(parallel.mean(SYSTEMS[trainer.config.group].observable(chains).mean()))
 
 
 def _chains(trainer: Trainer, stage: Stage, index: int, before: int, links) -> Tensor:

@@ -30,6 +30,7 @@ class Progress:
     seconds: float
     charge_change: float | None = None  # E[A |Q' - Q|] of U(1), whole charges
     step_size: float | None = None  # mean drift
+    observable: float | None = None  # mean of the chains after the iteration: the plaquette
 
 
 @dataclass

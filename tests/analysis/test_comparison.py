@@ -11,7 +11,7 @@ from l2hmc_bridge.analysis.estimates import analyse
 from l2hmc_bridge.analysis.plots import stream_figures
 from l2hmc_bridge.analysis.series import History, Series
 from l2hmc_bridge.analysis.statistics import estimate
-from tests.support.histories import replaced, synthetic
+from tests.support.histories import flowed, replaced, synthetic
 
 
 def failed(first, second) -> list[str]:
@@ -126,9 +126,9 @@ def test_analysis_of_a_known_stream():
     # Acceptance of dH ~ N(s^2/2, s^2): erfc(s / sqrt 8), hep-lat/0505020.
     assert accepted.value == pytest.approx(0.8026, abs=4 * accepted.error)
     assert abs(result.exp_minus_dh.value - 1) < 4 * result.exp_minus_dh.error
-    assert sum(result.topology.histogram.values()) == 8000
     # A wide normal charge is uniform between integers: rms distance 1/sqrt(12).
     assert result.topology.distance == pytest.approx(12**-0.5, abs=0.01)
+    assert result.topology.histogram == {} and result.topology.tunnelling_rate is None
     effective = result.effective["plaquette"]
     assert effective == pytest.approx(8000 / (2 * plaquette.tau_int))
     assert result.effective["plaquette_per_force_evaluation"] == pytest.approx(
@@ -211,8 +211,30 @@ def test_charges_are_compared_in_the_definition_that_both_streams_have():
         assert which == {name}
 
 
+def test_sectors_are_those_of_a_flowed_charge():
+    history = flowed(synthetic(3))
+    found = analyse(history, cut=0).topology
+    assert found.flowed and sum(found.histogram.values()) == 3000
+    assert found.distance == pytest.approx(0.05, abs=0.005)
+    sectors = [np.rint(chain) for chain in history.series["topological_charge"].chains]
+    changes = sum(int((np.diff(one) != 0).sum()) for one in sectors)
+    assert found.tunnelling_rate.value == pytest.approx(changes / 2998)
+    # Flowed, but not enough: no number of it is a sector.
+    rough = analyse(flowed(synthetic(3), noise=0.4), cut=0).topology
+    assert rough.flowed and rough.histogram == {} and rough.tunnelling_rate is None
+
+
+def test_a_kernel_that_accepts_or_moves_nothing_is_warned_of():
+    frozen = replaced(synthetic(3, 100), "accepted", lambda chain: 0.0 * chain)
+    assert "no proposal was accepted" in analyse(frozen, cut=0).warnings[0]
+    assert analyse(synthetic(3, 100), cut=0).warnings == ()
+    series = {**synthetic(3, 100).series, "link_change": Series([np.zeros(100)] * 2)}
+    assert "moves nothing" in analyse(History("a", series), cut=0).warnings[0]
+
+
 def test_a_frozen_charge_has_no_false_tunnelling_rate():
-    history = replaced(synthetic(3), "topological_charge", lambda chain: 2.0 + 0.0 * chain)
+    history = replaced(flowed(synthetic(3)), "topological_charge_flowed",
+                       lambda chain: 2.0 + 0.0 * chain)
     rate = analyse(history, cut=0).topology.tunnelling_rate
     assert rate.value == 0 and not rate.resolved
     assert rate.note == "not resolvable: no change in 2998 trajectories"
@@ -231,7 +253,7 @@ def test_the_picture_of_the_charge_shows_the_series_of_its_label():
     history = History("a", series)
     result = analyse(history, cut=0, among={"topological_charge"})
     left, _ = stream_figures(history, result)["charge"].axes
-    assert left.get_ylabel() == "topological_charge"
+    assert left.get_ylabel() == "topological_charge (not flowed)"
     assert left.lines[0].get_ydata()[:5] == pytest.approx(charge.chains[0][:5])
 
 

@@ -10,14 +10,14 @@ from l2hmc_bridge.adapters.records import measured as records
 from l2hmc_bridge.analysis import plots
 from l2hmc_bridge.analysis.estimates import topology
 from l2hmc_bridge.cli import main
-from tests.support.histories import replaced, synthetic, write_h5
+from tests.support.histories import flowed, replaced, synthetic, write_h5
 
 
 @pytest.fixture
 def stream(tmp_path):
     folder = tmp_path / "stream"
     folder.mkdir()
-    write_h5(folder / "history.h5", synthetic(1, 2000))
+    write_h5(folder / "history.h5", flowed(synthetic(1, 2000)))
     return folder
 
 
@@ -166,8 +166,9 @@ def test_the_unit_of_tau_is_on_the_screen(stream, capsys):
 
 
 def test_the_histogram_of_a_frozen_charge_has_whole_numbers():
-    history = replaced(synthetic(3), "topological_charge", lambda chain: 0.1 + 0.0 * chain)
-    _, right = plots.charge_figure(history.series["topological_charge"],
+    history = replaced(flowed(synthetic(3)), "topological_charge_flowed",
+                       lambda chain: 0.1 + 0.0 * chain)
+    _, right = plots.charge_figure(history.series["topological_charge_flowed"],
                                    topology(history)).axes
     low, high = right.get_xlim()
     ticks = [tick for tick in right.get_xticks() if low <= tick <= high]

@@ -186,3 +186,103 @@ def test_a_write_that_the_system_refuses_leaves_the_old_file(tmp_path, suffix):
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and f"{out}: could not be written" in done.stderr
     assert out.read_bytes() == b"precious" and list(tmp_path.iterdir()) == [out]
+
+
+def chains(folder, numbers=(4, 8)):
+    """A stream of two chains."""
+    for chain in range(2):
+        (folder / f"chain_{chain}").mkdir(parents=True)
+        for number in numbers:
+            field = Configuration(samples.random_links(10 * chain + number),
+                                  {"trajectory": number})
+            files.write(folder / f"chain_{chain}" / f"cfg_{number}.ildg", field)
+    return folder
+
+
+def test_a_stream_with_chains_is_converted(tmp_path, capsys):
+    folder = chains(tmp_path / "stream")
+    pattern = tmp_path / "out" / "chain_{chain}" / "cfg_{trajectory:05}.nersc"
+    (tmp_path / "out").mkdir()
+    assert main(["convert", str(folder), str(pattern)]) == 0
+    for chain in range(2):
+        for number in (4, 8):
+            made = files.read(tmp_path / "out" / f"chain_{chain}" / f"cfg_{number:05}.nersc")
+            assert torch.equal(made.links, samples.random_links(10 * chain + number))
+    assert main(["convert", str(folder), str(tmp_path / "all.h5")]) == 0
+    whole = open_ensemble(tmp_path / "all.h5")
+    assert [whole.header(n)["trajectory"] for n in range(4)] == [4, 8, 4, 8]
+    capsys.readouterr()
+    assert main(["convert", str(folder), str(tmp_path / "x_{trajectory}.ildg")]) == 1
+    assert "use {index}, or {chain}" in capsys.readouterr().err
+    assert not list(tmp_path.glob("x_*"))
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_no_input_of_the_same_call_is_overwritten(stream, capsys):
+    """Files whose own numbers are one ahead of their names: each target is the next input."""
+    for number in range(12, 7, -1):
+        (stream / f"cfg_{number}.lime").rename(stream / f"cfg_{number + 1}.lime")
+    before = contents(stream)
+    pattern = str(stream / "cfg_{index}.lime").replace("{index}", "1{index}")
+    for words in ([str(stream / "cfg_*.lime"), pattern],
+                  [str(stream), str(stream / "cfg_9.lime")[:-5] + ".h5"]):
+        status = main(["convert", *words, "--force"])
+        assert status == (1 if words[1] == pattern else 0)
+    assert "is no input of the same call" in capsys.readouterr().err
+    assert {name: data for name, data in contents(stream).items() if name in before} == before
+
+
+def test_one_configuration_may_replace_itself(stream, capsys):
+    path = stream / "cfg_8.lime"
+    before = files.read(path).links
+    assert main(["convert", str(path), str(path), "--force"]) == 0
+    assert torch.equal(files.read(path).links, before)
+    assert main(["convert", str(stream / "cfg_*.lime"), str(stream / "{stem}.lime"),
+                 "--force"]) == 0
+    assert torch.equal(files.read(path).links, before)
+
+
+def test_nothing_is_written_if_one_name_is_taken(stream, capsys):
+    out = stream / "out"
+    out.mkdir()
+    (out / "cfg_12.nersc").write_text("mine")
+    assert main(["convert", str(stream), str(out / "{stem}.nersc")]) == 1
+    assert "cfg_12.nersc" in capsys.readouterr().err and len(list(out.iterdir())) == 1
+
+
+@pytest.mark.parametrize("pattern", [
+    "{stem.path}.nersc", "{index!r}.nersc", "{index:1000000000}.nersc", "{stem:>400}.nersc",
+    "{trajectory.__class__}.nersc", "{0}.nersc", "{}.nersc", "{index.nersc", "{name}.nersc",
+    "{index:_}.nersc", "{stem[0]}.nersc"])
+def test_patterns_have_known_fields_alone(stream, pattern, capsys):
+    assert main(["convert", str(stream), str(stream / pattern)]) == 2
+    assert "OUT" in capsys.readouterr().err
+
+
+def test_no_target_lies_outside_the_named_folder(stream, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    (stream / "cfg_8.lime").rename(stream / "...lime")  # whose stem is ".."
+    assert main(["convert", str(stream / "...lime"), str(out / "{stem}" / "a.nersc")]) == 1
+    assert "expected part of a file's name" in capsys.readouterr().err
+    (tmp_path / "elsewhere").mkdir()
+    (out / "cfg_9").symlink_to(tmp_path / "elsewhere")
+    words = ["convert", str(stream / "cfg_9.lime"), str(out / "{stem}" / "a.nersc"), "--force"]
+    assert main(words) == 1
+    assert "expected a file in" in capsys.readouterr().err
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_special_files_are_never_replaced(stream, capsys):
+    import os
+
+    os.mkfifo(stream / "pipe.nersc")
+    (stream / "link.nersc").symlink_to(stream / "cfg_9.lime")
+    before = contents(stream)
+    for name in ("pipe.nersc", "link.nersc"):
+        assert main(["convert", str(stream / "cfg_8.lime"), str(stream / name), "--force"]) == 1
+        assert name in capsys.readouterr().err
+    assert contents(stream) == before

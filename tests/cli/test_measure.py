@@ -81,8 +81,10 @@ def test_files_out(stream, tmp_path, capsys):
     folder, _ = stream
     arguments = [folder, "--flow-time", "0.1", "--json", tmp_path / "a.json", "--csv",
                  tmp_path / "a.csv", "--h5", tmp_path / "a.h5"]
-    status, out, _ = run(capsys, *arguments)
-    assert status == 0 and "plaquette" in out
+    status, out, err = run(capsys, *arguments)
+    assert status == 0 and out == ""  # files in place of the table
+    assert [line for line in err.splitlines() if line.startswith("wrote ")] == [
+        f"wrote {tmp_path / name}" for name in ("a.json", "a.csv", "a.h5")]
     records = json.loads((tmp_path / "a.json").read_text())
     rows = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
     assert [float(row["plaquette"]) for row in rows] == [r["plaquette"] for r in records]

@@ -31,6 +31,16 @@ def synthetic(seed: int, length: int = 1500, chains: int = 2, name: str = "strea
     return History(name, {key: Series(list(table)) for key, table in columns.items()})
 
 
+def flowed(history: History, noise: float = 0.05) -> History:
+    """The history with a flowed charge: the nearest integers of the other one, and some noise."""
+    rng = np.random.default_rng(8)
+    series = dict(history.series)
+    series["topological_charge_flowed"] = Series([
+        np.rint(chain) + noise * rng.normal(size=chain.size)
+        for chain in series["topological_charge"].chains])
+    return History(history.name, series, history.flow_times, history.flow, history.attributes)
+
+
 def replaced(history: History, name: str, change) -> History:
     """The history with `change` applied to a copy of every chain of one series."""
     series = dict(history.series)
