@@ -43,6 +43,11 @@ class ContinueOptions(UpdateOptions):
             if key in stored and name not in self.fixed})
 
     @property
+    def tunes(self) -> bool:
+        """Whether this call is told how the steps are to be found."""
+        return bool(self.fixed & {"tune", "md_length", "target_acceptance"})
+
+    @property
     def fixed(self) -> frozenset[str]:
         """`given`, or what differs from its default."""
         if self.given is not None:

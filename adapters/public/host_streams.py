@@ -143,12 +143,12 @@ def _ready(
     action = choice.action
     run.progress.say(f"{host.name}: sampled with the {action.name} action at beta {action.beta:g}, "
                      "no quarks: right only if that is what the host samples")
-    if before is not None and "tune" not in options.fixed and _same(before, choice, start):
+    if before is not None and not options.tunes and _same(before, choice, start):
         factor, kernel = before["factor"], choice.kernel.scaled(before["factor"])
         run.progress.say(f"as before on this stream ({host_log.NAME}): all steps times "
                          f"{factor:.4g}, seed {run.seed} (--tune tunes anew)")
     else:
-        factor, kernel, count = prepare.tuned(choice.kernel, state, options.tune, run)
+        factor, kernel, count = prepare.tuned(choice.kernel, state, options, run)
         start = start.recording({"thermalised": 0, "tuning_trajectories": count})
     checks = prepare.proofs(kernel, action, state, run.seed, start.plaquette, start.name)
     start.warnings.extend(prepare.require(checks, start.name, options.ungated))

@@ -165,7 +165,7 @@ def _read_h5(path: Path, name: str) -> History:
     try:
         with h5py.File(path, "r") as file:
             series, (times, flow) = _h5_series(file), _h5_flow(file)
-            first = next(iter(series.values()), Series([]))
+            first = _h5_flow_numbers(file, next(iter(series.values()), Series([])))
             group = file[GROUP] if isinstance(file.get(GROUP), h5py.Group) else file
             if group is not file:
                 measured, (own_times, own_flow) = _h5_series(group), _h5_flow(group)
@@ -223,6 +223,15 @@ def _h5_rows(group: h5py.Group) -> list[NDArray] | None:
         if (np.diff(numbers[part]) == 0).any():
             raise ValueError("one trajectory twice in a chain: measure streams one by one")
     return rows
+
+
+def _h5_flow_numbers(file: h5py.File, first: Series) -> Series:
+    """`first`, or a series with the numbers of the flow where it has its own: a stream's."""
+    flow = file.get("flow")
+    if not isinstance(flow, h5py.Group) or not isinstance(flow.get("trajectory"), h5py.Dataset):
+        return first
+    numbers = _whole(np.atleast_2d(flow["trajectory"][()]))
+    return Series([], 1 if numbers is None else trajectory_numbers.spacing_of(numbers), "", numbers)
 
 
 def _h5_flow(group: h5py.Group) -> tuple[NDArray, dict[str, list[NDArray]]]:

@@ -22,8 +22,13 @@ from l2hmc_bridge.stream.options import (
     ACCEPTABLE,
     BELONGS,
     KERNELS,
+    LARGEST_NUMBER,
     LARGEST_SEED,
+    LONGEST_FLOW,
+    LONGEST_LENGTH,
     LONGEST_STEP,
+    MEASURABLE,
+    MOST_ACCEPTED,
     MOST_CHAINS,
     MOST_STEPS,
     MOST_SWEEPS,
@@ -38,7 +43,8 @@ from l2hmc_bridge.stream.options import (
 ON_RESUME = ("inputs", "out", "resume", "trajectories", "max_seconds", "threads", "device")
 # What belongs to a stream of our own and not to one that a host keeps.
 NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "thermalise",
-                   "save_every", "format", "check_reversibility", "max_seconds")
+                   "save_every", "format", "check_reversibility", "max_seconds", "first",
+                   "keep_every", "measure", "flow_time", "flow_step")
 
 
 @click.command(cls=Computing,
@@ -86,9 +92,27 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
               "trajectories accepted unless far off [default: 50 or 20 with --start, else 0].")
 @click.option("--tune", type=click.IntRange(0, MOST_UNRECORDED), default=UpdateOptions.tune,
               show_default=True,
-              help="Trajectories, on a copy, that scale all steps towards 80 % acceptance.")
+              help="Trajectories, on a copy, that scale all steps towards --target-acceptance.")
+@click.option("--target-acceptance", type=Number(0, MOST_ACCEPTED, min_open=True),
+              default=UpdateOptions.target_acceptance, show_default=True,
+              help="What --tune aims at.")
+@click.option("--md-length", type=Number(0, LONGEST_LENGTH, min_open=True), metavar="TIME",
+              help="MD time of a trajectory: all steps are scaled to it, in place of --tune.")
+@click.option("--first", type=click.IntRange(1, LARGEST_NUMBER), metavar="NUMBER",
+              help="Number of the first recorded trajectory [the file's number, or 0, and one].")
 @click.option("--save-every", type=click.IntRange(1),
               help="Trajectories between save points [default: 1 up to 12^4 sites, else 10].")
+@click.option("--keep-every", type=click.IntRange(1),
+              help="Trajectories between configurations [default: as --save-every].")
+@click.option("--measure", multiple=True, type=click.Choice(MEASURABLE),
+              help="flow: measure every configuration that is kept along the Wilson flow, into "
+              "history.h5; `analyze` shows t0, w0, and the flowed charge with its tunnelling.")
+@click.option("--flow-time", type=Number(0, LONGEST_FLOW, min_open=True),
+              default=SampleOptions.flow_time, show_default=True,
+              help="--measure flow: up to this time, in units of a^2.")
+@click.option("--flow-step", type=Number(0, LONGEST_FLOW, min_open=True),
+              default=SampleOptions.flow_step, show_default=True,
+              help="--measure flow: step of the flow.")
 @click.option("--format", help="Format of the configurations; the input's by default. Of the "
               "input, if it is one that is only read: raw, kyu, jlqcd.")
 @reading(accept=ACCEPTABLE)

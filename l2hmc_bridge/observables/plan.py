@@ -92,6 +92,19 @@ def records(links: Tensor, plan: Plan) -> list[dict[str, Any]]:
     return result
 
 
+@torch.no_grad()
+def flowed(links: Tensor, flow_time: float, flow_step: float) -> dict[str, list[Any]]:
+    """{"t": times, each of FLOWED: [Nb][times]} along the Wilson flow, traceless field strength."""
+    times = Plan(flow_time=flow_time, flow_step=flow_step).times()
+    found: dict[str, list[Any]] = {"t": times, **{name: [] for name in FLOWED}}
+    for _, field in flow.integrate(links, times, flow_step):
+        values = observables.measure_flowed(field, True)
+        for name in FLOWED:
+            found[name].append(values[name].tolist())
+    return {"t": times, **{name: [list(line) for line in zip(*found[name], strict=True)]
+                           for name in FLOWED}}
+
+
 def _record(values: dict[str, Tensor], row: int) -> dict[str, Any]:
     numbers = {name: float(value[row]) for name, value in values.items()}
     planes = {name.removeprefix("plaquette_"): numbers.pop(name)

@@ -5,3 +5,7 @@ MOST_UNRECORDED = 2**19 - 1  # trajectories of a tuning or a thermalisation
 LONGEST_STEP, MOST_SWEEPS = 100.0, 1000
 MOST_LEVELS = 8  # of nested steps
 LARGEST_FACTOR = 1e12  # on all steps
+LONGEST_LENGTH = 1000.0  # MD time of a trajectory
+MOST_ACCEPTED = 0.99  # that a tuning can aim at
+LARGEST_NUMBER = 10**15  # of a trajectory
+LONGEST_FLOW, MOST_TIMES = 1000.0, 10_001  # flow time; points of a flow

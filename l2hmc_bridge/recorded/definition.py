@@ -13,6 +13,7 @@ from l2hmc_bridge.recorded import specs
 from l2hmc_bridge.recorded.bounds import (
     LARGEST_FACTOR,
     LARGEST_SEED,
+    LONGEST_FLOW,
     MOST_CHAINS,
     MOST_THREADS,
 )
@@ -31,9 +32,10 @@ class Definition:
     """kernel: before tuning; action: {"name", "beta"}; factor multiplies all steps, for good.
 
     first: number of the start of each chain. save_every, keep_every: trajectories between save
-    points, and between configurations (the same if None). meta: what is carried into each chain's
-    configurations. record: what a person wants to know (start, tuning, gate, command, versions),
-    of no effect on any trajectory.
+    points, and between configurations (the same if None). flow_time: up to which configurations
+    are measured along the Wilson flow, in steps of flow_step; 0: not at all. meta: what is carried
+    into each chain's configurations. record: what a person wants to know (start, tuning, gate,
+    command, versions), of no effect on any trajectory.
     """
 
     seed: int
@@ -51,6 +53,8 @@ class Definition:
     record: dict[str, Any] = field(default_factory=dict)
     keep_every: int | None = None
     numbers: str = TORCH  # of streams that do not say
+    flow_time: float = 0.0
+    flow_step: float = 0.02
 
     @property
     def chains(self) -> int:
@@ -96,6 +100,7 @@ def restored(text: str, where: Path | str) -> Definition:
                           f"found {', '.join(sorted(set(given.values) - known))[:200]}")
     first = _whole_numbers(given, "first")
     keep = given.values.get("keep_every")
+    flow = "flow_time" in given.values  # of streams of earlier versions it is not
     return Definition(
         seed=given.whole("seed", 0, LARGEST_SEED),
         kernel=specs.restored(given.table("kernel").values, f"{where}: kernel"),
@@ -112,6 +117,8 @@ def restored(text: str, where: Path | str) -> Definition:
         record=dict(given.table("record").values),
         keep_every=None if keep is None else given.whole("keep_every", 1),
         numbers=given.text("numbers", KINDS) if "numbers" in given.values else TORCH,
+        flow_time=given.number("flow_time", 0, LONGEST_FLOW) if flow else 0.0,
+        flow_step=given.number("flow_step", 1e-9, LONGEST_FLOW) if flow else 0.02,
     )
 
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.recorded.definition import Definition
-from l2hmc_bridge.recorded.rows import COLUMNS, Row
+from l2hmc_bridge.recorded.rows import COLUMNS, FLOWED, Row
 from l2hmc_bridge.storage import regular
 from l2hmc_bridge.storage.atomic import replacing
 
-NAME, MEASURED = "history.h5", "measurements"
+NAME, MEASURED, FLOW = "history.h5", "measurements", "flow"
 STREAM, DIGEST = "stream", "log_digest"  # attributes
 SAME = 1e-6  # of plaquettes: a stream may write its configurations in single precision
 
@@ -40,6 +40,7 @@ def write(path: Path, rows: Sequence[Row], definition: Definition, digest: str) 
         for name in ("force_evaluations", "reunitarised"):
             file.create_dataset(name, data=np.array([row[name] for row in rows], dtype=np.int64))
         _write_levels(file, rows)
+        _write_flow(file, rows)
         checked = [row for row in rows if row["reversibility"] is not None]
         if checked:
             group = file.create_group("reversibility")
@@ -62,14 +63,29 @@ def _write_levels(file: h5py.File, rows: Sequence[Row]) -> None:
             group[key] = np.array([row["levels"][name][key] for row in rows])
 
 
+def _write_flow(file: h5py.File, rows: Sequence[Row]) -> None:
+    """flow/t [times], flow/trajectory [chains, n], flow/NAME [chains, n, times] of what was
+    measured while the stream ran."""
+    measured = [row for row in rows if "flow" in row]
+    if not measured:
+        return
+    group = file.create_group(FLOW)
+    group["t"] = np.array(measured[0]["flow"]["t"])
+    group["trajectory"] = np.array([row["trajectory"] for row in measured]).T
+    for name in FLOWED:
+        group[name] = np.array([row["flow"][name] for row in measured]).swapaxes(0, 1)
+
+
 def attributes(definition: Definition) -> dict[str, Any]:
     """What history.h5 says of its stream: numbers and text."""
     told = {**definition.record, **definition.record.get("provenance", {})}
     record = {key: _storable(value) for key, value in told.items()
               if isinstance(value, str | int | float)}
     kernel = definition.kernel.stored()
+    flow = {"flow_kernel": "wilson", "flow_step": definition.flow_step}
     return {
         **record,
+        **(flow if definition.flow_time else {}),
         STREAM: definition.identity,
         "seed": definition.seed,
         "beta": definition.action["beta"],
@@ -150,7 +166,7 @@ def _carry_groups(path: Path, target: h5py.File) -> None:
         return
     try:
         with regular.reading(path, StreamError, links=False) as raw, h5py.File(raw, "r") as old:
-            for name in set(old) - set(target) - {"reversibility", "levels"}:
+            for name in set(old) - set(target) - {"reversibility", "levels", FLOW}:
                 if isinstance(old.get(name, getlink=True), h5py.HardLink) and isinstance(
                         old[name], h5py.Group):
                     old.copy(name, target)

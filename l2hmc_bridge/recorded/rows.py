@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from l2hmc_bridge.errors import StreamError
-from l2hmc_bridge.recorded.bounds import MOST_LEVELS
+from l2hmc_bridge.recorded.bounds import MOST_LEVELS, MOST_TIMES
 from l2hmc_bridge.storage import parsing
 from l2hmc_bridge.storage.parsing import Entries
 
@@ -30,9 +30,11 @@ COLUMNS = {
     "seconds": "wall-clock time of the step divided by the number of chains",
 }
 # What a row holds besides, one value for all chains: force_evaluations, reunitarised, reversibility
-# (max |U'' - U|, if it was measured), files (SHA-256 of the configurations written with this row);
+# (max |U'' - U|, if it was measured), files (SHA-256 of the configurations written with this row),
+# flow (if they were measured along it: t [times], each of FLOWED [chains][times]);
 # of nested steps levels ({name: forces, solves, iterations}), unsolved (1 where a solver gave up).
 WHOLE = ("trajectory", "accepted", "unsolved")
+FLOWED = ("plaquette", "energy_density", "topological_charge")
 COSTS = ("forces", "solves", "iterations")
 NOT_FINITE = ("nan", "inf", "-inf")
 ITEMS = 1 << 17  # of a line: all columns of the largest number of chains
@@ -79,10 +81,24 @@ def _row(given: Entries, chains: int) -> dict[str, Any]:
     row["reunitarised"] = given.whole("reunitarised", 0, 1)
     row["reversibility"] = None if checked is None else _number(given, "reversibility", checked)
     row["files"] = None if files is None else _digests(given, chains)
+    if "flow" in given.values:
+        row["flow"] = _flow(given.table("flow"), chains)
     if "levels" in given.values:
         row["levels"] = _levels(given.table("levels"))
         row["unsolved"] = _column(given, "unsolved", chains)
     return row
+
+
+def _flow(given: Entries, chains: int) -> dict[str, list[Any]]:
+    """{"t": flow times, each of FLOWED: [chains][times]}."""
+    times = given.listed("t", 1, MOST_TIMES)
+    found: dict[str, list[Any]] = {"t": [_number(given, "t", one) for one in times]}
+    for name in FLOWED:
+        tables = given.listed(name, chains, chains)
+        if not all(isinstance(one, list) and len(one) == len(times) for one in tables):
+            given.refuse(name, f"{len(times)} numbers for each chain", tables)
+        found[name] = [[_number(given, name, one) for one in line] for line in tables]
+    return found
 
 
 def _levels(given: Entries) -> dict[str, dict[str, float]]:

@@ -1,4 +1,4 @@
-"""One factor on all steps for 80 % acceptance, found on a copy; thermalisation of a raw start.
+"""One factor on all steps for an acceptance, found on a copy; thermalisation of a raw start.
 
 At fixed field the energy error of a trajectory with all steps scaled by f behaves like dH ~ f^p,
 p = 2 to 4 for the schemes here. In equilibrium dH ~ N(v/2, v), since <exp(-dH)> = 1 (Creutz), and
@@ -42,9 +42,10 @@ class Tuning(NamedTuple):
 
 @torch.no_grad()
 def tune(
-    kernel: Proposer, state: State, trajectories: int, generators: GeneratorsOf, report: Report
+    kernel: Proposer, state: State, trajectories: int, generators: GeneratorsOf, report: Report,
+    aim: float = AIM
 ) -> Tuning:
-    """Factor for kernel.scaled(factor) that gives 80 % acceptance in equilibrium.
+    """Factor for kernel.scaled(factor) that gives the acceptance `aim` in equilibrium.
 
     `trajectories` of kernel start at `state`; a proposal is taken when dH is below the natural
     spread of H under a refresh of the momenta, so that a start out of equilibrium, or steps far
@@ -64,7 +65,7 @@ def tune(
         tried = (*tried, (factor, tuple(delta.tolist())))
         if report(number, factor, tried[-1][1]):
             break
-        factor = next_factor(tried)
+        factor = next_factor(tried, aim)
     return Tuning(settled(tried, factor), tried, state.links)
 
 
@@ -74,9 +75,10 @@ def settled(tried: Sequence[Tried], last: float) -> float:
     return math.exp(math.fsum(logarithms) / len(logarithms))
 
 
-def next_factor(tried: Sequence[Tried]) -> float:
-    """f that makes the weighted mean of exp(-|dH_j (f/f_j)^3|) what the acceptance AIM implies."""
-    goal = smooth_mean(variance_for(AIM))
+def next_factor(tried: Sequence[Tried], aim: float = AIM) -> float:
+    """f that makes the weighted mean of exp(-|dH_j (f/f_j)^3|) what the acceptance `aim` implies.
+    """
+    goal = smooth_mean(variance_for(aim))
     last = tried[-1][0]
     entries = [
         (_weight(len(tried) - 1 - j, math.log(factor / last)),

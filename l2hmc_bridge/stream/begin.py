@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.fast.devices import device_of
+from l2hmc_bridge.observables.plan import Plan
 from l2hmc_bridge.recorded import folder as places
 from l2hmc_bridge.recorded.definition import Definition
 from l2hmc_bridge.recorded.randomness import PHILOX
@@ -47,6 +48,7 @@ def begin_stream(
     set_threads(options.threads)
     device = device_of(options.device)
     places.require_free(folder)
+    Plan(flow_time=options.flow_time, flow_step=options.flow_step)  # refuses steps without sense
     seed = options.seed if options.seed is not None else secrets.randbits(32)
     start = _start(options, files, seed)
     decision = decided(start, options)
@@ -88,7 +90,7 @@ def _prepared(
     """Thermalise, tune and prove."""
     count = options.thermalise if options.start or options.thermalise else 0
     begun = prepare.thermalised(choice.kernel, choice.action, state, count, run)
-    tuned = prepare.tuned(choice.kernel, begun.state, options.tune, run)
+    tuned = prepare.tuned(choice.kernel, begun.state, options, run)
     checks = prepare.proofs(tuned.kernel, choice.action, begun.state, run.seed,
                             None if begun.updates else start.plaquette, start.name)
     start.warnings.extend(prepare.require(checks, start.name, options.ungated))
@@ -96,6 +98,7 @@ def _prepared(
         "thermalised": begun.updates,
         "thermalised_by": begun.by,
         "tuning_trajectories": tuned.trajectories,
+        "target_acceptance": options.target_acceptance if tuned.trajectories else None,
         "md_length": tuned.kernel.length,
         "checks": [check.as_dict() for check in checks],
     })
@@ -111,8 +114,11 @@ def _definition(
         kernel=choice.spec,
         action={"name": action.name, "beta": action.beta},
         factor=ready.factor,
-        first=start.first,
+        first=start.first if options.first is None else [options.first - 1] * len(start.first),
         save_every=options.save_every or save_every(start),
+        keep_every=options.keep_every,
+        flow_time=options.flow_time if "flow" in options.measure else 0.0,
+        flow_step=options.flow_step,
         suffix=output.suffix,
         format=output.name,
         check_reversibility=options.check_reversibility,

@@ -12,8 +12,12 @@ from pathlib import Path
 
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.recorded.bounds import (
+    LARGEST_NUMBER,
     LARGEST_SEED,
+    LONGEST_FLOW,
+    LONGEST_LENGTH,
     LONGEST_STEP,
+    MOST_ACCEPTED,
     MOST_CHAINS,
     MOST_STEPS,
     MOST_SWEEPS,
@@ -23,10 +27,12 @@ from l2hmc_bridge.recorded.bounds import (
 
 KERNELS = ("l2hmc", "hmc", "heatbath")
 STARTS = ("cold", "hot")
+MEASURABLE = ("flow",)
 # Options that belong to one kernel, or to none but two.
 BELONGS = {"bundle": ("l2hmc",), "integrator": ("hmc",), "step_size": ("hmc",), "steps": ("hmc",),
            "sweeps": ("heatbath",), "overrelax": ("heatbath",), "tune": ("l2hmc", "hmc"),
-           "check_reversibility": ("l2hmc", "hmc")}
+           "check_reversibility": ("l2hmc", "hmc"), "md_length": ("l2hmc", "hmc"),
+           "target_acceptance": ("l2hmc", "hmc")}
 ACCEPTABLE = ("checksum", "plaquette", "link_trace", "theory")
 
 
@@ -42,7 +48,8 @@ class UpdateOptions:
     the coupling, if the file does not state it. quenched: sample the gauge action alone although a
     file tells of quarks. accept: checks of a file that may fail, and "theory": an `action` against
     the file's. source: format to read files as, known by their bytes if None. tune: trajectories on
-    a copy that scale all steps towards 80 % acceptance. seed: drawn by the system, and recorded, if
+    a copy that scale all steps towards `target_acceptance`. md_length: scale them to this MD time
+    of a trajectory instead. seed: drawn by the system, and recorded, if
     None. threads of torch and the kernels: left as they are if None. device: "cpu" or "cuda[:N]".
     command: how the run was started, for the record.
     Raises ConfigError for a value that cannot be.
@@ -62,6 +69,8 @@ class UpdateOptions:
     sweeps: int = 1
     overrelax: int = 4
     tune: int = 20
+    target_acceptance: float = 0.8
+    md_length: float | None = None
     seed: int | None = None
     threads: int | None = None
     device: str = "cpu"
@@ -77,8 +86,20 @@ class UpdateOptions:
         _whole("sweeps", self.sweeps, 1, MOST_SWEEPS)
         _whole("overrelax", self.overrelax, 0, MOST_SWEEPS)
         _whole("tune", self.tune, 0, MOST_UNRECORDED)
+        _number("target_acceptance", self.target_acceptance, MOST_ACCEPTED)
+        _number("md_length", self.md_length, LONGEST_LENGTH)
+        self._check_length()
         _whole("seed", self.seed, 0, LARGEST_SEED)
         _whole("threads", self.threads, 1, MOST_THREADS)
+
+    def _check_length(self) -> None:
+        """Raise ConfigError for a length of the trajectory and another way to find its steps."""
+        defaults = {one.name: one.default for one in fields(self)}
+        for name in ("tune", "target_acceptance", "step_size"):
+            value = getattr(self, name)
+            if self.md_length is not None and value not in (defaults[name], 0):
+                raise ConfigError(f"{name}: expected none with md_length, which fixes the steps, "
+                                  f"found {value}")
 
     def described(self) -> str:
         """What `command` says, or the options as they are written in Python, defaults left out."""
@@ -97,8 +118,11 @@ class SampleOptions(UpdateOptions):
     (Haar-random ones) on `lattice`, extents (X, Y, Z, T), at `beta`; with inputs, `lattice` is that
     of files which do not state it. chains: copies of one start that run side by side. thermalise:
     updates before the first recorded one, by the heat bath for the Wilson action, else trajectories
-    accepted unless far off; with `start` 50 or 20, else 0, if None. save_every: trajectories
-    between save points; 1 up to 12^4 sites, else 10, if None. format: of the configurations; the
+    accepted unless far off; with `start` 50 or 20, else 0, if None. first: number of the first
+    recorded trajectory; that of the file, or 0, and one, if None. save_every: trajectories between
+    save points; 1 up to 12^4 sites, else 10, if None. keep_every: between configurations; as
+    save_every, if None. measure: ("flow",) measures every configuration that is kept along the
+    Wilson flow up to `flow_time` in steps of `flow_step`. format: of the configurations; the
     input's, if None. check_reversibility: a trajectory forth and back after every K-th, 0 for
     never. max_seconds: save and stop before this much time has passed.
     Raises ConfigError for values that cannot be or contradict each other.
@@ -111,7 +135,12 @@ class SampleOptions(UpdateOptions):
     lattice: tuple[int, int, int, int] | None = None
     chains: int | None = None
     thermalise: int | None = None
+    first: int | None = None
     save_every: int | None = None
+    keep_every: int | None = None
+    measure: Sequence[str] = ()
+    flow_time: float = 1.0
+    flow_step: float = 0.02
     format: str | None = None
     check_reversibility: int = 0
     max_seconds: float | None = None
@@ -121,7 +150,10 @@ class SampleOptions(UpdateOptions):
         _whole("trajectories", self.trajectories, 1)
         _whole("chains", self.chains, 1, MOST_CHAINS)
         _whole("thermalise", self.thermalise, 0, MOST_UNRECORDED)
+        _whole("first", self.first, 1, LARGEST_NUMBER)
         _whole("save_every", self.save_every, 1)
+        _whole("keep_every", self.keep_every, 1)
+        self._check_measure()
         _whole("check_reversibility", self.check_reversibility, 0)
         _number("max_seconds", self.max_seconds, math.inf)
         self._check_start()
@@ -137,6 +169,17 @@ class SampleOptions(UpdateOptions):
     def folder(self) -> Path:
         """Where the stream is recorded."""
         return Path(self.out)
+
+    def _check_measure(self) -> None:
+        for word in self.measure:
+            _one_of("measure", word, MEASURABLE)
+        _number("flow_time", self.flow_time, LONGEST_FLOW)
+        _number("flow_step", self.flow_step, LONGEST_FLOW)
+        defaults = {one.name: one.default for one in fields(self)}
+        for name in ("flow_time", "flow_step"):
+            if not self.measure and getattr(self, name) != defaults[name]:
+                raise ConfigError(f"{name}: expected with measure 'flow' only, found "
+                                  f"{getattr(self, name)}")
 
     def _check_start(self) -> None:
         if bool(self.paths) == (self.start is not None):

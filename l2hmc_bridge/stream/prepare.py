@@ -24,6 +24,7 @@ from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.heatbath import HeatBath, serves
 from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.stream import summary, trajectories
+from l2hmc_bridge.stream.options import UpdateOptions
 from l2hmc_bridge.stream.progress import Deadline, Phase, Progress
 from l2hmc_bridge.systems.actions import GaugeAction
 
@@ -76,15 +77,23 @@ def thermalised(
     return Thermalised(markov.state_at(kernel, links), count, kernel.name)
 
 
-def tuned(kernel: StreamKernel, state: State, count: int, run: Run) -> Tuned:
-    """The kernel scaled towards 80 % acceptance, found on a copy in `count` trajectories."""
-    if not count or isinstance(kernel, HeatBath):
+def tuned(kernel: StreamKernel, state: State, options: UpdateOptions, run: Run) -> Tuned:
+    """The kernel scaled towards the acceptance aimed at, on a copy, or to the MD length asked for.
+    """
+    if isinstance(kernel, HeatBath):
         return Tuned(1.0, kernel, 0)
-    found = _phase("tune", kernel, state, count, run, randomness.TUNING)
+    if options.md_length is not None:
+        factor = options.md_length / float(kernel.length)
+        run.progress.say(f"MD length {options.md_length:g}: all steps times {factor:.4g}")
+        return Tuned(factor, kernel.scaled(factor), 0)
+    if not options.tune:
+        return Tuned(1.0, kernel, 0)
+    found = _phase("tune", kernel, state, options.tune, run, randomness.TUNING,
+                   options.target_acceptance)
     scaled = kernel.scaled(found.factor)
     run.progress.say(f"tuned on a copy: all steps times {found.factor:.4g}, MD length "
                      f"{scaled.length:.4g}")
-    return Tuned(found.factor, scaled, count)
+    return Tuned(found.factor, scaled, options.tune)
 
 
 def proofs(
@@ -162,7 +171,8 @@ def _require_time(reason: str | None) -> None:
 
 
 def _phase(
-    name: str, kernel: Proposer, state: State, count: int, run: Run, purpose: int
+    name: str, kernel: Proposer, state: State, count: int, run: Run, purpose: int,
+    aim: float = tuning.AIM
 ) -> tuning.Tuning:
     """Trajectories that are not recorded; StreamError when stopped among them."""
     run.deadline.restart()
@@ -174,7 +184,8 @@ def _phase(
             reason.extend(filter(None, [run.deadline.why()]))
             return bool(reason)
 
-        found = tuning.tune(kernel, state, count, _generators(run.seed, state, purpose), report)
+        found = tuning.tune(kernel, state, count, _generators(run.seed, state, purpose), report,
+                            aim)
     _require_time(reason[0] if reason else None)
     return found
 

@@ -165,7 +165,8 @@ class Stream(Trajectories):
             if self.definition.saves(count):
                 row = self.reunitarise(row)
             if self.definition.keeps(count) or count == self.target:
-                row = {**row, "files": self.save_configurations(row["trajectory"])}
+                row = {**row, "files": self.save_configurations(row["trajectory"]),
+                       **self.measured()}
             self.log.append(row)
             self.rows.append(row)
             report(row)

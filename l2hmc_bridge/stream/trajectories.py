@@ -10,6 +10,7 @@ import torch
 
 from l2hmc_bridge import fast
 from l2hmc_bridge.fields import su3
+from l2hmc_bridge.observables import plan
 from l2hmc_bridge.observables.topology import topological_charge
 from l2hmc_bridge.recorded import randomness
 from l2hmc_bridge.recorded.definition import Definition
@@ -65,6 +66,11 @@ class Trajectories:
             "reversibility": self.reversibility(),
             "files": None,
         }
+
+    def measured(self) -> dict[str, Any]:
+        """What is measured of a configuration that is kept, for its row: the flow, if asked for."""
+        time, step = self.definition.flow_time, self.definition.flow_step
+        return {"flow": plan.flowed(self.state.links, time, step)} if time else {}
 
     def reversibility(self) -> float | None:
         """max |U'' - U| after a trajectory forth and back from here, if one is due."""

@@ -22,13 +22,13 @@ def test_smooth_mean_is_the_gaussian_integral():
         assert tuning.variance_for(accepted) == pytest.approx(v, rel=1e-6)
 
 
-def synthetic_acceptance(order, size, noise) -> float:
+def synthetic_acceptance(order, size, noise, aim=tuning.AIM) -> float:
     """Acceptance after 20 trajectories whose dH ~ N(v/2, v), v = (size f^order)^2."""
     factor, tried = 1.0, ()
     for _ in range(20):
         width = size * factor**order
         tried = (*tried, (factor, (noise.gauss(width**2 / 2, width),)))
-        factor = tuning.next_factor(tried)
+        factor = tuning.next_factor(tried, aim)
     factor = tuning.settled(tried, factor)
     return math.erfc(size * factor**order / math.sqrt(8))
 
@@ -41,6 +41,13 @@ def test_synthetic_errors_are_tuned(order, size):
     found = sorted(synthetic_acceptance(order, size, noise) for _ in range(25))
     assert 0.78 < found[12] < 0.88
     assert found[1] > 0.65 and found[-1] < 0.93
+
+
+@pytest.mark.parametrize("aim", [0.5, 0.7, 0.9])
+def test_another_acceptance_can_be_aimed_at(aim):
+    noise = random.Random(f"{aim}")
+    found = sorted(synthetic_acceptance(3, 0.5, noise, aim) for _ in range(25))
+    assert found[12] == pytest.approx(aim, abs=0.06)
 
 
 def test_energies_that_are_not_finite_shrink_the_steps():
