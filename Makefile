@@ -8,7 +8,7 @@ SOURCES := pyproject.toml setup.py constraints.txt $(wildcard l2hmc_bridge/fast/
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8
 
-.PHONY: demo test quick lint coverage bench fuzz two-flavour clean
+.PHONY: demo test quick lint docs dist coverage bench fuzz two-flavour clean
 
 # The package and what `constraints.txt` says was tested; remade when a declaration changes.
 $(VENV)/.installed: $(SOURCES)
@@ -28,7 +28,7 @@ demo: $(VENV)/.installed  ## The main job on a configuration written by MILC
 	$(BIN)/l2hmc-bridge sample --in examples/data/milc_l4x6x8x10_b6.0.ildg --beta 6.0 \
 		--out demo-stream -n 20 --seed 1
 
-test: lint  ## The whole suite, as CI runs it
+test: lint docs  ## The whole suite, as CI runs it
 	$(PYTEST)
 
 quick: $(VENV)/.tested  ## What a change usually needs, in under 90 seconds
@@ -40,6 +40,17 @@ lint: $(VENV)/.tested  ## Style and types
 	mkdir -p build/types/l2hmc_bridge
 	ln -sfn $(CURDIR)/l2hmc_bridge/* $(CURDIR)/adapters $(CURDIR)/cli build/types/l2hmc_bridge/
 	cd build/types && $(abspath $(BIN))/mypy --config-file ../../pyproject.toml -p l2hmc_bridge
+
+# MkDocs' theme would print an advertisement of its successor.
+docs: $(VENV)/.tested  ## The site, in build/site; warnings are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -q
+
+dist: $(VENV)/.tested  ## dist/: sdist and wheel, each installed and tried where there is no compiler
+	rm -rf dist build/dist
+	$(BIN)/python -m build -q --outdir build/dist
+	PATH=$(abspath $(BIN)):$$PATH $(BIN)/python -m auditwheel repair -w dist build/dist/*.whl
+	mv build/dist/*.tar.gz dist/
+	$(BIN)/python tests/release/check.py dist
 
 coverage: $(VENV)/.tested  ## The suite with the share of lines it runs, room by room
 	$(PYTEST) --cov=l2hmc_bridge --cov=adapters --cov=cli --cov-report=term --cov-report=html

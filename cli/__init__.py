@@ -3,12 +3,15 @@
 import importlib
 import importlib.util
 import os
+import platform
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
+import l2hmc_bridge
 from l2hmc_bridge import __version__
 from l2hmc_bridge.errors import BridgeError
 
@@ -24,6 +27,7 @@ VERBS = {
     "measure": "Measure observables on configurations.",
     "analyze": "Analyze a stream: errors and autocorrelations.",
     "validate": "Compare our numbers with those of established codes.",
+    "doctor": "Say what this machine offers, and whether it works.",
 }
 
 PACKAGES = {"sample": "sample.command", "train": "train.command",
@@ -50,7 +54,9 @@ class Verbs(click.Group):
 
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="l2hmc-bridge")
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True,
+              callback=lambda context, _, asked: _version(context) if asked else None,
+              help="Show the version and the build and exit.")
 def group() -> None:
     """Exact, trained L2HMC updates for production lattice QCD streams."""
 
@@ -80,6 +86,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _complain("expected fields that fit into memory (a smaller lattice, fewer "
                              f"chains), found: {_first_line(error)}")
     return status if isinstance(status, int) else 0
+
+
+def _version(context: click.Context) -> None:
+    """Version, Python, machine, and which kernels were built; without importing them."""
+    click.echo(f"l2hmc-bridge, version {__version__} (Python {platform.python_version()}, "
+               f"{sys.platform} {platform.machine()}, compiled kernels: {_kernels()})")
+    context.exit()
+
+
+def _kernels() -> str:
+    """The instruction sets whose kernels lie beside the package."""
+    prefix, folder = "_kernels_", Path(l2hmc_bridge.__file__).parent / "fast" / "cpu"
+    names = {path.name.partition(".")[0].removeprefix(prefix) for path in folder.glob(f"{prefix}*")}
+    return ", ".join(sorted(one for one in names if not one.endswith("_single"))) or "none"
 
 
 def options_of(verb: str) -> set[str]:

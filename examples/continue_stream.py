@@ -6,7 +6,7 @@
 Each round: one `l2hmc-bridge sample --continue` on the last configuration, then the host's command
 with {number} and {path} of the new one put in, which must leave a later one of the same stream.
 Other options are those of `sample`.
-See "Streams by files" in examples/README.md for what each host wants.
+docs/how-to/streams-by-files.md says what each host wants.
 """
 
 import argparse

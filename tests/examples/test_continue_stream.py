@@ -73,8 +73,8 @@ def test_a_host_that_leaves_nothing_ends_it(example, tmp_path, capsys):
     assert not (tmp_path / "ckpoint_lat.101").exists()
 
 
-def test_the_readme_tells_every_scheme():
-    text = (ROOT / "examples" / "README.md").read_text()
+def test_the_page_tells_every_scheme():
+    text = (ROOT / "docs" / "how-to" / "streams-by-files.md").read_text()
     for name in ("ckpoint_lat.N", "ckpoint_rng.N", "PREFIX_cfg_N.lime", "PREFIX_restart_N.xml",
                  "NAMEnN", "PREFIX.NNNNN.lime", "cfg_N.npy", "NAME.N", host_log.NAME):
         assert name in text, name

@@ -80,8 +80,8 @@ def _load(real: torch.dtype) -> Kernels | None:
 def built(real: torch.dtype = torch.float64) -> dict[str, Path]:
     """The builds that are there, by level."""
     candidates = ((level, FOLDER / f"_kernels_{level}{SUFFIX[real]}{suffix}")
-                  for level in LEVELS["AVX512"] for suffix in reversed(EXTENSION_SUFFIXES))
-    return {level: path for level, path in candidates if path.exists()}
+                  for level in LEVELS["AVX512"] for suffix in EXTENSION_SUFFIXES)
+    return {level: path for level, path in candidates if path.exists()}  # the last of a level
 
 
 def _declare(handle: Kernels, level: str) -> Kernels:
