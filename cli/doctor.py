@@ -4,7 +4,7 @@ import click
 
 from l2hmc_bridge.cli.screen.options import Computing, Number
 
-MARKS = {"good": "[green]good[/]", "absent": "[yellow]absent[/]", "broken": "[bold red]BROKEN[/]"}
+STYLES = {"good": "green", "absent": "yellow", "broken": "bold red"}
 
 
 @click.command(cls=Computing, short_help="Say what this machine offers, and whether it works.")
@@ -20,11 +20,9 @@ def command(seconds, as_json):
     import json
     from dataclasses import asdict
 
-    from rich.table import Table
-    from rich.text import Text
-
     from l2hmc_bridge.adapters.public import examination
-    from l2hmc_bridge.cli.screen.tables import spinner, wide_console
+    from l2hmc_bridge.cli.screen.progress import spinner
+    from l2hmc_bridge.cli.screen.tables import present
 
     findings = []
     with spinner("doctor") as say:
@@ -34,11 +32,8 @@ def command(seconds, as_json):
     if as_json:
         click.echo(json.dumps([asdict(one) for one in findings], indent=1))
     else:
-        table = Table()
-        for column in ("what", "found", "", "advice"):
-            table.add_column(column)
-        for one in findings:
-            table.add_row(Text(one.name), Text(one.found), MARKS[one.verdict], Text(one.advice))
-        wide_console().print(table)
+        rows = [(finding.name, finding.found, Text(finding.verdict, STYLES[finding.verdict]),
+                 finding.advice) for finding in findings]
+        present(("what", "found", "", "advice"), rows, prose=("found", "advice"))
     if any(one.verdict == examination.BROKEN for one in findings):
         click.get_current_context().exit(1)
