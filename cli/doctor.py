@@ -20,6 +20,8 @@ def command(seconds, as_json):
     import json
     from dataclasses import asdict
 
+    from rich.text import Text
+
     from l2hmc_bridge.adapters.public import examination
     from l2hmc_bridge.cli.screen.progress import spinner
     from l2hmc_bridge.cli.screen.tables import present
