@@ -13,7 +13,14 @@ from torch import Tensor
 from l2hmc_bridge.analysis import statistics
 from l2hmc_bridge.analysis.check import Check
 from l2hmc_bridge.fields import loops, su3
-from l2hmc_bridge.gate import dense as gate_dense, engines, exact as gate_exact, laws, probes
+from l2hmc_bridge.gate import (
+    dense as gate_dense,
+    engines,
+    exact as gate_exact,
+    laws,
+    probes,
+    transformation,
+)
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.sampling import hmc, markov
 from l2hmc_bridge.sampling.draws import Generators
@@ -59,6 +66,7 @@ def run(
         checks += gate_dense.kicks(kernel, links[:1], generator)
     else:
         checks += symmetry(kernel, links[:1], generator)
+    checks += transformation.rows(kernel, links[:1], generator)
     progress("state")
     checks += bookkeeping(kernel, links, generator)
     progress("statistics")

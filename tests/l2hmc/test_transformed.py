@@ -89,7 +89,7 @@ def test_covariance_and_translation(generator):
 
 @torch.no_grad()
 def test_the_state_carries_what_the_guide_says(generator):
-    """Force and action after steps are those computed anew; a trajectory's log ratio is that in V."""
+    """Force and action after steps are as computed anew; the log ratio is that in V."""
     kernel = transformed("kick", generator)
     links, momenta = phase_point(generator, LATTICE, 2)
     state = kernel.init(links)
