@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from l2hmc_bridge.bundle.options import check_network, check_shape
+from l2hmc_bridge.bundle.options import check_network, check_shape, check_transformation
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, Steps
@@ -12,6 +12,7 @@ from l2hmc_bridge.networks.dense import DenseDrift, DenseKick
 from l2hmc_bridge.networks.elementwise import ElementwiseDrift, ElementwiseKick
 from l2hmc_bridge.networks.layered import KIND, LayeredDrift, LayeredKick
 from l2hmc_bridge.networks.parts import Part
+from l2hmc_bridge.networks.transformation import FieldTransformation
 from l2hmc_bridge.sampling.integrators import Schedule, schedule
 from l2hmc_bridge.storage.parsing import shown
 from l2hmc_bridge.systems.actions import Action
@@ -24,6 +25,8 @@ NETWORKS: dict[str, dict[str, Callable[..., Any]]] = {
     "layered": {"kick": LayeredKick, "drift": LayeredDrift},
     "elementwise": {"kick": ElementwiseKick, "drift": ElementwiseDrift},
 }
+WORDS = {"kick_network": "kick network", "drift_network": "drift network",
+         "transformation": "field transformation"}
 KEYS = ("composition", "repeats", "masks", "displaced", "kick_network", "drift_network", "mixing")
 
 
@@ -31,6 +34,7 @@ def describe(kernel: L2HMC) -> dict[str, Any]:
     """JSON-ready description from which `build` makes the same kernel, weights apart."""
     described = {name: part.description() for name, part in networks(kernel).items()}
     kick, drift = described.get("kick_network"), described.get("drift_network")
+    around = described.get("transformation")
     return {
         "composition": kernel.composition,
         "repeats": kernel.repeats,
@@ -39,6 +43,7 @@ def describe(kernel: L2HMC) -> dict[str, Any]:
         "kick_network": kick,
         "drift_network": drift,
         "mixing": kernel.mixing is not None,
+        **({} if around is None else {"transformation": around}),
     }
 
 
@@ -47,7 +52,7 @@ def build(description: Mapping[str, Any], action: Action) -> L2HMC:
 
     Raises ConfigError if a key is missing or unknown, or the mask rule is not the group's.
     """
-    if sorted(description) != sorted(KEYS):
+    if sorted(set(description) | {"transformation"}) != sorted({*KEYS, "transformation"}):
         raise ConfigError(f"architecture: expected keys {KEYS}, found "
                           f"{', '.join(map(str, description))[:200]}")
     check_shape(description)
@@ -70,6 +75,7 @@ def build(description: Mapping[str, Any], action: Action) -> L2HMC:
         MomentumMixing() if description["mixing"] else None,
         description["composition"],
         repeats=description["repeats"],
+        transformation=_transformation(action.group, description.get("transformation")),
     )
 
 
@@ -83,7 +89,8 @@ def _dated(group: str, network: Mapping | None, **before) -> Mapping | None:
 def untrained(action: Action, integrator: str, step_size: float, steps: int,
               composition: str = "palindrome", kick_network: Mapping | None = None,
               drift_network: Mapping | None = None, mixing: bool = False,
-              repeats: int = 1, shape: tuple[int, ...] = ()) -> L2HMC:
+              repeats: int = 1, shape: tuple[int, ...] = (),
+              transformation: Mapping | None = None) -> L2HMC:
     """The starting point of training: a known integrator, all networks zero.
 
     `steps` and `step_size` belong to one pass Phi; a palindrome makes two. `shape` is that of one
@@ -99,6 +106,7 @@ def untrained(action: Action, integrator: str, step_size: float, steps: int,
             MomentumMixing() if mixing else None,
             composition,
             repeats=repeats,
+            transformation=_transformation(action.group, transformation),
         )
     except TypeError as error:
         raise ConfigError(f"network: {error}") from error
@@ -134,26 +142,38 @@ def _network(part: str, steps: int, group: str, given: Mapping | None,
     return kind(*arguments, **given)
 
 
+def _transformation(group: str, given: Mapping | None) -> FieldTransformation | None:
+    """The field transformation of a description; None for none."""
+    if given is None:
+        return None
+    if group != "su3":
+        raise ConfigError(f"transformation: expected none on {group}, found {shown(given)}")
+    check_transformation(given)
+    return FieldTransformation(**given)
+
+
 def modules(kernel: L2HMC) -> dict[str, Any]:
-    """The trainable parts by name: steps, kick_network, drift_network, mixing."""
+    """The trainable parts by name: steps, the two networks, mixing, transformation."""
     parts = {
         "steps": kernel.steps,
         "kick_network": kernel.kick_network,
         "drift_network": kernel.drift_network,
         "mixing": kernel.mixing,
+        "transformation": kernel.transformation,
     }
     return {name: part for name, part in parts.items() if part is not None}
 
 
 def networks(kernel: L2HMC) -> dict[str, Part]:
-    """The networks of a kernel by name: kick_network, drift_network."""
-    parts = {"kick_network": kernel.kick_network, "drift_network": kernel.drift_network}
+    """The networks of a kernel by name: kick_network, drift_network, transformation."""
+    parts = {"kick_network": kernel.kick_network, "drift_network": kernel.drift_network,
+             "transformation": kernel.transformation}
     return {name: part for name, part in parts.items() if part is not None}
 
 
 def nature(kernel: L2HMC) -> str:
     """"tuned integrator" if no network or mixing has any effect, else what has."""
-    alive = [name.replace("_", " ") for name, network in networks(kernel).items()
+    alive = [WORDS[name] for name, network in networks(kernel).items()
              if bool(network.weight.any() or network.bias.any())]
     if kernel.mixing is not None and float(kernel.mixing.coefficient.detach()) != 0:
         alive.append("momentum mixing")

@@ -23,7 +23,7 @@ def fingerprint(kernel: L2HMC, seed: int) -> tuple[Tensor, float, float]:
     """(U', dH, log|J|) of Phi on a seeded field of LATTICES or of the lattice that fits."""
     group = group_of(kernel.action)
     links, momenta = phase_point(kernel, seed)
-    end = kernel.directed(links, momenta, kernel.action.force(links), 1)
+    end = kernel.directed(links, momenta, kernel.guide.force(links), 1)
     delta = kernel.action(end.links) - kernel.action(links)
     delta = delta + group.kinetic(end.momenta) - group.kinetic(momenta)
     return end.links, float(delta), float(end.log_det)

@@ -8,6 +8,7 @@ from l2hmc_bridge.storage.parsing import LARGEST, Entries, finite, shown
 
 MOST_KICKS, MOST_REPEATS, MOST_NETWORKS = 4096, 1024, 1024
 MOST_UNITS, MOST_EXTENT, MOST_LISTED, MOST_AXES = 1 << 16, 1 << 12, 64, 8
+MOST_SWEEPS = 64  # of a field transformation
 
 
 class Kind(NamedTuple):
@@ -39,6 +40,18 @@ def check_network(part: str, given: Mapping[str, Any]) -> None:
                               f"{shown(given[name])}")
 
 
+def check_transformation(given: Mapping[str, Any]) -> None:
+    """ConfigError, by name, if an entry of a field transformation is unknown or of no such kind."""
+    entries = Entries.of(given, "transformation", ConfigError)
+    unknown = sorted(set(entries.values) - set(TRANSFORMATION))
+    if unknown:
+        raise ConfigError(f"transformation.{unknown[0][:40]}: unknown key, expected some of "
+                          f"{list(TRANSFORMATION)}")
+    for name, value in entries.values.items():
+        if not TRANSFORMATION[name].right(value):
+            entries.refuse(name, TRANSFORMATION[name].expected, value)
+
+
 def whole(low: int, high: int = LARGEST) -> Callable[[Any], bool]:
     """Whether a value is a whole number from `low` to `high`."""
     return lambda value: type(value) is int and low <= value <= high
@@ -60,6 +73,12 @@ def _word(value: Any) -> bool:
 
 _NAMES = Kind("a list of names", _listed(_word))
 _NUMBERS = _listed(whole(0, MOST_KICKS), MOST_KICKS)
+TRANSFORMATION = {
+    "sweeps": Kind(f"a number of sweeps from 1 to {MOST_SWEEPS}", whole(1, MOST_SWEEPS)),
+    "hidden": Kind("a number of units, 0 for a constant", whole(0, MOST_UNITS)),
+    "bound": Kind("a finite number", finite),
+    "activation": Kind("a name", _word),
+}
 OPTIONS = {
     "hidden": Kind("a number of units, at least 1", whole(1, MOST_UNITS)),
     "layers": Kind("a list of numbers", lambda value: value is None or _NUMBERS(value)),

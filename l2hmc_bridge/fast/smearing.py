@@ -23,7 +23,9 @@ from l2hmc_bridge.fields import loops, su3
 
 SERIES_TERMS = 24  # of phi: 1.5^24 / 25! is below 1e-20, and |Z| < 1.5 for |rho| < 1/8
 MOST_ITERATIONS = 400  # of the inverse, which contracts by 6 |rho| at least
-ROUNDING = 2.0  # units in the last place by which an entry of U still moves in the last iteration
+# Units in the last place by which entries of U may move in the last iteration of the inverse: the
+# first at once, the second once an iteration moves them no less than the one before.
+ROUNDING, NEARLY = 2.0, 500.0
 ORDER = tuple((mu, odd) for mu in range(4) for odd in (False, True))
 ACTIVATIONS = {"tanh": torch.tanh, "isru": lambda x: x * torch.rsqrt(1 + x * x)}
 
@@ -115,13 +117,16 @@ def not_inverted(moving: int) -> InversionError:
 
 
 def _fixed_point(moved: Tensor, staples: Tensor, rho: Tensor) -> Tensor:
-    links, still = moved, torch.ones(moved.shape[:-2], dtype=torch.bool, device=moved.device)
+    links, unit = moved, torch.finfo(moved.dtype).eps
+    still = torch.ones(moved.shape[:-2], dtype=torch.bool, device=moved.device)
+    last = torch.full(still.shape, torch.inf, dtype=moved.real.dtype, device=moved.device)
     for _ in range(MOST_ITERATIONS):
         new = su3.exp(-_exponent(links, staples, rho)) @ moved
         change = (new - links).abs().flatten(-2).amax(-1)
         links = torch.where(still[..., None, None], new, links)
         # A NaN stays what it is, and is no reason to go on.
-        still = still & (change > ROUNDING * torch.finfo(moved.dtype).eps)
+        still = still & (change > ROUNDING * unit) & ((change < last) | (change > NEARLY * unit))
+        last = change
         if not bool(still.any()):
             return links
     raise not_inverted(int(still.sum()))

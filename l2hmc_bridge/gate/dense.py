@@ -40,7 +40,7 @@ def kicks(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> list[Chec
 
     For such a map log|J| = 8 sum log of the scales, exactly, whatever the size of the lattice.
     """
-    force = kernel.action.force(links)
+    force = kernel.guide.force(links)
     momenta, move = (draw_momenta(links, generator) for _ in range(2))
     affine, determinant = 0.0, 0.0
 

@@ -44,12 +44,12 @@ def _named(kernel: L2HMC, links: Tensor, momenta: Tensor) -> str:
 
 def _difference(kernel: L2HMC, links: Tensor, momenta: Tensor) -> float:
     """Largest difference in U, P, log|J| and the force at the end, over all maps."""
-    force, worst = kernel.action.force(links), 0.0
+    force, worst = kernel.guide.force(links), 0.0
     for go in (kernel.forward, kernel.inverse, kernel.palindrome):
         served = kernel.enter(links, momenta, force)
         go(served)
         with fast.using("torch"):
-            written = TorchEngine.enter(kernel, links, momenta, force)
+            written = kernel.enter(links, momenta, force)
             go(written)
             expected = written.leave()
         end = served.leave()

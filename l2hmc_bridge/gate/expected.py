@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.bundle.file import Bundle
 from l2hmc_bridge.errors import BundleError
-from l2hmc_bridge.gate import dense, exact, rows
+from l2hmc_bridge.gate import dense, exact, rows, transformation
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.l2hmc.reference import TorchEngine
 from l2hmc_bridge.networks.elementwise import Elementwise
@@ -54,6 +54,8 @@ def wanted(kernel: L2HMC, lattice: Sequence[int], engine: str) -> list[Wanted]:
     if engine != TorchEngine.name:
         found += [Wanted(f"engine, {what}", 0, 1e-9) for what in ("as trained", "random networks")]
     found += [*_jacobian(kernel), *_symmetry(kernel)]
+    if kernel.transformation is not None:
+        found += [Wanted(name, 0, bound) for name, bound in transformation.NAMES.items()]
     found += [Wanted("state: action and force as recomputed", 0, 1e-8),
               Wanted("state: log ratio = log|J| - dK - dS", 0, 1e-8),
               Wanted("state: nothing cached survives a refresh", 0, 1e-8)]

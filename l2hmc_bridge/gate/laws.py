@@ -40,10 +40,10 @@ def inverse_map(kernel: L2HMC, known: State | None = None) -> PhaseMap:
 
 
 def force_at(kernel: L2HMC, links: Tensor, known: State | None) -> Tensor:
-    """F at `links`: that of `known` where these are its links, computed elsewhere."""
+    """The guide's F at `links`: that of `known` where these are its links, computed elsewhere."""
     if known is not None and known.force is not None and links is known.links:
         return known.force
-    return kernel.action.force(links)
+    return kernel.guide.force(links)
 
 
 def _phase_map(kernel: L2HMC, sign: int, known: State | None) -> PhaseMap:

@@ -13,7 +13,14 @@ from torch import Tensor
 from l2hmc_bridge.analysis import statistics
 from l2hmc_bridge.analysis.check import Check
 from l2hmc_bridge.fields import loops, su3
-from l2hmc_bridge.gate import dense as gate_dense, engines, exact as gate_exact, laws, probes
+from l2hmc_bridge.gate import (
+    dense as gate_dense,
+    engines,
+    exact as gate_exact,
+    laws,
+    probes,
+    transformation,
+)
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.sampling import hmc, markov
 from l2hmc_bridge.sampling.draws import Generators
@@ -59,6 +66,7 @@ def run(
         checks += gate_dense.kicks(kernel, links[:1], generator)
     else:
         checks += symmetry(kernel, links[:1], generator)
+    checks += transformation.rows(kernel, links[:1], generator)
     progress("state")
     checks += bookkeeping(kernel, links, generator)
     progress("statistics")
@@ -160,14 +168,14 @@ def bookkeeping(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> lis
     for factor in (1, 1, 3, 9, 1):  # the large steps are there to be rejected
         state, info = kernel.scaled(factor).step(state, generator)
         rejected += int((~info.accepted).sum())
-        worst = max(worst, _stale(kernel.action, state))
+        worst = max(worst, _stale(kernel, state))
         wrong = (info.log_ratio - info.log_det + info.delta_h).abs() / (1 + info.delta_h.abs())
         ratio = max(ratio, float(wrong.nan_to_num(0.0).max()))
     noisy = replace(kernel, action=probes.NoisyAction(kernel.action))
     state, _ = noisy.step(noisy.init(links), generator)
     state, _ = noisy.step(state, generator)
     # The action carried must be the one of the noise now in force, never of an earlier one.
-    fresh = _stale(noisy.action, state)
+    fresh = _stale(noisy, state)
     return [
         Check(f"state: action and force as recomputed ({rejected} rejects)", worst, 0, 1e-8,
               "recomputed"),
@@ -232,8 +240,8 @@ def _chain(kernel, links: Tensor, trajectories: int, generator) -> tuple[Tensor,
     return torch.stack(found), torch.where(lost, 0.0, weights), int(lost.sum())
 
 
-def _stale(action, state: State) -> float:
-    wrong = float((action(state.links) - state.action).abs().max())
+def _stale(kernel: L2HMC, state: State) -> float:
+    wrong = float((kernel.action(state.links) - state.action).abs().max())
     if state.force is not None:
-        wrong = max(wrong, float((action.force(state.links) - state.force).abs().max()))
-    return wrong / system_of(action).sites(state.links)
+        wrong = max(wrong, float((kernel.guide.force(state.links) - state.force).abs().max()))
+    return wrong / system_of(kernel.action).sites(state.links)

@@ -139,8 +139,9 @@ class L2HMC:
     @property
     def guide(self) -> Action:
         """The action whose force State carries; of a transformed kernel S(F(V)) - log|J_F(V)|."""
-        moving = self.within().action
-        return Guide(moving) if isinstance(moving, TransformedAction) else self.action
+        if self.transformation is None:
+            return self.action
+        return Guide(TransformedAction(self.action, self.transformation))
 
     def within(self) -> "L2HMC":
         """The kernel of V = F^-1(U) under S(F(V)) - log|J_F(V)|; itself without F."""

@@ -46,7 +46,7 @@ def records(kernel: L2HMC, links: Tensor, momenta: Tensor, sign: int = 1) -> lis
 
     A kick between two layers is recorded half done: it closes one of them and opens the next.
     """
-    force, drifts = kernel.action.force(links), kernel.effective()[1]
+    force, drifts = kernel.guide.force(links), kernel.effective()[1]
     places = list(range(kernel.layers + 1))[::sign]
     time, found = 0.0, [_record(kernel, 0.0, links, momenta, links.new_zeros(len(links)).real)]
     for last in range(1, len(places)):

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from torch import Tensor
 
+from l2hmc_bridge import fast
 from l2hmc_bridge.l2hmc.engine import Engine, Map
 from l2hmc_bridge.networks.transformation import FieldTransformation
 from l2hmc_bridge.sampling.markov import Trajectory
@@ -103,7 +104,7 @@ class TransformedEngine:
         self.beta = kernel.action.beta
         found, self.log_det = self.transformation.inverse(links, self.beta)
         self.within: Engine = kernel.within().enter(found, momenta, force)
-        self.name = self.within.name
+        self.name = fast.description() if fast.compiled(links) else self.within.name
 
     def kick(self, k: int, share: float = 1.0) -> None:
         """Of the engine in V."""

@@ -84,8 +84,9 @@ def check_stage(config: Config, stage: Stage) -> None:
     require(stage.step_scale > 0, "stage.step_scale", "> 0", stage.step_scale)
     require(all(beta > 0 for beta in stage.betas), "stage.betas", "positive numbers", stage.betas)
     model = config.model
-    require(stage.train != "networks" or bool(model.kick_network or model.drift_network),
-            "stage.train", "all or steps for a model without networks", stage.train)
+    networks = (model.kick_network, model.drift_network, model.transformation)
+    require(stage.train != "networks" or any(one is not None for one in networks), "stage.train",
+            "all or steps for a model without networks", stage.train)
     if stage.method != "gauss_newton":
         return
     require(stage.train != "networks", "stage.train",
@@ -99,6 +100,13 @@ def check_model(config: Config) -> None:
     """What a group has no counterpart of."""
     require(not config.model.mixing or config.group == "su3", "model.mixing",
             f"false for action {config.action!r}", config.model.mixing)
+    around = config.model.transformation
+    require(around is None or config.group == "su3", "model.transformation",
+            f"none for action {config.action!r}", around)
+    require(around is None or config.precision == "double", "precision",
+            "double with a field transformation", config.precision)
+    require(around is not None or config.model.rho_start == 0, "model.rho_start",
+            "0 without a transformation", config.model.rho_start)
 
 
 def one_of(key: str, value: str, choices) -> None:

@@ -22,6 +22,8 @@ class Model:
     drift_network: dict | None = None  # {hidden}; U(1), vectors: see networks/elementwise.py
     drift_start: float = 0.0  # translations of the drift network start uniform in +-pi times this
     mixing: bool = False
+    transformation: dict | None = None  # {sweeps, hidden, bound}: SU(3), see networks/
+    rho_start: float = 0.0  # of the transformation
     start_from: str = ""  # a shipped bundle's name, or a path: its step sizes are the start
     train_steps: bool = True
     train_length: bool = False  # False: the MD time of a trajectory is fixed

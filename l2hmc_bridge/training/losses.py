@@ -3,19 +3,23 @@
 A = min(1, e^r) is the acceptance probability of a proposal with log ratio r = -dH + log|J|.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
+from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fields import layout, loops, u1
+from l2hmc_bridge.observables import flow
 from l2hmc_bridge.observables.topology import topological_charge
 from l2hmc_bridge.sampling.markov import Info, State
 from l2hmc_bridge.systems.actions import normalised_change
 from l2hmc_bridge.training import parallel
 
 Loss = Callable[[State, State, Info], Tensor]
+FLOW_TIME, FLOW_STEP = 0.4, 0.1  # of the losses: short, since gradients go through it
 
 
 def acceptance(info: Info) -> Tensor:
@@ -51,6 +55,41 @@ def plaquette(before: State, proposal: State, info: Info) -> Tensor:
     return -(acceptance(info) * jump.square()).mean() * layout.volume(before.links)
 
 
+def flowed(links: Tensor, time: float = FLOW_TIME) -> Tensor:
+    """Links after `time` of the Wilson flow in equal steps of at most 0.1; differentiable."""
+    count = max(1, math.ceil(time / FLOW_STEP - 1e-9))
+    for _ in range(count):
+        links = flow.runge_kutta(links, time / count)
+    return links
+
+
+def flowed_jumps(before: State, proposal: State, time: float = FLOW_TIME
+                 ) -> tuple[Tensor, Tensor]:
+    """(V (E' - E)^2, (Q' - Q)^2) of the clover energy density and charge at flow time t, [Nb] each.
+
+    Long waves alone survive the flow: what these jump by is what slow modes move.
+    """
+    new, old = (fast.clover(flowed(one.links, time)) for one in (proposal, before))
+    change = new - old
+    return change[:, :2].sum(1).square() * layout.volume(before.links), change[:, 2].square()
+
+
+def flowed_energy(before: State, proposal: State, info: Info) -> Tensor:
+    """-log of the batch mean of A V (E' - E)^2 at t = 0.4, per force: free of its scale."""
+    jump, _ = flowed_jumps(before, proposal)
+    return _per_cost(acceptance(info) * jump, info)
+
+
+def flowed_charge(before: State, proposal: State, info: Info) -> Tensor:
+    """-log of the batch mean of A (Q' - Q)^2 at t = 0.4 (the slides' loss in 4D), per force."""
+    _, jump = flowed_jumps(before, proposal)
+    return _per_cost(acceptance(info) * jump, info)
+
+
+def _per_cost(gain: Tensor, info: Info) -> Tensor:
+    return -(parallel.mean(gain.mean()) / info.force_evaluations).log()
+
+
 def link_distance(before: State, proposal: State, info: Info) -> Tensor:
     """-E[A |U' - U|^2 / 4V]."""
     return -(acceptance(info) * normalised_change(before.links, proposal.links)).mean()
@@ -83,6 +122,8 @@ LOSSES: dict[str, Loss] = {
     "charge": charge,
     "plaquette": plaquette,
     "link_distance": link_distance,
+    "flowed_energy": flowed_energy,
+    "flowed_charge": flowed_charge,
 }
 
 

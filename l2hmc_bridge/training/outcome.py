@@ -31,6 +31,13 @@ SCORES: dict[str, tuple[str, Callable[..., Efficiency]]] = {
 }
 
 
+# Of kernels with a field transformation, whose MD time is that of V and says nothing of U.
+TRANSFORMED: tuple[str, Callable[..., Efficiency]] = (
+    "E[A V (E' - E)^2] of the energy at flow time 1 per force evaluation",
+    partial(efficiency.jump_per_force,
+            jump=lambda before, proposal: losses.flowed_jumps(before, proposal, 1.0)[0]))
+
+
 def validate(trainer: Trainer) -> dict[str, Any]:
     """The group's score, trained against start, on chains not trained on.
 
@@ -40,7 +47,7 @@ def validate(trainer: Trainer) -> dict[str, Any]:
     config = replace(trainer.config, annealing=(1.0,), annealing_iterations=0)
     stage = replace(config.stages[-1], chains=config.validation_chains, betas=())
     begun, rows = beginning(config, trainer.device), []
-    name, score = SCORES[config.group]
+    name, score = SCORES[config.group] if trainer.kernel.transformation is None else TRANSFORMED
     for index, beta in enumerate(config.betas):
         links = thermalised(config, stage, index, 0, config.seed + VALIDATION_SEED, trainer.device)
         action = trainer.kernel.action.at(beta)
@@ -61,8 +68,11 @@ def validate(trainer: Trainer) -> dict[str, Any]:
 
 
 def beginning(config: Config, device: torch.device | str = "cpu") -> L2HMC:
-    """The kernel that training has to beat: the integrator alone, no translation drawn."""
-    return start(replace(config, model=replace(config.model, drift_start=0.0)), device).kernel
+    """The kernel that training has to beat: the integrator alone, no translation drawn, no F."""
+    model = replace(config.model, drift_start=0.0, transformation=None, rho_start=0.0)
+    stages = tuple(replace(stage, train="all") for stage in config.stages)
+    return start(replace(config, model=replace(model, train_steps=True), stages=stages),
+                 device).kernel
 
 
 def _in_main_memory(kernel: L2HMC) -> L2HMC:

@@ -75,7 +75,10 @@ def start(config: Config, device: torch.device | str = "cpu") -> Trainer:
         config.action_at(config.betas[0]), model.integrator, model.step_size,
         model.steps, model.composition, model.kick_network, model.drift_network, model.mixing,
         model.repeats, SYSTEMS[config.group].shape(config.stages[0].lattice),
+        model.transformation,
     )
+    if kernel.transformation is not None:
+        kernel.transformation.start_at(model.rho_start)
     _check_stages(kernel, config)
     _seed_first_layers(kernel, config.seed)
     _seed_translations(kernel, model.drift_start, config.seed)
@@ -88,7 +91,7 @@ def start(config: Config, device: torch.device | str = "cpu") -> Trainer:
         parameter.requires_grad_(model.train_steps)
     groups = [{"params": _trainable(parts), "of": name} for name, parts in (
         ("steps", (kernel.steps, kernel.mixing)),
-        ("networks", (kernel.kick_network, kernel.drift_network)),
+        ("networks", (kernel.kick_network, kernel.drift_network, kernel.transformation)),
     )]
     if not any(group["params"] for group in groups):
         raise ConfigError("model: expected something to train, found train_steps = false, no nets")
@@ -100,10 +103,9 @@ def _check_stages(kernel: L2HMC, config: Config) -> None:
     """ConfigError before anything runs where a later stage has a lattice that no network fits."""
     for number, stage in enumerate(config.stages):
         field = torch.empty(1, *SYSTEMS[config.group].shape(stage.lattice), device="meta")
-        for network in (kernel.kick_network, kernel.drift_network):
+        for network in architecture.networks(kernel).values():
             try:
-                if network is not None:
-                    network.check(field)
+                network.check(field)
             except LayoutError as error:
                 raise ConfigError(f"stage.lattice of stage {number + 1}: {error}") from error
 

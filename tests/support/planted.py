@@ -17,6 +17,6 @@ def planted(kernel: L2HMC, engine: type) -> L2HMC:
 
 def run(kernel: L2HMC, map_of, links, momenta, force=None):
     """Where `map_of(engine)` takes (links, momenta), as a Trajectory."""
-    at = kernel.enter(links, momenta, kernel.action.force(links) if force is None else force)
+    at = kernel.enter(links, momenta, kernel.guide.force(links) if force is None else force)
     map_of(at)
     return at.leave()

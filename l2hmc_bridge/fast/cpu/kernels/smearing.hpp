@@ -12,7 +12,7 @@
 namespace {
 
 constexpr int MOST_ITERATIONS = 400;
-constexpr real ROUNDING = sizeof(real) == 8 ? 4.4e-16 : 2.4e-7;
+constexpr real UNIT = sizeof(real) == 8 ? 2.2e-16 : 1.2e-7, ROUNDING = 2 * UNIT, NEARLY = 500 * UNIT;
 
 // rho = bound tanh(weight . f(slope q + offset) + bias), q = tr(A A^dagger) / 36.
 struct Rule {
@@ -132,6 +132,7 @@ inline long unsmear_blocks(const Subset& subset, vec* links, long first, long en
         vec y[ALGEBRA];
         copy_link(now.v, u);
         lanes_index still = moving;
+        vec last = splat(1e30);
         for (int n = 0; n < MOST_ITERATIONS && any(still); n++) {
             pull.at(now.v, moving, y);
             for (int a = 0; a < ALGEBRA; a++) y[a] = -y[a];
@@ -143,7 +144,8 @@ inline long unsmear_blocks(const Subset& subset, vec* links, long first, long en
                 change = size > change ? size : change;
             }
             put_lanes(now.v, next.v, LINK, still);
-            still &= change > ROUNDING;
+            still &= (change > ROUNDING) & ((change < last) | (change > NEARLY));
+            last = change;
         }
         for (int lane = 0; lane < LANES; lane++) lost += still[lane] != 0;
         if (total) {
