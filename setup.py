@@ -17,8 +17,12 @@ import platform
 from pathlib import Path
 
 from setuptools import Extension, setup
-from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel
+except ImportError:  # setuptools before 70.1 makes no wheels by itself, but builds in place
+    bdist_wheel = object
 
 SOURCES = Path("l2hmc_bridge", "fast", "cpu", "kernels")
 X86 = {  # best first: what the compiler is told, what /proc/cpuinfo says of a processor that can
@@ -87,7 +91,8 @@ class WheelForEveryPython(bdist_wheel):
 
 
 setup(
-    cmdclass={"build_ext": BuildKernels, "bdist_wheel": WheelForEveryPython},
+    cmdclass={"build_ext": BuildKernels}
+    | ({} if bdist_wheel is object else {"bdist_wheel": WheelForEveryPython}),
     ext_modules=[
         Extension(
             f"l2hmc_bridge.fast.cpu._kernels_{level}{suffix}",

@@ -55,7 +55,7 @@ def markdown(report: dict) -> Iterator[str]:
            "Measured peaks: " + "; ".join(
                f"{count} thread{'s' * (int(count) > 1)} {peak['gflops']:.0f} GFLOP/s, copy "
                f"{peak['gbytes']:.1f} GB/s" for count, peak in report["peaks"].items())
-           + ". What the columns mean: README.md.")
+           + ". What the columns mean: benchmarks/README.md.")
     groups = {}
     for row in report["functions"]:
         groups.setdefault((row["lattice"], row["chains"], row["threads"]), []).append(row)

@@ -1,8 +1,8 @@
 """Called by MkDocs (mkdocs.yml): mounted and made pages, notebooks, formulas as MathML."""
 
-from html import unescape
 import re
 import sys
+from html import unescape
 from pathlib import Path
 
 import nbformat

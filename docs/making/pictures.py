@@ -98,17 +98,17 @@ def networks(kernels: dict[str, Any]) -> Figure:
 def gains(sampler: dict[str, Any]) -> Figure:
     """Squared jump per force and per second on 8^4: the bundle that ships against tuned HMC."""
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
-    for axes, cost, title in zip(figure.subplots(1, 2), ("forces", "seconds_per_trajectory"),
-                                 ("per force evaluation", "per second"), strict=True):
+    for axes, cost, title, power in zip(
+            figure.subplots(1, 2), ("forces", "seconds_per_trajectory"),
+            ("per force evaluation", "per second"), (6, 3), strict=True):
         for offset, beta, colour in ((0.2, 6.0, ORANGE), (-0.2, 5.8, BLUE)):
             rows = [row for row in sampler["long"] if row["beta"] == beta][::-1]
-            values = [row["e1"]["squared_jump"] / row[cost] for row in rows]
-            errors = [row["e1"]["squared_jump_error"] / row[cost] for row in rows]
+            values, errors = ([10**power * row["e1"][key] / row[cost] for row in rows]
+                              for key in ("squared_jump", "squared_jump_error"))
             axes.barh([n + offset for n in range(len(rows))], values, 0.38, xerr=errors,
                       color=colour, label=rf"$\beta = {beta}$", error_kw={"lw": 1})
             axes.set_yticks(range(len(rows)), [_name(row["setting"]) for row in rows])
-        axes.set(xlabel=f"squared jump of $E(t=1)$ {title}")
-        axes.ticklabel_format(axis="x", scilimits=(0, 0))
+        axes.set(xlabel=f"$10^{power}$ x squared jump of $E(t=1)$ {title}")
     axes.legend(frameon=False, fontsize=8)
     return figure
 

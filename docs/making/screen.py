@@ -1,10 +1,10 @@
-"""A recording of a real run of the command line, as an SVG that plays once: docs/pictures/sample.svg.
+"""A recording of a real run of the command line, an SVG that plays once: docs/pictures/sample.svg.
 
     python docs/making/screen.py
 
 The command runs in a pseudo-terminal; what it writes, and when, is replayed in a terminal emulator.
-A line is shown from the moment it appears until it changes; where SVG is not animated, the last
-screen is what is seen.
+A line is shown from the moment it appears until it changes, pauses shortened to LONGEST seconds; if
+SVG is not animated, the last screen is what is seen.
 """
 
 import fcntl
@@ -30,6 +30,7 @@ COMMAND = ("l2hmc-bridge sample --in cfg.ildg --bundle wilson.safetensors --out 
            "--seed 1 --save-every 10")
 FILES = {"cfg.ildg": ROOT / "examples" / "data" / "milc_l4x6x8x10_b6.0.ildg",
          "wilson.safetensors": ROOT / "l2hmc_bridge" / "models" / "wilson.safetensors"}
+LONGEST = 0.4
 COLUMNS, ROWS = 116, 30
 WIDTH, HEIGHT, MARGIN = 8.4, 18, 14  # of a character, of a line, around
 COLOURS = {"default": "#d9e0e8", "green": "#8ce99a", "red": "#ff8787", "cyan": "#66d9e8",
@@ -81,7 +82,9 @@ def replayed(command: str, chunks: Iterator[tuple[float, bytes]]) -> tuple[list[
     stream.feed(f"\x1b[1;32m$\x1b[0m {command}\r\n".encode())
     open_lines: dict[int, Shown] = {}
     done: list[Shown] = []
-    for moment, data in ((0.0, b""), *chunks):
+    moment = last = 0.0
+    for clock, data in ((0.0, b""), *chunks):
+        moment, last = moment + min(clock - last, LONGEST), clock
         stream.feed(data)
         for row in range(ROWS):
             runs = _runs(screen, row)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 STYLE = """
 body { font-family: sans-serif; max-width: 70em; margin: 2em auto; color: #222; padding: 0 1em }
-table { border-collapse: collapse; margin: 1em 0 } td, th { padding: .2em .7em; text-align: right }
+table { border-collapse: collapse; margin: 1em 0; display: block; overflow-x: auto }
+ td, th { padding: .2em .7em; text-align: right }
 th { border-bottom: 2px solid #888 } td { border-bottom: 1px solid #ddd }
 td:first-child, th:first-child, td:last-child { text-align: left }
 .run th { border: 0; font-weight: normal; color: #666 } .run td { text-align: left }
@@ -27,7 +28,8 @@ def page(title: str, sections: Iterable[str], made: str = "") -> str:
 
     made: how the page was made, for its last line.
     """
-    head = f"<meta charset='utf-8'><title>{html.escape(title)}</title><style>{STYLE}</style>"
+    head = ("<meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
+            f"<title>{html.escape(title)}</title><style>{STYLE}</style>")
     body = "\n".join(sections)
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     foot = (f"<p><small>l2hmc-bridge {__version__}, {now}"

@@ -163,8 +163,8 @@ def test_help_and_version_start_without_torch(tmp_path):
                               capture_output=True)
         assert done.returncode == 0, done.stderr
         assert time.perf_counter() - start < 5  # a loaded machine; alone it takes 0.1 s
-    assert re.fullmatch(r"l2hmc-bridge, version \S+ \(Python \S+, \w+ \w+, compiled kernels: .+\)\n",
-                        done.stdout)
+    form = r"l2hmc-bridge, version \S+ \(Python \S+, \w+ \w+, compiled kernels: .+\)\n"
+    assert re.fullmatch(form, done.stdout)
 
 
 def test_python_warnings_are_not_shown(written):
