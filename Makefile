@@ -59,8 +59,9 @@ bench: $(VENV)/.installed  ## Times of kernels, trajectories and training; see b
 	$(BIN)/python -m benchmarks.kernels.run
 	$(BIN)/python -m benchmarks.kernels.gpu
 
-fuzz: $(VENV)/.tested  ## Damaged files to every reader; ten minutes of atheris if it is installed
+fuzz: $(VENV)/.tested  ## Damaged and forged files to every reader; ten minutes of atheris if it is installed
 	$(BIN)/python tests/fuzz/formats.py --count 100000 --hdf5 10000 --seconds 600
+	$(BIN)/python tests/fuzz/own.py --count 100000
 
 two-flavour: $(VENV)/.tested  ## Streams with quarks against tmLQCD and exact determinants; an hour
 	$(BIN)/python -m benchmarks.sampler.quarks

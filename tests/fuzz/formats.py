@@ -10,12 +10,9 @@ import argparse
 import importlib.util
 import inspect
 import random
-import resource
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -24,11 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from l2hmc_bridge.adapters.files import table as files  # noqa: E402
 from l2hmc_bridge.adapters.format.checks import judge  # noqa: E402
 from l2hmc_bridge.errors import BridgeError  # noqa: E402
+from tests.fuzz import children  # noqa: E402
 from tests.support import mutations  # noqa: E402
 
-BATCH = 2500
 MEMORY_GROWTH = 64 << 20
-HANGS = 300  # seconds on one small file; readers have ends of their own
 
 
 def examine(path: Path, seed: mutations.Seed) -> str:
@@ -46,11 +42,6 @@ def examine(path: Path, seed: mutations.Seed) -> str:
     return "accepted"
 
 
-def _peak() -> int:
-    """Most memory that this process ever held, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-
-
 def batch(first: int, count: int, folder: Path, library: bool) -> None:
     """Examine the mutations numbered first .. first+count-1; each is its number's alone."""
     verdicts: Counter = Counter()
@@ -62,50 +53,11 @@ def batch(first: int, count: int, folder: Path, library: bool) -> None:
         path = folder / "mutated.file"
         (folder / "current").write_text(f"{number} of {seed.name}")
         path.write_bytes(mutations.mutate(seed.raw, rng))
-        before = _peak()
+        before = children.peak()
         verdicts[examine(path, seed)] += 1
-        assert _peak() - before <= MEMORY_GROWTH, f"{_peak() - before} bytes of memory"
+        grown = children.peak() - before
+        assert grown <= MEMORY_GROWTH, f"{grown} bytes of memory"
     print(verdicts["refused"], verdicts["accepted"])
-
-
-def in_child(first: int, count: int, library: bool) -> tuple[Counter, int, str]:
-    """`batch` in a process of its own: (verdicts, where to go on, what went wrong or "")."""
-    with tempfile.TemporaryDirectory() as name:
-        current = Path(name, "current")
-        command = [sys.executable, "-W", "error", __file__, "--batch", name, "--start", str(first),
-                   "--count", str(count), *(["--hdf5"] if library else [])]
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                 text=True)
-        while True:
-            try:
-                told = child.communicate(timeout=10)[0]
-                break
-            except subprocess.TimeoutExpired:
-                if current.exists() and time.time() - current.stat().st_mtime > HANGS:
-                    child.kill()
-        counts = told.split()
-        if len(counts) == 2 and all(map(str.isdigit, counts)):  # it came to its end
-            refused, accepted = map(int, counts)
-            return Counter(refused=refused, accepted=accepted), first + count, ""
-        number = current.read_text() if current.exists() else f"{first + count} of none"
-        what = "hung" if child.returncode == -signal.SIGKILL else f"status {child.returncode}"
-        return Counter(), int(number.split()[0]) + 1, f"mutation {number}: {what}: {told[-1500:]}"
-
-
-def run_mutations(count: int, start: int, library: bool) -> bool:
-    """All batches; True where none failed. A failure costs the rest of the batch before it."""
-    total, failures, begin, at = Counter(), [], time.perf_counter(), start
-    while at < start + count:
-        verdicts, at, failure = in_child(at, min(BATCH, start + count - at), library)
-        total += verdicts
-        if failure:
-            failures.append(failure)
-            print(failure, flush=True)
-    seconds = time.perf_counter() - begin
-    print(f"{'HDF5: ' if library else ''}{sum(total.values())} mutated files in {seconds:.0f} s: "
-          f"{total['refused']} refused, {total['accepted']} accepted with their links unchanged or "
-          f"without a checksum to break; {len(failures)} failures", flush=True)
-    return not failures
 
 
 def run_atheris(seconds: int) -> bool:
@@ -163,9 +115,9 @@ def main() -> int:
     if options.guided:
         guided(options.seconds, options.guided)
         return 0
-    good = run_mutations(options.count, options.start, False)
+    good = children.run(__file__, [], options.count, options.start, "gauge files")
     if options.hdf5:
-        good = run_mutations(options.hdf5, options.start, True) and good
+        good = children.run(__file__, ["--hdf5"], options.hdf5, options.start, "HDF5") and good
     if options.seconds:
         good = run_atheris(options.seconds) and good
     return 0 if good else 1
