@@ -1,231 +1,122 @@
-"""Trained updates against HMC on 8^4: what models/README.md states comes from one run of this.
+"""Every way to sample the Wilson action, by what its slow modes cost: sampler.md from one JSON.
 
-    python -m benchmarks.sampler.run --bundle steps=wilson.safetensors --bundle kick=... \
-        --seconds 150 --out sampler.json
+    python -m benchmarks.sampler.run --lattice 8 --beta 6.0           # scan, long runs, page
+    python -m benchmarks.sampler.run --lattice 16 --beta 6.2 --only "heat bath" --seconds 3600
+    python -m benchmarks.sampler.run --page                            # the page alone
 
-1. Scan: HMC with each integrator at MD lengths 0.5, 1, 2, 4 and steps for about 70 and 85 per cent
-   acceptance, every bundle with one, two and three palindromes (MD lengths up to 4 as well) scaled
-   to the same acceptances; the best by the squared jump of the flowed energy per force evaluation.
-2. Long runs of the best setting of every integrator and bundle, several chains.
-Seconds are processor seconds of one thread, so that a busy machine does not count.
+For every kernel (HMC with four integrators, the trained steps, the same in V = F^-1(U) with
+constant rho, with momentum mixing, heat bath and overrelaxation, mixtures; --bundle adds trained ones):
+a short run of each setting of a scan (MD lengths or palindromes, steps for 70 and 85 %
+acceptance), then a long run of the one with the largest squared jump of the flowed energy per second.
+What is done stands in --out, written after every run: the same call goes on where it was stopped.
+Seconds are those of the processor, one thread.
 """
 
 import argparse
-import functools
-import itertools
 import json
-import math
 import platform
-import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 
+from benchmarks.sampler import table
+from benchmarks.sampler.kernels import candidates, families, family
+from benchmarks.sampler.measure import measure, start
 from l2hmc_bridge import fast
-from l2hmc_bridge.analysis import statistics
-from l2hmc_bridge.bundle import file as bundle
-from l2hmc_bridge.fields import loops
-from l2hmc_bridge.networks.covariant import MomentumMixing
-from l2hmc_bridge.observables import flow, standard as observables
-from l2hmc_bridge.sampling import markov
-from l2hmc_bridge.sampling.hmc import HMC, thermalise
-from l2hmc_bridge.sampling.integrators import INTEGRATORS
-from l2hmc_bridge.systems.actions import cold_start, gauge_action
+from l2hmc_bridge.storage.atomic import replacing
 
-LATTICE = (8, 8, 8, 8)
-CHAINS = 4
-LENGTHS = (0.5, 1.0, 2.0, 4.0)
-TARGETS = (0.7, 0.85)
-REPEATS = (1, 2, 3)  # palindromes in a row of a bundle's trajectory
-FLOW_STEP = 0.15
-MEASURE_EVERY = 2.5  # MD time between flowed measurements
+RESULTS = Path(__file__).parents[1] / "results" / "sampler.json"
+PAGE = Path(__file__).parents[1] / "sampler.md"
+LARGE = 12**4  # sites beyond which the scan is smaller
+SEED = 11
 
 
-def starting_links(beta: float, seed: int) -> torch.Tensor:
-    """Four chains on 8^4 from the unit field: 60 trajectories of length 1, then 60 of length 4."""
-    links = cold_start(LATTICE, CHAINS)
-    for first, (length, steps, name) in enumerate(((1.0, 8, "omf2"), (4.0, 14, "force_gradient"))):
-        hmc = HMC(gauge_action("wilson", beta), length / steps, steps, name)
-        links = thermalise(hmc, links, 60, lambda n, first=first: markov.trajectory_generator(
-            seed, 1023, 60 * first + n))
-    return links
-
-
-def kernel_of(setting: dict, beta: float):
-    """HMC, or a bundle with its steps scaled, as the setting says."""
-    if setting["kind"] == "hmc":
-        steps = setting["steps"]
-        return HMC(gauge_action("wilson", beta), setting["length"] / steps, steps,
-                   setting["integrator"])
-    kernel = bundle.load(setting["path"], beta).kernel
-    if setting["mixing"]:
-        mixing = MomentumMixing()
-        torch.nn.init.constant_(mixing.coefficient, setting["mixing"])
-        kernel = replace(kernel, mixing=mixing)
-    kernel = replace(kernel, repeats=setting["repeats"])
-    return kernel.scaled(setting["scale"])
-
-
-@torch.no_grad()
-def predicted_acceptance(kernel, links: torch.Tensor) -> float:
-    """erfc(sqrt(<dH^2> / 8)) from two proposals of each chain."""
-    state, squares = kernel.init(links), []
-    for n in range(2):
-        _, info = markov.propose(kernel, state, markov.trajectory_generator(77, n, 0))
-        squares.append(info.log_ratio.square())
-    mean = float(torch.cat(squares).mean())
-    return math.erfc(math.sqrt(mean / 8)) if math.isfinite(mean) else 0.0
-
-
-@torch.no_grad()
-def run(task: tuple[dict, float, float, int]) -> dict:
-    """One setting for so many processor seconds; means, tau_int, squared jumps, with errors."""
-    setting, beta, seconds, seed = task
+def main(argv: list[str] | None = None) -> None:
+    """Scan and measure what was not measured yet, then write the page."""
+    options = arguments().parse_args(argv)
     torch.set_num_threads(1)
     fast.keep_memory()
-    kernel, links = kernel_of(setting, beta), torch.load(setting["start"], weights_only=True)
-    state = kernel.init(links)
-    every = max(1, round(MEASURE_EVERY / kernel.length))
-    rows = {name: [] for name in ("plaquette", "e1", "e2", "accepted", "weight")}
-    stepping, forces, n, begin = 0.0, 0, 0, time.process_time()
-    while time.process_time() - begin < seconds or n < 16:
-        clock = time.process_time()
-        generators = [markov.trajectory_generator(seed, c, n) for c in range(CHAINS)]
-        state, info = kernel.step(state, generators)
-        stepping += time.process_time() - clock
-        forces, n = info.force_evaluations, n + 1
-        rows["plaquette"].append(loops.plaquettes(state.links).mean(1).numpy())
-        rows["accepted"].append(info.accepted.double().numpy())
-        rows["weight"].append(info.log_ratio.exp().nan_to_num(0.0).numpy())
-        if n % every == 0:
-            for name, (_, smooth) in zip(("e1", "e2"), flow.integrate(
-                    state.links, [1.0, 2.0], FLOW_STEP), strict=True):
-                rows[name].append(observables.energy_density(smooth).numpy())
-    return summarise(setting, beta, kernel, rows, every, forces, stepping / (n * CHAINS), n)
+    report = read(options.out)
+    if not options.page:
+        for beta in options.beta:
+            run(report, options, beta)
+    page = PAGE if options.out == RESULTS else options.out.with_suffix(".md")
+    page.write_text(table.page(report))
+    print(f"wrote {page}")
 
 
-def summarise(setting, beta, kernel, rows, every, forces, cost, n) -> dict:
-    """Numbers per trajectory, per force evaluation and per second of one run."""
-    result = {"setting": {k: v for k, v in setting.items() if k != "start"}, "beta": beta,
-              "length": kernel.length, "forces": forces, "trajectories": n * CHAINS,
-              "seconds_per_trajectory": cost,
-              "acceptance": float(np.mean(rows["accepted"])),
-              "exp_minus_dh": statistics.estimate(np.array(rows["weight"]).T).as_dict()}
-    for name, spacing in (("plaquette", 1), ("e1", every), ("e2", every)):
-        series = np.array(rows[name]).T
-        estimate = statistics.estimate(series)
-        jump = np.square(np.diff(series, axis=1))
-        # tau_int in trajectories: the samples are `spacing` trajectories apart.
-        result[name] = {
-            **estimate.as_dict(),
-            "tau_trajectories": estimate.tau_int * spacing,
-            "tau_trajectories_error": estimate.tau_int_error * spacing,
-            "tau_forces": estimate.tau_int * spacing * forces,
-            "tau_seconds": estimate.tau_int * spacing * cost,
-            "squared_jump": float(jump.mean()),
-            "squared_jump_error": float(jump.mean(1).std() / math.sqrt(CHAINS)),
-            "jump_per_force": float(jump.mean()) / (spacing * forces),
-        }
-    return result
-
-
-def candidates(beta: float, links: torch.Tensor, start: str) -> list[dict]:
-    """HMC settings of the scan: per integrator and length the steps nearest the targets."""
-    found = []
-    for name, length in itertools.product(INTEGRATORS, LENGTHS):
-
-        @functools.cache
-        def acceptance(steps: int, name=name, length=length) -> float:
-            return predicted_acceptance(
-                HMC(gauge_action("wilson", beta), length / steps, steps, name), links)
-
-        for target in TARGETS:
-            high = next(2**k for k in range(9) if k == 8 or acceptance(2**k) >= target)
-            low = high // 2 + 1
-            while low < high:
-                middle = (low + high) // 2
-                low, high = (low, middle) if acceptance(middle) >= target else (middle + 1, high)
-            setting = {"kind": "hmc", "integrator": name, "length": length, "steps": low,
-                       "start": start}
-            if setting not in found:
-                found.append(setting)
-    return found
-
-
-def scaled_to(setting: dict, beta: float, links: torch.Tensor, target: float) -> dict:
-    """The setting of a bundle with its steps scaled to the predicted acceptance `target`."""
-    low, high = 0.3, 2.5
-    for _ in range(10):
-        middle = math.sqrt(low * high)
-        kernel = kernel_of(dict(setting, scale=middle), beta)
-        good = predicted_acceptance(kernel, links) >= target
-        low, high = (middle, high) if good else (low, middle)
-    return dict(setting, scale=low)
-
-
-def bundle_candidates(options, beta: float, links: torch.Tensor, start: str) -> list[dict]:
-    """Settings of the scan for every bundle, and each strength of mixing."""
-    given = [named.split("=", 1) for named in options.bundle]
-    return [
-        scaled_to({"kind": "bundle", "name": name, "path": path, "start": start, "mixing": mixing,
-                   "repeats": repeats}, beta, links, target)
-        for (name, path), mixing, repeats, target in itertools.product(
-            given, (0.0, *options.mixing), REPEATS, TARGETS)
-    ]
-
-
-def label(setting: dict) -> str:
-    """What a setting is one of: an integrator, or a bundle with its mixing."""
-    if setting["kind"] == "hmc":
-        return setting["integrator"]
-    return setting["name"] + (f", mixing {setting['mixing']:g}" if setting["mixing"] else "")
-
-
-def arguments() -> argparse.Namespace:
+def arguments() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--bundle", action="append", default=[], metavar="NAME=PATH")
-    parser.add_argument("--mixing", type=float, nargs="*", default=[],
-                        help="momentum mixing of these strengths added to every bundle")
-    parser.add_argument("--betas", type=float, nargs="+", default=[6.0, 5.8])
-    parser.add_argument("--seconds", type=float, default=150, help="of each long run")
-    parser.add_argument("--scan-seconds", type=float, default=12, help="of each scanned setting")
-    parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path("sampler.json"))
-    return parser.parse_args()
+    parser.add_argument("--lattice", type=int, default=8, help="extent in every direction")
+    parser.add_argument("--beta", type=float, nargs="+", default=[6.0])
+    parser.add_argument("--only", action="append", default=[], metavar="WORDS",
+                        help="kernels whose name has these words")
+    parser.add_argument("--bundle", action="append", default=[], metavar="PATH")
+    parser.add_argument("--chains", type=int, default=4)
+    parser.add_argument("--scan-seconds", type=float, default=8, help="of each scanned setting")
+    parser.add_argument("--seconds", type=float, default=300, help="of each long run")
+    parser.add_argument("--error", type=float, default=0.08, help="of tau(E(t=2)) that is enough")
+    parser.add_argument("--page", action="store_true", help="write the page, measure nothing")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    return parser
 
 
-def main() -> None:
-    """Scan, long runs, one JSON file; the tables are printed by sampler/table.py."""
-    options = arguments()
-    torch.set_num_threads(1)
-    report = {"machine": {"processor": platform.processor(), "kernels": fast.description(),
-                          "torch": torch.__version__}, "scan": [], "long": [],
-              "hashes": {one: bundle.load(one.split("=", 1)[-1]).hash for one in options.bundle},
-              "options": {k: str(v) for k, v in vars(options).items()}}
-    with ProcessPoolExecutor(options.jobs) as pool:
-        for beta in options.betas:
-            links, start = starting_links(beta, 11), f"{options.out}.start{beta}.pt"
-            torch.save(links, start)
-            settings = [*candidates(beta, links, start),
-                        *bundle_candidates(options, beta, links, start)]
-            scan, best = [(setting, beta, options.scan_seconds, 21) for setting in settings], {}
-            for row in pool.map(run, scan):
-                report["scan"].append(row)
-                name, jump = label(row["setting"]), row["e1"]["jump_per_force"]
-                if name not in best or jump > best[name]["e1"]["jump_per_force"]:
-                    best[name] = row
-                print(json.dumps(row["setting"]), round(row["acceptance"], 3), jump, flush=True)
-            long = [(dict(row["setting"], start=start), beta, options.seconds, 31)
-                    for row in best.values()]
-            for row in pool.map(run, long):
-                report["long"].append(row)
-                print(json.dumps(row), flush=True)
-                options.out.write_text(json.dumps(report, indent=1))
-            Path(start).unlink()
+def run(report: dict[str, Any], options: argparse.Namespace, beta: float) -> None:
+    """One coupling: every kernel asked for, those that stand in the report left out."""
+    size = options.lattice
+    links = None
+    for name in families(options.bundle, size**4 > LARGE):
+        wanted = not options.only or any(words in name for words in options.only)
+        place = {"lattice": size, "beta": beta, "family": name}
+        if not wanted or any(same(row, place) for row in report["long"]):
+            continue
+        if links is None:
+            links = start((size,) * 4, beta, options.chains, SEED)
+        scan = [row for row in report["scan"] if same(row, place)]
+        for setting in [] if scan else candidates(name, beta, links):
+            row = {**place, **measure(setting, beta, links, options.scan_seconds, 0.0, 21)}
+            scan.append(row)
+            report["scan"].append(row)
+            say(row)
+        best = max(scan, key=lambda row: gain(row))
+        row = {**place, **measure(best["setting"], beta, links, options.seconds, options.error,
+                                  31)}
+        report["long"].append(row)
+        say(row)
+        write(options.out, report)
+
+
+def gain(row: dict[str, Any]) -> float:
+    """Squared jump of E(t=1) per second."""
+    return row["E(t=1)"]["jump"] / row["seconds_per_trajectory"]
+
+
+def same(row: dict[str, Any], place: dict[str, Any]) -> bool:
+    """Whether a row is one of this lattice, coupling and kernel."""
+    return all(row[key] == value for key, value in place.items())
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What was measured before, or a new report."""
+    if path.exists():
+        return json.loads(path.read_text())
+    return {"machine": {"processor": platform.processor(), "kernels": fast.description(),
+                        "torch": torch.__version__}, "scan": [], "long": []}
+
+
+def write(path: Path, report: dict[str, Any]) -> None:
+    """Replace the report, whole."""
+    with replacing(path, force=True) as file:
+        file.write(json.dumps(report, indent=1).encode())
+
+
+def say(row: dict[str, Any]) -> None:
+    """A line for who watches."""
+    print(f"{row['lattice']}^4 {row['beta']:g} {family(row['setting'])}: acceptance "
+          f"{row['acceptance']:.3f}, {row['trajectories']} trajectories, jump per second "
+          f"{gain(row):.3g}, tau(E(t=2)) {row['E(t=2)']['tau']}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,120 +1,134 @@
-"""The tables of l2hmc_bridge/models/README.md from the JSON of sampler/run.py.
+"""The page of sampler/run.py out of its JSON."""
 
-    python -m benchmarks.sampler.table sampler.json
-"""
-
-import argparse
-import json
 import math
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
-from benchmarks.sampler.run import label
+from benchmarks.sampler.kernels import family
+from benchmarks.sampler.measure import SLOW
 from l2hmc_bridge.analysis.statistics import with_error
 
+Row = dict[str, Any]
+COSTS: dict[str, Callable[[Row], float | None]] = {
+    "trajectories": lambda row: 1.0,
+    "gauge forces": lambda row: row["gauge_forces"],
+    "ms": lambda row: 1e3 * row["seconds_per_trajectory"],
+    "host forces": lambda row: row["host_forces"],
+}
+CLAIMED = 0.08  # largest relative error of a number that is claimed
+HEAD = """# What a decorrelated configuration costs
 
-def name(row: dict) -> str:
-    """HMC with integrator and steps, or the bundle with its factor."""
-    setting = row["setting"]
+Written by `python -m benchmarks.sampler.run` from `benchmarks/results/sampler.json`: {machine}. Wilson
+action, SU(3), one thread, processor time per chain. tau_int is 1/2 + sum rho (pyerrors); E the clover
+energy density and Q the clover charge after the Wilson flow, Q at t = 2. "Gauge forces" count a plain
+force as 1, a heat-bath or overrelaxed sweep as 1, a force in V = F^-1(U) as what it takes in the same
+process; "host forces" are what a stream with quarks pays for: one of its forces for every MD step, and
+a heat bath has none. In brackets: one standard error; numbers known to {claimed:.0%} or better are **bold**,
+the others are too coarse to be claimed.
+"""
+
+
+def page(report: dict[str, Any]) -> str:
+    """Every lattice and coupling: averages, tau_int times each cost, the scan."""
+    machine = report["machine"]
+    text = [HEAD.format(machine=f"{machine['kernels']}, torch {machine['torch']}",
+                        claimed=CLAIMED)]
+    places = dict.fromkeys((row["lattice"], row["beta"]) for row in report["long"])
+    for size, beta in places:
+        rows = [row for row in report["long"] if (row["lattice"], row["beta"]) == (size, beta)]
+        text += [f"\n## {size}^4, beta {beta:g}\n", *averages(rows)]
+        for cost, of in COSTS.items():
+            text += [f"\ntau_int x {cost}\n" if cost != "trajectories" else
+                     "\ntau_int in trajectories\n", *taus(rows, of)]
+        scan = [row for row in report["scan"] if (row["lattice"], row["beta"]) == (size, beta)]
+        text += ["\nScanned settings\n", *scanned(scan)]
+    return "\n".join(text) + "\n"
+
+
+def title(row: Row) -> str:
+    """The kernel and its setting."""
+    setting, words = row["setting"], family(row["setting"])
     if setting["kind"] == "hmc":
-        return f"HMC {setting['integrator']}, {setting['steps']} steps"
-    return f"bundle {label(setting)}, {setting['repeats']} x, steps x {setting['scale']:.3f}"
+        return f"{words}, {setting['steps']} steps of {setting['length']:g}"
+    if setting["kind"] == "steps":
+        return f"{words}, {setting['repeats']} x, steps x {setting['scale']:.3f}"
+    return words
 
 
-def number(value: float | None, error: float | None) -> str:
+def averages(rows: list[Row]) -> list[str]:
+    """Acceptance, exactness, plaquette against the heat bath's, lengths and costs."""
+    lines = ["| kernel | MD length | acceptance | <exp(-dH + log\\|J\\|)> | plaquette | from the "
+             "heat bath's, sigma | gauge forces | host forces | ms | trajectories |",
+             "|---" * 10 + "|"]
+    baths = [row for row in rows if row["setting"]["kind"] == "heatbath"]
+    truth = min(baths, key=lambda row: row["plaquette"]["error"] or math.inf, default=None)
+    for row in rows:
+        weight, host = row["exp_minus_dh"], row["host_forces"]
+        lines.append("| " + " | ".join([
+            title(row), f"{row['md_length']:.2f}", f"{row['acceptance']:.3f}",
+            "1" if weight is None else shown(weight["value"], weight["error"]),
+            shown(row["plaquette"]["value"], row["plaquette"]["error"]), apart(row, truth),
+            f"{row['gauge_forces']:.4g}", "-" if host is None else f"{host:.4g}",
+            f"{1e3 * row['seconds_per_trajectory']:.3g}",
+            f"{row['chains']} x {row['trajectories']}"]) + " |")
+    return lines
+
+
+def apart(row: Row, truth: Row | None) -> str:
+    """Standard errors between two plaquettes."""
+    if truth is None or truth is row:
+        return "-"
+    one, other = row["plaquette"], truth["plaquette"]
+    if not one["error"] or not other["error"]:
+        return "not resolved"
+    return f"{(one['value'] - other['value']) / math.hypot(one['error'], other['error']):+.1f}"
+
+
+def taus(rows: list[Row], cost: Callable[[Row], float | None]) -> list[str]:
+    """tau_int of everything slow and the plaquette times a cost; squared jump of E over it."""
+    names = (*SLOW, "plaquette")
+    lines = ["| kernel | " + " | ".join(names) + " | jump^2 of E(t=1) per cost |",
+             "|---" * (len(names) + 2) + "|"]
+    for row in rows:
+        each = cost(row)
+        if each is None:
+            continue
+        cells = [claimed(row[name]["tau"], row[name]["tau_error"], each) for name in names]
+        jump = row["E(t=1)"]
+        cells.append(scientific(jump["jump"] / each, jump["jump_error"] / each))
+        lines.append(f"| {title(row)} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def scanned(rows: list[Row]) -> list[str]:
+    """One line for each setting."""
+    lines = ["| kernel | MD length | acceptance | gauge forces | jump^2 of E(t=1) per ms |",
+             "|---" * 5 + "|"]
+    for row in rows:
+        jump, ms = row["E(t=1)"], 1e3 * row["seconds_per_trajectory"]
+        lines.append(f"| {title(row)} | {row['md_length']:.2f} | {row['acceptance']:.2f} | "
+                     f"{row['gauge_forces']:.4g} | "
+                     f"{scientific(jump['jump'] / ms, jump['jump_error'] / ms)} |")
+    return lines
+
+
+def claimed(value: float | None, error: float | None, factor: float) -> str:
+    """A number times `factor`, bold where it is known well enough."""
+    text = shown(value and value * factor, error and error * factor)
+    good = value and error and error <= CLAIMED * value
+    return f"**{text}**" if good else text
+
+
+def shown(value: float | None, error: float | None) -> str:
     """Value with its error in brackets; "not resolved" if there is none."""
-    if value is None or error is None or value != value or error != error:
+    if value is None or error is None or not math.isfinite(value) or not math.isfinite(error):
         return "not resolved"
     return with_error(value, error)
 
 
-def jump_per_force(row: dict) -> str:
-    """Squared jump of the energy density flowed to t = 1, per force evaluation."""
-    jump = row["e1"]
-    spread = jump["squared_jump_error"] / jump["squared_jump"] * jump["jump_per_force"]
-    return number(1e7 * jump["jump_per_force"], 1e7 * spread) + "e-7"
-
-
-def long_table(rows: list[dict]) -> list[str]:
-    """One line per long run."""
-    lines = [
-        "| kernel | MD length | acceptance | forces | trajectories | `<exp(-dH)>` | "
-        "tau(E, t=1) | tau(E, t=2) | tau(plaquette) | tau(E, t=2) x forces | "
-        "tau(E, t=2) x seconds | jump^2(E, t=1) per force | ms per trajectory |",
-        "|---" * 13 + "|",
-    ]
-    for row in rows:
-        taus = [number(row[key]["tau_trajectories"], row[key]["tau_trajectories_error"])
-                for key in ("e1", "e2", "plaquette")]
-        e2, weight = row["e2"], row["exp_minus_dh"]
-        relative = e2["tau_trajectories_error"] or float("nan")
-        per = [number(e2["tau_trajectories"] * cost, relative * cost)
-               for cost in (row["forces"], row["seconds_per_trajectory"])]
-        lines.append(" | ".join([
-            f"| {name(row)}", f"{row['length']:.2f}", f"{row['acceptance']:.3f}",
-            str(row["forces"]), str(row["trajectories"]),
-            number(weight["value"], weight["error"]), *taus, *per,
-            jump_per_force(row),
-            f"{1e3 * row['seconds_per_trajectory']:.1f} |",
-        ]))
-    return lines
-
-
-def cost_table(rows: list[dict]) -> list[str]:
-    """tau_int times cost and squared jump over cost of every observable, per force and second."""
-    names = {"e1": "E(t=1)", "e2": "E(t=2)", "plaquette": "plaquette"}
-    head = [f"{what} {name}" for what in ("tau x forces,", "tau x seconds,", "jump^2 per force,",
-                                          "jump^2 per second,") for name in names.values()]
-    lines = ["| kernel | " + " | ".join(head) + " |", "|---" * (len(head) + 1) + "|"]
-    for row in rows:
-        costs = (row["forces"], row["seconds_per_trajectory"])
-        cells = [number(row[key]["tau_trajectories"] * cost,
-                        (row[key]["tau_trajectories_error"] or float("nan")) * cost)
-                 for cost in costs for key in names]
-        for cost in costs:
-            for key in names:
-                one = row[key]
-                value = one["jump_per_force"] * row["forces"] / cost
-                error = value * one["squared_jump_error"] / one["squared_jump"]
-                cells.append(scientific(value, error))
-        lines.append(f"| {name(row)} | " + " | ".join(cells) + " |")
-    return lines
-
-
 def scientific(value: float, error: float) -> str:
     """Value with its error and one power of ten: 2.27(9)e-6."""
+    if not value > 0 or not math.isfinite(error):
+        return "not resolved"
     power = math.floor(math.log10(value))
     return f"{with_error(value / 10**power, error / 10**power)}e{power}"
-
-
-def scan_table(rows: list[dict]) -> list[str]:
-    """One line per setting of the scan that was the best of its kind and length."""
-    lines = ["| kernel | MD length | acceptance | forces | jump^2(E, t=1) per force |",
-             "|---" * 5 + "|"]
-    best = {}
-    for row in rows:
-        setting = row["setting"]
-        key = label(setting), setting.get("length", setting.get("repeats"))
-        if key not in best or row["e1"]["jump_per_force"] > best[key]["e1"]["jump_per_force"]:
-            best[key] = row
-    for row in best.values():
-        lines.append(f"| {name(row)} | {row['length']:.2f} | {row['acceptance']:.2f} | "
-                     f"{row['forces']} | {jump_per_force(row)} |")
-    return lines
-
-
-def main() -> None:
-    """Print the markdown."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("report", type=Path)
-    report = json.loads(parser.parse_args().report.read_text())
-    for beta in dict.fromkeys(row["beta"] for row in report["scan"]):
-        print(f"\n### beta {beta}, 8^4\n")
-        print("\n".join(long_table([r for r in report["long"] if r["beta"] == beta])))
-        print("\ntau_int x cost, squared jump / cost\n")
-        print("\n".join(cost_table([r for r in report["long"] if r["beta"] == beta])))
-        print("\nScan: steps, acceptance: best steps of each length\n")
-        print("\n".join(scan_table([r for r in report["scan"] if r["beta"] == beta])))
-
-
-if __name__ == "__main__":
-    main()

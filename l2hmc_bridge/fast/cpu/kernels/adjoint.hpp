@@ -2,7 +2,9 @@
 //
 // With x = components of TA(M), M = U A, y = -rho x and Z = ad Y the Jacobian of U -> exp(Y) U is, up to
 // a factor of determinant 1, T = cosh(Z/2) - rho (sinh(Z/2) / (Z/2)) P with the symmetric
-// P_ab = Re tr M delta_ab / 3 + d_abc u_c / 2, u_c = Re tr(lambda_c M): both series are in Z^2.
+// P_ab = Re tr M delta_ab / 3 + d_abc u_c / 2, u_c = Re tr(lambda_c M). Both series are polynomials of third
+// degree in W = (Z/2)^2: its eigenvalues, 0 and three pairs, are roots of W^4 = e1 W^3 - e2 W^2 + e3 W with
+// e1 = -3/8 |y|^2, e2 = e1^2 / 4, e3 = -(|y|^6 / 16 - 27 c^2) / 64, c = Im det Y = -d_abc y_a y_b y_c / 12.
 #pragma once
 #include "elementary.hpp"
 
@@ -17,10 +19,10 @@ struct Eight {
 
 // 1 / n!
 struct Factorials {
-    real inverse[2 * MOST_SQUARES + 8];
+    real inverse[2 * MOST_SQUARES + 2];
     constexpr Factorials() : inverse() {
         double factorial = 1;
-        for (int n = 0; n < 2 * MOST_SQUARES + 8; n++) {
+        for (int n = 0; n < 2 * MOST_SQUARES + 2; n++) {
             if (n > 1) factorial *= n;
             inverse[n] = 1 / factorial;
         }
@@ -30,28 +32,28 @@ constexpr Factorials FACTORIALS;
 
 constexpr int ROWS_AT_ONCE = WIDTH == 64 ? 2 : 1;  // as many sums as registers hold
 
-// c = a b, or c + a b^T where ADD; c must not overlap a or b.
-template <bool ADD>
+// c = a b; c must not overlap a or b.
 __attribute__((noinline)) void times(Eight& c, const Eight& a, const Eight& b) {
     for (int i = 0; i < ALGEBRA; i += ROWS_AT_ONCE) {
-        vec sum[ROWS_AT_ONCE][ALGEBRA];
-#pragma GCC unroll 2
-        for (int r = 0; r < ROWS_AT_ONCE; r++)
-#pragma GCC unroll 8
-            for (int j = 0; j < ALGEBRA; j++) sum[r][j] = ADD ? c.m[i + r][j] : vec{};
+        vec sum[ROWS_AT_ONCE][ALGEBRA] = {};
 #pragma GCC unroll 8
         for (int k = 0; k < ALGEBRA; k++)
 #pragma GCC unroll 8
-            for (int j = 0; j < ALGEBRA; j++) {
-                const vec right = ADD ? b.m[j][k] : b.m[k][j];
+            for (int j = 0; j < ALGEBRA; j++)
 #pragma GCC unroll 2
-                for (int r = 0; r < ROWS_AT_ONCE; r++) sum[r][j] += a.m[i + r][k] * right;
-            }
+                for (int r = 0; r < ROWS_AT_ONCE; r++) sum[r][j] += a.m[i + r][k] * b.m[k][j];
 #pragma GCC unroll 2
         for (int r = 0; r < ROWS_AT_ONCE; r++)
 #pragma GCC unroll 8
             for (int j = 0; j < ALGEBRA; j++) c.m[i + r][j] = sum[r][j];
     }
+}
+
+INLINE vec inner(const Eight& a, const Eight& b) {
+    vec sum[4] = {};
+    for (int i = 0; i < ALGEBRA; i++)
+        for (int j = 0; j < ALGEBRA; j++) sum[j % 4] += a.m[i][j] * b.m[i][j];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 // u_c = Re tr(lambda_c m).
@@ -149,20 +151,19 @@ INLINE void add_adjoint_pullback(vec* to_y, const Eight& r, real scale) {
     to_y[7] += H * (a(3, 4) + a(5, 6));
 }
 
-// f = sum over n of (-Z)^n g / (n + 1)!, Z = ad Y: the adjoint of dexp.
-INLINE void dexp_adjoint(vec* f, const Eight& z, const vec* g, int terms) {
-    vec power[ALGEBRA], next[ALGEBRA];
-    for (int a = 0; a < ALGEBRA; a++) f[a] = power[a] = g[a];
-    for (int n = 1; n <= terms; n++) {
-        for (int a = 0; a < ALGEBRA; a++) {
-            next[a] = vec{};
-            for (int b = 0; b < ALGEBRA; b++) next[a] -= z.m[a][b] * power[b];
-        }
-        for (int a = 0; a < ALGEBRA; a++) {
-            power[a] = next[a];
-            f[a] += FACTORIALS.inverse[n + 1] * power[a];
-        }
-    }
+// q_a = d_abc y_b y_c.
+INLINE void symmetric_square(vec* q, const vec* y) {
+    constexpr real R = 1.0 / ROOT3;
+    const vec first = y[0] * y[0] + y[1] * y[1] + y[2] * y[2], upper = y[3] * y[3] + y[4] * y[4],
+              lower = y[5] * y[5] + y[6] * y[6], eighth = R * y[7];
+    q[0] = 2.0 * eighth * y[0] + y[3] * y[5] + y[4] * y[6];
+    q[1] = 2.0 * eighth * y[1] + y[4] * y[5] - y[3] * y[6];
+    q[2] = 2.0 * eighth * y[2] + 0.5 * (upper - lower);
+    q[3] = y[0] * y[5] - y[1] * y[6] + y[2] * y[3] - eighth * y[3];
+    q[4] = y[0] * y[6] + y[1] * y[5] + y[2] * y[4] - eighth * y[4];
+    q[5] = y[0] * y[3] + y[1] * y[4] - y[2] * y[5] - eighth * y[5];
+    q[6] = y[0] * y[4] - y[1] * y[3] - y[2] * y[6] - eighth * y[6];
+    q[7] = R * (first - 0.5 * (upper + lower) - y[7] * y[7]);
 }
 
 // Powers of (Z/2)^2, whose eigenvalues are below |y|^2 / 4, that leave a rest below rounding.
@@ -211,63 +212,145 @@ __attribute__((noinline)) vec determinant(Eight& a) {
     return product;
 }
 
-// T of one link by Horner's rule; the partial sums stay for the way back.
-struct Bracket {
-    Eight z, square, p, sums[MOST_SQUARES + 1];
-    int top;
+// e1, e2, e3 of one link, and what they come from.
+struct Roots {
+    vec e[3], size, cubic, square[ALGEBRA];  // size = |y|^2, square_a = d_abc y_b y_c
 
-    // From M, y = -rho x and rho: T is sums[0].
-    void compute(const vec* m, const vec* y, vec rho, int lowest) {
-        symmetric_part(p, m);
-        adjoint(z, y);
-        times<false>(square, z, z);
+    explicit Roots(const vec* y) {
+        symmetric_square(square, y);
+        size = cubic = vec{};
+        for (int a = 0; a < ALGEBRA; a++) {
+            size += y[a] * y[a];
+            cubic += y[a] * square[a];
+        }
+        cubic *= (real)(-1.0 / 12);
+        e[0] = (real)(-3.0 / 8) * size;
+        e[1] = 0.25 * e[0] * e[0];
+        e[2] = (real)(-1.0 / 64) * ((real)(1.0 / 16) * size * size * size - 27.0 * cubic * cubic);
+    }
+
+    // Adds to the gradient of y that of e.
+    void pullback(const vec* to_e, const vec* y, vec* to_y) const {
+        const vec to_size = (real)(-3.0 / 8) * to_e[0] + (real)(9.0 / 128) * size * to_e[1] -
+                            (real)(3.0 / 1024) * size * size * to_e[2],
+                  to_cubic = (real)(54.0 / 64) * cubic * to_e[2];
         for (int a = 0; a < ALGEBRA; a++)
-            for (int b = 0; b < ALGEBRA; b++) square.m[a][b] *= 0.25;
-        top = squares_needed(y);
-        if (top < lowest) top = lowest;
-        for (int n = top; n >= 0; n--) {
-            if (n < top) times<false>(sums[n], square, sums[n + 1]);
-            const vec factor = -rho * FACTORIALS.inverse[2 * n + 1];
-            for (int a = 0; a < ALGEBRA; a++) {
-                for (int b = 0; b < ALGEBRA; b++)
-                    sums[n].m[a][b] =
-                        (n < top ? sums[n].m[a][b] : vec{}) + factor * p.m[a][b];
-                sums[n].m[a][a] += FACTORIALS.inverse[2 * n];
-            }
+            to_y[a] += 2.0 * to_size * y[a] - 0.25 * to_cubic * square[a];
+    }
+};
+
+// sum over n <= top of W^n / (2 n + FIRST)! as c0 + c1 W + c2 W^2 + c3 W^3.
+template <int FIRST>
+struct Polynomial {
+    vec c[4] = {}, last[MOST_SQUARES];  // c3 before each multiplication by W
+
+    void compute(const Roots& roots, int top) {
+        c[0] = splat(FACTORIALS.inverse[2 * top + FIRST]);
+        for (int n = top - 1; n >= 0; n--) {
+            const vec c3 = last[n] = c[3];
+            c[3] = c[2] + roots.e[0] * c3;
+            c[2] = c[1] - roots.e[1] * c3;
+            c[1] = c[0] + roots.e[2] * c3;
+            c[0] = splat(FACTORIALS.inverse[2 * n + FIRST]);
         }
     }
 
-    // From the gradient of T (lost): those of u, Re tr M, added to that of y, and of rho with y fixed.
-    void pullback(Eight& gradient, vec rho, vec* to_u, vec& to_trace, vec* to_y, vec& to_rho) {
-        Eight of_square, of_p, next;
-        for (int a = 0; a < ALGEBRA; a++)
-            for (int b = 0; b < ALGEBRA; b++) {
-                of_square.m[a][b] = vec{};
-                of_p.m[a][b] = -gradient.m[a][b];
-            }
+    // Adds to the gradient of e that of c1, c2, c3 (lost); c0 is a number.
+    void pullback(const Roots& roots, int top, vec* g, vec* to_e) const {
         for (int n = 0; n < top; n++) {
-            times<true>(of_square, gradient, sums[n + 1]);
-            times<false>(next, square, gradient);
-            const real factor = FACTORIALS.inverse[2 * n + 3];
-            for (int a = 0; a < ALGEBRA; a++)
-                for (int b = 0; b < ALGEBRA; b++) {
-                    gradient.m[a][b] = next.m[a][b];
-                    of_p.m[a][b] -= factor * next.m[a][b];
-                }
+            to_e[0] += g[3] * last[n];
+            to_e[1] -= g[2] * last[n];
+            to_e[2] += g[1] * last[n];
+            const vec g3 = roots.e[2] * g[1] - roots.e[1] * g[2] + roots.e[0] * g[3];
+            g[1] = g[2];
+            g[2] = g[3];
+            g[3] = g3;
         }
-        to_rho = vec{};
+    }
+};
+
+// T of one link, and what the way back needs.
+struct Bracket {
+    Eight z, w[3], p, factor, pushed, t;  // W, W^2, W^3; S and S P with S = sinh(Z/2) / (Z/2)
+    Roots roots;
+    Polynomial<0> even;
+    Polynomial<1> odd;
+    int top;
+
+    // From M, y = -rho x and rho.
+    Bracket(const vec* m, const vec* y, vec rho) : roots(y), top(squares_needed(y)) {
+        symmetric_part(p, m);
+        adjoint(z, y);
+        times(w[0], z, z);
+        for (int a = 0; a < ALGEBRA; a++)
+            for (int b = 0; b < ALGEBRA; b++) w[0].m[a][b] *= 0.25;
+        times(w[1], w[0], w[0]);
+        times(w[2], w[1], w[0]);
+        even.compute(roots, top);
+        odd.compute(roots, top);
+        for (int a = 0; a < ALGEBRA; a++) {
+            for (int b = 0; b < ALGEBRA; b++) {
+                const vec one = w[0].m[a][b], two = w[1].m[a][b], three = w[2].m[a][b];
+                factor.m[a][b] = odd.c[1] * one + odd.c[2] * two + odd.c[3] * three;
+                t.m[a][b] = even.c[1] * one + even.c[2] * two + even.c[3] * three;
+            }
+            factor.m[a][a] += odd.c[0];
+            t.m[a][a] += even.c[0];
+        }
+        times(pushed, factor, p);
+        for (int a = 0; a < ALGEBRA; a++)
+            for (int b = 0; b < ALGEBRA; b++) t.m[a][b] -= rho * pushed.m[a][b];
+    }
+
+    // f = S g.
+    void factor_times(vec* f, const vec* g) const {
+        for (int a = 0; a < ALGEBRA; a++) {
+            f[a] = factor.m[a][0] * g[0];
+            for (int b = 1; b < ALGEBRA; b++) f[a] += factor.m[a][b] * g[b];
+        }
+    }
+
+    // From the gradient of T: those of u, Re tr M, added to that of y, and of rho with y fixed.
+    void pullback(const Eight& gradient, vec rho, const vec* y, vec* to_u, vec& to_trace,
+                  vec* to_y, vec& to_rho) const {
+        Eight of_factor, of_p, g[3], one, two;
+        times(of_factor, gradient, p);
+        times(of_p, factor, gradient);
+        to_rho = -inner(gradient, pushed);
         for (int a = 0; a < ALGEBRA; a++)
             for (int b = 0; b < ALGEBRA; b++) {
-                to_rho += of_p.m[a][b] * p.m[a][b];
-                of_p.m[a][b] *= rho;
-                if (b < a) {
-                    const vec mean = 0.5 * (of_square.m[a][b] + of_square.m[b][a]);
-                    of_square.m[a][b] = of_square.m[b][a] = mean;
-                }
+                of_factor.m[a][b] *= -rho;
+                of_p.m[a][b] *= -rho;
             }
         symmetric_pullback(of_p, to_u, to_trace);
-        times<false>(next, of_square, z);
-        add_adjoint_pullback(to_y, next, -0.5);
+
+        vec of_even[4] = {}, of_odd[4] = {}, to_e[3] = {};
+        for (int k = 0; k < 3; k++) {
+            of_even[k + 1] = inner(gradient, w[k]);
+            of_odd[k + 1] = inner(of_factor, w[k]);
+        }
+        even.pullback(roots, top, of_even, to_e);
+        odd.pullback(roots, top, of_odd, to_e);
+        roots.pullback(to_e, y, to_y);
+
+        // Of W: G1 + {W, G2} + W^2 G3 + W G3 W + G3 W^2 with the symmetric parts G of c_k T + s_k S.
+        for (int a = 0; a < ALGEBRA; a++)
+            for (int b = 0; b <= a; b++) {
+                const vec t = 0.5 * (gradient.m[a][b] + gradient.m[b][a]),
+                          s = 0.5 * (of_factor.m[a][b] + of_factor.m[b][a]);
+                for (int k = 0; k < 3; k++)
+                    g[k].m[a][b] = g[k].m[b][a] = even.c[k + 1] * t + odd.c[k + 1] * s;
+            }
+        times(one, w[0], g[2]);
+        for (int a = 0; a < ALGEBRA; a++)
+            for (int b = 0; b < ALGEBRA; b++) g[1].m[a][b] += one.m[a][b];
+        times(two, one, w[0]);
+        times(one, w[0], g[1]);
+        for (int a = 0; a < ALGEBRA; a++)
+            for (int b = 0; b < ALGEBRA; b++)
+                two.m[a][b] += g[0].m[a][b] + one.m[a][b] + one.m[b][a];
+        times(one, two, z);
+        add_adjoint_pullback(to_y, one, -0.5);
     }
 };
 

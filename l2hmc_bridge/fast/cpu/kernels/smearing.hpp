@@ -89,9 +89,8 @@ struct Pull {
     }
 
     vec log_det(const vec* y) const {
-        Bracket bracket;
-        bracket.compute(loop.v, y, rho, 0);
-        const vec found = determinant(bracket.sums[0]);
+        Bracket bracket(loop.v, y, rho);
+        const vec found = determinant(bracket.t);
         return found > 0.0 ? log_lanes(found) : splat(NAN);
     }
 };
@@ -176,19 +175,23 @@ inline void pull_blocks(const Subset& subset, const vec* start, vec* links, vec*
         Pull pull(subset, links, block);
         vec y[ALGEBRA], to_y[ALGEBRA], to_u[ALGEBRA], to_trace, to_rho, turned[ALGEBRA] = {};
         pull.at(u, moving, y);
-        Bracket bracket;
-        bracket.compute(pull.loop.v, y, pull.rho, 0);
-        Eight inverse = bracket.sums[0], slope;
+        const Bracket bracket(pull.loop.v, y, pull.rho);
+        Eight inverse = bracket.t, slope;
         invert(inverse);
         for (int a = 0; a < ALGEBRA; a++)
             for (int b = 0; b < ALGEBRA; b++) slope.m[a][b] = -inverse.m[b][a];
-        dexp_adjoint(to_y, bracket.z, g, 2 * bracket.top + 6);
-        bracket.pullback(slope, pull.rho, to_u, to_trace, to_y, to_rho);
+        // The adjoint of dexp is phi(-Z) = e^{-Z/2} S, and e^{-Z/2} is Ad exp(-Y/2).
+        Matrix half, e, k, imaginary, both;
+        vec part[ALGEBRA];
+        for (int a = 0; a < ALGEBRA; a++) part[a] = 0.5 * y[a], to_y[a] = vec{};
+        exponential(half.v, part, halvings(part));
+        mul(e.v, half.v, half.v);
+        bracket.factor_times(part, g);
+        add_conjugate<true>(to_y, half.v, part);
+        bracket.pullback(slope, pull.rho, y, to_u, to_trace, to_y, to_rho);
         for (int a = 0; a < ALGEBRA; a++) to_rho -= pull.x[a] * to_y[a];
 
         // Re tr(K dM), K = sum (to_u - i to_x) lambda_c + to_trace, to_x = -rho to_y.
-        Matrix k, imaginary, e, both;
-        vec part[ALGEBRA];
         for (int a = 0; a < ALGEBRA; a++) part[a] = 2.0 * to_u[a];
         assemble(imaginary.v, part);  // lambda_c = -2 i T_c
         for (int a = 0; a < ALGEBRA; a++) part[a] = 2.0 * pull.rho * to_y[a];
@@ -200,7 +203,6 @@ inline void pull_blocks(const Subset& subset, const vec* start, vec* links, vec*
         for (int i = 0; i < 3; i++) k.v[8 * i] += to_trace;
         mul(both.v, pull.loop.v, k.v);
         project(part, both.v);
-        exponential(e.v, y, halvings(y));
         add_conjugate<true>(turned, e.v, g);
         for (int a = 0; a < ALGEBRA; a++) turned[a] -= 0.5 * part[a];
         put_lanes(g, turned, ALGEBRA, moving);

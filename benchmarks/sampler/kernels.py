@@ -1,0 +1,157 @@
+"""The kernels of the table, each a setting that JSON can hold, and the settings to scan."""
+
+import functools
+import itertools
+import math
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import models
+from l2hmc_bridge.bundle import file as bundle
+from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.networks.covariant import MomentumMixing, Steps
+from l2hmc_bridge.networks.transformation import FieldTransformation
+from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.heatbath import HeatBath
+from l2hmc_bridge.sampling.hmc import HMC
+from l2hmc_bridge.sampling.integrators import INTEGRATORS, schedule
+from l2hmc_bridge.sampling.markov import Kernel, Proposer
+from l2hmc_bridge.sampling.mixture import Mixture
+from l2hmc_bridge.systems.actions import GaugeAction
+
+LENGTHS = (1.0, 2.0, 4.0)  # MD time of HMC
+TARGETS = (0.7, 0.85)  # acceptances
+REPEATS = (1, 2, 3)  # palindromes in a row
+RHOS = (0.02, 0.04, 0.06, 0.08, 0.1, 0.119)
+SWEEPS = ((1, 1), (1, 4), (4, 4))  # of the heat bath, and overrelaxed
+MIXING = 0.03
+WILSON = "wilson"  # the steps of the bundle that ships
+Setting = dict[str, Any]
+
+
+def kernel_of(setting: Setting, beta: float) -> Kernel:
+    """The kernel that a setting describes."""
+    action = GaugeAction(beta)
+    kind = setting["kind"]
+    if kind == "hmc":
+        steps = setting["steps"]
+        return HMC(action, setting["length"] / steps, steps, setting["integrator"])
+    if kind == "heatbath":
+        return HeatBath(action, setting["sweeps"], setting["overrelax"])
+    if kind == "mixture":
+        return Mixture([(kernel_of(one, beta), weight) for one, weight in setting["parts"]])
+    return _learned(setting, action)
+
+
+def _learned(setting: Setting, action: GaugeAction) -> L2HMC:
+    if setting["steps"] in INTEGRATORS:
+        kernel = L2HMC(action, Steps(schedule(setting["steps"], 0.5, 1)))
+    else:
+        kernel = bundle.load(_path(setting["steps"]), action.beta).kernel
+    if setting.get("mixing"):
+        mixing = MomentumMixing()
+        torch.nn.init.constant_(mixing.coefficient, setting["mixing"])
+        kernel = replace(kernel, mixing=mixing)
+    if setting.get("rho"):
+        made = FieldTransformation.constant(setting["rho"], setting.get("rho_sweeps", 1))
+        kernel = replace(kernel, transformation=made)
+    return replace(kernel, repeats=setting["repeats"]).scaled(setting["scale"])
+
+
+def _path(name: str):
+    return models.path(name) if name in models.names() else name
+
+
+def family(setting: Setting) -> str:
+    """What the best of a scan stands for."""
+    kind = setting["kind"]
+    if kind == "hmc":
+        return f"HMC {setting['integrator']}"
+    if kind == "heatbath":
+        return f"heat bath {setting['sweeps']} + {setting['overrelax']}"
+    if kind == "mixture":
+        return " and ".join(family(one) for one, _ in setting["parts"])
+    words = f"steps {setting['steps']}"
+    words += f", mixing {setting['mixing']:g}" if setting.get("mixing") else ""
+    return words + (f", F rho {setting['rho']:g}" if setting.get("rho") else "")
+
+
+def families(bundles: list[str], large: bool) -> list[str]:
+    """Names of everything that can be measured; on `large` lattices what is affordable."""
+    names = [f"HMC {name}" for name in INTEGRATORS] if not large else ["HMC omf4",
+                                                                      "HMC force_gradient"]
+    names += [f"steps {name}" for name in (WILSON, *bundles)]
+    if not large:
+        names += [f"steps {WILSON}, mixing {MIXING:g}"]
+        names += [f"steps {WILSON}, F rho {rho:g}" for rho in RHOS]
+        names += [f"steps omf4, F rho {rho:g}" for rho in RHOS]
+    names += [f"heat bath {sweeps} + {more}" for sweeps, more in SWEEPS]
+    return [*names, f"steps {WILSON} and heat bath 1 + 4", "HMC omf4 and heat bath 1 + 4"]
+
+
+def candidates(name: str, beta: float, links: Tensor) -> list[Setting]:
+    """The settings to scan for one family, steps chosen for the acceptances TARGETS at `links`."""
+    if " and " in name:
+        first, second = name.split(" and ")
+        return [{"kind": "mixture", "parts": [(one, 1), (other, 1)]}
+                for one in candidates(first, beta, links)
+                for other in candidates(second, beta, links)]
+    if name.startswith("heat bath"):
+        sweeps, overrelax = (int(word) for word in name.removeprefix("heat bath").split("+"))
+        return [{"kind": "heatbath", "sweeps": sweeps, "overrelax": overrelax}]
+    if name.startswith("HMC"):
+        return _of_hmc(name.split()[1], beta, links)
+    words = name.removeprefix("steps ").split(", ")
+    given: Setting = {"kind": "steps", "steps": words[0]}
+    for word in words[1:]:
+        key, value = word.removeprefix("F ").split()
+        given[key] = float(value)
+    return [scaled_to({**given, "repeats": repeats}, beta, links, target)
+            for repeats, target in itertools.product(REPEATS, TARGETS)]
+
+
+def _of_hmc(integrator: str, beta: float, links: Tensor) -> list[Setting]:
+    """Per MD length the steps nearest to each target."""
+    found: list[Setting] = []
+    for length in LENGTHS:
+
+        @functools.cache
+        def acceptance(steps: int, length=length) -> float:
+            return predicted_acceptance(
+                HMC(GaugeAction(beta), length / steps, steps, integrator), links)
+
+        for target in TARGETS:
+            high = next(2**k for k in range(9) if k == 8 or acceptance(2**k) >= target)
+            low = high // 2 + 1
+            while low < high:
+                middle = (low + high) // 2
+                low, high = (low, middle) if acceptance(middle) >= target else (middle + 1, high)
+            setting = {"kind": "hmc", "integrator": integrator, "length": length, "steps": low}
+            if setting not in found:
+                found.append(setting)
+    return found
+
+
+def scaled_to(setting: Setting, beta: float, links: Tensor, target: float) -> Setting:
+    """The setting with its steps scaled to the predicted acceptance `target`."""
+    low, high = 0.2, 2.5
+    for _ in range(8):
+        middle = math.sqrt(low * high)
+        kernel = _learned({**setting, "scale": middle}, GaugeAction(beta))
+        good = predicted_acceptance(kernel, links) >= target
+        low, high = (middle, high) if good else (low, middle)
+    return {**setting, "scale": round(low, 4)}
+
+
+@torch.no_grad()
+def predicted_acceptance(kernel: Proposer, links: Tensor) -> float:
+    """erfc(sqrt(<dH^2> / 8)) from two proposals of each chain."""
+    state, squares = markov.state_at(kernel, links), []
+    for n in range(2):
+        _, info = markov.propose(kernel, state, markov.trajectory_generator(77, n, 0))
+        squares.append(info.log_ratio.square())
+    mean = float(torch.cat(squares).mean())
+    return math.erfc(math.sqrt(mean / 8)) if math.isfinite(mean) else 0.0

@@ -1,0 +1,140 @@
+"""One setting for some time: tau_int of what moves slowly, and what a trajectory costs."""
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.sampler.kernels import Setting, kernel_of
+from l2hmc_bridge import fast
+from l2hmc_bridge.analysis import statistics
+from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.observables import flow
+from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.draws import trajectory_draws
+from l2hmc_bridge.sampling.heatbath import HeatBath
+from l2hmc_bridge.sampling.markov import Kernel
+from l2hmc_bridge.sampling.mixture import Mixture
+from l2hmc_bridge.systems.actions import GaugeAction, cold_start
+
+SLOW = ("E(t=1)", "E(t=2)", "Q", "Q^2")  # Q at t = 2
+FLOW_STEP = 0.15
+FLOW_WORK = 40  # forces' worth of trajectories between two measurements of the flow
+THERMALISATION = 300  # updates of the heat bath from the unit field
+SKIPPED = 4  # measurements
+
+
+def start(lattice: tuple[int, int, int, int], beta: float, chains: int, seed: int) -> Tensor:
+    """Chains in equilibrium on (Nt, Nx, Ny, Nz), by the heat bath."""
+    kernel = HeatBath(GaugeAction(beta))
+    state = kernel.init(cold_start(lattice, chains))
+    for number in range(THERMALISATION):
+        state, _ = kernel.update(state, trajectory_draws(seed, [number] * chains))
+    return state.links
+
+
+@torch.no_grad()
+def measure(setting: Setting, beta: float, links: Tensor, seconds: float, error: float, seed: int
+            ) -> dict[str, Any]:
+    """Trajectories for `seconds` of the processor, or until tau(E(t=2)) is known to `error`."""
+    kernel = kernel_of(setting, beta)
+    chains, state = len(links), kernel.init(links)
+    period = sum(kernel.weights) if isinstance(kernel, Mixture) else 1
+    fast_rows: list[np.ndarray] = []  # [plaquette, accepted, weight] of every trajectory, [3, Nb]
+    slow_rows: list[np.ndarray] = []
+    stepping, forces, every, began, looked = 0.0, 0, 0, time.process_time(), 0.0
+    while time.process_time() - began < seconds or len(slow_rows) < 4 * SKIPPED:
+        clock = time.process_time()
+        for _ in range(period):
+            state, info = kernel.step(state, trajectory_draws(seed, [len(fast_rows)] * chains))
+            forces += info.force_evaluations
+            fast_rows.append(np.stack([fast.plaquettes(state.links).mean(1).numpy(),
+                                       info.accepted.double().numpy(),
+                                       info.log_ratio.exp().nan_to_num(0.0).numpy()]))
+        stepping += time.process_time() - clock
+        every = every or period * max(1, round(FLOW_WORK / forces))
+        if len(fast_rows) % every == 0:
+            slow_rows.append(flowed(state.links))
+            if time.process_time() - began > 1.5 * looked and len(slow_rows) > 100:
+                looked = time.process_time() - began
+                if known(slow_rows, error):
+                    break
+    count = len(fast_rows)
+    return {"setting": setting, "beta": beta, "chains": chains, "every": every,
+            "trajectories": count, "seconds": time.process_time() - began,
+            **costs(kernel, links, forces / count, stepping / (count * chains)),
+            **averages(fast_rows), **slow(slow_rows, every)}
+
+
+def flowed(links: Tensor) -> np.ndarray:
+    """SLOW of each chain, [4, Nb]."""
+    (_, first), (_, second) = flow.integrate(links, [1.0, 2.0], FLOW_STEP)
+    one, two = fast.clover(first), fast.clover(second)
+    return torch.stack([one[:, :2].sum(1), two[:, :2].sum(1), two[:, 2],
+                        two[:, 2].square()]).numpy()
+
+
+def known(rows: list[np.ndarray], error: float) -> bool:
+    """Whether tau_int of E(t=2) has at most this relative error."""
+    found = statistics.estimate(list(np.stack(rows)[SKIPPED:, 1].T))
+    resolved = found.tau_int_error is not None and math.isfinite(found.tau_int_error)
+    return resolved and found.tau_int_error < error * found.tau_int
+
+
+def costs(kernel: Kernel, links: Tensor, forces: float, seconds: float) -> dict[str, Any]:
+    """What a trajectory costs: seconds of a chain, gauge forces, forces of a host.
+
+    Gauge forces are seconds over those of one force of the same links, in turns in this process.
+    A host's terms have no heat bath: nothing is said of kernels with one.
+    """
+    parts = kernel.kernels if isinstance(kernel, Mixture) else [kernel]
+    transformed = any(isinstance(one, L2HMC) and one.transformation for one in parts)
+    bath = any(isinstance(one, HeatBath) for one in parts)
+    single = force_seconds(links, kernel.action.force)
+    work = forces
+    if transformed:
+        work = forces * force_seconds(links, kernel.within().action.force) / single
+    return {"seconds_per_trajectory": seconds, "seconds_per_force": single, "gauge_forces": work,
+            "host_forces": None if bath else forces, "md_length": kernel.length}
+
+
+def force_seconds(links: Tensor, force, repeats: int = 5) -> float:
+    """Processor seconds of one force of one chain, the best of a few."""
+    best = math.inf
+    for _ in range(repeats):
+        clock = time.process_time()
+        force(links)
+        best = min(best, time.process_time() - clock)
+    return best / len(links)
+
+
+def averages(rows: list[np.ndarray]) -> dict[str, Any]:
+    """Mean plaquette, acceptance, <exp(-dH + log|J|)> and tau_int of the plaquette."""
+    series = np.stack(rows)  # [trajectories, 3, Nb]
+    plaquette = statistics.estimate(list(series[len(rows) // 50:, 0].T))
+    weight = series[:, 2].T
+    exactness = None if (weight == 1).all() else statistics.estimate(list(weight)).as_dict()
+    return {"acceptance": float(series[:, 1].mean()), "exp_minus_dh": exactness,
+            "plaquette": {**plaquette.as_dict(), "tau": plaquette.tau_int,
+                          "tau_error": plaquette.tau_int_error}}
+
+
+def slow(rows: list[np.ndarray], every: int) -> dict[str, Any]:
+    """Mean, tau_int in trajectories and squared jump of each of SLOW, with errors."""
+    series = np.stack(rows)[SKIPPED:]
+    found = {}
+    for n, name in enumerate(SLOW):
+        one = statistics.estimate(list(series[:, n].T))
+        jumps = np.square(np.diff(series[:, n], axis=0)).mean(0)
+        found[name] = {**one.as_dict(), "tau": _times(one.tau_int, every),
+                       "tau_error": _times(one.tau_int_error, every),
+                       "jump": float(jumps.mean()) / every,
+                       "jump_error": float(jumps.std(ddof=1)) / len(jumps) ** 0.5 / every}
+    return found
+
+
+def _times(value: float | None, factor: int) -> float | None:
+    return None if value is None else value * factor
