@@ -13,7 +13,6 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.analysis import statistics
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.observables import flow
-from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import trajectory_draws
 from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.sampling.markov import Kernel
