@@ -132,7 +132,7 @@ def current() -> Part | None:
 def of(links: Tensor) -> Part | None:
     """The part that `links` is a field of, if any."""
     part = _current.get()
-    return part if part is not None and part.holds(links) else None
+    return part if part is not None and links.ndim == 8 and part.holds(links) else None
 
 
 def whole(lattice: Extents) -> Part:

@@ -1,17 +1,24 @@
 """A stream of all ranks as each one runs it: all compute and decide alike, rank 0 alone writes."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
 from torch import Tensor
 
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.ranks.share import Share
 from l2hmc_bridge.ranks.world import World
 from l2hmc_bridge.recorded.definition import Definition
+from l2hmc_bridge.recorded.randomness import arithmetic
 from l2hmc_bridge.recorded.rows import Row
 from l2hmc_bridge.recorded.specs import StreamKernel
 from l2hmc_bridge.sampling.markov import State
 from l2hmc_bridge.stream.progress import Deadline, Stop
 from l2hmc_bridge.stream.run import Stream
 from l2hmc_bridge.stream.trajectories import Trajectories
+
+Made = TypeVar("Made")
 
 
 class Together(Deadline):
@@ -29,10 +36,10 @@ class Together(Deadline):
 class OnRanks(Stream):
     """The stream with its fields in parts; `books`, on rank 0, writes the whole of them."""
 
-    def __init__(self, share: Share, definition: Definition, kernel: StreamKernel, state: State,
-                 target: int, rows: list[Row], books: Stream | None):
+    def __init__(self, folder: Path, share: Share, definition: Definition, kernel: StreamKernel,
+                 state: State, target: int, books: Stream | None, rows: list[Row]):
         Trajectories.__init__(self, definition, kernel, state, rows)
-        self.share, self.target, self.books = share, target, books
+        self.folder, self.share, self.target, self.books = folder, share, target, books
         self.notes = []
 
     def append(self, row: Row) -> None:
@@ -66,6 +73,13 @@ class OnRanks(Stream):
         if self.books is not None and whole is not None:
             self.books.state = whole
 
-    def _by_rank_0(self, write):
+    def _by_rank_0(self, write: Callable[[Stream], Made]) -> Made | None:
         books = self.books
-        return self.share.world.made(lambda: write(books) if books is not None else None)
+
+        def written() -> Made | None:
+            if books is None:
+                return None
+            with arithmetic(self.definition.numbers, books.state.links):
+                return write(books)
+
+        return self.share.world.made(written)

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from l2hmc_bridge.errors import BridgeError, StreamError
+from l2hmc_bridge.fields.part import holding
 from l2hmc_bridge.ranks.launch import launch
 
 Made = TypeVar("Made")
@@ -31,12 +32,13 @@ class World:
         return self.rank == 0
 
     def made(self, make: Callable[[], Made]) -> Made:
-        """What rank 0 makes, on every rank; every rank raises its BridgeError."""
-        told: list[tuple[Made | None, BridgeError | None] | None] = [None]
+        """What rank 0 makes of whole fields, on every rank; every rank raises its error."""
+        told: list[tuple[Made | None, Exception | None] | None] = [None]
         if self.first:
             try:
-                told = [(make(), None)]
-            except BridgeError as error:
+                with holding(None):
+                    told = [(make(), None)]
+            except (BridgeError, OSError, MemoryError) as error:
                 told = [(None, error)]
         dist.broadcast_object_list(told, 0)
         value, refused = told[0] or (None, None)
