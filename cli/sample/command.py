@@ -145,7 +145,7 @@ def command(context: click.Context, resume: bool, ranks: str | None, **options: 
     l2hmc-bridge sample --in stream --resume -n 100
     l2hmc-bridge sample --start hot --lattice 8,8,8,8 --beta 6 --out new -n 50 --kernel hmc
     l2hmc-bridge sample --continue run/ckpoint_lat.120
-    torchrun --nproc-per-node 2 -m l2hmc_bridge.cli sample --ranks 1,1,1,2 --in cfg.ildg --out new -n 9
+    torchrun --nproc-per-node 2 -m l2hmc_bridge.cli sample --in cfg.ildg --out new -n 9 --ranks auto
     """
     _check_usage(context, resume, options)
     given = {name: value for name, value in options.items() if _given(context, name)}
