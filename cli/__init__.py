@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _silence_output()
             return 1
         except (BridgeError, OSError, MemoryError) as error:
-            return _complain(_fitting(_one_line(error), arguments))
+            return _complain(_fitting(_one_line(error), arguments), quiet=_beside(arguments))
         except RuntimeError as error:
             if not any(sign in str(error) for sign in TOO_LARGE):
                 raise
@@ -122,9 +122,17 @@ def _module(verb: str) -> str:
     return f"{__name__}.{PACKAGES.get(verb, verb.replace('-', '_'))}"
 
 
-def _complain(message: str, status: int = 1) -> int:
-    click.echo(f"l2hmc-bridge: {message}", err=True)
+def _complain(message: str, status: int = 1, quiet: bool = False) -> int:
+    if not quiet:
+        click.echo(f"l2hmc-bridge: {message}", err=True)
     return status
+
+
+def _beside(arguments: Sequence[str]) -> bool:
+    """Whether another of several ranks says what there is to say."""
+    from l2hmc_bridge.ranks.launch import is_beside
+
+    return any(word.split("=")[0] == "--ranks" for word in arguments) and is_beside()
 
 
 def _one_line(error: BaseException) -> str:

@@ -27,6 +27,7 @@ FLOORS = (  # from the ground up
     ("bundle",),
     ("gate", "training", "recorded"),
     ("stream",),
+    ("ranks",),
     ("adapters.format", "adapters.payload", "adapters.formats", "adapters.theory",
      "adapters.files"),
     ("adapters.hosts", "adapters.streams", "adapters.logs", "adapters.records",

@@ -14,7 +14,7 @@ from tests.support.places import ROOT
 # Each room may import from itself and from the rooms before it; see ARCHITECTURE.md.
 CORE = ("errors", "models", "storage", "fields", "fast", "systems", "observables", "analysis",
         "sampling", "networks", "l2hmc", "bundle", "gate", "training", "recorded",
-        "stream")
+        "stream", "ranks")
 ADAPTERS = ("format", "payload", "formats", "theory", "files", "hosts", "streams", "logs",
             "records", "l2hmc_qcd", "public")
 ROOMS = ("__version__", *CORE, *(f"adapters.{name}" for name in ADAPTERS), "cli")

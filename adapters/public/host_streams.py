@@ -29,6 +29,7 @@ from l2hmc_bridge.adapters.streams.side import Side
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.fields.configuration import Configuration
+from l2hmc_bridge.recorded import randomness
 from l2hmc_bridge.recorded.definition import Definition
 from l2hmc_bridge.recorded.randomness import PHILOX
 from l2hmc_bridge.recorded.rows import Row
@@ -99,8 +100,10 @@ def continue_stream(
         start.notes.extend(notes)
         seed = options.seed if options.seed is not None else secrets.randbits(32)
         run = Run(seed, progress, deadline)
-        ready = _ready(host, start, choose(start, decision, options, device), options, before, run)
-        state, rows = _trajectories(host, ready, number, run)
+        choice = choose(start, decision, options, device)
+        with randomness.arithmetic(PHILOX, start.links):
+            ready = _ready(host, start, choice, options, before, run)
+            state, rows = _trajectories(host, ready, number, run)
         host_streams.refuse_later(host, folders)
         said = [f"{side.path}: {side.said}" for side in sides]
         made = _aside(host, number, start.first[0], ready.definition, state.links, sides)
@@ -168,10 +171,7 @@ def _definition(
     return Definition(
         seed=seed, kernel=choice.spec, factor=factor, first=[host.number],
         action={"name": choice.action.name, "beta": choice.action.beta},
-        save_every=1,
-        suffix="",
-        format=host.format,
-        device=str(device),
+        save_every=1, suffix="", format=host.format, device=str(device),
         threads=torch.get_num_threads(),
         numbers=PHILOX,
     )

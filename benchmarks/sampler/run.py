@@ -5,11 +5,11 @@
     python -m benchmarks.sampler.run --page                            # the page alone
 
 For every kernel (HMC with four integrators, the trained steps, the same in V = F^-1(U) with
-constant rho, with momentum mixing, heat bath and overrelaxation, mixtures; --bundle adds trained ones):
-a short run of each setting of a scan (MD lengths or palindromes, steps for 70 and 85 %
-acceptance), then a long run of the one with the largest squared jump of the flowed energy per second.
-What is done stands in --out, written after every run: the same call goes on where it was stopped.
-Seconds are those of the processor, one thread.
+constant rho, with momentum mixing, heat bath and overrelaxation, mixtures; --bundle adds trained
+ones): a short run of each setting of a scan (MD lengths or palindromes, steps for 70 and 85 %
+acceptance), then a long run of the one with the largest squared jump of the flowed energy per
+second. What is done stands in --out, written after every run: the same call goes on where it was
+stopped. Seconds are those of the processor, one thread.
 """
 
 import argparse

@@ -18,13 +18,13 @@ COSTS: dict[str, Callable[[Row], float | None]] = {
 CLAIMED = 0.08  # largest relative error of a number that is claimed
 HEAD = """# What a decorrelated configuration costs
 
-Written by `python -m benchmarks.sampler.run` from `benchmarks/results/sampler.json`: {machine}. Wilson
-action, SU(3), one thread, processor time per chain. tau_int is 1/2 + sum rho (pyerrors); E the clover
-energy density and Q the clover charge after the Wilson flow, Q at t = 2. "Gauge forces" count a plain
-force as 1, a heat-bath or overrelaxed sweep as 1, a force in V = F^-1(U) as what it takes in the same
-process; "host forces" are what a stream with quarks pays for: one of its forces for every MD step, and
-a heat bath has none. In brackets: one standard error; numbers known to {claimed:.0%} or better are **bold**,
-the others are too coarse to be claimed.
+Written by `python -m benchmarks.sampler.run` from `benchmarks/results/sampler.json`: {machine}.
+Wilson action, SU(3), one thread, processor time per chain. tau_int is 1/2 + sum rho (pyerrors); E
+the clover energy density and Q the clover charge after the Wilson flow, Q at t = 2. "Gauge
+forces" count a plain force as 1, a heat-bath or overrelaxed sweep as 1, a force in V = F^-1(U) as
+what it takes in the same process; "host forces" are what a stream with quarks pays for: one of
+its forces for every MD step, and a heat bath has none. In brackets: one standard error; numbers
+known to {claimed:.0%} or better are **bold**, the others are too coarse to be claimed.
 """
 
 

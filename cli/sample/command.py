@@ -40,11 +40,12 @@ from l2hmc_bridge.stream.options import (
 )
 
 # What may change when a stream goes on; all else is fixed by its beginning.
-ON_RESUME = ("inputs", "out", "resume", "trajectories", "max_seconds", "threads", "device")
+ON_RESUME = ("inputs", "out", "resume", "trajectories", "max_seconds", "threads", "device",
+             "ranks")
 # What belongs to a stream of our own and not to one that a host keeps.
 NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "thermalise",
                    "save_every", "format", "check_reversibility", "max_seconds", "first",
-                   "keep_every", "measure", "flow_time", "flow_step")
+                   "keep_every", "measure", "flow_time", "flow_step", "ranks")
 
 
 @click.command(cls=Computing,
@@ -127,9 +128,11 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
 @click.option("--threads", type=click.IntRange(1, MOST_THREADS),
               help="Threads of the computation.")
 @click.option("--device", help="cpu (default) or cuda[:N].")
+@click.option("--ranks", metavar="X,Y,Z,T", help="One lattice over the processes that torchrun, "
+              "mpirun or srun started: how many along each direction, or auto.")
 @speaking
 @click.pass_context
-def command(context: click.Context, resume: bool, **options: Any) -> None:
+def command(context: click.Context, resume: bool, ranks: str | None, **options: Any) -> None:
     """Run trajectories from a configuration and record a stream of them.
 
     Written into --out: cfg_<trajectory>.<suffix> after accept/reject, history.h5, summary.json,
@@ -142,6 +145,7 @@ def command(context: click.Context, resume: bool, **options: Any) -> None:
     l2hmc-bridge sample --in stream --resume -n 100
     l2hmc-bridge sample --start hot --lattice 8,8,8,8 --beta 6 --out new -n 50 --kernel hmc
     l2hmc-bridge sample --continue run/ckpoint_lat.120
+    torchrun --nproc-per-node 2 -m l2hmc_bridge.cli sample --in cfg.ildg --out new -n 9 --ranks auto
     """
     _check_usage(context, resume, options)
     given = {name: value for name, value in options.items() if _given(context, name)}
@@ -152,11 +156,11 @@ def command(context: click.Context, resume: bool, **options: Any) -> None:
 
     if chosen is None:
         run.resume(options["inputs"][0], options["trajectories"], options["max_seconds"],
-                   options["threads"], options["device"])
+                   options["threads"], options["device"], ranks)
     elif isinstance(chosen, ContinueOptions):
         run.go_on(chosen)
     else:
-        run.begin(chosen)
+        run.begin(chosen, ranks)
 
 
 def _chosen(given: dict[str, Any]) -> SampleOptions | ContinueOptions:

@@ -12,25 +12,27 @@ from l2hmc_bridge.cli.screen.progress import Screen, trajectory_text
 from l2hmc_bridge.cli.screen.stopping import stopper
 from l2hmc_bridge.cli.screen.summary import show_summary
 from l2hmc_bridge.cli.screen.voice import say, warn
+from l2hmc_bridge.ranks import launch
 from l2hmc_bridge.recorded.folder import shown
 from l2hmc_bridge.stream.options import SampleOptions
 from l2hmc_bridge.stream.outcome import Recorded
 
 
-def begin(options: SampleOptions) -> None:
-    """Record a new stream."""
+def begin(options: SampleOptions, ranks: str | None = None) -> None:
+    """Record a new stream, on several ranks if they are named."""
     with stopper() as stop:
-        show(begin_stream(options, Screen(), stop))
+        show(begin_stream(options, Screen(), stop, ranks), ranks)
 
 
 def resume(
     folder: Path, more: int | None, max_seconds: float | None, threads: int | None,
-    device: str | None,
+    device: str | None, ranks: str | None = None,
 ) -> None:
     """Go on with a stream."""
     with stopper() as stop:
         show(resume_stream(folder, more, max_seconds=max_seconds, threads=threads, device=device,
-                           progress=Screen(), stop=stop))
+                           progress=Screen(), stop=stop, ranks=ranks),
+             ranks)
 
 
 def go_on(options: ContinueOptions) -> None:
@@ -47,8 +49,13 @@ def go_on(options: ContinueOptions) -> None:
         say(sentence)
 
 
-def show(recorded: Recorded) -> None:
-    """The summary as a table, its warnings, and how to finish what was cut short."""
+def show(recorded: Recorded, ranks: str | None = None) -> None:
+    """The summary as a table, its warnings, and how to finish what was cut short.
+
+    Of several ranks the first shows it.
+    """
+    if ranks is not None and launch.is_beside():
+        return
     show_summary(recorded.summary, shown(recorded.folder))
     for sentence in recorded.summary["warnings"]:
         warn(f"warning: {sentence}")

@@ -29,7 +29,7 @@ from l2hmc_bridge.fast.cpu import (
     library,
 )
 from l2hmc_bridge.fast.cpu.host_memory import Defects, Places, places
-from l2hmc_bridge.fast.cpu.library import keep_memory
+from l2hmc_bridge.fast.cpu.scratch import keep_memory
 from l2hmc_bridge.fast.gpu import functions as gpu_functions
 
 __all__ = ["BACKENDS", "CHOICES", "Defects", "Places", "action", "backend", "charge",

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from l2hmc_bridge.errors import LayoutError
+from l2hmc_bridge.fields import part
 from l2hmc_bridge.fields.axes import (
     AXES as AXES,
     DIRECTIONS as DIRECTIONS,
@@ -65,7 +66,10 @@ def extents(links: Tensor) -> tuple[int, int, int, int]:
 
 
 def volume(links: Tensor) -> int:
-    """Number of sites."""
+    """Number of sites, those of all processes where each holds a part of the lattice."""
+    held = part.of(links)
+    if held is not None:
+        return held.volume
     nt, nx, ny, nz = links.shape[2:6]
     return nt * nx * ny * nz
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.fields import loops, su3
+from l2hmc_bridge.fields.part import largest
 from l2hmc_bridge.fields.su3 import DIMENSION
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.sampling.markov import State
@@ -102,7 +103,7 @@ def round_trip(first: PhaseMap, second: PhaseMap, links: Tensor, momenta: Tensor
 def group_defects(phi: PhaseMap, links: Tensor, momenta: Tensor) -> tuple[float, float, float]:
     """(growth of max|U U^+ - 1|, growth of max|det U - 1|, max|tr P| or max|P + P^+|), SU(3)."""
     end, moved, _ = phi(links, momenta)
-    growth = [float(defect(end).max()) - float(defect(links).max())
+    growth = [largest(defect(end).max(), end) - largest(defect(links).max(), links)
               for defect in (su3.unitarity_defect, su3.determinant_defect)]
     algebra = max(float(su3.trace(moved).abs().max()), float((moved + moved.mH).abs().max()))
     return growth[0], growth[1], algebra

@@ -53,7 +53,7 @@ class CompiledEngine:
         self.momenta = blocks.algebra_in(self.lattice, momenta)  # every kick overwrites them
         self.evaluations = 0
         self.log_det = torch.zeros(len(links), dtype=torch.float64)  # of the passes that are over
-        self._changes: list[Tensor] = []  # log|J| of the kicks of this pass, once they have run
+        self._changes: list[learned.Task] = []  # the kicks of this pass, which change log|J|
         self._waiting: list[learned.Task] = []
         self._spare: list[Tensor] = []  # buffers to hand back when these have run
         self._weights: dict[Callable, list[learned.Network]] = {}
@@ -92,6 +92,7 @@ class CompiledEngine:
     def leave(self) -> Trajectory:
         """Torch fields."""
         self._close_pass()
+        self.lattice.renew(self.momenta)
         force = self.field.force()
         return Trajectory(blocks.links_out(self.lattice, self.field.links),
                           blocks.algebra_out(self.lattice, self.momenta), self.log_det,
@@ -104,15 +105,28 @@ class CompiledEngine:
 
     def _run(self) -> None:
         if self._waiting:
-            learned.run(self.lattice, self.field.links, self._waiting)
+            self._run_waiting()
             self._waiting.clear()
         SCRATCH.give(*self._spare)
         self._spare.clear()
 
+    def _run_waiting(self) -> None:
+        """All in one call, unless copies of other processes' sites are renewed in between."""
+        links, looked_at = self.field.links, self.drift_network or self.mixing is not None
+        if not self.lattice.shared:
+            return learned.run(self.lattice, links, self._waiting)
+        for task in self._waiting:
+            learned.run(self.lattice, links, [task])
+            if task.changes is None:
+                self.lattice.renew(links)
+            elif looked_at:  # a drift may look at the momenta beside it, or move those links
+                self.lattice.renew(self.momenta)
+
     def _close_pass(self) -> None:
         self._run()
         if self._changes:
-            self.log_det = self.log_det + sum(self._changes)
+            self.log_det = self.log_det + learned.log_det(self.lattice, self._changes,
+                                                          len(self.momenta))
             self._changes = []
 
     def _kick(self, k: int, share: float, mode: int) -> None:
@@ -128,16 +142,18 @@ class CompiledEngine:
             if push.net is not None or push.force is None:
                 push, keep = self._whole(push, h, mode, keep), None
             push = push._replace(mixing=self.mixing)
-        task = learned.kick_task(push, h, self.momenta, mode, self.momenta, keep_force=keep)
+        task = learned.kick_task(self.lattice, push, h, self.momenta, mode, self.momenta,
+                                 keep_force=keep)
         self._waiting.append(task)
-        self._changes.append(cast(Tensor, task.log_det))
+        self._changes.append(task)
 
     def _whole(self, push: learned.Push, h: float, mode: int, keep: Tensor | None) -> learned.Push:
         """The push as a field, which mixing needs beyond its link, and s with a network."""
         whole = self.field.room(library.ALGEBRA)
         scale = None if push.net is None else self.field.room(1)
         self._spare += [whole] if scale is None else [whole, scale]
-        self._waiting.append(learned.kick_task(push, h, None, mode, whole, scale, keep))
+        self._waiting.append(learned.kick_task(self.lattice, push, h, None, mode, whole, scale,
+                                               keep))
         return learned.Push(self.field.links, force=whole, scale=scale)
 
     def _push(self, k: int, net: learned.Network | None) -> learned.Push:
@@ -178,8 +194,14 @@ class CompiledEngine:
         order = subsets(network, k, sign)
         if self.mixing is None and network is not None and network.subsets == "turn":
             (mu, odd, _), = (one for one in order if one[2])
-            return [(net, mu, odd, learned.FIRST if order[0][2] else learned.LAST)]
-        return [(net if alive else None, mu, odd, learned.ALONE) for mu, odd, alive in order]
+            return [(net, mu, self._here(odd), learned.FIRST if order[0][2] else learned.LAST)]
+        return [(net if alive else None, mu, self._here(odd), learned.ALONE)
+                for mu, odd, alive in order]
+
+    def _here(self, odd: bool | None) -> bool | None:
+        """The parity, as the sites of this part are counted."""
+        part = self.lattice.part
+        return odd if odd is None or part is None else bool(odd) != bool(part.parity)
 
     def _next_subset(self, k: int, mode: int) -> learned.Squares | None:
         """Room for the squares of the links that move first after this kick, if any do."""
@@ -193,7 +215,7 @@ class CompiledEngine:
         shape = (len(self.momenta), self.lattice.blocks, self.lattice.lanes)
         room = SCRATCH.take(shape, self.lattice.dtype)
         self._spare.append(room)
-        return learned.Squares(mu, bool(odd), room)
+        return learned.Squares(mu, bool(self._here(bool(odd))), room)
 
     def _network(self, make: Callable, network: KickNetwork | DriftNetwork, k: int
                  ) -> learned.Network:

@@ -52,6 +52,7 @@ class CompiledField:
             force = self.known()[0]
             self.run()
             moved = blocks.drift(self.lattice, force, self.links, -displacement)
+            self.lattice.renew(moved)
             self._displaced[kick] = blocks.force(self.lattice, moved, self.action.beta,
                                                  self.action.c1)
             self.evaluations += 1

@@ -1,14 +1,19 @@
 """Which random numbers a stream draws: numbered ones, or those of torch's generators.
 
 "philox": numbers by chain, trajectory, phase, site and direction (sampling/numbered.py), the same
-on every device. "torch": a generator for each chain and trajectory, whose numbers depend on the
-device that draws; streams of earlier versions, which do not say, go on with these.
+on every device, and sums over the lattice that are exact (fields/part.py): such a stream is the
+same however its lattice is cut. "torch": a generator for each chain and trajectory, whose numbers
+depend on the device that draws; streams of earlier versions, which do not say, go on with these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
+from l2hmc_bridge.fields import part
+from l2hmc_bridge.fields.layout import extents
 from l2hmc_bridge.sampling.draws import (
     Draws,
     PerChain,
@@ -23,6 +28,16 @@ RECORDED = 2**21
 TUNING, THERMALISATION = RECORDED, RECORDED + 2**19
 REVERSIBILITY, START, GATE = RECORDED + 2**20, -1, -2
 PHASES = {TUNING: 1, THERMALISATION: 2, REVERSIBILITY: 3, START: 4, GATE: 5}
+
+
+@contextmanager
+def arithmetic(kind: str, links: Tensor) -> Iterator[None]:
+    """The sums of a stream of this kind at `links`, which may be those of a part of a lattice."""
+    if kind != PHILOX or part.of(links) is not None:
+        yield
+        return
+    with part.holding(part.whole(extents(links))):
+        yield
 
 
 def recorded(kind: str, seed: int, numbers: Sequence[int], device: torch.device) -> Draws:

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from l2hmc_bridge.fast import normal
 from l2hmc_bridge.fast.philox import fine_uniform, philox
-from l2hmc_bridge.fields.layout import volume
+from l2hmc_bridge.fields import part
+from l2hmc_bridge.fields.layout import extents
 from l2hmc_bridge.sampling import counter
 from l2hmc_bridge.systems.groups import Group
 
@@ -55,7 +56,8 @@ class Numbered:
     def momenta(self, links: Tensor, group: Group) -> Tensor:
         words, calls = self._next(counter.MOMENTA)
         if group.name == "su3":
-            sites = torch.arange(volume(links), device=links.device)
+            held = part.of(links) or part.whole(extents(links))
+            sites = held.sites().to(links.device)
             return normal.momenta(sites, words, calls).to(links).view_as(links)
         numbers = torch.arange(links[0].numel(), device=links.device)
         return normal.normals(numbers, words, calls, 1)[..., 0].to(links).view_as(links)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.observables.plan import Plan
-from l2hmc_bridge.recorded import folder as places
+from l2hmc_bridge.recorded import folder as places, randomness
 from l2hmc_bridge.recorded.definition import Definition
 from l2hmc_bridge.recorded.randomness import PHILOX
 from l2hmc_bridge.recorded.specs import BundleSpec, StreamKernel
@@ -50,26 +50,34 @@ def begin_stream(
     places.require_free(folder)
     Plan(flow_time=options.flow_time, flow_step=options.flow_step)  # refuses steps without sense
     seed = options.seed if options.seed is not None else secrets.randbits(32)
-    start = _start(options, files, seed)
+    start = started(options, files, seed)
+    with randomness.arithmetic(PHILOX, start.links):
+        return _recorded(options, files, start.on(device), Run(seed, progress, deadline), device)
+
+
+def _recorded(
+    options: SampleOptions, files: Files, start: Start, run: Run, device: torch.device
+) -> Recorded:
+    """The stream from a start that was read."""
+    folder = options.folder
     decision = decided(start, options)
-    start = start.under(decision).on(device)
+    start = start.under(decision)
     choice = choose(start, decision, options, device)
     state = first_state(start, choice.kernel)
     output = files.output_format(start, options.format)
     for sentence in (*start.notes, *start.warnings):
-        progress.say(sentence)
-    run = Run(seed, progress, deadline)
+        run.progress.say(sentence)
     with places.new_folder(folder), lock.locked(folder), places.nothing_left(folder):
         places.require_free(folder)
-        ready = _prepared(options, start, choice, state, run)
-        definition = _definition(options, start, choice, ready, seed, output)
+        ready = prepared(options, start, choice, state, run)
+        definition = defined(options, start, choice, ready, run.seed, output)
         with stream.create(folder, definition, ready.kernel, ready.state, options.trajectories,
                            Configurations(files, definition)) as made:
-            _keep_bundle(folder, choice)
-            return record(made, progress, deadline)
+            keep_bundle(folder, choice)
+            return record(made, run.progress, run.deadline)
 
 
-class _Ready(NamedTuple):
+class Ready(NamedTuple):
     """All that a definition and a stream need of what went before the first trajectory."""
 
     kernel: StreamKernel
@@ -78,15 +86,16 @@ class _Ready(NamedTuple):
     record: dict[str, Any]
 
 
-def _start(options: SampleOptions, files: Files, seed: int) -> Start:
+def started(options: SampleOptions, files: Files, seed: int) -> Start:
+    """The first fields, read or made. Raises BridgeError."""
     if options.start is None or options.lattice is None:
         return from_files(files, options.paths, options.chains)
     return from_nothing(options.start, options.lattice, options.chains or 1, seed)
 
 
-def _prepared(
+def prepared(
     options: SampleOptions, start: Start, choice: Choice, state: State, run: Run
-) -> _Ready:
+) -> Ready:
     """Thermalise, tune and prove."""
     count = options.thermalise if options.start or options.thermalise else 0
     begun = prepare.thermalised(choice.kernel, choice.action, state, count, run)
@@ -94,7 +103,7 @@ def _prepared(
     checks = prepare.proofs(tuned.kernel, choice.action, begun.state, run.seed,
                             None if begun.updates else start.plaquette, start.name)
     start.warnings.extend(prepare.require(checks, start.name, options.ungated))
-    return _Ready(tuned.kernel, tuned.factor, begun.state, {
+    return Ready(tuned.kernel, tuned.factor, begun.state, {
         "thermalised": begun.updates,
         "thermalised_by": begun.by,
         "tuning_trajectories": tuned.trajectories,
@@ -104,8 +113,8 @@ def _prepared(
     })
 
 
-def _definition(
-    options: SampleOptions, start: Start, choice: Choice, ready: _Ready, seed: int, output: Output
+def defined(
+    options: SampleOptions, start: Start, choice: Choice, ready: Ready, seed: int, output: Output
 ) -> Definition:
     """What the stream is defined by."""
     action = choice.action
@@ -143,7 +152,7 @@ def _digest(links: Tensor) -> str:
     return hashlib.sha256(links.cpu().contiguous().numpy().data).hexdigest()
 
 
-def _keep_bundle(folder: Path, choice: Choice) -> None:
+def keep_bundle(folder: Path, choice: Choice) -> None:
     """A copy of the bundle beside the stream, which goes on from it wherever the file goes."""
     if isinstance(choice.spec, BundleSpec):
         with replacing(folder / places.BUNDLE, force=True) as file:

@@ -7,7 +7,7 @@ import torch
 
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fast.devices import device_of
-from l2hmc_bridge.recorded import state as checkpoint
+from l2hmc_bridge.recorded import randomness, state as checkpoint
 from l2hmc_bridge.recorded.definition import Definition
 from l2hmc_bridge.storage import lock
 from l2hmc_bridge.stream import prepare, provenance, run as stream
@@ -38,7 +38,7 @@ def resume_stream(
         definition = checkpoint.definition_of(folder)
         set_threads(threads or definition.threads)
         place = device_of(device or definition.device)
-        for sentence in _differences(folder, definition, place):
+        for sentence in differences(folder, definition, place):
             progress.say(sentence)
         with stream.reopen(folder, lambda found: Configurations(files, found), place,
                            more) as made:
@@ -48,13 +48,13 @@ def resume_stream(
                 progress.say(f"{folder}: all of {made.target} trajectories are there already "
                              "(-n asks for more)")
             else:
-                _prove_again(made, progress)
+                with randomness.arithmetic(definition.numbers, made.state.links):
+                    prove_again(made, definition, progress)
             return record(made, progress, deadline)
 
 
-def _prove_again(made: Stream, progress: Progress) -> None:
+def prove_again(made: Stream, definition: Definition, progress: Progress) -> None:
     """The quick gate before a stream goes on; BundleError if a check fails, unless it began so."""
-    definition = made.definition
     action = gauge_action(definition.action["name"], definition.action["beta"])
     checks = prepare.proofs(made.kernel, action, made.state, definition.seed, None,
                             str(made.folder), definition.numbers)
@@ -63,7 +63,7 @@ def _prove_again(made: Stream, progress: Progress) -> None:
         progress.say(sentence)
 
 
-def _differences(folder: Path, definition: Definition, device: torch.device) -> Iterator[str]:
+def differences(folder: Path, definition: Definition, device: torch.device) -> Iterator[str]:
     """What keeps a continuation from being bit for bit what it would have been."""
     began = {**definition.record["provenance"], "device": definition.device}
     now = {**provenance.describe(), "device": str(device)}

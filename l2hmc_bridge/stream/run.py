@@ -20,7 +20,13 @@ import torch
 
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fields.configuration import Configuration
-from l2hmc_bridge.recorded import belonging, folder as places, history, state as checkpoint
+from l2hmc_bridge.recorded import (
+    belonging,
+    folder as places,
+    history,
+    randomness,
+    state as checkpoint,
+)
 from l2hmc_bridge.recorded.definition import Definition, as_stored
 from l2hmc_bridge.recorded.log import Log
 from l2hmc_bridge.recorded.rows import Row
@@ -159,6 +165,10 @@ class Stream(Trajectories):
     @torch.no_grad()
     def advance(self, stop: Stop, report: Report) -> str | None:
         """Go on to the target; returns None there, or the reason that `stop` gave, all saved."""
+        with randomness.arithmetic(self.definition.numbers, self.state.links):
+            return self._advance(stop, report)
+
+    def _advance(self, stop: Stop, report: Report) -> str | None:
         why = None
         while self.count < self.target and why is None:
             row, count = self.trajectory(), self.count + 1
@@ -167,13 +177,17 @@ class Stream(Trajectories):
             if self.definition.keeps(count) or count == self.target:
                 row = {**row, "files": self.save_configurations(row["trajectory"]),
                        **self.measured()}
-            self.log.append(row)
+            self.append(row)
             self.rows.append(row)
             report(row)
             why = None if count == self.target else stop()
             if self.definition.saves(count) or count == self.target or why is not None:
                 self.save_state()
         return why
+
+    def append(self, row: Row) -> None:
+        """One more line of the log."""
+        self.log.append(row)
 
     def save_configurations(self, numbers: list[int]) -> list[str]:
         """Write cfg_<trajectory>.<suffix> of every chain, whole, replacing an identical one.

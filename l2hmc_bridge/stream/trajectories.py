@@ -7,9 +7,11 @@ import time
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from l2hmc_bridge import fast
 from l2hmc_bridge.fields import su3
+from l2hmc_bridge.fields.part import largest
 from l2hmc_bridge.observables import plan
 from l2hmc_bridge.observables.topology import topological_charge
 from l2hmc_bridge.recorded import randomness
@@ -84,10 +86,15 @@ class Trajectories:
 
     def reunitarise(self, row: Row) -> Row:
         """Project the links to SU(3) where their defect exceeds 1e-13, and note it in the row."""
-        if float(su3.unitarity_defect(self.state.links).max()) <= UNITARITY_KEPT:
+        links = self.state.links
+        if largest(su3.unitarity_defect(links).max(), links) <= UNITARITY_KEPT:
             return row
-        self.state = self.kernel.init(su3.project_group(self.state.links))
+        self.state = self.kernel.init(self.projected())
         return {**row, "reunitarised": 1, "force_evaluations": row["force_evaluations"] + 1}
+
+    def projected(self) -> Tensor:
+        """The links, projected to SU(3)."""
+        return su3.project_group(self.state.links)
 
 
 def _levels(info: Info) -> dict[str, Any]:
@@ -112,4 +119,4 @@ def reversibility_defect(kernel: Proposer, state: State, generators: Generators)
     """max |U'' - U| over a trajectory from `state`, its momenta reversed, and the same again."""
     momenta = markov.draw_momenta(state.links, generators)
     back = kernel.there_and_back(state, momenta, generators)
-    return float((back - state.links).abs().max())
+    return largest((back - state.links).abs().max(), state.links)

@@ -14,6 +14,7 @@ from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.cpu import blocks as blocked, library
 from l2hmc_bridge.fast.cpu.library import ALGEBRA, LINK, Lattice, plain
 from l2hmc_bridge.fast.cpu.scratch import SCRATCH
+from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.layout import check_links, volume
 
 
@@ -59,6 +60,8 @@ def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) ->
 
 def kinetic(momenta: Tensor) -> Tensor:
     """K = -tr P^2 over everything but the batch, [Nb]."""
+    if momenta.ndim == 8 and parts.of(momenta) is not None and momenta.dtype == torch.complex128:
+        return library.lattice_of(momenta).sums("exact_squares", momenta, 1, plain(momenta))[:, 0]
     out = torch.empty(momenta.shape[0], dtype=torch.float64)
     length = 2 * momenta[0].numel() if len(momenta) else 0
     library.call("square_sum", library.long(len(momenta)), library.long(length), library.threads(),
@@ -189,6 +192,7 @@ def trajectory(links: Tensor, momenta: Tensor, force: Tensor, beta: float, c1: f
         for n, (kick, displacement) in enumerate(zip(kicks, displacements, strict=True)):
             if n > 0:
                 blocked.drift(lattice, p, blocks, drifts[n - 1], out=blocks)
+                lattice.renew(blocks)
             if 0 < n < last and displacement == 0.0:
                 blocked.kick(lattice, p, blocks, beta, c1, kick, out=p)
                 continue
@@ -198,6 +202,8 @@ def trajectory(links: Tensor, momenta: Tensor, force: Tensor, beta: float, c1: f
                 p.sub_(f, alpha=float(kick))
             else:
                 blocked.drift(lattice, f, blocks, -displacement, out=moved)
+                lattice.renew(moved)
                 blocked.kick(lattice, p, moved, beta, c1, kick, out=p)
+        lattice.renew(p)
         return (blocked.links_out(lattice, blocks), blocked.algebra_out(lattice, p),
                 blocked.algebra_out(lattice, f))

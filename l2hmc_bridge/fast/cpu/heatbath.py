@@ -23,8 +23,7 @@ class Tables(NamedTuple):
 def tables(extents: tuple[int, ...], dtype: torch.dtype) -> Tables:
     """The sites and colours of a lattice in its blocked layout."""
     lattice = library.lattice(extents, dtype)
-    sites = torch.empty(lattice.blocks, lattice.lanes, dtype=torch.int64)
-    lattice.call("lattice_sites", sites, sites)
+    sites = lattice.sites
     colours = reference.colours(extents).flatten()[sites]
     bits = 1 << torch.arange(lattice.lanes)
     lanes = torch.stack([((colours == colour) * bits).sum(1)

@@ -127,12 +127,14 @@ class Task(NamedTuple):
     """A kick or a drift that is to run."""
 
     structure: _Kick | _Drift
-    log_det: Tensor | None  # of a kick, [Nb], once it has run
     held: tuple  # whatever the structure points to
+    changes: Tensor | None = None  # of a kick, once it has run: log|J| [Nb]; of a part counts of it
+    weight: float = 0.0  # of these counts; 0: there are none
 
 
-def kick_task(push: Push, h: float, momenta: Tensor | None, mode: int, out: Tensor,
-              keep_scale: Tensor | None = None, keep_force: Tensor | None = None) -> Task:
+def kick_task(lattice: Lattice, push: Push, h: float, momenta: Tensor | None, mode: int,
+              out: Tensor, keep_scale: Tensor | None = None, keep_force: Tensor | None = None
+              ) -> Task:
     """What `kick` does."""
     net = push.net.structure if push.net else _Network()
     loops = (_POINTER * MOST_OUTPUTS)(*(_address(loop) for loop in push.loops))
@@ -141,8 +143,25 @@ def kick_task(push: Push, h: float, momenta: Tensor | None, mode: int, out: Tens
                  *(_address(one) for one in (push.links, push.force, push.invariants, push.base)),
                  loops, *(_address(one) for one in (push.scale, momenta, keep_scale,
                                               keep_force, out)))
-    log_det = torch.empty(push.links.shape[0], dtype=torch.float64)
-    return Task(task, log_det, (push, momenta, out, keep_scale, keep_force))
+    held, chains = (push, momenta, out, keep_scale, keep_force), push.links.shape[0]
+    if lattice.part is None:
+        return Task(task, held, torch.empty(chains, dtype=torch.float64))
+    sign = 0.0 if push.net is None and push.scale is None else (1.0, -1.0, 0.0)[mode]
+    return Task(task, held, lattice.counts(chains, 1)[:, 0], sign * ALGEBRA * float(h) * float(h))
+
+
+def log_det(lattice: Lattice, kicks: Sequence[Task], chains: int) -> Tensor:
+    """log|J| of kicks that have run, of all processes, [Nb]."""
+    if lattice.part is None:
+        return sum((cast(Tensor, task.changes) for task in kicks),
+                   torch.zeros(chains, dtype=torch.float64))
+    change = torch.zeros(chains, dtype=torch.float64)
+    told = [task for task in kicks if task.weight]
+    if told:
+        totals = lattice.total(torch.stack([cast(Tensor, task.changes) for task in told]))
+        for task, total in zip(told, totals, strict=True):
+            change += task.weight * total
+    return change
 
 
 def drift_task(net: Network | None, mu: int, odd: bool | None, e: float, sign: int, mixing: float,
@@ -152,7 +171,7 @@ def drift_task(net: Network | None, mu: int, odd: bool | None, e: float, sign: i
     task = _Drift(net.structure if net else _Network(), int(mu), -1 if odd is None else int(odd),
                   order, float(e), float(sign), float(mixing), _squares(known),
                   momenta.data_ptr(), links.data_ptr())
-    return Task(task, None, (net, momenta, links, known))
+    return Task(task, (net, momenta, links, known))
 
 
 def run(lattice: Lattice, links: Tensor, tasks: Sequence[Task]) -> None:
@@ -160,10 +179,10 @@ def run(lattice: Lattice, links: Tensor, tasks: Sequence[Task]) -> None:
     entries = (_Task * len(tasks))()
     for entry, task in zip(entries, tasks, strict=True):
         at = ctypes.addressof(task.structure)
-        if task.log_det is None:
+        if task.changes is None:
             entry.drift = at
         else:
-            entry.kick, entry.out = at, task.log_det.data_ptr()
+            entry.kick, entry.out = at, task.changes.data_ptr()
     lattice.call("learned_run", links, len(tasks), ctypes.byref(entries))
 
 
@@ -177,9 +196,9 @@ def kick(lattice: Lattice, push: Push, h: float, momenta: Tensor | None, mode: i
     goes into `keep_scale` as well, and a force that was computed here into `keep_force`.
     """
     out = lattice.empty(push.links.shape[0], ALGEBRA) if out is None else out
-    task = kick_task(push, h, momenta, mode, out, keep_scale, keep_force)
+    task = kick_task(lattice, push, h, momenta, mode, out, keep_scale, keep_force)
     run(lattice, push.links, [task])
-    return out, cast(Tensor, task.log_det)
+    return out, log_det(lattice, [task], len(push.links))
 
 
 def drift(lattice: Lattice, net: Network | None, mu: int, odd: bool | None, e: float, sign: int,

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import ActionError, LayoutError
+from l2hmc_bridge.fast.cpu import halo
+from l2hmc_bridge.fields import part as parts
+from l2hmc_bridge.fields.part import Part
 
 LEVELS = {  # what torch says of the processor -> builds to try, best first
     "AVX512": ("avx512", "avx2", "default"),
@@ -18,7 +21,7 @@ LEVELS = {  # what torch says of the processor -> builds to try, best first
     "DEFAULT": ("default",),
 }
 FOLDER = Path(__file__).parent
-INTERFACE = 13  # of kernels/exports.cpp
+INTERFACE = 14  # of kernels/exports.cpp
 LINK, ALGEBRA = 18, 8  # numbers per matrix, components per algebra element
 SUFFIX = {torch.float64: "", torch.float32: "_single"}  # of a build's name
 REAL = {torch.complex128: torch.float64, torch.float64: torch.float64,
@@ -89,6 +92,8 @@ def _declare(handle: Kernels, level: str) -> Kernels:
         raise OSError(f"built from other sources (expected interface {INTERFACE}); build it again")
     handle.lattice_create.restype = _POINTER
     handle.lattice_create.argtypes = [_POINTER]
+    handle.lattice_create_part.restype = _POINTER
+    handle.lattice_create_part.argtypes = [_POINTER, _POINTER, _POINTER]
     handle.lattice_blocks.restype = _LONG
     handle.lattice_blocks.argtypes = [_POINTER]
     handle.lattice_lanes.argtypes = [_POINTER]
@@ -126,20 +131,6 @@ def threads() -> int:
     return torch.get_num_threads()
 
 
-def keep_memory() -> bool:
-    """Let freed fields stay with this process instead of the system; True if that is possible.
-
-    For a process that does nothing else: on the 16^4 lattice the kernel calls that return a field
-    spend up to half their time on fresh pages. glibc's malloc only; it holds for the whole process.
-    """
-    try:
-        change = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return False
-    largest = 2**31 - 1  # M_MMAP_THRESHOLD is -3, M_TRIM_THRESHOLD -1
-    return bool(change(-3, 1 << 30)) and bool(change(-1, largest))
-
-
 def plain(tensor: Tensor) -> Tensor:
     """Contiguous, with pending conjugation and negation carried out, detached."""
     return tensor.detach().resolve_conj().resolve_neg().contiguous()
@@ -163,13 +154,20 @@ class Lattice:
     registers hold (AVX-512: 8 or 16); width is 18 (links: row, column, re/im) or 8 (algebra
     elements: components of T_a). Up to three (four) even directions are halved; sub-lattices beyond
     the lanes follow as blocks of their own, lanes beyond the sub-lattices are copies that count in
-    no sum.
+    no sum. With a `part` sums are exact, no site's result depends on the sites beside it in a
+    register, and the copies of other processes' sites count in no sum.
     """
 
-    def __init__(self, extents: tuple[int, ...], dtype: torch.dtype = torch.float64):
-        self.extents, self.dtype = tuple(extents), dtype
+    def __init__(self, extents: tuple[int, ...], dtype: torch.dtype = torch.float64,
+                 part: Part | None = None):
+        self.extents, self.dtype, self.part = tuple(extents), dtype, part
         kernels = required(dtype)
-        self.handle = kernels.lattice_create((_INT * 4)(*extents))
+        if part is None:
+            self.handle = kernels.lattice_create((_INT * 4)(*extents))
+        else:
+            ends = [(own.start, own.stop) for own in part.own]
+            self.handle = kernels.lattice_create_part(
+                (_INT * 4)(*extents), *((_INT * 4)(*one) for one in zip(*ends, strict=True)))
         self.blocks = kernels.lattice_blocks(self.handle)
         self.lanes = kernels.lattice_lanes(self.handle)
 
@@ -191,8 +189,43 @@ class Lattice:
         head = _Call(self.handle, field.shape[0], threads())
         call(name, ctypes.byref(head), *arguments, dtype=self.dtype)
 
+    @functools.cached_property
+    def sites(self) -> Tensor:
+        """Index in the torch layout of the site in each lane, int64 [blocks, lanes]."""
+        sites = torch.empty(self.blocks, self.lanes, dtype=torch.int64)
+        self.call("lattice_sites", sites, sites)
+        return sites
+
+    @functools.cached_property
+    def _layers(self) -> tuple[halo.Layers, ...]:
+        return () if self.part is None else halo.layers(self.part, self.sites)
+
+    @property
+    def shared(self) -> bool:
+        """Whether a field holds copies of other processes' sites."""
+        return self.part is not None and bool(self.part.cut)
+
+    def renew(self, field: Tensor) -> None:
+        """Replace the copies of other processes' sites in a blocked field, if there are any."""
+        part = self.part and parts.current()
+        if part and self._layers:
+            halo.renew(part, self._layers, field)
+
+    def counts(self, chains: int, width: int) -> Tensor:
+        """Room for the exact sums of a part, int64 [Nb, width, 3]."""
+        return torch.empty(chains, width, 3, dtype=torch.int64)
+
+    def total(self, counts: Tensor) -> Tensor:
+        """The sums over all processes of `counts`, float64 [...]."""
+        part = parts.current()
+        return parts.exact(counts if part is None else part.network.total(counts))
+
     def sums(self, name: str, field: Tensor, width: int, *arguments) -> Tensor:
         """Call a kernel that ends in sums per chain, float64 [Nb, width]."""
+        if self.part is not None:
+            counts = self.counts(field.shape[0], width)
+            self.call(name, field, *arguments, counts)
+            return self.total(counts)
         out = torch.empty(field.shape[0], width, dtype=torch.float64)
         self.call(name, field, *arguments, out)
         return out
@@ -203,11 +236,14 @@ class Lattice:
 
 
 @functools.lru_cache(maxsize=32)
-def lattice(extents: tuple[int, ...], dtype: torch.dtype = torch.float64) -> Lattice:
+def lattice(extents: tuple[int, ...], dtype: torch.dtype = torch.float64,
+            part: Part | None = None) -> Lattice:
     """The blocked layout of (Nt, Nx, Ny, Nz) in float64 or float32, built once."""
-    return Lattice(extents, dtype)
+    return Lattice(extents, dtype, part)
 
 
 def lattice_of(links: Tensor) -> Lattice:
-    """The blocked layout of these links."""
-    return lattice(tuple(links.shape[2:6]), REAL[links.dtype])
+    """The blocked layout of these links: in double precision, of the part that they belong to."""
+    dtype = REAL[links.dtype]
+    part = parts.of(links) if dtype == torch.float64 else None
+    return lattice(tuple(links.shape[2:6]), dtype, part)

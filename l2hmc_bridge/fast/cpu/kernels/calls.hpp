@@ -30,32 +30,52 @@ template <int COUNT>
 struct Sums {
     const Call& call;
     long chunks, each;
-    std::vector<double> lanes;  // [chains][parts][chunks][COUNT][LANES]
+    int count;                  // COUNT; alone: twice as many, coarse ones and fine ones
+    std::vector<double> lanes;  // [chains][parts][chunks][count][LANES]
 
     explicit Sums(const Call& call)
         : call(call), chunks(call.lattice->chunks()), each(call.lattice->parts * chunks),
-          lanes(call.chains * each * COUNT * LANES) {}
+          count(call.lattice->alone ? 2 * COUNT : COUNT),
+          lanes(call.chains * each * count * LANES) {}
 
     // The lanes of the first sum of the chunk that a block belongs to.
     double* of_block(long chain, long block) {
         const long volume = call.lattice->volume;
         const long number = block / volume * chunks + block % volume / CHUNK;
-        return &lanes[(chain * each + number) * COUNT * LANES];
+        return &lanes[(chain * each + number) * count * LANES];
     }
 
     // What chunk `number`, part * chunks + chunk, comes to.
     void keep(long chain, long number, const wide* total) {
-        std::memcpy(&lanes[(chain * each + number) * COUNT * LANES], total, COUNT * sizeof(wide));
+        std::memcpy(&lanes[(chain * each + number) * count * LANES], total, count * sizeof(wide));
     }
 
-    // out [chains][COUNT] = weight times the sums.
+    // out [chains][COUNT] = weight times the sums. Alone: without the weight, whole numbers
+    // [chains][COUNT][3] of 2^-30, of 2^-62, and of places that are no number or too large.
     void finish(double* out, double weight) const {
+        if (call.lattice->alone) {
+            for (long i = 0; i < call.chains * COUNT; i++)
+                whole_sum(i / COUNT, (int)(i % COUNT), (long long*)out + 3 * i);
+            return;
+        }
         for (long chain = 0; chain < call.chains; chain++)
             for (int k = 0; k < COUNT; k++) {
                 Compensated sum;
                 for (long chunk = 0; chunk < chunks; chunk++) sum.add(weight * of(chain, chunk, k));
                 out[chain * COUNT + k] = sum.sum;
             }
+    }
+
+    void whole_sum(long chain, int k, long long* out) const {
+        out[0] = out[1] = out[2] = 0;
+        for (long number = 0; number < each; number++) {
+            const double* coarse = &lanes[((chain * each + number) * count + k) * LANES];
+            const double* fine = coarse + COUNT * LANES;
+            for (int lane = 0; lane < LANES; lane++)
+                if (coarse[lane] != coarse[lane]) out[2]++;
+                else out[0] += (long long)(coarse[lane] * 0x1p30),
+                     out[1] += (long long)(fine[lane] * 0x1p62);
+        }
     }
 
     double of(long chain, long chunk, int k) const {
@@ -73,7 +93,7 @@ void sums(const Call& call, double* out, const Body& body) {
     Sums<COUNT> sums(call);
     for_chunks(*call.lattice, call.chains, call.threads,
                [&](long chain, long first, long end, long number) {
-                   wide total[COUNT] = {};
+                   wide total[2 * COUNT] = {};
                    body(chain, first, end, total);
                    sums.keep(chain, number, total);
                });

@@ -1,5 +1,6 @@
 // Clover field strength, energy and charge.
 #pragma once
+#include "exact.hpp"
 #include "leaves.hpp"
 
 namespace {
@@ -34,6 +35,17 @@ inline void clover_blocks(const Fields& fields, bool traceless, long first, long
         for (int mu = 0; mu < 3; mu++)
             for (int nu = mu + 1; nu < 4; nu++)
                 field_strength(fields, block, mu, nu, traceless, g[plane++]);
+        if (fields.lattice.alone) {
+            const Lattice& lattice = fields.lattice;
+            for (plane = 0; plane < 6; plane++)
+                add_exactly(lattice, total + plane / 3, total + 3 + plane / 3, block,
+                            -widen(trace_product(g[plane], g[plane])));
+            const vec product = trace_product(g[3], g[2]) - trace_product(g[4], g[1]) +
+                                trace_product(g[5], g[0]);
+            add_exactly(lattice, total + 2, total + 5, block,
+                        widen(product) * (1 / FOUR_PI_SQUARED));
+            continue;
+        }
         for (plane = 0; plane < 6; plane++)
             total[plane / 3] -= widen(trace_product(g[plane], g[plane]));
         total[2] += widen(trace_product(g[3], g[2]) - trace_product(g[4], g[1]) +

@@ -89,6 +89,16 @@ INLINE void exp_group(vec* x) {
         for (int i = 0; i < COUNT; i++) x[i] = exp_lanes(x[i]);
 }
 
+// exp_lanes of COUNT vectors; what a lane comes to does not depend on the lanes beside it.
+template <int COUNT>
+INLINE void exp_alone(vec* x) {
+    for (int i = 0; i < COUNT; i++) {
+        const lanes_index near = (x[i] <= NEAR) & (x[i] >= -NEAR);
+        const vec close = exp_near(x[i]);
+        x[i] = any(~near) ? (near ? close : exp_lanes(x[i])) : close;
+    }
+}
+
 // For |x| <= LIMIT.
 INLINE vec expm1_lanes(vec x) {
     const Split e = split_exponent(x);

@@ -6,7 +6,7 @@
 #pragma once
 #include <cmath>
 
-#include "lattice.hpp"
+#include "exact.hpp"
 
 namespace {
 
@@ -153,6 +153,30 @@ INLINE void rotate(Matrix& out, const vec* components, int count, const vec* u) 
     }
 }
 
+// exp(sum_a x_a T_a) u with as many halvings in each lane as its own element needs.
+inline void rotate_alone(Matrix& out, const vec* components, const vec* u) {
+    vec sum = {}, scale = splat(1), scaled[ALGEBRA];
+    for (int a = 0; a < ALGEBRA; a++) sum += components[a] * components[a];
+    int most = 0, counts[LANES] = {};
+    if (any(sum > 2))
+        for (int lane = 0; lane < LANES; lane++) {
+            int& count = counts[lane];
+            for (double bound = 2; sum[lane] > bound && count < MOST_HALVINGS; bound *= 4) count++;
+            scale[lane] = std::ldexp(1.0, -count);
+            most = count > most ? count : most;
+        }
+    for (int a = 0; a < ALGEBRA; a++) scaled[a] = components[a] * scale;
+    Matrix e, spare;
+    series<0>(e.v, scaled, 0);
+    for (int k = 0; k < most; k++) {
+        lanes_index more;
+        for (int lane = 0; lane < LANES; lane++) more[lane] = counts[lane] > k ? -1 : 0;
+        mul(spare.v, e.v, e.v);
+        for (int i = 0; i < LINK; i++) e.v[i] = more ? spare.v[i] : e.v[i];
+    }
+    mul(out.v, e.v, u);
+}
+
 // out[k] = exp(step X) u of link `at` of each part of a field; calls up those of a later link, which will
 // go to `target`.
 INLINE void rotate_parts(Matrix* out, const Lattice& lattice, real step, const vec* x, const vec* u,
@@ -165,6 +189,11 @@ INLINE void rotate_parts(Matrix* out, const Lattice& lattice, real step, const v
         if (target != u) call_up<false, 1>(u + (there + SOON) * LINK, LINK);
         call_up<false, 1>(x + (there + SOON) * ALGEBRA, ALGEBRA);
         for (int a = 0; a < ALGEBRA; a++) scaled[k][a] = step * x[there * ALGEBRA + a];
+    }
+    if (lattice.alone) {
+        for (int k = 0; k < lattice.parts; k++)
+            rotate_alone(out[k], scaled[k], u + (lattice.volume * 4 * k + at) * LINK);
+        return;
     }
     const int count = halvings(scaled[0], lattice.parts);
     for (int k = 0; k < lattice.parts; k++)

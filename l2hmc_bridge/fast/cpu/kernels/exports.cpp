@@ -9,9 +9,12 @@
 #endif
 
 // Changes whenever an argument list does; library.py refuses any other number.
-EXPORT int interface_version() { return 13; }
+EXPORT int interface_version() { return 14; }
 
 EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
+EXPORT void* lattice_create_part(const int* extent, const int* low, const int* high) {
+    return new Lattice(extent, low, high);
+}
 EXPORT long lattice_blocks(const Lattice* lattice) { return lattice->blocks; }
 EXPORT int lattice_lanes(const Lattice*) { return LANES; }
 
@@ -159,8 +162,17 @@ EXPORT void torch_plaquettes(Call* call, const real* links, double* out) {
             .slices(first_slice(lattice, piece, pieces), first_slice(lattice, piece + 1, pieces),
                     [&](long block, const vec* traces) {
                         double* total = sums.of_block(chain, block);
-                        for (int k = 0; k < 6; k++)
-                            *(loose*)(total + k * LANES) += widen(traces[k]);
+                        for (int k = 0; k < 6; k++) {
+                            loose& sum = *(loose*)(total + k * LANES);
+                            if (!lattice.alone) {
+                                sum += widen(traces[k]);
+                                continue;
+                            }
+                            loose& low = *(loose*)(total + (6 + k) * LANES);
+                            wide both[2] = {sum, low};
+                            add_exactly(lattice, both, both + 1, block, widen(traces[k]));
+                            sum = both[0], low = both[1];
+                        }
                     });
     });
     sums.finish(out, 1);
@@ -170,7 +182,7 @@ EXPORT void torch_plaquettes(Call* call, const real* links, double* out) {
 EXPORT void rectangles(Call* call, const vec* links, double* out) {
     sums<1>(*call, out, [&](long chain, long first, long end, wide* total) {
         const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
-        rectangle_blocks(fields, first, end, *total);
+        rectangle_blocks(fields, first, end, total);
     });
 }
 
@@ -207,7 +219,10 @@ EXPORT void add_charge(Call* call, int traceless, int count, const int* sides,
 EXPORT void site_sum(Call* call, const vec* field, double* out) {
     sums<1>(*call, out, [&](long chain, long first, long end, wide* total) {
         const vec* own = field + chain * call->lattice->blocks;
-        for (long i = first; i < end; i++) *total += widen(own[i]);
+        for (long i = first; i < end; i++)
+            if (call->lattice->alone)
+                add_exactly(*call->lattice, total, total + 1, i, widen(own[i]));
+            else *total += widen(own[i]);
     });
 }
 
@@ -233,6 +248,16 @@ EXPORT void clover_pullback(Call* call, int traceless, const vec* links, const d
 EXPORT void inner(Call* call, int width, const vec* a, const vec* b, double* out) {
     sums<1>(*call, out, [&](long chain, long first, long end, wide* total) {
         const long shift = chain * call->lattice->blocks * 4 * width;
+        if (call->lattice->alone) {
+            for (long link = first * 4; link < end * 4; link++) {
+                wide product = {};
+                for (int i = 0; i < width; i++)
+                    product += widen(a[shift + link * width + i]) *
+                               widen(b[shift + link * width + i]);
+                add_exactly(*call->lattice, total, total + 1, link / 4, product);
+            }
+            return;
+        }
         for (long i = first * 4 * width; i < end * 4 * width; i++)
             *total += widen(a[shift + i]) * widen(b[shift + i]);
     });

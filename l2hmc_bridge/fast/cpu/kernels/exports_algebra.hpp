@@ -53,10 +53,12 @@ inline void run_kick(const Call& call, const Kick& kick, double* out) {
         const int part = (int)(task / chunks % turns);
         Kick one = kick;
         one.move_to(call.links(chain), call.algebra(chain));
-        wide total[TEAM] = {};
+        wide total[2 * TEAM] = {};
         kick_blocks(lattice, one, part, parts, chunk * CHUNK,
                     std::min((chunk + 1) * CHUNK, lattice.volume), total);
-        for (int k = part; k < part + parts; k++) sums.keep(chain, k * chunks + chunk, total + k);
+        const int each = lattice.alone ? 2 : 1;
+        for (int k = part; k < part + parts; k++)
+            sums.keep(chain, k * chunks + chunk, total + each * k);
     });
     sums.finish(out, sign * ALGEBRA * kick.h * kick.h);
 }

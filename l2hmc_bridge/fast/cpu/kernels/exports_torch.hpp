@@ -61,6 +61,42 @@ EXPORT void peak_copy(int threads, long length, const real* in, real* out) {
     });
 }
 
+// The exact sum of squares of a field [chains][4][site][18] of a part of a lattice, whole numbers [chains][3].
+EXPORT void exact_squares(Call* call, const real* in, long long* out) {
+    const Lattice& lattice = *call->lattice;
+    const int* n = lattice.extent;
+    const long slice = (long)n[1] * n[2] * n[3];
+    std::vector<long long> found(call->chains * 4 * n[0] * 3);
+    parallel(call->chains * 4 * n[0], call->threads, [&](long task) {
+        const int t = (int)(task % n[0]);
+        if (t < lattice.low[0] || t >= lattice.high[0]) return;
+        long long* sum = &found[3 * task];
+        for (int x = lattice.low[1]; x < lattice.high[1]; x++)
+            for (int y = lattice.low[2]; y < lattice.high[2]; y++) {
+                const long row = ((long)x * n[2] + y) * n[3];
+                for (int z = lattice.low[3]; z < lattice.high[3]; z++) {
+                    const real* m = in + (task * slice + row + z) * LINK;
+                    double part[3] = {};
+                    for (int i = 0; i < LINK; i += 3)
+                        for (int k = 0; k < 3; k++) part[k] += (double)m[i + k] * m[i + k];
+                    const double value = part[0] + part[1] + part[2];
+                    if (!(value < LARGEST_TERM)) {
+                        sum[2]++;
+                        continue;
+                    }
+                    const double high = (value + COARSE) - COARSE;
+                    sum[0] += (long long)(high * 0x1p30);
+                    sum[1] += (long long)(((value - high + FINE) - FINE) * 0x1p62);
+                }
+            }
+    });
+    for (long chain = 0; chain < call->chains; chain++)
+        for (int k = 0; k < 3; k++) {
+            out[3 * chain + k] = 0;
+            for (long i = 0; i < 4l * n[0]; i++) out[3 * chain + k] += found[3 * (chain * 4 * n[0] + i) + k];
+        }
+}
+
 // Sum of squares of each chain's `length` numbers, [chains].
 EXPORT void square_sum(long chains, long length, int threads, const real* in, double* out) {
     constexpr long PIECE = 1 << 14;

@@ -223,13 +223,17 @@ inline void plaquette_blocks(const Fields& fields, long first, long end, wide* t
                 Walk<false> one(fields, (int32_t)(block * LANES)), two(fields, (int32_t)(block * LANES));
                 one.go(mu).go(nu);
                 two.go(nu).go(mu);
-                total[plane++] += widen(real_trace_ad(one.value, two.value));
+                const wide trace = widen(real_trace_ad(one.value, two.value));
+                if (fields.lattice.alone)
+                    add_exactly(fields.lattice, total + plane, total + 6 + plane, block, trace);
+                else total[plane] += trace;
+                plane++;
             }
     }
 }
 
 // total += Re tr R of all rectangles, both long sides.
-inline void rectangle_blocks(const Fields& fields, long first, long end, wide& total) {
+inline void rectangle_blocks(const Fields& fields, long first, long end, wide* total) {
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++)
             for (int nu = 0; nu < 4; nu++) {
@@ -237,7 +241,10 @@ inline void rectangle_blocks(const Fields& fields, long first, long end, wide& t
                 Walk<false> one(fields, (int32_t)(block * LANES)), two(fields, (int32_t)(block * LANES));
                 one.go(mu).go(mu).go(nu);
                 two.go(nu).go(mu).go(mu);
-                total += widen(real_trace_ad(one.value, two.value));
+                const wide trace = widen(real_trace_ad(one.value, two.value));
+                if (fields.lattice.alone)
+                    add_exactly(fields.lattice, total, total + 1, block, trace);
+                else *total += trace;
             }
 }
 

@@ -32,8 +32,18 @@ struct Lattice {
     bool near;                  // what a loop over blocks reads stays in the second-level cache
     bool even = true;           // every block has sites of one parity only
     std::vector<uint16_t> odd;  // [blocks], bit `lane` is (t + x + y + z) mod 2 of the site there
+    // Of a part of a lattice, whose results are those of the whole bit for bit: no choice of a series
+    // falls for more than one site, sums are exact, and run over the sites with a bit in `own`.
+    bool alone;
+    int low[4], high[4];         // coordinates of these sites
+    std::vector<uint16_t> own;  // [blocks]
 
-    explicit Lattice(const int* n) {
+    explicit Lattice(const int* n, const int* low = nullptr, const int* high = nullptr)
+        : alone(low != nullptr) {
+        for (int mu = 0; mu < 4; mu++) {
+            this->low[mu] = low ? low[mu] : 0;
+            this->high[mu] = low ? high[mu] : n[mu];
+        }
         int bits = 0;
         volume = 1;
         for (int mu = 0; mu < 4; mu++) extent[mu] = n[mu], bit[mu] = -1;
@@ -55,6 +65,7 @@ struct Lattice {
         next.resize(blocks * 8);
         place.resize(blocks * LANES);
         odd.resize(blocks);
+        own.resize(blocks);
         for (long b = 0; b < blocks; b++) {
             connect(b);
             for (int lane = 0; lane < LANES; lane++) locate(b, lane);
@@ -113,13 +124,16 @@ struct Lattice {
     // Where a lane of a block lies in [Nt, Nx, Ny, Nz], and its parity.
     void locate(long b, int lane) {
         int c[4], sum = 0;
+        bool inside = lane < active;
         coordinates(b, c);
         long at = 0;
         for (int mu = 0; mu < 4; mu++) {
             if (lane & edge(mu)) c[mu] += sub[mu];
             at = at * extent[mu] + c[mu];
             sum += c[mu];
+            inside = inside && low[mu] <= c[mu] && c[mu] < high[mu];
         }
+        own[b] |= inside << lane;
         place[b * LANES + lane] = at;
         odd[b] |= (sum & 1) << lane;
     }

@@ -93,7 +93,7 @@ struct Links {
     vec scalars[TEAM][MOST_OUTPUTS], keep_push[TEAM][2];
 };
 
-INLINE void factors(const Kick& kick, Links& links) {
+INLINE void factors(const Lattice& lattice, const Kick& kick, Links& links) {
     const real weight = kick.h * kick.h, exponent = kick.mode == FORWARD ? weight : -weight;
     for (int k = 0; k < TEAM; k++) links.keep_push[k][0] = links.keep_push[k][1] = vec{};
     for (int k = 0; k < links.parts; k++) {
@@ -107,7 +107,8 @@ INLINE void factors(const Kick& kick, Links& links) {
         links.keep_push[k][0] = exponent * scalars[0];
         if (kick.keep_scale) kick.keep_scale[at] = scalars[0];
     }
-    exp_group<2 * TEAM>(links.keep_push[0]);
+    if (lattice.alone) exp_alone<2 * TEAM>(links.keep_push[0]);
+    else exp_group<2 * TEAM>(links.keep_push[0]);
 }
 
 // The kick of link number k of `links`.
@@ -133,8 +134,8 @@ INLINE void kick_link(const Lattice& lattice, const Kick& kick, const Links& lin
                                         : 2 * h * grow * push[a] - p[a];
 }
 
-// out = the kick of P at sites [first, end) of `parts` parts from `part`; total[part] += s. One link from
-// end to end: its neighbours stay in the first cache.
+// out = the kick of P at sites [first, end) of `parts` parts from `part`; total[part] += s (alone: in two
+// numbers). One link from end to end: its neighbours stay in the first cache.
 inline void kick_blocks(const Lattice& lattice, const Kick& kick, int part, int parts, long first,
                         long end, wide* total) {
     const Fields fields = {lattice, kick.links, nullptr};
@@ -160,10 +161,13 @@ inline void kick_blocks(const Lattice& lattice, const Kick& kick, int part, int 
                 else if (kick.mixing != 0)
                     call_up_ahead(lattice, kick.links, LINK, block, links.mu);
             }
-            factors(kick, links);
+            factors(lattice, kick, links);
             for (int k = 0; k < parts; k++) {
                 kick_link(lattice, kick, links, k);
-                total[part + k] += widen(links.scalars[k][0]);
+                if (lattice.alone)
+                    add_exactly(lattice, total + 2 * (part + k), total + 2 * (part + k) + 1,
+                                links.block[k], widen(links.scalars[k][0]));
+                else total[part + k] += widen(links.scalars[k][0]);
             }
         }
 }

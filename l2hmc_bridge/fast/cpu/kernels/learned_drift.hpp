@@ -82,7 +82,8 @@ INLINE void velocity(const Fields& fields, const Drift& drift, long site, vec (*
         look(fields, drift, k * lattice.volume + site, scalars[k], smooth[k]);
         grow[k] = weight * scalars[k][0];
     }
-    exp_group<TEAM>(grow);
+    if (lattice.alone) exp_alone<TEAM>(grow);
+    else exp_group<TEAM>(grow);
     for (int k = 0; k < lattice.parts; k++) {
         const vec* p = drift.momenta + ((k * lattice.volume + site) * 4 + drift.mu) * ALGEBRA;
         const vec share = weight * scalars[k][1] + mixing;
@@ -110,14 +111,15 @@ inline void drift_sites(const Lattice& lattice, const Drift& drift, long first, 
     for (long site = first; site < end; site++) {
         if (!any_moving(lattice, drift, site)) continue;
         const vec(*own)[ALGEBRA] = velocities[site - first];
-        const int count = halvings(own[0], lattice.parts);
+        const int count = lattice.alone ? 0 : halvings(own[0], lattice.parts);
         for (int k = 0; k < lattice.parts; k++) {
             const long block = k * lattice.volume + site;
             lanes_index mask = {};
             if (!moving(lattice, drift, block, mask)) continue;
             vec* u = drift.links + (block * 4 + drift.mu) * LINK;
             Matrix moved;
-            rotate(moved, own[k], count, u);
+            if (lattice.alone) rotate_alone(moved, own[k], u);
+            else rotate(moved, own[k], count, u);
             move_lanes(u, moved, mask);
         }
     }

@@ -1,0 +1,157 @@
+"""The part of a lattice that this process holds: its own sites, and copies of those around them.
+
+    with holding(part):
+        ...  # fields have the extents `part.held`; sums run over the sites of all processes
+
+A field of a part is periodic to everything that computes with it: what comes out near its edges is
+wrong there and is replaced by what the neighbours have. Under a part, a whole lattice included,
+sums are exact, so that their bits do not depend on the cut.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+Extents = tuple[int, int, int, int]  # t, x, y, z
+COARSE, FINE = 30, 62  # binary digits after the point in which exact sums are counted
+NOWHERE: Extents = (0, 0, 0, 0)
+
+
+class Network(Protocol):
+    """What the processes that share a lattice tell each other."""
+
+    def total(self, numbers: Tensor) -> Tensor:
+        """The sum over processes of whole numbers, int64."""
+
+    def largest(self, numbers: Tensor) -> Tensor:
+        """The largest over processes, element by element; NaN if any is."""
+
+    def swap(self, mu: int, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
+        """What the neighbours in direction mu send: (from below, from above)."""
+
+
+class Single:
+    """A process that shares its lattice with nobody."""
+
+    def total(self, numbers: Tensor) -> Tensor:
+        return numbers
+
+    def largest(self, numbers: Tensor) -> Tensor:
+        return numbers
+
+    def swap(self, mu: int, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
+        return up, down
+
+
+@dataclass(frozen=True)
+class Part:
+    """Sites from `origin` of a `lattice`, `extents` of them, with `halo` more on both sides."""
+
+    lattice: Extents
+    origin: Extents
+    extents: Extents
+    halo: Extents = NOWHERE
+    network: Network = field(default_factory=Single, compare=False)
+
+    @property
+    def held(self) -> Extents:
+        """Extents of its fields, copies included."""
+        t, x, y, z = (n + 2 * h for n, h in zip(self.extents, self.halo, strict=True))
+        return t, x, y, z
+
+    @property
+    def own(self) -> tuple[slice, ...]:
+        """Its own sites in a field of a part, (t, x, y, z)."""
+        return tuple(slice(h, h + n) for n, h in zip(self.extents, self.halo, strict=True))
+
+    @property
+    def cut(self) -> tuple[int, ...]:
+        """Directions with copies."""
+        return tuple(mu for mu in range(4) if self.halo[mu])
+
+    @property
+    def volume(self) -> int:
+        """Sites of the whole lattice."""
+        return torch.Size(self.lattice).numel()
+
+    @property
+    def parity(self) -> int:
+        """t + x + y + z modulo 2 of the first site of its fields in the whole lattice."""
+        return (sum(self.origin) - sum(self.halo)) % 2
+
+    def holds(self, links: Tensor) -> bool:
+        """Whether `links` is a field of this part."""
+        return tuple(links.shape[2:6]) == self.held
+
+    def coordinates(self) -> tuple[Tensor, ...]:
+        """Of its sites in the whole lattice, along t, x, y and z, copies included."""
+        return tuple(torch.arange(o - h, o + n + h) % whole for o, n, h, whole in zip(
+            self.origin, self.extents, self.halo, self.lattice, strict=True))
+
+    def sites(self) -> Tensor:
+        """Numbers of its sites in the whole lattice, int64 [sites of its fields]."""
+        numbers = torch.zeros((), dtype=torch.int64)
+        for along, whole in zip(self.coordinates(), self.lattice, strict=True):
+            numbers = numbers[..., None] * whole + along
+        return numbers.flatten()
+
+    def taken(self, whole: Tensor) -> Tensor:
+        """The field of this part of a field [Nb,4,Nt,Nx,Ny,Nz,...] of the whole lattice."""
+        for axis, along in enumerate(self.coordinates(), start=2):
+            whole = whole.index_select(axis, along.to(whole.device))
+        return whole.contiguous()
+
+    def kept(self, held: Tensor) -> Tensor:
+        """Its own sites of one of its fields."""
+        return held[(slice(None), slice(None), *self.own)]
+
+
+_current: ContextVar[Part | None] = ContextVar("l2hmc_bridge_part", default=None)
+
+
+@contextmanager
+def holding(part: Part | None) -> Iterator[None]:
+    """Compute with fields of this part for the length of a with block; None: of no part."""
+    before = _current.set(part)
+    try:
+        yield
+    finally:
+        _current.reset(before)
+
+
+def current() -> Part | None:
+    """The part that this process computes with, if any."""
+    return _current.get()
+
+
+def of(links: Tensor) -> Part | None:
+    """The part that `links` is a field of, if any."""
+    part = _current.get()
+    return part if part is not None and links.ndim == 8 and part.holds(links) else None
+
+
+def whole(lattice: Extents) -> Part:
+    """All of a lattice."""
+    return Part(lattice, NOWHERE, lattice)
+
+
+def largest(number: Tensor, field: Tensor) -> float:
+    """The largest over all processes of a number that each found on its part of `field`."""
+    held = of(field)
+    return float(number if held is None else held.network.largest(number))
+
+
+def exact(counts: Tensor) -> Tensor:
+    """Numbers of whole multiples, int64 [..., 3] -> float64 [...], rounded once.
+
+    counts: of 2^-30, of 2^-62, and of terms that were no number: NaN if there are any.
+    """
+    shift = FINE - COARSE
+    numbers = [float("nan") if lost else ((coarse << shift) + fine) / (1 << FINE)
+               for coarse, fine, lost in counts.view(-1, 3).tolist()]
+    return torch.tensor(numbers, dtype=torch.float64).view(counts.shape[:-1])

@@ -1,0 +1,126 @@
+"""How a lattice is cut: so many ranks along x, y, z and t, each with a part of equal extents."""
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+
+from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.fields.part import Extents, Network, Part
+
+LEAST = 2  # extent of a part
+NAMES = "txyz"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Ranks along (t, x, y, z); rank number n has coordinates like a site has."""
+
+    ranks: Extents
+
+    @property
+    def size(self) -> int:
+        """How many ranks there are."""
+        return torch.Size(self.ranks).numel()
+
+    def coordinates(self, rank: int) -> Extents:
+        """Of a rank, along (t, x, y, z)."""
+        found = []
+        for count in reversed(self.ranks):
+            found.append(rank % count)
+            rank //= count
+        z, y, x, t = found
+        return t, x, y, z
+
+    def rank(self, coordinates: tuple[int, ...]) -> int:
+        """The inverse of `coordinates`, periodic."""
+        number = 0
+        for along, count in zip(coordinates, self.ranks, strict=True):
+            number = number * count + along % count
+        return number
+
+    def beside(self, rank: int, mu: int, step: int) -> int:
+        """The neighbour of a rank in direction mu."""
+        there = list(self.coordinates(rank))
+        there[mu] += step
+        return self.rank(tuple(there))
+
+    def part(self, lattice: Extents, rank: int, halo: int, network: Network) -> Part:
+        """What a rank holds of a lattice (t, x, y, z), with `halo` sites more where it is cut."""
+        extents = [n // count for n, count in zip(lattice, self.ranks, strict=True)]
+        origin = [n * at for n, at in zip(extents, self.coordinates(rank), strict=True)]
+        depth = [halo if count > 1 else 0 for count in self.ranks]
+        return Part(lattice, _four(origin), _four(extents), _four(depth), network)
+
+    def __str__(self) -> str:
+        t, x, y, z = self.ranks
+        return f"{x},{y},{z},{t}"
+
+
+def chosen(asked: str, lattice: Extents, size: int, halo: int, even: bool) -> Grid:
+    """The grid that "X,Y,Z,T" or "auto" asks for, of `size` ranks. Raises ConfigError.
+
+    auto: the least surface; of equal ones that with the cut along t, then x, y.
+    """
+    if asked == "auto":
+        grids = [Grid(ranks) for ranks in _factorised(size)
+                 if _fault(Grid(ranks), lattice, halo, even) is None]
+        if not grids:
+            raise ConfigError(f"ranks: expected a number of processes that can share the lattice "
+                              f"{_shown(lattice)}, found {size}: no grid has parts of at least "
+                              f"{max(LEAST, halo)} sites" + (", all even" if even else ""))
+        return min(grids, key=lambda grid: (_surface(grid, lattice), *grid.ranks[::-1]))
+    grid = _read(asked)
+    if grid.size != size:
+        raise ConfigError(f"ranks: expected a grid of {size} ranks, as many as there are "
+                          f"processes, found {asked}: {grid.size}")
+    fault = _fault(grid, lattice, halo, even)
+    if fault is not None:
+        raise ConfigError(f"ranks: {fault}")
+    return grid
+
+
+def _read(asked: str) -> Grid:
+    words = asked.split(",")
+    if len(words) != 4 or not all(
+            word.isascii() and word.isdigit() and 0 < int(word) < 2**16 for word in words):
+        raise ConfigError(f"ranks: expected X,Y,Z,T or auto, found {asked[:60]!r}")
+    x, y, z, t = map(int, words)
+    return Grid((t, x, y, z))
+
+
+def _fault(grid: Grid, lattice: Extents, halo: int, even: bool) -> str | None:
+    """What keeps a grid from a lattice, or None."""
+    for name, extent, count in zip(NAMES, lattice, grid.ranks, strict=True):
+        if extent % count:
+            return f"expected a number along {name} that divides {extent}, found {count}"
+        if count > 1 and extent // count < max(LEAST, halo):
+            return (f"expected parts of at least {max(LEAST, halo)} sites along {name}, found "
+                    f"{extent // count} (of {extent} on {count} ranks)")
+        if count > 1 and even and extent // count % 2:
+            return (f"expected parts of even extent along {name} for the parity masks of the drift "
+                    f"network, found {extent // count}")
+    return None
+
+
+def _factorised(size: int) -> list[Extents]:
+    divisors = [n for n in range(1, size + 1) if size % n == 0]
+    return [(t, x, y, z) for t, x, y, z in itertools.product(divisors, repeat=4)
+            if t * x * y * z == size]
+
+
+def _surface(grid: Grid, lattice: Extents) -> int:
+    """Sites on the faces of a part that are exchanged."""
+    extents = [n // count for n, count in zip(lattice, grid.ranks, strict=True)]
+    volume = torch.Size(extents).numel()
+    return sum(2 * volume // n for n, count in zip(extents, grid.ranks, strict=True) if count > 1)
+
+
+def _shown(lattice: Extents) -> str:
+    t, x, y, z = lattice
+    return f"{x},{y},{z},{t}"
+
+
+def _four(numbers: list[int]) -> Extents:
+    t, x, y, z = numbers
+    return t, x, y, z

@@ -1,0 +1,46 @@
+"""How far a kernel looks: the sites that a part must have beside its own."""
+
+import torch
+
+from l2hmc_bridge import fast
+from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.l2hmc.compiled import CompiledEngine
+from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.networks.covariant import KickNetwork
+from l2hmc_bridge.recorded.specs import StreamKernel
+from l2hmc_bridge.sampling.hmc import HMC
+from l2hmc_bridge.systems.actions import GaugeAction, cold_start
+
+
+def halo(kernel: StreamKernel) -> int:
+    """Sites beside a part that its forces, networks and sums need, as deep as this.
+
+    Plaquettes reach one site, rectangles two; a network that looks at forces and momenta of the
+    links beside, one more. Raises ConfigError, by name, for what is not there on several ranks.
+    """
+    action = kernel.action
+    if not isinstance(kernel, HMC | L2HMC) or not isinstance(action, GaugeAction):
+        raise ConfigError(f"ranks: expected the kernel hmc or l2hmc, found {kernel.name}, which "
+                          "runs on one rank alone")
+    links = cold_start((2, 2, 2, 2))
+    if not fast.compiled(links):
+        raise ConfigError("ranks: expected fields in main memory and the compiled kernels, found "
+                          "none of them (install with a C++ compiler; --device cpu)")
+    reach = 1 if action.c1 == 0 else 2
+    if isinstance(kernel, HMC):
+        return reach
+    with torch.no_grad():
+        if not CompiledEngine.serves(kernel, links):
+            raise ConfigError("ranks: expected a bundle whose networks the compiled kernels know, "
+                              "found others, which run on one rank alone")
+    return 1 + (2 if "rectangle" in _loops(kernel) else reach)
+
+
+def needs_even(kernel: StreamKernel) -> bool:
+    """Whether parts need even extents, for the parity masks of a drift network."""
+    return isinstance(kernel, L2HMC) and kernel.drift_network is not None
+
+
+def _loops(kernel: L2HMC) -> tuple[str, ...]:
+    network = kernel.kick_network
+    return network.loops if isinstance(network, KickNetwork) else ()

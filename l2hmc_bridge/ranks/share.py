@@ -1,0 +1,113 @@
+"""One lattice in the hands of all ranks: scattered, gathered, and what neighbours exchange."""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from l2hmc_bridge.fields.part import Extents, Part, Single
+from l2hmc_bridge.ranks.grid import Grid
+from l2hmc_bridge.ranks.world import World
+from l2hmc_bridge.sampling.markov import State
+
+DOWN, UP = 1, 2  # tags of messages
+
+
+@dataclass
+class Traffic:
+    """What was exchanged so far: messages and bytes sent, seconds waited."""
+
+    messages: int = 0
+    sent: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What this rank tells the others, by torch.distributed."""
+
+    world: World
+    grid: Grid
+    traffic: Traffic = field(default_factory=Traffic)
+
+    def total(self, numbers: Tensor) -> Tensor:
+        """The sum over processes of whole numbers, int64."""
+        summed = numbers.clone()
+        dist.all_reduce(summed)
+        return summed
+
+    def largest(self, numbers: Tensor) -> Tensor:
+        """The largest over processes, element by element; NaN if any is."""
+        found = torch.stack((numbers.nan_to_num(0.0), numbers.isnan().to(numbers)))
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return torch.where(found[1] > 0, torch.nan, found[0])
+
+    def swap(self, mu: int, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
+        """What the neighbours in direction mu send: (from below, from above)."""
+        lower, upper = (self.grid.beside(self.world.rank, mu, step) for step in (-1, 1))
+        below, above = torch.empty_like(up), torch.empty_like(down)
+        waiting = [dist.isend(down.contiguous(), lower, tag=DOWN),
+                   dist.isend(up.contiguous(), upper, tag=UP),
+                   dist.irecv(below, lower, tag=UP), dist.irecv(above, upper, tag=DOWN)]
+        for one in waiting:
+            if one is not None:
+                one.wait()
+        self.traffic.messages += 2
+        self.traffic.sent += down.nbytes + up.nbytes
+        return below, above
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of this rank, and those of all others."""
+
+    world: World
+    grid: Grid
+    lattice: Extents  # t, x, y, z
+    halo: int
+
+    @property
+    def part(self) -> Part:
+        """The part of this rank."""
+        return self.grid.part(self.lattice, self.world.rank, self.halo,
+                              Neighbours(self.world, self.grid))
+
+    def _part_of(self, rank: int) -> Part:
+        return self.grid.part(self.lattice, rank, self.halo, Single())
+
+    def scattered(self, whole: Tensor | None, chains: int) -> Tensor:
+        """A field [Nb,4,...,3,3] of rank 0 as this rank holds it, copies of others included."""
+        shape = (chains, 4, *self.part.held, 3, 3)
+        parts = None if whole is None else [self._part_of(rank).taken(whole)
+                                            for rank in range(self.world.size)]
+        return self.world.sent(parts, shape, torch.complex128)
+
+    def gathered(self, held: Tensor) -> Tensor | None:
+        """On rank 0 the whole field whose parts the ranks hold, elsewhere None."""
+        mine = self.part.kept(held).contiguous()
+        whole = (torch.empty(*held.shape[:2], *self.lattice, 3, 3, dtype=held.dtype)
+                 if self.world.first else None)
+        for rank in range(self.world.size):
+            one = self.world.received(mine, rank)
+            if whole is not None:
+                other = self._part_of(rank)
+                whole[(slice(None), slice(None), *(
+                    slice(o, o + n) for o, n in zip(other.origin, other.extents, strict=True))
+                       )] = one
+        return whole
+
+    def state_of(self, whole: State | None, chains: int) -> State:
+        """A state of rank 0 as this rank holds it."""
+        links = self.scattered(None if whole is None else whole.links, chains)
+        action = self.world.made(lambda: torch.empty(0) if whole is None else whole.action)
+        has_force = self.world.made(lambda: whole is not None and whole.force is not None)
+        force = (self.scattered(None if whole is None else whole.force, chains)
+                 if has_force else None)
+        return State(links, action, force)
+
+    def whole_state(self, state: State) -> State | None:
+        """On rank 0 the state of the whole lattice, elsewhere None."""
+        links = self.gathered(state.links)
+        force = None if state.force is None else self.gathered(state.force)
+        return None if links is None else State(links, state.action, force)

@@ -1,0 +1,83 @@
+"""Steps of a run on several ranks: what is required, how the lattice is cut, the run itself."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge import __version__, fast
+from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.fields import layout
+from l2hmc_bridge.ranks.books import OnRanks
+from l2hmc_bridge.ranks.grid import chosen
+from l2hmc_bridge.ranks.reach import halo, needs_even
+from l2hmc_bridge.ranks.share import Share
+from l2hmc_bridge.ranks.world import World
+from l2hmc_bridge.recorded.specs import BundleSpec, KernelSpec, StreamKernel
+from l2hmc_bridge.stream import summary
+from l2hmc_bridge.stream.outcome import Recorded
+from l2hmc_bridge.stream.prepare import Run
+from l2hmc_bridge.stream.progress import Progress, Silent
+
+
+def recorded(world: World, folder: Path, made: OnRanks, run: Run) -> Recorded:
+    """Run to the target or a reason to stop; then history and summary, by rank 0."""
+    run.deadline.restart()
+    try:
+        with run.progress.phase("sample", made.target, made.count) as shown:
+            why = made.advance(run.deadline.why, shown.recorded)
+        made.save_history()
+    finally:
+        if made.books is not None:
+            made.books.log.close()
+    result = summary.summarise(made.definition, made.rows, made.target)
+
+    def write() -> None:
+        summary.write(folder, result)
+
+    world.made(write)
+    return Recorded(folder, made.count, made.target, why, result)
+
+
+def share_of(
+    world: World, ranks: str, kernel: StreamKernel, spec: KernelSpec, links: Tensor | None
+) -> Share:
+    """How the lattice of `links`, which rank 0 has, is cut for this kernel."""
+    if isinstance(spec, BundleSpec):
+        world.agreed("bundle", spec.hash)
+    lattice = world.made(lambda: layout.extents(links) if links is not None else (0, 0, 0, 0))
+    depth = halo(kernel)
+    grid = chosen(ranks, lattice, world.size, depth, needs_even(kernel))
+    return Share(world, grid, lattice, depth)
+
+
+def require_cpu(device: str | None) -> None:
+    """Raise ConfigError for GPUs, on which a lattice is not shared yet."""
+    if device not in (None, "cpu"):
+        raise ConfigError(f"ranks: expected the device cpu, found {device}: on a GPU a lattice "
+                          "runs on one rank alone")
+
+
+def listener(world: World, progress: Progress | None) -> Progress:
+    """Rank 0 says what is to be said."""
+    return progress if progress is not None and world.first else Silent()
+
+
+def require_one_program(world: World) -> None:
+    """Raise StreamError unless every rank runs the same version with the same kernels."""
+    world.agreed("ranks", f"version {__version__}, torch {torch.__version__}, {fast.description()}")
+
+
+@contextmanager
+def on_rank_0(world: World, *contexts: AbstractContextManager[object]) -> Iterator[None]:
+    """Contexts that rank 0 enters; what they refuse, all ranks refuse."""
+    with ExitStack() as stack:
+
+        def enter() -> None:
+            for one in contexts:
+                stack.enter_context(one)
+
+        world.made(enter)
+        yield

@@ -1,0 +1,124 @@
+"""The processes of one run: what one says to all, sums over all, neighbours.
+
+An error of rank 0 is raised by all of them; where a process ends, the others end too.
+"""
+
+import datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from l2hmc_bridge.errors import BridgeError, StreamError
+from l2hmc_bridge.fields.part import holding
+from l2hmc_bridge.ranks.launch import launch
+
+Made = TypeVar("Made")
+WAIT = datetime.timedelta(minutes=30)  # for a process that is there and says nothing
+
+
+class World:
+    """All processes, and this one among them."""
+
+    def __init__(self) -> None:
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+
+    @property
+    def first(self) -> bool:
+        """Whether this is rank 0."""
+        return self.rank == 0
+
+    def made(self, make: Callable[[], Made]) -> Made:
+        """What rank 0 makes of whole fields, on every rank; every rank raises its error."""
+        told: list[tuple[Made | None, Exception | None] | None] = [None]
+        if self.first:
+            try:
+                with holding(None):
+                    told = [(make(), None)]
+            except (BridgeError, OSError, MemoryError) as error:
+                told = [(None, error)]
+        dist.broadcast_object_list(told, 0)
+        value, refused = told[0] or (None, None)
+        if refused is not None:
+            raise refused
+        return value  # type: ignore[return-value]
+
+    def agreed(self, what: str, value: str) -> None:
+        """Raise StreamError unless every rank has the same text."""
+        found: list[str] = [""] * self.size
+        dist.all_gather_object(found, value)
+        for rank, one in enumerate(found):
+            if one != found[0]:
+                raise StreamError(f"{what}: expected {found[0][:80]} on every rank as on rank 0, "
+                                  f"found {one[:80]} on rank {rank}")
+
+    def reason(self, why: str | None) -> str | None:
+        """The reason to stop of the lowest rank that has one."""
+        found: list[str | None] = [None] * self.size
+        dist.all_gather_object(found, why)
+        return next((one for one in found if one is not None), None)
+
+    def sent(self, fields: list[Tensor] | None, shape: tuple[int, ...], dtype: torch.dtype
+             ) -> Tensor:
+        """The field that rank 0 has for this rank."""
+        held = torch.empty(shape, dtype=dtype)
+        if self.first:
+            for rank, one in enumerate(fields or []):
+                if rank:
+                    dist.send(_real(one), rank)
+                else:
+                    held = one
+        else:
+            dist.recv(_real(held), 0)
+        return held
+
+    def received(self, field: Tensor, rank: int) -> Tensor:
+        """On rank 0 the field of another rank, which has this shape; elsewhere what is sent."""
+        if self.first and rank:
+            held = torch.empty_like(field)
+            dist.recv(_real(held), rank)
+            return held
+        if self.rank == rank != 0:
+            dist.send(_real(field), 0)
+        return field
+
+
+@contextmanager
+def joined() -> Iterator[World]:
+    """The processes that were started together. Raises ConfigError, StreamError."""
+    here = launch()
+    with ended_processes():
+        store = dist.TCPStore(here.address, here.port, here.size, here.rank == 0,
+                              timeout=WAIT) if "torchelastic" not in _agent() else None
+        dist.init_process_group("gloo", store=store, rank=here.rank, world_size=here.size,
+                                timeout=WAIT)
+        try:
+            yield World()
+            dist.barrier()  # a process that leaves early breaks the connections of those at work
+        finally:
+            dist.destroy_process_group()
+
+
+def _agent() -> str:
+    return "torchelastic" if dist.is_torchelastic_launched() else ""
+
+
+@contextmanager
+def ended_processes() -> Iterator[None]:
+    """Raise StreamError where the connection to another process broke."""
+    try:
+        yield
+    except (RuntimeError, dist.DistBackendError) as error:
+        if isinstance(error, BridgeError):
+            raise
+        said = str(error).strip().split("\n")[-1]
+        raise StreamError("ranks: a process of this run ended, so all do (a stream goes on from "
+                          f"its last save point with --resume): {said[:160]}") from error
+
+
+def _real(field: Tensor) -> Tensor:
+    """The numbers of a field, which its memory holds."""
+    return torch.view_as_real(field) if field.is_complex() else field

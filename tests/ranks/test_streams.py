@@ -1,0 +1,119 @@
+"""Streams on several ranks: the bits of one rank, on any grid; refusals, deaths, signals."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+import l2hmc_bridge as lb
+from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.fast.cpu import library
+from tests.support import ranks
+from tests.support.places import ROOT
+from tests.support.streams import contents, differences
+
+pytestmark = pytest.mark.skipif(library.library() is None, reason="no compiled kernels here")
+START = ROOT / "examples" / "data" / "milc_l4x6x8x10_b6.0.ildg"
+HOW = {"seed": 1, "tune": 2, "save_every": 2, "check_reversibility": 2, "threads": 1}
+
+
+def sample(grid, out, *words, kernel="hmc"):
+    size = 1
+    for count in grid.split(","):
+        size *= int(count)
+    given = [word for name, value in HOW.items()
+             for word in (f"--{name.replace('_', '-')}", value)]
+    return ranks.command(size, "sample", "--ranks", grid, "--in", START, "--out", out,
+                         "--kernel", kernel, *given, *words)
+
+
+def on_one(out, count, **how):
+    return lb.begin_stream(lb.SampleOptions(inputs=START, out=out, trajectories=count,
+                                            **{**HOW, **how}))
+
+
+def same(one, other):
+    found = [contents(folder) for folder in (one, other)]
+    rows = [[{name: value for name, value in json.loads(line.partition(" ")[2]).items()
+              if name != "seconds"} for line in (folder / "log.jsonl").read_text().splitlines()]
+            for folder in (one, other)]
+    return differences(*found) == [] and rows[0] == rows[1]
+
+
+@pytest.mark.slow
+def test_a_stream_has_the_bits_of_one_rank_and_goes_on_on_another_grid(tmp_path):
+    told = sample("1,1,1,2", tmp_path / "two", "-n", 2, "--chains", 2)
+    assert [status for status, *_ in told] == [0, 0], told
+    assert "2 of 2" in told[0][1] and told[1][1:] == ("", "")  # rank 0 alone speaks
+    on_one(tmp_path / "one", 2, kernel="hmc", chains=2)
+    assert same(tmp_path / "one", tmp_path / "two")
+    told = ranks.command(2, "sample", "--in", tmp_path / "two", "--resume", "-n", 2, "--ranks",
+                         "1,1,2,1")
+    assert [status for status, *_ in told] == [0, 0], told
+    lb.resume_stream(tmp_path / "one", 2)
+    assert same(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_the_bundle_that_ships_on_four_ranks(tmp_path):
+    told = sample("1,2,1,2", tmp_path / "four", "-n", 2, kernel="l2hmc")
+    assert [status for status, *_ in told] == [0] * 4, told
+    on_one(tmp_path / "one", 2)
+    assert same(tmp_path / "one", tmp_path / "four")
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (("--ranks", "1,1,1,4"), "expected a grid of 2 ranks, as many as there are processes, found"),
+    (("--ranks", "1,1,2,1", "--in", "nowhere.ildg"), "nowhere.ildg: expected a file, found none"),
+    (("--ranks", "1,2,1,1", "--kernel", "heatbath"), "expected the kernel hmc or l2hmc, found"),
+])
+def test_one_line_of_rank_0_and_status_1_everywhere(words, message, tmp_path):
+    given = [] if "--in" in words else ["--in", START]
+    told = ranks.command(2, "sample", *given, "--out", tmp_path / "s", "-n", 1, *words)
+    assert [status for status, *_ in told] == [1, 1]
+    assert message in told[0][2] and told[0][2].count("\n") == 1 and told[1][1:] == ("", "")
+    assert not (tmp_path / "s").exists()
+
+
+def test_without_other_processes_ranks_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="expected several processes, found one"):
+        lb.begin_stream(lb.SampleOptions(inputs=START, out=tmp_path / "s", trajectories=1),
+                        ranks="1,1,1,2")
+
+
+def under_way(out, size=2):
+    """Processes of a long stream, once some of it is there."""
+    processes = ranks.start(size, "cli", "sample", "--ranks", "1,1,1,2", "--in", START, "--out",
+                            out, "--kernel", "hmc", "--seed", 1, "--tune", 0, "-n", 100000)
+    end = time.monotonic() + 60
+    while not (out / "log.jsonl").exists() or (out / "log.jsonl").stat().st_size < 2000:
+        assert time.monotonic() < end and all(one.poll() is None for one in processes)
+        time.sleep(0.05)
+    return processes
+
+
+@pytest.mark.slow
+def test_a_rank_that_dies_ends_all_and_the_stream_goes_on(tmp_path):
+    processes = under_way(tmp_path / "s")
+    processes[1].kill()
+    began = time.monotonic()
+    told = ranks.ended(processes, 30)
+    assert time.monotonic() - began < 10
+    assert told[0][0] == 1 and "a process of this run ended, so all do" in told[0][2]
+    assert "Traceback" not in told[0][2]
+    done = lb.resume_stream(tmp_path / "s", 1)
+    on_one(tmp_path / "one", done.trajectories, kernel="hmc", tune=0, save_every=None,
+           check_reversibility=0)
+    assert same(tmp_path / "one", tmp_path / "s")
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_rank_ends_all_with_everything_saved(tmp_path):
+    processes = under_way(tmp_path / "s")
+    os.kill(processes[1].pid, signal.SIGTERM)
+    told = ranks.ended(processes, 30)
+    assert [status for status, *_ in told] == [0, 0]
+    assert "stopped on SIGTERM" in told[0][2] and told[1][1:] == ("", "")
+    assert lb.resume_stream(tmp_path / "s", 1).stopped is None

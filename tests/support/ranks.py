@@ -1,0 +1,44 @@
+"""Several processes on this machine that share a lattice, started as mpirun would."""
+
+import os
+import socket
+import subprocess
+import sys
+
+from tests.support.places import ROOT
+
+
+def environment(rank, size, port):
+    """What Open MPI tells a process."""
+    told = {"OMPI_COMM_WORLD_RANK": rank, "OMPI_COMM_WORLD_SIZE": size,
+            "OMPI_COMM_WORLD_LOCAL_SIZE": size, "MASTER_PORT": port, "OMP_NUM_THREADS": 1}
+    return {**os.environ, **{name: str(value) for name, value in told.items()}}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start(size, *words):
+    """The processes of `python -m words...`, not waited for."""
+    port = free_port()
+    return [subprocess.Popen([sys.executable, "-m", *map(str, words)], cwd=ROOT, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             env=environment(rank, size, port)) for rank in range(size)]
+
+
+def ended(processes, seconds=90):
+    """(status, output, errors) of each, once all have ended."""
+    try:
+        told = [one.communicate(timeout=seconds) for one in processes]
+    finally:
+        for one in processes:
+            one.kill()
+    return [(one.returncode, *said) for one, said in zip(processes, told, strict=True)]
+
+
+def command(size, *words):
+    """The same of a command line of ours."""
+    return ended(start(size, "cli", *words))
