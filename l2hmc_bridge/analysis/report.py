@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 STYLE = """
 body { font-family: sans-serif; max-width: 70em; margin: 2em auto; color: #222; padding: 0 1em }
 table { border-collapse: collapse; margin: 1em 0; display: block; overflow-x: auto }
- td, th { padding: .2em .7em; text-align: right }
+td, th { padding: .2em .7em; text-align: right }
 th { border-bottom: 2px solid #888 } td { border-bottom: 1px solid #ddd }
 td:first-child, th:first-child, td:last-child { text-align: left }
 .run th { border: 0; font-weight: normal; color: #666 } .run td { text-align: left }
