@@ -6,8 +6,7 @@ line says, or starts anew with the seed in it.
 """
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from l2hmc_bridge.adapters.files import table as files
-from l2hmc_bridge.adapters.public import cut_short
+from l2hmc_bridge.adapters.public import cut_short, host_files
 from l2hmc_bridge.adapters.public.host_options import KEPT, ContinueOptions
 from l2hmc_bridge.adapters.records import host_log
 from l2hmc_bridge.adapters.streams import (
@@ -28,18 +27,15 @@ from l2hmc_bridge.adapters.streams.names import HostStream
 from l2hmc_bridge.adapters.streams.side import Side
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fast.devices import device_of
-from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.recorded import randomness
 from l2hmc_bridge.recorded.definition import Definition
 from l2hmc_bridge.recorded.randomness import PHILOX
 from l2hmc_bridge.recorded.rows import Row
 from l2hmc_bridge.recorded.specs import StreamKernel
 from l2hmc_bridge.sampling.markov import State
-from l2hmc_bridge.storage import lock, together
-from l2hmc_bridge.storage.together import Aside
+from l2hmc_bridge.storage import lock
 from l2hmc_bridge.stream import prepare, provenance
 from l2hmc_bridge.stream.choice import Choice, choose, decided
-from l2hmc_bridge.stream.configurations import renamed
 from l2hmc_bridge.stream.outcome import set_threads
 from l2hmc_bridge.stream.prepare import Run
 from l2hmc_bridge.stream.progress import Deadline, Progress, Silent, Stop, never
@@ -95,9 +91,7 @@ def continue_stream(
         decision = decided(start, options)
         host_theory.require_beta(host, folders, decision.beta)
         start = start.under(decision).on(device)
-        sides, notes = side_files.plan(host, number, tuple(start.lattice), folders,
-                                       options.without_rng)
-        start.notes.extend(notes)
+        sides = _planned(host, number, start, folders, options)
         seed = options.seed if options.seed is not None else secrets.randbits(32)
         run = Run(seed, progress, deadline)
         choice = choose(start, decision, options, device)
@@ -105,17 +99,20 @@ def continue_stream(
             ready = _ready(host, start, choice, options, before, run)
             state, rows = _trajectories(host, ready, number, run)
         host_streams.refuse_later(host, folders)
+        made = host_files.aside(host, number, start.first[0], ready.definition, state.links, sides)
         said = [f"{side.path}: {side.said}" for side in sides]
-        made = _aside(host, number, start.first[0], ready.definition, state.links, sides)
-        _place(host, made, _entry(host, number, ready.definition, rows, options, said))
+        host_files.place(host, made, _entry(host, number, ready.definition, rows, options, said))
     return Continued(host, number, rows, [*said, *start.warnings])
 
 
-def _place(host: HostStream, made: Sequence[Aside], entry: Mapping[str, Any]) -> None:
-    """Note the files that lie aside, then give them their names."""
-    with _forgotten(made):
-        host_log.append(host.folder, {**entry, "files": together.noted(made, host.folder)})
-    together.finish(made)
+def _planned(
+    host: HostStream, number: int, start: Start, folders: Sequence[Path], options: ContinueOptions
+) -> list[Side]:
+    """The side files of configuration `number`; what is to be said of others goes to the notes."""
+    sides, notes = side_files.plan(host, number, tuple(start.lattice), folders,
+                                   options.without_rng)
+    start.notes.extend(notes)
+    return sides
 
 
 def _finished(host: HostStream, entry: Mapping[str, Any]) -> Continued:
@@ -123,16 +120,6 @@ def _finished(host: HostStream, entry: Mapping[str, Any]) -> Continued:
     number = host_streams.number_of(host, entry["to"])
     warnings = entry.get("record", {}).get("warnings", [])
     return Continued(host, number, entry["rows"], [*entry.get("side_files", []), *warnings])
-
-
-@contextmanager
-def _forgotten(made: Sequence[Aside]) -> Iterator[None]:
-    """Files that lie aside go if they could not be noted: nobody would know of them."""
-    try:
-        yield
-    except BaseException:
-        together.forget(one.part for one in made)
-        raise
 
 
 def _ready(
@@ -225,25 +212,3 @@ def _entry(
         "side_files": list(said),
         "record": definition.record,
     }
-
-
-def _aside(
-    host: HostStream, number: int, first: int, definition: Definition, links: torch.Tensor,
-    sides: Sequence[Side],
-) -> list[Aside]:
-    """Configuration and side files under temporary names, in the order of hosts."""
-    path = host.path(number)
-    reached = number
-    if host.scheme.name == "tmLQCD":  # whose files are numbered by saves, not by trajectories
-        reached += first - host.number
-    meta = renamed({**definition.meta[0], "trajectory": reached}, path.name)
-    configuration = Configuration(links.cpu(), meta)
-
-    def write(place: Path) -> None:
-        files.write(place, configuration, format=host.format, **host.options)
-
-    made = [together.write_aside(path, False, write)]
-    with _forgotten(made):
-        for side in sides:
-            made.append(together.write_aside(side.path, side.replaces, side.write))
-    return made
