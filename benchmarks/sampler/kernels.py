@@ -96,7 +96,7 @@ def candidates(name: str, beta: float, links: Tensor) -> list[Setting]:
     """The settings to scan for one family, steps chosen for the acceptances TARGETS at `links`."""
     if " and " in name:
         first, second = name.split(" and ")
-        return [{"kind": "mixture", "parts": [(one, 1), (other, 1)]}
+        return [{"kind": "mixture", "parts": [[one, 1], [other, 1]]}
                 for one in candidates(first, beta, links)
                 for other in candidates(second, beta, links)]
     if name.startswith("heat bath"):

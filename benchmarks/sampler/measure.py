@@ -21,7 +21,7 @@ from l2hmc_bridge.systems.actions import GaugeAction, cold_start
 
 SLOW = ("E(t=1)", "E(t=2)", "Q", "Q^2")  # Q at t = 2
 FLOW_STEP = 0.15
-FLOW_WORK = 40  # forces' worth of trajectories between two measurements of the flow
+FLOW_WORK = 20  # forces' worth of trajectories between two measurements of the flow
 THERMALISATION = 300  # updates of the heat bath from the unit field
 SKIPPED = 4  # measurements
 
@@ -90,12 +90,12 @@ def costs(kernel: Kernel, links: Tensor, forces: float, seconds: float) -> dict[
     A host's terms have no heat bath: nothing is said of kernels with one.
     """
     parts = kernel.kernels if isinstance(kernel, Mixture) else [kernel]
-    transformed = any(isinstance(one, L2HMC) and one.transformation for one in parts)
+    moved = [one for one in parts if isinstance(one, L2HMC) and one.transformation is not None]
     bath = any(isinstance(one, HeatBath) for one in parts)
     single = force_seconds(links, kernel.action.force)
     work = forces
-    if transformed:
-        work = forces * force_seconds(links, kernel.within().action.force) / single
+    if moved:
+        work = forces * force_seconds(links, moved[0].within().action.force) / single
     return {"seconds_per_trajectory": seconds, "seconds_per_force": single, "gauge_forces": work,
             "host_forces": None if bath else forces, "md_length": kernel.length}
 

@@ -1,15 +1,15 @@
-"""Every way to sample the Wilson action, by what its slow modes cost: sampler.md from one JSON.
+"""Every way to sample the Wilson action, by what its slow modes cost: one JSON, one page.
 
     python -m benchmarks.sampler.run --lattice 8 --beta 6.0           # scan, long runs, page
     python -m benchmarks.sampler.run --lattice 16 --beta 6.2 --only "heat bath" --seconds 3600
     python -m benchmarks.sampler.run --page                            # the page alone
 
 For every kernel (HMC with four integrators, the trained steps, the same in V = F^-1(U) with
-constant rho, with momentum mixing, heat bath and overrelaxation, mixtures; --bundle adds trained
-ones): a short run of each setting of a scan (MD lengths or palindromes, steps for 70 and 85 %
-acceptance), then a long run of the one with the largest squared jump of the flowed energy per
-second. What is done stands in --out, written after every run: the same call goes on where it was
-stopped. Seconds are those of the processor, one thread.
+constant rho, with momentum mixing, heat bath and overrelaxation, mixtures; --bundle adds others): a
+short run of each setting of a scan (MD lengths or palindromes, steps for 70 and 85 % acceptance),
+then a long run of the one with the largest squared jump of the flowed energy per second.
+What is done stands in --out, written after every run: the same call goes on where it was stopped.
+Seconds are those of the processor, one thread.
 """
 
 import argparse
@@ -26,8 +26,8 @@ from benchmarks.sampler.measure import measure, start
 from l2hmc_bridge import fast
 from l2hmc_bridge.storage.atomic import replacing
 
-RESULTS = Path(__file__).parents[1] / "results" / "sampler.json"
-PAGE = Path(__file__).parents[1] / "sampler.md"
+RESULTS = Path(__file__).parents[1] / "results" / "efficiency.json"
+PAGE = Path(__file__).parents[1] / "efficiency.md"
 LARGE = 12**4  # sites beyond which the scan is smaller
 SEED = 11
 

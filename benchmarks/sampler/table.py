@@ -16,15 +16,17 @@ COSTS: dict[str, Callable[[Row], float | None]] = {
     "host forces": lambda row: row["host_forces"],
 }
 CLAIMED = 0.08  # largest relative error of a number that is claimed
+UNCORRELATED = 0.75  # a tau_int in measurements below which they are too far apart to tell more
 HEAD = """# What a decorrelated configuration costs
 
-Written by `python -m benchmarks.sampler.run` from `benchmarks/results/sampler.json`: {machine}.
+Written by `python -m benchmarks.sampler.run` from `benchmarks/results/efficiency.json`: {machine}.
 Wilson action, SU(3), one thread, processor time per chain. tau_int is 1/2 + sum rho (pyerrors); E
-the clover energy density and Q the clover charge after the Wilson flow, Q at t = 2. "Gauge
-forces" count a plain force as 1, a heat-bath or overrelaxed sweep as 1, a force in V = F^-1(U) as
-what it takes in the same process; "host forces" are what a stream with quarks pays for: one of
-its forces for every MD step, and a heat bath has none. In brackets: one standard error; numbers
-known to {claimed:.0%} or better are **bold**, the others are too coarse to be claimed.
+is the clover energy density and Q the clover charge after the Wilson flow, Q at t = 2. "F rho" is a
+trajectory in V = F^-1(U), F one sweep of the field transformation with this rho. "Gauge forces"
+count a plain force as 1, a heat-bath or overrelaxed sweep as 1, a force in V as what it takes in
+the same process; "host forces" are what a stream with quarks pays for: one for every MD step, and
+a heat bath has none. In brackets: one standard error; numbers known to {claimed:.0%} or better are
+**bold**, others are too coarse to be claimed; "<": measured too seldom to resolve it.
 """
 
 
@@ -93,11 +95,18 @@ def taus(rows: list[Row], cost: Callable[[Row], float | None]) -> list[str]:
         each = cost(row)
         if each is None:
             continue
-        cells = [claimed(row[name]["tau"], row[name]["tau_error"], each) for name in names]
+        cells = [("< " if far_apart(row, name) else "")
+                 + claimed(row[name]["tau"], row[name]["tau_error"], each) for name in names]
         jump = row["E(t=1)"]
         cells.append(scientific(jump["jump"] / each, jump["jump_error"] / each))
         lines.append(f"| {title(row)} | " + " | ".join(cells) + " |")
     return lines
+
+
+def far_apart(row: Row, name: str) -> bool:
+    """Whether tau_int of something measured every few trajectories is that of white noise."""
+    found = row[name]["tau_int"]
+    return name in SLOW and row["every"] > 1 and found is not None and found < UNCORRELATED
 
 
 def scanned(rows: list[Row]) -> list[str]:

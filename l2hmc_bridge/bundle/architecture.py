@@ -12,6 +12,7 @@ from l2hmc_bridge.networks.dense import DenseDrift, DenseKick
 from l2hmc_bridge.networks.elementwise import ElementwiseDrift, ElementwiseKick
 from l2hmc_bridge.networks.layered import KIND, LayeredDrift, LayeredKick
 from l2hmc_bridge.networks.parts import Part
+from l2hmc_bridge.networks.smeared import KIND as SMEARED, SmearedDrift
 from l2hmc_bridge.networks.transformation import FieldTransformation
 from l2hmc_bridge.sampling.integrators import Schedule, schedule
 from l2hmc_bridge.storage.parsing import shown
@@ -21,6 +22,7 @@ from l2hmc_bridge.systems.actions import Action
 MASKS = {"su3": "direction x parity", "u1": "checkerboard", "vector": "checkerboard"}
 NETWORKS: dict[str, dict[str, Callable[..., Any]]] = {
     "covariant": {"kick": KickNetwork, "drift": DriftNetwork},
+    SMEARED: {"drift": SmearedDrift},
     "dense": {"kick": DenseKick, "drift": DenseDrift},
     "layered": {"kick": LayeredKick, "drift": LayeredDrift},
     "elementwise": {"kick": ElementwiseKick, "drift": ElementwiseDrift},
@@ -126,6 +128,8 @@ def _network(part: str, steps: int, group: str, given: Mapping | None,
     if not given:
         return None
     arguments: tuple[Any, ...] = (steps,) if group == "su3" else (steps, group)
+    if group == "su3" and given.get("kind") == SMEARED:
+        return _smeared(part, steps, given)
     if group == "su3" and given.get("kind", "covariant") == "covariant":
         name, given = "covariant", {key: v for key, v in given.items() if key != "kind"}
     else:
@@ -140,6 +144,15 @@ def _network(part: str, steps: int, group: str, given: Mapping | None,
                           f"{known}")
     check_network(part, given)
     return kind(*arguments, **given)
+
+
+def _smeared(part: str, steps: int, given: Mapping) -> SmearedDrift:
+    """s_U in the drifts of a description."""
+    if part not in NETWORKS[SMEARED]:
+        raise ConfigError(f"{part}_network.kind: expected another than {SMEARED!r}, which is a "
+                          "drift network")
+    check_transformation(given, f"{part}_network", ("kind", "hidden", "bound", "activation"))
+    return SmearedDrift(steps, **given)
 
 
 def _transformation(group: str, given: Mapping | None) -> FieldTransformation | None:

@@ -1,6 +1,6 @@
 """What a description of a kernel may say, whoever wrote it: kinds and bounds of every entry."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from l2hmc_bridge.errors import ConfigError
@@ -40,13 +40,15 @@ def check_network(part: str, given: Mapping[str, Any]) -> None:
                               f"{shown(given[name])}")
 
 
-def check_transformation(given: Mapping[str, Any]) -> None:
+def check_transformation(given: Mapping[str, Any], where: str = "transformation",
+                         known: Sequence[str] = ("sweeps", "hidden", "bound", "activation")
+                         ) -> None:
     """ConfigError, by name, if an entry of a field transformation is unknown or of no such kind."""
-    entries = Entries.of(given, "transformation", ConfigError)
-    unknown = sorted(set(entries.values) - set(TRANSFORMATION))
+    entries = Entries.of(given, where, ConfigError)
+    unknown = sorted(set(entries.values) - set(known))
     if unknown:
-        raise ConfigError(f"transformation.{unknown[0][:40]}: unknown key, expected some of "
-                          f"{list(TRANSFORMATION)}")
+        raise ConfigError(f"{where}.{unknown[0][:40]}: unknown key, expected some of "
+                          f"{list(known)}")
     for name, value in entries.values.items():
         if not TRANSFORMATION[name].right(value):
             entries.refuse(name, TRANSFORMATION[name].expected, value)
@@ -78,6 +80,7 @@ TRANSFORMATION = {
     "hidden": Kind("a number of units, 0 for a constant", whole(0, MOST_UNITS)),
     "bound": Kind("a finite number", finite),
     "activation": Kind("a name", _word),
+    "kind": Kind("a name", _word),
 }
 OPTIONS = {
     "hidden": Kind("a number of units, at least 1", whole(1, MOST_UNITS)),

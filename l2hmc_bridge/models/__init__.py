@@ -5,6 +5,11 @@ from pathlib import Path
 from l2hmc_bridge.errors import BundleError
 
 DEFAULT = "wilson"
+REASONS = {  # what a shipped bundle is for, in words of `sample`
+    "wilson": "trained steps, of the kernels of this package those with the fewest forces for a "
+              "decorrelated energy; for pure gauge streams of the Wilson action --kernel heatbath "
+              "takes less time",
+}
 
 
 def names() -> list[str]:
@@ -18,6 +23,11 @@ def path(name: str) -> Path:
     if not found.exists():
         raise BundleError(f"{name}: expected one of the shipped bundles {names()}, found none")
     return found
+
+
+def reason(name: str) -> str:
+    """Why `sample` takes the shipped bundle `name`: what it is best at."""
+    return REASONS[path(name).stem]
 
 
 def default() -> Path:

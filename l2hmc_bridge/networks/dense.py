@@ -3,9 +3,12 @@
     kick    (s, q, t) = PNet(U, F):       P' = P e^{h s} - h [F e^{2 h q} + t],   log|J| = sum 8 h s
     drift   (q, t) = UNet(U_B, P):        U_A' = exp(e [P_A e^{e q} + t]) U_A,    log|J| = 0
 
-s and q are scalars per link, t lives in the algebra (eight components per link); s_U does not
-exist. A and B are the halves of a checkerboard of whole links. Dense networks fit the lattice they
-were made for and are not gauge covariant; last layers start at zero.
+s and q are scalars per link, t lives in the algebra (eight components per link). There is no s_U of
+this kind: a factor for each matrix element has no meaning on a group, and a scaling of log U is
+singular where eigenvalues meet the cut. Its exact counterpart is the field transformation
+(transformation.py), which goes around the trajectories of these networks, too. A and B are the
+halves of a checkerboard of whole links. Dense networks fit the lattice they were made for and are
+not gauge covariant; last layers start at zero.
 """
 
 import torch

@@ -58,6 +58,9 @@ class Mixing(Protocol):
     def __call__(self, links: Tensor, field: Tensor) -> Tensor:
         """M X for all directions, like links."""
 
+    def move(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, sign: int) -> Tensor:
+        """U_mu' = exp(e M_mu P_mu) U_mu or its inverse, one direction after the other."""
+
 
 class DriftPart(Part, Protocol):
     """Lambda+ and its inverse: some links move at fixed others and fixed momenta."""

@@ -78,6 +78,9 @@ def _trained(
             f"beta {beta:g} is outside {low:g} to {high:g}, where the bundle was trained: still "
             "exact, perhaps not efficient"
         )
+    if options.bundle is None:
+        start.notes.append(f"the bundle {models.DEFAULT} that ships is taken (--bundle names "
+                           f"another): {models.reason(models.DEFAULT)}")
     spec = BundleSpec(loaded.path, loaded.hash, architecture.nature(loaded.kernel))
     return Choice(loaded.kernel, spec, action)
 
