@@ -5,7 +5,6 @@ get their names. Killed anywhere, the same call again gives the same files: it f
 line says, or starts anew with the seed in it.
 """
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -98,8 +97,7 @@ def continue_stream(
         sides, notes = side_files.plan(host, number, tuple(start.lattice), folders,
                                        options.without_rng)
         start.notes.extend(notes)
-        seed = options.seed if options.seed is not None else secrets.randbits(32)
-        run = Run(seed, progress, deadline)
+        run = Run(options.drawn_seed(), progress, deadline)
         choice = choose(start, decision, options, device)
         with randomness.arithmetic(PHILOX, start.links):
             ready = _ready(host, start, choice, options, before, run)
