@@ -5,7 +5,6 @@ get their names. Killed anywhere, the same call again gives the same files: it f
 line says, or starts anew with the seed in it.
 """
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -92,8 +91,7 @@ def continue_stream(
         host_theory.require_beta(host, folders, decision.beta)
         start = start.under(decision).on(device)
         sides = _planned(host, number, start, folders, options)
-        seed = options.seed if options.seed is not None else secrets.randbits(32)
-        run = Run(seed, progress, deadline)
+        run = Run(options.drawn_seed(), progress, deadline)
         choice = choose(start, decision, options, device)
         with randomness.arithmetic(PHILOX, start.links):
             ready = _ready(host, start, choice, options, before, run)

@@ -17,6 +17,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from l2hmc_bridge.errors import LayoutError
+
 Extents = tuple[int, int, int, int]  # t, x, y, z
 COARSE, FINE = 30, 62  # binary digits after the point in which exact sums are counted
 NOWHERE: Extents = (0, 0, 0, 0)
@@ -87,6 +89,13 @@ class Part:
     def holds(self, links: Tensor) -> bool:
         """Whether `links` is a field of this part."""
         return tuple(links.shape[2:6]) == self.held
+
+    def require(self, reach: int) -> None:
+        """Raise LayoutError unless there are copies as far as this from its own sites."""
+        for mu in self.cut:
+            if self.halo[mu] < reach:
+                raise LayoutError(f"part of a lattice: expected {reach} sites beside its own, "
+                                  f"found {self.halo[mu]}: what looks so far runs on one rank")
 
     def coordinates(self) -> tuple[Tensor, ...]:
         """Of its sites in the whole lattice, along t, x, y and z, copies included."""

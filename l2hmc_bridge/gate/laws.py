@@ -9,7 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.fields import loops, su3
+from l2hmc_bridge import fast
+from l2hmc_bridge.fields import loops, part, su3
 from l2hmc_bridge.fields.part import largest
 from l2hmc_bridge.fields.su3 import DIMENSION
 from l2hmc_bridge.l2hmc.kernel import L2HMC
@@ -112,6 +113,14 @@ def group_defects(phi: PhaseMap, links: Tensor, momenta: Tensor) -> tuple[float,
 def distance(one: Tensor, other: Tensor, group: Group) -> float:
     """Largest difference of two fields; angles are compared modulo 2 pi."""
     return float(group.apart(one, other).abs().max())
+
+
+def mean_square(field: Tensor) -> float:
+    """Mean of |x|^2 over all numbers of a field, of all processes that share it."""
+    held = part.of(field)
+    if held is None:
+        return float(field.abs().square().mean())
+    return float(fast.kinetic(field).mean()) / (36 * held.volume)
 
 
 @torch.no_grad()

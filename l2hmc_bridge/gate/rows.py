@@ -10,10 +10,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import fast
 from l2hmc_bridge.analysis import statistics
 from l2hmc_bridge.analysis.check import Check
-from l2hmc_bridge.fields import loops, part, su3
+from l2hmc_bridge.fields import loops, su3
 from l2hmc_bridge.gate import (
     dense as gate_dense,
     engines,
@@ -105,17 +104,9 @@ def moves(kernel: Proposer, links: Tensor, momenta: Tensor, known: State | None 
     group = group_of(kernel.action)
     state = markov.state_at(kernel, links) if known is None else known
     moved = kernel.trajectory(state, momenta, torch.Generator().manual_seed(1)).links
-    change = _mean_square(group.apart(moved, links))
+    change = laws.mean_square(group.apart(moved, links))
     return Check("moves: links change in a trajectory", float(change > FROZEN), 1, 0,
                  f"mean |dU|^2 {change:.2g}")
-
-
-def _mean_square(field: Tensor) -> float:
-    """Mean of |x|^2 over all numbers of a field, of all processes that share it."""
-    held = part.of(field)
-    if held is None:
-        return float(field.abs().square().mean())
-    return float(fast.kinetic(field).mean()) / (36 * held.volume)
 
 
 def _in_group(kernel: L2HMC, phi: laws.PhaseMap, links: Tensor, momenta: Tensor) -> list[Check]:

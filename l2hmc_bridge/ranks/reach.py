@@ -29,6 +29,9 @@ def halo(kernel: StreamKernel) -> int:
     reach = 1 if action.c1 == 0 else 2
     if isinstance(kernel, HMC):
         return reach
+    if kernel.transformation is not None:
+        raise ConfigError("ranks: expected a bundle without a field transformation, found one with "
+                          "it, which runs on one rank alone")
     with torch.no_grad():
         if not CompiledEngine.serves(kernel, links):
             raise ConfigError("ranks: expected a bundle whose networks the compiled kernels know, "

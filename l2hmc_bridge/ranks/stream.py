@@ -5,7 +5,6 @@
 Rank 0 reads and writes; a configuration is gathered there when it is kept.
 """
 
-import secrets
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,7 +63,7 @@ def begin_on_ranks(
     with joined() as world:
         require_one_program(world)
         set_threads(options.threads)
-        run = Run(world.made(lambda: _seed(options)), listener(world, progress),
+        run = Run(world.made(options.drawn_seed), listener(world, progress),
                   Together(world, options.max_seconds, stop))
         kept = _Whole()
         start = world.made(lambda: _read(options, files, run.seed, kept))
@@ -169,6 +168,9 @@ def _spread(
 def _refuse(options: SampleOptions) -> None:
     """Raise ConfigError, by name, for what is not there on several ranks."""
     require_cpu(options.device)
+    if options.measure:
+        raise ConfigError("ranks: expected no measurements along the way, found measure "
+                          f"{', '.join(options.measure)}, which runs on one rank alone")
     if options.kernel == "heatbath":
         raise ConfigError("ranks: expected the kernel hmc or l2hmc, found heatbath, which runs on "
                           "one rank alone")
@@ -176,10 +178,6 @@ def _refuse(options: SampleOptions) -> None:
     if count or (options.start is not None and count is None):
         raise ConfigError("ranks: expected a start that is thermalised (thermalise 0), found one "
                           "that is to be: that runs on one rank alone")
-
-
-def _seed(options: SampleOptions) -> int:
-    return secrets.randbits(32) if options.seed is None else options.seed
 
 
 def _read(options: SampleOptions, files: Files, seed: int, kept: _Whole) -> Start:
@@ -195,6 +193,9 @@ def _definition(folder: Path) -> Definition:
     if definition.numbers != PHILOX:
         raise StreamError(f"{folder}: expected a stream with numbered random numbers, found one "
                           "of an earlier version, which goes on on one rank alone")
+    if definition.flow_time:
+        raise StreamError(f"{folder}: expected a stream without measurements along the flow, found "
+                          "one with them, which goes on on one rank alone")
     return definition
 
 

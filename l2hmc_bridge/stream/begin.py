@@ -7,7 +7,6 @@ those of `adapters/` at hand.
 """
 
 import hashlib
-import secrets
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,7 +48,7 @@ def begin_stream(
     device = device_of(options.device)
     places.require_free(folder)
     Plan(flow_time=options.flow_time, flow_step=options.flow_step)  # refuses steps without sense
-    seed = options.seed if options.seed is not None else secrets.randbits(32)
+    seed = options.drawn_seed()
     start = started(options, files, seed)
     with randomness.arithmetic(PHILOX, start.links):
         return _recorded(options, files, start.on(device), Run(seed, progress, deadline), device)

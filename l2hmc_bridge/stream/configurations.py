@@ -3,12 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from l2hmc_bridge.errors import BridgeError
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.recorded.definition import Definition
 from l2hmc_bridge.stream.reading import Files
+
+
+class Store(Protocol):
+    """How the configurations of one stream are written, and looked at again."""
+
+    def write(self, path: Path, configuration: Configuration) -> None:
+        """Replace what is there, whole or not at all. Raises BridgeError."""
+
+    def intact(self, path: Path) -> bool:
+        """Whether a configuration can be read and passes its own checks."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
 """
 
 import math
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -100,6 +101,10 @@ class UpdateOptions:
             if self.md_length is not None and value not in (defaults[name], 0):
                 raise ConfigError(f"{name}: expected none with md_length, which fixes the steps, "
                                   f"found {value}")
+
+    def drawn_seed(self) -> int:
+        """The seed, from the system if none was given."""
+        return secrets.randbits(32) if self.seed is None else self.seed
 
     def described(self) -> str:
         """What `command` says, or the options as they are written in Python, defaults left out."""

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -37,22 +36,13 @@ from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import Host
 from l2hmc_bridge.storage import regular
 from l2hmc_bridge.storage.together import digest_of
+from l2hmc_bridge.stream.configurations import Store
 from l2hmc_bridge.stream.progress import Stop
 from l2hmc_bridge.stream.trajectories import Trajectories
 from l2hmc_bridge.systems.actions import gauge_action
 
 HISTORY_INTERVAL = 60.0  # seconds between rewrites of history.h5 while a run goes on
 Report = Callable[[Row], None]
-
-
-class Store(Protocol):
-    """How the configurations of one stream are written, and looked at again."""
-
-    def write(self, path: Path, configuration: Configuration) -> None:
-        """Replace what is there, whole or not at all. Raises BridgeError."""
-
-    def intact(self, path: Path) -> bool:
-        """Whether a configuration can be read and passes its own checks."""
 
 
 def kernel_of(

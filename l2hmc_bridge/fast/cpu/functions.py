@@ -153,6 +153,9 @@ def charge(links: Tensor, shapes: Sequence[tuple[int, int, float]], traceless: b
     """Q = sum_x q(x) of `charge_density`, [Nb]."""
     if _too_long(shapes):
         return reference.charge(links, shapes, traceless)
+    lattice = library.lattice_of(links)
+    if lattice.part is not None:
+        lattice.part.require(max(max(m, n) for m, n, _ in shapes))
     with _blocks(links) as (lattice, blocks):
         density = blocked.charge_density(lattice, blocks, shapes, traceless)
         return lattice.sums("site_sum", density, 1, density)[:, 0]

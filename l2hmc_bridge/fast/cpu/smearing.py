@@ -73,22 +73,21 @@ def _sweep(lattice: Lattice, blocks: Tensor, rules: Rules, sweep: int) -> None:
     """One sweep in place, without log|J|."""
     lost = torch.zeros(1, dtype=torch.int64)
     for mu, odd in ORDER:
-        lattice.call("smear_subset", blocks, mu, int(odd), 1, *_rule(rules, sweep), blocks, None,
-                     lost)
+        lattice.call("smear_subset", blocks, mu, int(odd), 1, *_rule(rules, sweep), blocks, lost,
+                     None)
 
 
 def _subset(lattice: Lattice, blocks: Tensor, rules: Rules, sweep: int, subset: tuple[int, bool],
             sign: int) -> Tensor:
     """log|J| of one subset [Nb], which moves in place."""
-    out = torch.empty(len(blocks), dtype=torch.float64)
     lost = torch.zeros(1, dtype=torch.int64)
     mu, odd = subset
-    lattice.call("smear_subset", blocks, mu, int(odd), sign, *_rule(rules, sweep), blocks, out,
-                 lost)
+    change = lattice.sums("smear_subset", blocks, 1, mu, int(odd), sign, *_rule(rules, sweep),
+                          blocks, lost)[:, 0]
     if int(lost):
         SCRATCH.give(blocks)
         raise reference.not_inverted(int(lost))
-    return out
+    return change
 
 
 def _rule(rules: Rules, sweep: int) -> tuple:

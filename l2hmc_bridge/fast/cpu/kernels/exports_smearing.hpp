@@ -7,7 +7,7 @@
 // per chain into `out`, unless it is null; links whose inverse is not found are counted in `lost`.
 EXPORT void smear_subset(Call* call, int mu, int odd, int sign, double bound, double bias,
                          int hidden, int activation, const double* slope, const double* offset,
-                         const double* weight, vec* links, double* out, long long* lost) {
+                         const double* weight, vec* links, long long* lost, double* out) {
     const Subset subset = {*call->lattice, mu, odd,
                            {bound, bias, hidden, activation, slope, offset, weight}};
     std::atomic<long> missed{0};
