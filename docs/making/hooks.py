@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from nbconvert import MarkdownExporter
 
@@ -19,8 +20,9 @@ PACKAGE = mounted.ROOT / "build" / "api" / "l2hmc_bridge"
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\s*\\([\[(])(.*?)\\[\])]\s*</\1>', re.S)
 
 
+@event_priority(100)
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Lay the package out as an install does, for the reader of its docstrings."""
+    """Lay the package out as an install does, before the reader of its docstrings looks for it."""
     PACKAGE.mkdir(parents=True, exist_ok=True)
     root = mounted.ROOT
     for path in (*(root / "l2hmc_bridge").iterdir(), root / "adapters", root / "cli"):
