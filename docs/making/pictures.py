@@ -21,7 +21,8 @@ def made() -> dict[str, bytes]:
     u1, kernels, sampler = (json.loads((RESULTS / f"{name}.json").read_text())
                             for name in ("u1", "kernels", "sampler"))
     return {"u1-tau.svg": _svg(tau_of_charge(u1)), "kernels.svg": _svg(speed(kernels)),
-            "networks.svg": _svg(networks(kernels)), "gains.svg": _svg(gains(sampler))}
+            "networks.svg": _svg(networks(kernels)), "scaling.svg": _svg(scaling(kernels)),
+            "gains.svg": _svg(gains(sampler))}
 
 
 def tau_of_charge(results: list[dict[str, Any]]) -> Figure:
@@ -75,6 +76,23 @@ def speed(kernels: dict[str, Any]) -> Figure:
     axes.set_yticks(range(len(rows)), [row["function"] for row in rows])
     axes.set(xscale="log", xlabel=r"$\mu$s per site, $8^4$, one thread")
     axes.legend(frameon=False)
+    return figure
+
+
+def scaling(kernels: dict[str, Any]) -> Figure:
+    """Microseconds per site of force and drift against the lattice, one thread and two."""
+    figure = Figure(figsize=(7.6, 3), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), ("force, blocked", "drift, blocked"),
+                          strict=True):
+        for threads, colour in ((1, ORANGE), (2, BLUE)):
+            rows = [row for row in kernels["functions"] if row["function"] == name
+                    and row["chains"] == 1 and row["threads"] == threads]
+            axes.plot([row["lattice"] for row in rows], [row["us_per_site"] for row in rows],
+                      "o-", ms=4, lw=1, color=colour,
+                      label="one thread" if threads == 1 else "two threads")
+        axes.set(title=name, xlabel="$L$ of $L^4$", ylim=(0, None))
+    figure.axes[0].set(ylabel=r"$\mu$s per site")
+    figure.axes[0].legend(frameon=False)
     return figure
 
 
