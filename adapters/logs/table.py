@@ -15,6 +15,7 @@ from l2hmc_bridge.observables.standard import CONVENTIONS
 
 from . import chroma, gpt, grid, milc, nissa, openqcd, qex, tmlqcd
 
+LONGEST = 400  # letters of a message about a log, which may quote it
 ALIASES = {
     "topological_charge_5LI": "topological_charge_5li",
     "Q": "topological_charge",
@@ -61,7 +62,9 @@ def read_log(path: Path, lattice: tuple[int, int, int, int] | None = None) -> Lo
     try:
         log = _parse(path, raw, lattice)
     except FormatError as error:
-        raise FormatError(f"{path}: {error}") from error
+        said = " ".join(str(error).split())
+        said = said if len(said) <= LONGEST else f"{said[:LONGEST]} ..."
+        raise FormatError(f"{path}: {said}") from error
     if not any(reference.values or reference.flow for reference in log.references):
         ignored = f" (only {', '.join(log.ignored[:12])})" if log.ignored else ""
         raise FormatError(f"{path}: expected values of configurations that are measured here, "
@@ -93,7 +96,7 @@ def _from_json(text: str) -> list[Reference]:
     """A list of records, or {file name: record}; {"files": {...}} is looked into."""
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"expected JSON, found {error}") from error
     if isinstance(content, dict) and isinstance(content.get("files"), dict):
         content = content["files"]
@@ -116,7 +119,7 @@ def _from_csv(text: str) -> list[Reference]:
 def _checked(record: Mapping[str, Any]) -> Reference:
     try:
         return _from_record(record)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         label = record.get("path") or record.get("file") or record.get("trajectory")
         raise FormatError(f"record of {label}: expected trajectory and extents as numbers and flow "
                           f"points with t, found {error!r}") from error

@@ -27,7 +27,7 @@ BETA = 6.0
 PACKAGES = {  # module: what it is for
     "lyncs_io": "files and arrays of lyncs: pip install 'l2hmc-bridge[lyncs]'",
     "triton": "kernels for NVIDIA GPUs; comes with torch's CUDA builds",
-    "tensorboard": "train --tensorboard: pip install tensorboard",
+    "tensorboard": "`train --tensorboard`: pip install tensorboard",
     "gpt": "fields of GPT; built from its repository, not the gpt of PyPI",
     "pyquda": "fields of PyQUDA: pip install pyquda",
     "mpi4py": "GPT on several ranks: pip install mpi4py",
@@ -80,7 +80,7 @@ def kernels() -> Iterator[Finding]:
                           "install with a C++ compiler at hand (pip install --no-cache-dir .)")
         elif serving is None:
             yield Finding(title, f"{', '.join(built)} built, none can be loaded", BROKEN,
-                          "build them again: pip install --no-cache-dir --force-reinstall .")
+                          "build them again (pip install --no-cache-dir --force-reinstall .)")
         elif fast.choice() == "torch":
             yield Finding(title, f"{serving.level}, switched off", ABSENT,
                           "L2HMC_BRIDGE_FAST=off is set")

@@ -49,7 +49,8 @@ class Continued(NamedTuple):
     host: HostStream
     number: int
     rows: list[Row]
-    sentences: list[str]  # of the side files, and warnings
+    sentences: list[str]  # of the side files
+    warnings: list[str]
 
     @property
     def path(self) -> Path:
@@ -100,7 +101,7 @@ def continue_stream(
         made = host_files.aside(host, number, start.first[0], ready.definition, state.links, sides)
         said = [f"{side.path}: {side.said}" for side in sides]
         host_files.place(host, made, _entry(host, number, ready.definition, rows, options, said))
-    return Continued(host, number, rows, [*said, *start.warnings])
+    return Continued(host, number, rows, said, start.warnings)
 
 
 def _planned(
@@ -117,7 +118,7 @@ def _finished(host: HostStream, entry: Mapping[str, Any]) -> Continued:
     """What the last call would have said of the update that it did not finish."""
     number = host_streams.number_of(host, entry["to"])
     warnings = entry.get("record", {}).get("warnings", [])
-    return Continued(host, number, entry["rows"], [*entry.get("side_files", []), *warnings])
+    return Continued(host, number, entry["rows"], entry.get("side_files", []), warnings)
 
 
 def _ready(

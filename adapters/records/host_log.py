@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from l2hmc_bridge.errors import StreamError
+from l2hmc_bridge.storage import parsing
 
 from .measured import finite
 
 NAME = "l2hmc_bridge.jsonl"
 LARGEST = 1 << 28
+WHOLE = ("levels", "flow")  # tables in a row
 
 
 def last(folder: Path, stream: str) -> dict[str, Any] | None:
@@ -46,8 +48,8 @@ def trajectories(path: Path) -> list[dict[str, Any]]:
 def _entries(path: Path) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(_lines(path), 1):
         try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
+            entry = parsing.json_value(line, path, StreamError)
+        except StreamError:
             entry = None
         if not _complete(entry):
             raise StreamError(f"{path}: line {number}: expected an entry of this package, found "
@@ -62,9 +64,23 @@ def _complete(entry: Any) -> bool:
     return isinstance(entry, dict) and all(
         isinstance(entry.get(name), kind) for name, kind in kinds.items()
     ) and 0 < entry["factor"] < math.inf and all(
-        isinstance(row, dict) and bool(row.get("trajectory")) and [] not in row.values()
-        for row in entry["rows"]
-    )
+        value is None or isinstance(value, str | int | float) for value in entry["options"].values()
+    ) and all(map(_row, entry["rows"])) and (
+        not entry.get("files") or all(isinstance(entry.get(name), str) for name in ("from", "to")))
+
+
+def _row(row: Any) -> bool:
+    """Whether this is what is known of a trajectory: a number, and columns of one chain."""
+    if not isinstance(row, dict):
+        return False
+    number = row.get("trajectory")
+    if not isinstance(number, list) or len(number) != 1 or type(number[0]) is not int:
+        return False
+    plain = str | int | float | None
+    return all(
+        isinstance(value, plain) or name in WHOLE and isinstance(value, dict)
+        or isinstance(value, list) and len(value) == 1 and isinstance(value[0], plain)
+        for name, value in row.items())
 
 
 def append(folder: Path, entry: Mapping[str, Any]) -> None:

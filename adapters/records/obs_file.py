@@ -40,13 +40,16 @@ def write(path: Path, histories: Sequence[History], cuts: Sequence[int], force: 
         for history, cut in zip(histories, cuts, strict=True):
             ensemble = _ensemble(history, used)
             for name in history.series:
-                one = _observable(pyerrors, history, name, cut, ensemble)
-                left_out += [] if one is not None else [f"{history.name}: {name}"]
-                kept += [] if one is None else [one]
+                observable = _observable(pyerrors, history, name, cut, ensemble)
+                if observable is None:
+                    left_out.append(f"{history.name}: {name}")
+                else:
+                    kept.append(observable)
         if not kept:
             raise BridgeError(f"{path}: expected series of at least {MINIMUM_LENGTH} numbers, "
                               "found none")
-        described = {"program": "l2hmc-bridge", "streams": [dict(run_of(one)) for one in histories],
+        described = {"program": "l2hmc-bridge",
+                     "streams": [dict(run_of(history)) for history in histories],
                      "cuts": list(cuts)}
         text = create_json_string(kept, described, indent=1)
     with replacing(path, force) as file:
@@ -57,8 +60,8 @@ def write(path: Path, histories: Sequence[History], cuts: Sequence[int], force: 
 def _ensemble(history: History, used: set[str]) -> str:
     """A name of its own for each stream; pyerrors takes no bar in it."""
     plain = history.name.encode("utf-8", "backslashreplace").decode().replace("|", "_")
-    name = next(one for one in (plain, *(f"{plain} ({n})" for n in range(2, 1000)))
-                if one not in used)
+    names = (plain, *(f"{plain} ({n})" for n in range(2, len(used) + 3)))
+    name = next(name for name in names if name not in used)
     used.add(name)
     return name
 
@@ -70,6 +73,6 @@ def _observable(pyerrors: Any, history: History, name: str, cut: int, ensemble: 
     if any(chain.size < MINIMUM_LENGTH or not np.isfinite(chain).all() for chain in chains):
         return None
     made = pyerrors.Obs(chains, [f"{ensemble}|chain_{n:06d}" for n in range(len(chains))],
-                        idl=[one.tolist() for one in numbers])
+                        idl=[chain.tolist() for chain in numbers])
     made.tag = name
     return made

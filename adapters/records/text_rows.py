@@ -12,7 +12,7 @@ def from_json(path: Path) -> list[dict[str, Any]]:
     """A list of records as `measure` writes it. Raises FormatError."""
     try:
         rows = json.loads(path.read_text())
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"{path}: expected JSON, found {error}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise FormatError(f"{path}: expected a list of records, found another JSON value")

@@ -47,6 +47,8 @@ def go_on(options: ContinueOptions) -> None:
                f"{', ' + told if told else ''}); record in {host_log.NAME}")
     for sentence in found.sentences:
         say(sentence)
+    for sentence in found.warnings:
+        warn(sentence)
 
 
 def show(recorded: Recorded, ranks: str | None = None) -> None:

@@ -1,5 +1,6 @@
 """How far a phase is: a bar on a terminal, elsewhere and in a log file a line every 30 s."""
 
+import math
 import sys
 import threading
 import time
@@ -168,8 +169,9 @@ def trajectory_text(row: Mapping[str, Any]) -> str:
             f"plaquette {_mean(row['plaquette']):.6f}  {sum(row['seconds']):.2f} s")
 
 
-def _mean(numbers: Sequence[float]) -> float:
-    return sum(numbers) / len(numbers)
+def _mean(numbers: Sequence[float | None]) -> float:
+    """The mean; a host's log has None for what was not finite."""
+    return sum(math.nan if number is None else number for number in numbers) / len(numbers)
 
 
 def _short(number: float) -> str:

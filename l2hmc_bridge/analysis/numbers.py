@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 LEAST_FILLED = 0.25  # of a grid: with fewer samples its short lags are noise
 MOST_STEPS = 8  # spacings that are tried
 MOST_NAMED = 3  # gaps in a sentence
+LARGEST = 2.0**53  # up to which floating point counts
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def regular(sizes: Sequence[int], spacing: int = 1) -> list[NDArray]:
 def whole(numbers: NDArray) -> NDArray | None:
     """The numbers as integers if they are finite, whole and rising, else None."""
     array = np.asarray(numbers, float)
-    if not np.isfinite(array).all() or (array != np.rint(array)).any():
+    if not (np.abs(array) < LARGEST).all() or (array != np.rint(array)).any():
         return None
     rising = np.rint(array).astype(np.int64)
     return rising if (np.diff(rising) > 0).all() else None

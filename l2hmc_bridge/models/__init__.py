@@ -7,8 +7,8 @@ from l2hmc_bridge.errors import BundleError
 DEFAULT = "wilson"
 REASONS = {  # what a shipped bundle is for, in words of `sample`
     "wilson": "trained steps, of the kernels of this package those with the fewest forces for a "
-              "decorrelated energy; for pure gauge streams of the Wilson action --kernel heatbath "
-              "takes less time",
+              "decorrelated energy; for pure gauge streams of the Wilson action "
+              "`sample --kernel heatbath` takes less time",
 }
 
 

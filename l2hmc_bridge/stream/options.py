@@ -25,6 +25,7 @@ from l2hmc_bridge.recorded.bounds import (
     MOST_THREADS,
     MOST_UNRECORDED,
 )
+from l2hmc_bridge.storage.parsing import shown
 
 KERNELS = ("l2hmc", "hmc", "heatbath")
 STARTS = ("cold", "hot")
@@ -222,7 +223,7 @@ class SampleOptions(UpdateOptions):
 
 def _one_of(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
-        raise ConfigError(f"{name}: expected one of {', '.join(choices)}, found {value!r}")
+        raise ConfigError(f"{name}: expected one of {', '.join(choices)}, found {shown(value)}")
 
 
 def _whole(name: str, value: int | None, low: int, high: int | None = None) -> None:
@@ -231,7 +232,7 @@ def _whole(name: str, value: int | None, low: int, high: int | None = None) -> N
     wrong = isinstance(value, bool) or not isinstance(value, int)
     if wrong or value < low or (high is not None and value > high):
         bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
-        raise ConfigError(f"{name}: expected a whole number {bounds}, found {value!r}")
+        raise ConfigError(f"{name}: expected a whole number {bounds}, found {shown(value)}")
 
 
 def _number(name: str, value: float | None, high: float | None = None) -> None:
@@ -242,4 +243,4 @@ def _number(name: str, value: float | None, high: float | None = None) -> None:
     if wrong or not math.isfinite(value) or (high is not None and not 0 < value <= high):
         bounds = ("" if high is None else " above 0" if high == math.inf
                   else f" above 0 and up to {high:g}")
-        raise ConfigError(f"{name}: expected a finite number{bounds}, found {value!r}")
+        raise ConfigError(f"{name}: expected a finite number{bounds}, found {shown(value)}")

@@ -18,6 +18,7 @@ import torch
 
 from l2hmc_bridge import models
 from l2hmc_bridge.adapters.logs.table import read_log
+from l2hmc_bridge.adapters.public.host_options import ContinueOptions
 from l2hmc_bridge.adapters.records import host_log
 from l2hmc_bridge.bundle import file as bundle, store
 from l2hmc_bridge.gate import expected
@@ -219,7 +220,8 @@ def spoil_host_log(folder: Path, rng: random.Random) -> None:
 def read_host_log(folder: Path) -> None:
     from l2hmc_bridge.adapters.records.history import read_history
 
-    host_log.last(folder, "conf")
+    entry = host_log.last(folder, "conf")
+    ContinueOptions(path=folder / "conf.0007").after(entry)
     read_history(folder / host_log.NAME)
 
 
