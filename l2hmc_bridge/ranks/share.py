@@ -1,5 +1,6 @@
 """One lattice in the hands of all ranks: scattered, gathered, and what neighbours exchange."""
 
+import time
 from dataclasses import dataclass, field
 
 import torch
@@ -46,6 +47,7 @@ class Neighbours:
     def swap(self, mu: int, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
         """What the neighbours in direction mu send: (from below, from above)."""
         lower, upper = (self.grid.beside(self.world.rank, mu, step) for step in (-1, 1))
+        began = time.perf_counter()
         below, above = torch.empty_like(up), torch.empty_like(down)
         waiting = [dist.isend(down.contiguous(), lower, tag=DOWN),
                    dist.isend(up.contiguous(), upper, tag=UP),
@@ -55,6 +57,7 @@ class Neighbours:
                 one.wait()
         self.traffic.messages += 2
         self.traffic.sent += down.nbytes + up.nbytes
+        self.traffic.seconds += time.perf_counter() - began
         return below, above
 
 
