@@ -104,9 +104,9 @@ def test_a_wrong_number_inside_a_kernel_call_is_caught(monkeypatch):
     """Planted below the engine: the compiled inverse kick gets another step size."""
     original = learned.kick_task
 
-    def wrong(push, h, momenta, mode, *rest, **more):
-        return original(push, 1.05 * h if mode == learned.INVERSE else h, momenta, mode, *rest,
-                        **more)
+    def wrong(lattice, push, h, momenta, mode, *rest, **more):
+        return original(lattice, push, 1.05 * h if mode == learned.INVERSE else h, momenta, mode,
+                        *rest, **more)
 
     monkeypatch.setattr(learned, "kick_task", wrong)
     for composition in COMPOSITIONS:
