@@ -33,6 +33,7 @@ class CompiledEngine:
             and (kick is None or (type(kick) is KickNetwork and LOOPS.issuperset(kick.loops)))
             and (drift is None or type(drift) is DriftNetwork)
             and (mixing is None or type(mixing) is MomentumMixing)
+            and kernel.transformation is None
             and not torch.is_grad_enabled()
             and fast.compiled(links)
         )

@@ -7,11 +7,13 @@ import torch
 
 from l2hmc_bridge import fast
 from l2hmc_bridge.analysis.statistics import estimate
-from l2hmc_bridge.errors import LayoutError
+from l2hmc_bridge.errors import ConfigError, LayoutError
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.gate import laws
+from l2hmc_bridge.l2hmc.compiled import CompiledEngine
 from l2hmc_bridge.l2hmc.transformed import Guide, TransformedAction, TransformedEngine
 from l2hmc_bridge.networks.transformation import FieldTransformation
+from l2hmc_bridge.ranks.reach import halo
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.sampling.mixture import Mixture
@@ -159,6 +161,17 @@ def test_a_lost_log_det_and_its_wrong_sign_show(factor, monkeypatch):
     links = hot_start((4, 4, 4, 4), torch.Generator().manual_seed(3), 4)
     _, weights = plaquettes(strong(0.08), links, 20, 5)
     assert abs(weights.mean() - 1) > 0.5
+
+
+def test_the_engine_of_plain_links_and_ranks_do_not_serve_it(generator):
+    """Either would run Phi in U and leave F out."""
+    kernel, links = strong(0.08), rough_links(generator, (2, 2, 2, 2))
+    plain = replace(kernel, transformation=None)
+    with torch.no_grad():
+        assert not CompiledEngine.serves(kernel, links)
+        assert CompiledEngine.serves(plain, links) == fast.compiled(links)
+    with pytest.raises(ConfigError, match="ranks: expected"):
+        halo(kernel)
 
 
 def test_an_odd_lattice_is_refused(generator):
