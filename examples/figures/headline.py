@@ -10,10 +10,7 @@ import json
 import math
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
+from drawn import pyplot, save
 
 
 def points(results, key, observable):
@@ -52,9 +49,7 @@ def main():
         axis.set(yscale="log", xlabel="beta", ylabel=f"$N_{{LF}}\\,\\tau_{{int}}({name})$",
                  title="2D U(1), 16 x 16")
         axis.legend(fontsize=7)
-        figure.tight_layout()
-        figure.savefig(options.out / f"tau_{observable}.png", dpi=150)
-        pyplot.close(figure)
+        save(figure, options.out / f"tau_{observable}.png")
 
 
 if __name__ == "__main__":

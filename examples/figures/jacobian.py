@@ -13,12 +13,9 @@ error of the mean. The bundles are those of the key `snapshots` of a training fi
 import argparse
 from pathlib import Path
 
-import matplotlib
 import torch
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
-from trajectory import equilibrium
+from drawn import heading, pyplot, save, warned
+from trajectory import accepted, equilibrium
 
 from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.l2hmc import trace
@@ -55,21 +52,24 @@ def main():
     links = equilibrium(loaded[0].kernel, lattice, options.chains, generator)
     momenta = markov.draw_momenta(links, generator, group_of(loaded[0].kernel.action))
     figure, axes = pyplot.subplots(2, 1, figsize=(7, 7), sharex=True)
+    acceptances = {}
     for one in loaded:
         found = trace.proposal(one.kernel, links, momenta)
         draw(axes[0], torch.stack([record.log_det for record in found]), label(one))
         draw(axes[1], torch.stack([record.effective - found[0].effective for record in found]),
              label(one))
+        acceptances[label(one)] = accepted(found)
         for name, record in (("middle", found[len(found) // 2]), ("end", found[-1])):
             print(f"{label(one)}: log|J| at the {name} {float(record.log_det.mean()):.3f} +- "
                   f"{float(record.log_det.std()):.3f} (spread over chains)")
-    axes[0].set(ylabel="log|J|", title=f"{options.bundles[0].stem.split('.')[0]}, "
-                f"{options.lattice}; bands: spread of {options.chains} chains, error of the mean")
+    name = options.bundles[0].stem.split(".")[0]
+    axes[0].set(ylabel="log|J|", title=f"{heading(name, loaded[0].kernel, lattice)}; bands: spread "
+                f"of {options.chains} chains, error of the mean")
     axes[0].title.set_fontsize(9)
     axes[1].set(xlabel="leapfrog step", ylabel="H - log|J| - start")
     axes[0].legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(options.out / f"{options.bundles[0].stem.split('.')[0]}_jacobian.png", dpi=150)
+    warned(figure, acceptances)
+    save(figure, options.out / f"{name}_jacobian.png")
 
 
 if __name__ == "__main__":

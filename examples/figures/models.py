@@ -13,11 +13,8 @@ import json
 import math
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
+from drawn import pyplot, save
 
 KINDS = ((True, "C2", "a trained model"), (False, "none", "a model of even charges only"))
 
@@ -95,9 +92,8 @@ def main():
     axes[1].set(yscale="log", xlabel="beta", ylabel="$\\langle|\\Delta Q|\\rangle$ of a step")
     for axis in axes:
         axis.legend(fontsize=7)
-    figure.suptitle("2D U(1): models trained independently")
-    figure.tight_layout()
-    figure.savefig(options.out / "models.png", dpi=150)
+    figure.suptitle("2D U(1), 16 x 16: models trained independently")
+    save(figure, options.out / "models.png")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,8 @@ errors over chains. Two independent chains keep a difference: theirs is the dott
 import argparse
 from pathlib import Path
 
-import matplotlib
 import torch
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
+from drawn import heading, pyplot, save, warned
 
 from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.fields import loops, u1
@@ -62,9 +59,11 @@ def main():
     states = {name: one.init(system.cold(lattice, options.chains))
               for name, one in kernels.items()}
     seen, apart = {name: [] for name in kernels}, {"trained": [], "HMC again": []}
+    taken = dict.fromkeys(kernels, 0.0)
     for _ in range(options.steps):
         for name, one in kernels.items():
-            states[name], _ = one.step(states[name], generators[name])
+            states[name], info = one.step(states[name], generators[name])
+            taken[name] += float(info.accepted.double().mean()) / options.steps
             seen[name].append(system.observable(states[name].links))
         for name in apart:
             apart[name].append(difference(group, states[name].links, states["HMC"].links))
@@ -81,9 +80,10 @@ def main():
             axis.fill_between(steps, mean - error, mean + error, alpha=0.3)
         axis.set(xlabel="step", ylabel=label)
         axis.legend(fontsize=7)
-    figure.suptitle(f"{options.bundle.stem}, {options.lattice}, {options.chains} chains")
-    figure.tight_layout()
-    figure.savefig(options.out / f"{options.bundle.stem}_relaxation.png", dpi=150)
+    about = heading(options.bundle.stem, kernel, lattice)
+    figure.suptitle(f"{about}, {options.chains} chains")
+    warned(figure, taken)
+    save(figure, options.out / f"{options.bundle.stem}_relaxation.png")
 
 
 if __name__ == "__main__":

@@ -3,18 +3,18 @@
     python examples/figures/training.py u1_beta4.safetensors.history.h5 --out figures
 
 Several histories are drawn over each other. Lines are means over 20 iterations, bands the standard
-error of these means; beta (annealing included) is in the last panel.
+error of these means; beta (annealing included) is in the last panel. What no history has, such as
+charges of SU(3), has no panel.
 """
 
 import argparse
+import json
+import math
 from pathlib import Path
 
 import h5py
-import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
+from drawn import pyplot, save, warned
 
 PANELS = {"loss": "loss", "acceptance": "acceptance", "charge_change": "$E[A |\\Delta Q|]$",
           "rms_log_ratio": "rms $(\\log|J| - \\Delta H)$", "step_size": "mean drift step",
@@ -30,27 +30,51 @@ def smoothed(values):
     return centres, parts.mean(1), parts.std(1, ddof=1) / WINDOW**0.5
 
 
+def described(path):
+    """Name, lattices and betas of the run, for a legend."""
+    with h5py.File(path) as file:
+        config = json.loads(file.attrs["config"])
+    lattices = dict.fromkeys("x".join(map(str, stage["lattice"])) for stage in config["stages"])
+    betas = dict.fromkeys(f"{beta:g}" for stage in config["stages"]
+                          for beta in stage.get("betas") or config["betas"])
+    return f"{path.name.split('.')[0]}: {', '.join(lattices)}, beta {', '.join(betas)}"
+
+
+def columns_of(path):
+    """{name: values} of what can be drawn of a history."""
+    with h5py.File(path) as file:
+        found = {name: file[name][:] for name in PANELS if name in file}
+    return {name: values for name, values in found.items()
+            if len(values) >= WINDOW and np.isfinite(values).all()}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("histories", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, default=Path("figures"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    figure, axes = pyplot.subplots(2, 3, figsize=(11, 6))
-    for path in options.histories:
-        with h5py.File(path) as file:
-            columns = {name: file[name][:] for name in PANELS}
-        for axis, (name, label) in zip(axes.flat, PANELS.items(), strict=True):
-            values = columns[name]
-            axis.set(xlabel="iteration", ylabel=label)
-            if len(values) < WINDOW or not np.isfinite(values).all():
+    runs = {path: columns_of(path) for path in options.histories}
+    shown = [name for name in PANELS if any(name in columns for columns in runs.values())]
+    if not shown:
+        raise SystemExit(f"{options.histories[0]}: expected {WINDOW} iterations or more, found "
+                         "fewer: nothing to draw")
+    rows = math.ceil(len(shown) / 3)
+    figure, axes = pyplot.subplots(rows, 3, figsize=(11, 3 * rows), squeeze=False)
+    for axis in axes.flat[len(shown):]:
+        axis.remove()
+    for path, columns in runs.items():
+        for axis, name in zip(axes.flat, shown, strict=False):
+            axis.set(xlabel="iteration", ylabel=PANELS[name])
+            if name not in columns:
                 continue
-            centres, means, errors = smoothed(values)
-            axis.plot(centres, means, label=path.name.split(".")[0])
+            centres, means, errors = smoothed(columns[name])
+            axis.plot(centres, means, label=described(path))
             axis.fill_between(centres, means - errors, means + errors, alpha=0.3)
     axes[0, 0].legend(fontsize=7)
-    figure.tight_layout()
-    figure.savefig(options.out / f"{options.histories[0].name.split('.')[0]}_training.png", dpi=150)
+    warned(figure, {path.name: columns["acceptance"][-WINDOW:].mean()
+                    for path, columns in runs.items() if "acceptance" in columns})
+    save(figure, options.out / f"{options.histories[0].name.split('.')[0]}_training.png")
 
 
 if __name__ == "__main__":

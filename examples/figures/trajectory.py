@@ -12,11 +12,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib
 import torch
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
+from drawn import heading, pyplot, save, warned
 
 from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.fields import u1
@@ -61,9 +58,14 @@ def distance(group, one, other):
     return change / (one[0].numel() / 9)
 
 
-def curves(kernel, links, momenta):
+def accepted(found):
+    """Mean of min(1, exp(-dH + log|J|)) over the chains of a traced proposal; NaN counts as 0."""
+    change = found[-1].effective - found[0].effective
+    return float(torch.exp(-change).clamp(max=1).nan_to_num(0).mean())
+
+
+def curves(kernel, found, links):
     """{name: [layers + 1, chains]} and the MD times."""
-    found = trace.proposal(kernel, links, momenta)
     start, group = found[0], kernel.action.group
     series = {
         "mean |x|^2" if group == "vector" else "mean plaquette": [one.observable for one in found],
@@ -90,17 +92,20 @@ def main():
     momenta = markov.draw_momenta(links, generator, group_of(kernel.action))
     plain = replace(kernel, kick_network=None, drift_network=None, mixing=None)
     figure, axes = pyplot.subplots(2, 2, figsize=(9, 6))
+    acceptances = {}
     for name, one in (("trained", kernel), ("networks off", plain)):
-        times, series = curves(one, links, momenta)
+        found = trace.proposal(one, links, momenta)
+        acceptances[name] = accepted(found)
+        times, series = curves(one, found, links)
         for axis, (label, values) in zip(axes.flat, series.items(), strict=True):
             mean, error = values.mean(1), values.std(1) / values.shape[1] ** 0.5
             axis.plot(times, mean, marker="o", label=name)
             axis.fill_between(times, mean - error, mean + error, alpha=0.3)
             axis.set(xlabel="MD time", ylabel=label)
     axes[0, 0].legend()
-    figure.suptitle(f"{options.bundle.stem}, {options.lattice}")
-    figure.tight_layout()
-    figure.savefig(options.out / f"{options.bundle.stem}_trajectory.png", dpi=150)
+    figure.suptitle(heading(options.bundle.stem, kernel, lattice))
+    warned(figure, acceptances)
+    save(figure, options.out / f"{options.bundle.stem}_trajectory.png")
 
 
 if __name__ == "__main__":

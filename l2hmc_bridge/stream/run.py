@@ -205,7 +205,7 @@ class Stream(Trajectories):
         """
         kept = [n for n, row in enumerate(self.rows, 1) if row["files"] is not None]
         last = max(kept, default=self.count)
-        if not self.rows or not kept and not (self.definition.saves(last) or last == target):
+        if not self.rows or not kept and not (self.definition.keeps(last) or last == target):
             return
         row = self.rows[last - 1]
         wrong = [path for chain, number in enumerate(row["trajectory"])

@@ -7,6 +7,7 @@ import sys
 import pytest
 from matplotlib import pyplot
 
+from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.cli import main
 from l2hmc_bridge.training.nested import config as nested
 from l2hmc_bridge.training.read import read, table_of
@@ -70,14 +71,19 @@ def runs(tmp_path_factory):
 
 
 @pytest.fixture
-def draw(monkeypatch, tmp_path):
+def draw(monkeypatch, tmp_path, capsys):
     """Run a script as a user does; its pictures must be there and show something."""
 
     def drawn(script, *arguments, pictures=()):
         monkeypatch.syspath_prepend(script.parent)
         monkeypatch.setattr(sys, "argv", [script.name, *map(str, arguments)])
+        capsys.readouterr()
         runpy.run_path(str(script), run_name="__main__")
         pyplot.close("all")
+        said = capsys.readouterr().out
+        print(said)
+        for name in pictures if script.parent == FIGURES else ():
+            assert f"wrote {tmp_path / name}\n" in said
         for name in pictures:
             assert pyplot.imread(tmp_path / name)[..., :3].std() > 0.05, name
 
@@ -102,12 +108,58 @@ def test_training(draw, runs, tmp_path):
          pictures=("u1_training.png",))
 
 
+def titles(monkeypatch):
+    """What is written on each figure, before it is closed."""
+    found = []
+    save = pyplot.Figure.savefig
+
+    def keep(figure, *words, **more):
+        found.extend(text.get_text() for text in figure.findobj(pyplot.Text))
+        save(figure, *words, **more)
+
+    monkeypatch.setattr(pyplot.Figure, "savefig", keep)
+    return found
+
+
+@pytest.mark.parametrize("script, more", [("trajectory", ()), ("relaxation", ("--steps", 2))])
+def test_figures_say_lattice_and_beta(script, more, draw, runs, tmp_path, monkeypatch):
+    said = titles(monkeypatch)
+    draw(FIGURES / f"{script}.py", runs / "dense.safetensors", "--lattice", "2,2,2,4", "--chains",
+         2, "--out", tmp_path, *more)
+    assert any("dense, 2x2x2x4, beta 6" in text for text in said)
+
+
+def test_a_step_that_never_accepts_is_warned_of(draw, runs, tmp_path, monkeypatch, capsys):
+    kernel = bundle.load(runs / "dense.safetensors").kernel
+    bundle.save(tmp_path / "wild.safetensors", kernel.scaled(12.0), {}, (6.0, 6.0))
+    said = titles(monkeypatch)
+    draw(FIGURES / "trajectory.py", tmp_path / "wild.safetensors", "--lattice", "2,2,2,4",
+         "--chains", 2, "--out", tmp_path)
+    assert any("warning: acceptance below 0.001: trained" in text for text in said)
+    assert "warning: acceptance below" in capsys.readouterr().out
+
+
+def test_what_a_training_has_not_has_no_panel(draw, runs, tmp_path, monkeypatch):
+    import h5py
+    import numpy as np
+
+    said = titles(monkeypatch)
+    path = tmp_path / "dense.safetensors.history.h5"
+    with h5py.File(runs / "dense.safetensors.history.h5") as old, h5py.File(path, "w") as new:
+        new.attrs["config"] = old.attrs["config"]
+        for name in old:
+            new[name] = np.tile(old[name][()], 10)
+    draw(FIGURES / "training.py", path, "--out", tmp_path, pictures=("dense_training.png",))
+    assert "loss" in said and not any("Delta Q" in text for text in said)
+    assert any(text == "dense: 2x2x2x4, beta 6" for text in said)
+
+
 def test_jacobian_of_snapshots(draw, runs, tmp_path, capsys):
     """Untrained last layers have log|J| = 0; one iteration later it is not."""
     draw(FIGURES / "jacobian.py", *(runs / f"dense.iteration{n}.safetensors" for n in (1, 2)),
          "--lattice", "2,2,2,4", "--chains", 3, "--out", tmp_path,
          pictures=("dense_jacobian.png",))
-    lines = capsys.readouterr().out.splitlines()
+    lines = [line for line in capsys.readouterr().out.splitlines() if "log|J| at" in line]
     assert [line.split(":")[0] for line in lines] == ["1 iterations"] * 2 + ["2 iterations"] * 2
 
 
@@ -140,6 +192,8 @@ def test_mixture(draw, tmp_path):
 def test_pages_say_how_to_make_every_figure_and_model():
     page = (ROOT / "examples/models/README.md").read_text()
     for script in FIGURES.glob("*.py"):
+        if script.stem == "drawn":  # what the others share
+            continue
         assert f"python examples/figures/{script.name} " in page, script.name
     for path in TRAIN.glob("*.toml"):
         table = table_of(path)

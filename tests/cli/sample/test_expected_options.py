@@ -60,15 +60,16 @@ def names(folder):
     return sorted(int(path.stem[4:]) for path in folder.glob("cfg_*"))
 
 
-def test_configurations_are_kept_apart_from_save_points(start, tmp_path):  # noqa: F811
+@pytest.mark.parametrize("stop, kept", [(2, []), (5, [15])])
+def test_configurations_are_kept_apart_from_save_points(stop, kept, start, tmp_path):  # noqa: F811
     assert hmc(start, tmp_path / "a", "-n", 12, "--tune", 0, "--save-every", 2, "--keep-every",
                3) == 0
     assert names(tmp_path / "a") == [15, 18, 21, 24]  # the start is 12
     asked = itertools.count(1)
     options = SampleOptions(inputs=start, out=tmp_path / "b", trajectories=12, kernel="hmc", tune=0,
                             seed=1, save_every=2, keep_every=3)
-    begin_stream(options, stop=lambda: "here" if next(asked) == 5 else None)
-    assert names(tmp_path / "b") == [15] and checkpoint.load(tmp_path / "b").count == 5
+    begin_stream(options, stop=lambda: "here" if next(asked) == stop else None)
+    assert names(tmp_path / "b") == kept and checkpoint.load(tmp_path / "b").count == stop
     assert sample("--in", tmp_path / "b", "--resume") == 0
     assert not differences(contents(tmp_path / "a"), contents(tmp_path / "b"))
 
