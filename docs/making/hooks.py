@@ -19,8 +19,8 @@ PACKAGE = mounted.ROOT / "build" / "api" / "l2hmc_bridge"
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\s*\\([\[(])(.*?)\\[\])]\s*</\1>', re.S)
 
 
-def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Lay the package out as an install does, for the reader of its docstrings."""
+def on_startup(**_) -> None:
+    """Lay the package out as an install does, before anyone asks where its docstrings are."""
     PACKAGE.mkdir(parents=True, exist_ok=True)
     root = mounted.ROOT
     for path in (*(root / "l2hmc_bridge").iterdir(), root / "adapters", root / "cli"):
@@ -28,7 +28,6 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         if not link.exists():
             link.unlink(missing_ok=True)
             link.symlink_to(path)
-    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
