@@ -8,7 +8,6 @@ from pathlib import Path
 import nbformat
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from nbconvert import MarkdownExporter
 
@@ -20,9 +19,8 @@ PACKAGE = mounted.ROOT / "build" / "api" / "l2hmc_bridge"
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\s*\\([\[(])(.*?)\\[\])]\s*</\1>', re.S)
 
 
-@event_priority(100)
-def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Lay the package out as an install does, before the reader of its docstrings looks for it."""
+def on_startup(**_) -> None:
+    """Lay the package out as an install does, before anyone asks where its docstrings are."""
     PACKAGE.mkdir(parents=True, exist_ok=True)
     root = mounted.ROOT
     for path in (*(root / "l2hmc_bridge").iterdir(), root / "adapters", root / "cli"):
@@ -30,7 +28,6 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         if not link.exists():
             link.unlink(missing_ok=True)
             link.symlink_to(path)
-    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
