@@ -4,12 +4,14 @@ import pytest
 import torch
 
 from l2hmc_bridge import fast
-from l2hmc_bridge.fast.cpu import library
+from l2hmc_bridge.errors import LayoutError
+from l2hmc_bridge.fast.cpu import library, smearing
 from l2hmc_bridge.fields import part as parts, su3
 from l2hmc_bridge.fields.part import Part, holding, whole
 from l2hmc_bridge.observables.topology import topological_charge
 from tests.support import ranks
 from tests.support.ranks_worker import KERNELS
+from tests.support.transformations import random_rules
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="no compiled kernels here")
 LATTICE = (6, 4, 8, 10)
@@ -82,3 +84,23 @@ def test_a_part_takes_its_sites_and_those_beside_them():
     assert torch.equal(taken.flatten(), part.sites())
     assert torch.equal(part.kept(taken), sites[:, :, 3:6, :, 4:8])
     assert part.cut == (0, 2) and part.parity == 0
+
+
+def test_field_transformations_know_exact_sums(generator):
+    """Every kernel that ends in a sum: what it comes to is the same but for rounding."""
+    links, rules = links_of(), random_rules(generator, 3, 2, "isru")
+    plain = [smearing.transform(links, rules), smearing.inverse(links, rules)]
+    shapes = ((1, 1, 1.0), (1, 3, 0.5))
+    charges = fast.charge(links, shapes)
+    with holding(whole(LATTICE)):
+        exact = [smearing.transform(links, rules), smearing.inverse(links, rules)]
+        torch.testing.assert_close(fast.charge(links, shapes), charges, rtol=0, atol=1e-12)
+    for (one, change), (other, wanted) in zip(exact, plain, strict=True):
+        assert torch.equal(one, other) and float(wanted.abs().min()) > 1e-3
+        torch.testing.assert_close(change, wanted, rtol=1e-13, atol=1e-12)
+
+
+def test_what_looks_further_than_the_copies_is_refused():
+    part = Part(LATTICE, (0, 0, 0, 0), (3, 4, 8, 10), (1, 0, 0, 0))
+    with holding(part), pytest.raises(LayoutError, match="expected 3 sites beside its own, found"):
+        fast.charge(part.taken(links_of()), ((1, 3, 1.0),))

@@ -83,6 +83,16 @@ def test_without_other_processes_ranks_are_refused(tmp_path):
                         ranks="1,1,1,2")
 
 
+def test_a_full_disk_ends_all_with_one_line(tmp_path):
+    processes = ranks.start(2, "cli", "sample", "--ranks", "1,1,1,2", "--in", START, "--out",
+                            tmp_path / "s", "-n", 1, "--kernel", "hmc", "--tune", 0, room=1 << 20)
+    told = ranks.ended(processes)
+    assert [status for status, *_ in told] == [1, 1]
+    lines = told[0][2].splitlines()
+    assert "could not be written" in lines[-1] and sum("could not" in one for one in lines) == 1
+    assert told[1][1:] == ("", "") and not (tmp_path / "s").exists()
+
+
 def under_way(out, size=2):
     """Processes of a long stream, once some of it is there."""
     processes = ranks.start(size, "cli", "sample", "--ranks", "1,1,1,2", "--in", START, "--out",
@@ -100,7 +110,7 @@ def test_a_rank_that_dies_ends_all_and_the_stream_goes_on(tmp_path):
     processes[1].kill()
     began = time.monotonic()
     told = ranks.ended(processes, 30)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25  # a second, where nothing else runs
     assert told[0][0] == 1 and "a process of this run ended, so all do" in told[0][2]
     assert "Traceback" not in told[0][2]
     done = lb.resume_stream(tmp_path / "s", 1)

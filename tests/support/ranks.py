@@ -1,6 +1,7 @@
 """Several processes on this machine that share a lattice, started as mpirun would."""
 
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -21,11 +22,13 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def start(size, *words):
-    """The processes of `python -m words...`, not waited for."""
+def start(size, *words, room=None):
+    """The processes of `python -m words...`, not waited for; `room`: bytes of a file of theirs."""
     port = free_port()
+    limit = None if room is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE,
+                                                                 (room, room))
     return [subprocess.Popen([sys.executable, "-m", *map(str, words)], cwd=ROOT, text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=limit,
                              env=environment(rank, size, port)) for rank in range(size)]
 
 
