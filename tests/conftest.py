@@ -8,6 +8,8 @@ WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if WORKERS > 1:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
 
+os.environ.pop("COLUMNS", None)  # pytest's own, not the width of anybody's screen
+
 import pytest  # noqa: E402
 import torch  # noqa: E402
 

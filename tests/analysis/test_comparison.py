@@ -18,6 +18,7 @@ def failed(first, second) -> list[str]:
     return [check.name for check in compare_streams(first, second).checks if not check.passed]
 
 
+@pytest.mark.slow
 def test_right_streams_pass_fifty_times():
     for seed in range(50):
         result = compare_streams(synthetic(2 * seed), synthetic(2 * seed + 1))

@@ -39,6 +39,7 @@ def test_tau_is_that_of_the_whole_series(share):
     assert share < 0.2 or np.mean(wrong) < -0.7  # as if nothing were missing
 
 
+@pytest.mark.slow
 def test_the_error_of_the_mean_is_right_with_holes():
     """200 series of 2000, a half missing: (mean - 0) / error has variance 1 within 4 standard
     errors of 0.1; as if all places were filled it is too large an error."""

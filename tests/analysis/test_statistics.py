@@ -28,6 +28,7 @@ def ar1(seed: int, length: int, tau: float, chains: int = 1) -> np.ndarray:
     return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tau, length", [(0.5, 1000), (3.0, 3000), (8.0, 8000)])
 def test_tau_int_of_ar1_within_two_errors(tau, length):
     estimates = [estimate(ar1(seed, length, tau)) for seed in range(200)]
@@ -40,6 +41,7 @@ def test_tau_int_of_ar1_within_two_errors(tau, length):
     assert np.mean([e.error for e in estimates]) == pytest.approx(exact, rel=0.05)
 
 
+@pytest.mark.slow
 def test_wrong_tau_is_noticed():
     """The same criterion fails for a tau that is 30 % off, so that it can fail at all."""
     hits = 0

@@ -60,6 +60,7 @@ def test_csv_and_json_tables(tmp_path, capsys):
     assert first["observables"]["plaquette"]["tau_int"] > 10  # in trajectories, spacing 10
 
 
+@pytest.mark.slow
 def test_report_is_self_contained_and_plots_are_written(stream, tmp_path, capsys):
     report, plots = tmp_path / "r.html", tmp_path / "plots"
     arguments = [stream, "--report", report, "--plots", plots, "--cut", "0"]

@@ -175,6 +175,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["ildg", "nersc", "milc", "openqcd", "npy", "h5"])
 def test_a_write_that_the_system_refuses_leaves_the_old_file(tmp_path, suffix):
     out = tmp_path / f"a.{suffix}"

@@ -50,6 +50,7 @@ def test_centre_phases_are_named(verb, tmp_path, capsys):
     assert found.status == (1 if verb in ("sample", "sample --continue", "train") else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", VERBS)
 def test_extents_may_be_given(verb, tmp_path, capsys):
     path = dialects.lime(tmp_path / NAME,

@@ -36,6 +36,7 @@ def test_choices_of_the_command_line_are_those_of_the_networks():
     assert ACTIVATIONS == tuple(KNOWN)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_becomes_a_gated_bundle(checkpoint, capsys):
     status, out = run(checkpoint, "-n", 200)
     said = capsys.readouterr().out
@@ -54,6 +55,7 @@ def test_a_checkpoint_becomes_a_gated_bundle(checkpoint, capsys):
     assert all((one - other).abs().max() < 1e-12 for one, other in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.slow
 def test_the_bundle_passes_the_gate_of_its_own(checkpoint, capsys):
     status, out = run(checkpoint, "--no-gate")
     assert status == 0 and "not gated" in capsys.readouterr().out
@@ -125,6 +127,7 @@ def test_wrong_usage(options, checkpoint, tmp_path, capsys):
     refused(capsys, tmp_path, run(checkpoint, *options), options[0], status=2)
 
 
+@pytest.mark.slow
 def test_the_gate_refuses_upstreams_backward_update(checkpoint, tmp_path, capsys, monkeypatch):
     plant(monkeypatch, upstreams)
     status, out = run(checkpoint, "-n", 50)
@@ -134,6 +137,7 @@ def test_the_gate_refuses_upstreams_backward_update(checkpoint, tmp_path, capsys
     assert "inverse: U after Phi, Phi^-1" in captured.err and "FAIL" in captured.out
 
 
+@pytest.mark.slow
 def test_what_is_never_accepted_is_not_proved(checkpoint, capsys):
     """Large translations of the momenta: the laws hold, but nothing is sampled."""
     status, out = run(checkpoint, "-n", 50, "--vnet-weights", "1,400,1")

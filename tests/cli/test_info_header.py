@@ -112,6 +112,7 @@ def test_nor_does_any_file_of_another_code():
     assert status == 0 and all("error" not in report for report in reports)
 
 
+@pytest.mark.slow
 def test_the_links_do_and_this_would_be_seen():
     status, out, _, imported = start("info", "--json", MILC)
     assert status == 0 and "unitarity" in out and imported >= {"torch", "numpy"}

@@ -67,6 +67,7 @@ def test_json_has_every_key_and_the_right_numbers(stream, capsys):
         assert record["lattice"] == [4, 6, 2, 2]
 
 
+@pytest.mark.slow
 def test_jobs_and_batches_change_nothing(stream, capsys):
     folder, _ = stream
     _, alone, _ = run(capsys, folder / "chain_0" / "cfg_4.ildg", "--json")

@@ -62,6 +62,7 @@ def reached(start: str) -> set[str]:
     return seen - NO_MESSAGES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", cli.VERBS)
 def test_options_that_messages_name_are_the_verbs_own(verb):
     options, wrong, looked_at = cli.options_of(verb), [], 0

@@ -46,6 +46,7 @@ def test_a_report_says_what_was_run(recorded, tmp_path, capsys):
     assert not re.search(r"\d\.\d{12}", page)  # values with errors, not twelve digits
 
 
+@pytest.mark.slow
 def test_a_comparison_says_what_was_run_and_gives_values_with_errors(tmp_path, capsys):
     for seed, name in enumerate(("recorded", "other")):
         (tmp_path / name).mkdir()
@@ -87,6 +88,7 @@ def test_chains_and_the_cut_have_legends():
     assert "8 of 10 chains" in texts(figure) and "chain 8" not in texts(figure)
 
 
+@pytest.mark.slow
 def test_a_kernel_that_never_accepts_is_warned_of_everywhere(tmp_path, capsys):
     history = described(replaced(synthetic(1, 200), "accepted", lambda chain: 0 * chain))
     for figure in plots.stream_figures(history, analyse(history, 0)).values():
@@ -114,6 +116,7 @@ def test_no_panel_is_empty():
         assert all(axes.has_data() for axes in figure.axes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [r"$\frac{1}{$", "x[/y]", "a\udcff$b"])
 def test_any_name_is_shown_as_it_is(name, tmp_path, capsys):
     history = described(synthetic(1, 60))

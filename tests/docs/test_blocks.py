@@ -18,6 +18,7 @@ def page(path):
                         marks=[pytest.mark.slow] if slow else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [page(path) for path in PAGES])
 def test_blocks_run(path, monkeypatch, tmp_path):
     for name in ("examples", "benchmarks"):

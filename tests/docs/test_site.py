@@ -116,6 +116,7 @@ def test_reports_fit_every_window(tmp_path, monkeypatch):
     assert found == []
 
 
+@pytest.mark.slow
 def test_a_page_that_overflows_is_found(tmp_path):
     (tmp_path / "wide.html").write_text(
         "<!doctype html><p style='width: 900px'>wide</p><img src='none.png'>"

@@ -154,6 +154,7 @@ def test_what_a_training_has_not_has_no_panel(draw, runs, tmp_path, monkeypatch)
     assert any(text == "dense: 2x2x2x4, beta 6" for text in said)
 
 
+@pytest.mark.slow
 def test_jacobian_of_snapshots(draw, runs, tmp_path, capsys):
     """Untrained last layers have log|J| = 0; one iteration later it is not."""
     draw(FIGURES / "jacobian.py", *(runs / f"dense.iteration{n}.safetensors" for n in (1, 2)),
@@ -163,6 +164,7 @@ def test_jacobian_of_snapshots(draw, runs, tmp_path, capsys):
     assert [line.split(":")[0] for line in lines] == ["1 iterations"] * 2 + ["2 iterations"] * 2
 
 
+@pytest.mark.slow
 def test_models(draw, runs, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     from benchmarks.sampler import u1 as bench_u1
@@ -182,6 +184,7 @@ def test_models(draw, runs, tmp_path, monkeypatch):
          pictures=("models.png",))
 
 
+@pytest.mark.slow
 def test_mixture(draw, tmp_path):
     draw(BENCHMARKS / "sampler/mixture.py", "--bundle",
          ROOT / "examples/models/mixture.safetensors", "--steps", 20,

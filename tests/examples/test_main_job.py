@@ -79,6 +79,7 @@ def test_links_stay_in_the_group_over_the_whole_stream(runs):
         assert history["plaquette"].shape == (1, 400)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_hundred_trajectories_without_projection_keep_the_group():
     kernel = bundle.load(models.default(), beta=6.0).kernel
@@ -97,6 +98,7 @@ def test_shipped_bundle_is_gated_and_exact_on_a_real_field():
     assert all(check.passed for check in checks), [c for c in checks if not c.passed]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lattice", ["4,4,4,4", "8,8,8,8"])
 def test_shipped_bundle_is_accepted_on_small_and_larger_volumes(lattice, tmp_path):
     """60-95 per cent after tuning; 16^4 takes minutes and is in models/README.md."""
@@ -109,6 +111,7 @@ def test_shipped_bundle_is_accepted_on_small_and_larger_volumes(lattice, tmp_pat
     assert acceptance <= 0.95 + 3.3 * (0.95 * 0.05 / 100) ** 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the unit of peak memory is Linux's")
 def test_memory_on_sixteen_to_the_fourth(tmp_path):
     """One chain on 16^4 in a process of its own: below 2 GB resident."""

@@ -17,6 +17,7 @@ MODELS = EXAMPLES / "models"
 BETAS = (2, 3, 4, 5, 6, 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*(f"u1_beta{beta}" for beta in BETAS), "u1_conv", "mixture"])
 def test_every_bundle_is_small_and_passed_the_gate(name):
     path = MODELS / f"{name}.safetensors"
@@ -37,6 +38,7 @@ def test_translations_are_instantons_of_charges_that_reach_every_sector(beta):
     assert (u1.plaquette(fields) - ideal).abs().max() < 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [3, 5, 7])
 def test_chains_from_one_sector_find_the_exact_charge_distribution(beta):
     kernel = bundle.load(MODELS / f"u1_beta{beta}.safetensors", float(beta)).kernel

@@ -47,6 +47,7 @@ def single_link(strength, points=300):
     return float((weight * phases.real.sum(0)).sum() / weight.sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learned", [False, True])
 def test_the_hosts_own_term_is_sampled_though_no_proposal_knows_it(host, learned):
     """At beta = 0 every link is alone with exp(extra Re tr U): <Re tr U> is an integral.

@@ -62,6 +62,7 @@ def test_blocks_nest_and_end_with_an_error():
         fast.using("quick").__enter__()
 
 
+@pytest.mark.slow
 def test_children_begin_as_the_environment_says():
     code = "from l2hmc_bridge import fast; print(fast.choice())"
     for value, expected in (("off", "torch"), ("auto", "auto")):

@@ -110,6 +110,7 @@ def test_l2hmc_stays_on_the_device(started, links, generator, composition):
     assert sum(size > 2 for size in moved.sizes) == 1
 
 
+@pytest.mark.slow
 def test_training_stays_on_the_device(started, links, generator):
     kernel = learned()
     with torch.no_grad():

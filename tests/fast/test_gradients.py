@@ -64,6 +64,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_gradcheck(name, generator):
     links, _, weights = fields(SMALL, 1, generator)
@@ -104,6 +105,7 @@ def test_second_derivatives_are_refused(generator):
             torch.autograd.grad(value.sum(), leaf, create_graph=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parts", ("steps", "loops", "all"))
 def test_training_gradients_of_a_whole_proposal(parts, generator):
     links = su3.random_group((2, 4, 2, 2, 4, 2), generator)

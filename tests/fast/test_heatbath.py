@@ -87,6 +87,7 @@ def test_bits_do_not_depend_on_threads_or_batch(
     assert torch.equal(alone[0], expected[1])
 
 
+@pytest.mark.slow
 @needs_kernels
 def test_no_race_in_a_hundred_runs(generator, restore_threads):  # noqa: F811
     links, drawn = rough_links(generator, (4, 4, 6, 4)), words(generator, 1, 4)

@@ -35,6 +35,7 @@ def test_kernels_agree_with_torch(extents, hidden, sweeps, activation, generator
     assert torch.equal(links, before)
 
 
+@pytest.mark.slow
 @needs_kernels
 @pytest.mark.parametrize("extents", LATTICES, ids=str)
 @pytest.mark.parametrize("hidden, sweeps, activation", CASES)

@@ -160,6 +160,7 @@ def test_results_do_not_depend_on_threads_or_batch(name, generator, restore_thre
     assert torch.equal(alone[0], expected[1])
 
 
+@pytest.mark.slow
 @needs_kernels
 def test_no_race_in_a_hundred_runs(generator, restore_threads):
     links, momenta = fields((4, 4, 4, 4), 2, generator)
@@ -218,6 +219,7 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+@pytest.mark.slow
 @needs_kernels
 def test_a_forked_child_has_its_own_workers():
     subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=60)

@@ -202,6 +202,7 @@ def benchmark(*options, interpreted):
                           capture_output=True, text=True, env=environment)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_the_benchmark_says_that_there_is_no_card(tmp_path):
     done = benchmark("--json", str(tmp_path / "gpu.json"), interpreted=False)

@@ -77,6 +77,7 @@ def failed(groups):
     return {check.name for checks in groups.values() for check in checks if not check.passed}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("composition", COMPOSITIONS)
 @pytest.mark.parametrize("kind", ["all", "drift"])
 def test_the_right_engine_passes_and_is_named(composition, kind):
@@ -90,6 +91,7 @@ def test_the_right_engine_passes_and_is_named(composition, kind):
     assert "compiled kernels" in engines.serving(kernel, LATTICE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("composition", COMPOSITIONS)
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.__name__)
 def test_a_defect_of_the_compiled_engine_is_caught(defect, composition):

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 import torch
 
 from l2hmc_bridge import fast
@@ -46,6 +47,7 @@ def test_the_integral_is_right():
     assert abs(one_plaquette(1.0) - 0.0601266) < 3e-7
 
 
+@pytest.mark.slow
 def test_beta_zero_is_the_haar_measure():
     """No action: every proposal is accepted, plaquettes are independent with variance 1/18."""
     plaquettes, charges, delta_h = run(0.0, chains=32, trajectories=60, thermalise=0)
@@ -59,6 +61,7 @@ def test_beta_zero_is_the_haar_measure():
     assert abs(charge.value) < 4 * charge.error
 
 
+@pytest.mark.slow
 def test_beta_one_is_the_one_plaquette_model():
     """On 4^4 the model holds up to 3e-6; the run resolves 1e-4."""
     plaquettes, _, delta_h = run(1.0, chains=64, trajectories=90, thermalise=15)

@@ -19,6 +19,7 @@ from l2hmc_bridge.systems.actions import U1Action
 SIGMAS = 4.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("beta", "sites", "expected", "digits"),
     [(1, 16, 0.6501, 5e-5), (2, 256, 4.957196, 5e-7), (3, 256, 2.831565, 5e-7),
@@ -29,6 +30,7 @@ def test_published_digits(beta, sites, expected, digits):
     assert u1_exact.charge_squared(beta, sites) == pytest.approx(expected, abs=digits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.0, 0.5, 2.0, 7.0, 40.0])
 def test_limits_against_bessel_functions(beta):
     from scipy.special import ive
@@ -145,6 +147,7 @@ RUNS = {  # beta, extent, chains, trajectories, step; bounds on the errors of pl
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_hmc_reproduces_plaquette_and_charge(name):
     (beta, extent, *rest), plaquette_error, charge_error = RUNS[name]
@@ -163,6 +166,7 @@ def test_hmc_reproduces_plaquette_and_charge(name):
     assert abs(found["smooth_charge_squared"][0] - exact) > 5 * SIGMAS * error
 
 
+@pytest.mark.slow
 def test_the_torus_is_felt_on_4x4():
     """At beta 3 the run agrees with the torus and excludes the infinite volume."""
     found = means(3.0, 4, 1024, 260, 0.35)

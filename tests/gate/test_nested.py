@@ -85,6 +85,7 @@ class KeptForces(Nested):
         return new, info
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls, rows", [
     (DroppedJacobian, {"log|J| of the proposal, random networks, wrong forces"}),
     (StaleForce, {"involution: U after a trajectory and back"}),
@@ -103,6 +104,7 @@ def test_every_planted_defect_is_caught(cls, rows):
     assert rows <= {name.split(" (")[0] for name in failed(checks)}
 
 
+@pytest.mark.slow
 def test_a_wrong_average_is_caught():
     """Statistical rows: proposals taken without asking, as if forces were right, must fail."""
 

@@ -35,6 +35,7 @@ def failed(checks):
     return {check.name for check in checks if not check.passed}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("composition", ["palindrome", "direction"])
 def test_right_kernels_pass(composition):
     checks = gate.run(kernel_for(composition), LATTICE, trajectories=150)
@@ -114,6 +115,7 @@ class GaugeDependent(TorchEngine):
         return force + 0.1 * fast.expm_multiply(force, force, 0.0)[..., :1, :1] * 1j, s
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "defect, kind, rows",
     [
@@ -258,6 +260,7 @@ def test_checks_with_nan_never_pass():
     assert not all_passed([])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("right", [True, False])
 def test_command_table_status_and_write(right, tmp_path, capsys, monkeypatch):
     path = tmp_path / "kernel.safetensors"

@@ -106,6 +106,7 @@ class Turned(FieldTransformation):
         return super().inverse(self.turn(-1) @ links, beta)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong, rows", [
     (OneStep, {INVERSE, CHANGE}), (Sign, {CHANGE}), (Seven, {TRAINED, RANDOM, FORCE}),
     (Turned, {GAUGE, FORCE}),
@@ -134,6 +135,7 @@ def test_a_rho_that_knows_its_place_fails_the_translation(generator, monkeypatch
     assert right < bound < 1e-4 < defect
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["log|J| left out", "of S at V"])
 def test_another_force_fails_its_row(wrong, monkeypatch):
     def force(self, links):

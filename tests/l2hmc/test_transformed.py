@@ -136,6 +136,7 @@ def strong(rho):
     return replace(kernel, transformation=FieldTransformation.constant(rho))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mixed", [False, True])
 def test_plaquette_and_weights_at_strong_coupling(mixed):
     """0.0601266 at beta = 1, alone and beside the heat bath; <exp(-dH + log|J|)> = 1."""
@@ -180,6 +181,7 @@ def test_an_odd_lattice_is_refused(generator):
         kernel.init(rough_links(generator, (2, 3, 2, 2)))
 
 
+@pytest.mark.slow
 def test_gradients_of_a_proposal_reach_every_weight(generator):
     """d log ratio / d theta against central differences: through F, its inverse and the forces."""
     kernel = transformed("steps", generator, made=random_transformation(generator, 2))

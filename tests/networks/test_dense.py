@@ -49,6 +49,7 @@ def test_zero_networks_are_hmc(generator):
     assert ours.log_det.abs().max() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("composition", ["palindrome", "direction"])
 def test_the_laws(composition, generator):
     kernel = make(generator, composition)
@@ -60,6 +61,7 @@ def test_the_laws(composition, generator):
         assert abs(float(laws.forward_map(kernel)(links, momenta)[2])) > 0.05
 
 
+@pytest.mark.slow
 def test_statistics_of_rough_networks(generator):
     kernel = make(generator, "direction", 0.03)
     links = gate.thermalised(kernel, LATTICE, generator, 20)

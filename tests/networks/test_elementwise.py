@@ -97,6 +97,7 @@ def test_a_missing_half_of_the_jacobian_is_caught(half, generator, monkeypatch):
     assert "log|J| of Phi, as trained" in failed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("composition", ["palindrome", "direction"])
 @pytest.mark.parametrize("group, kind", KINDS)
 def test_gate_with_exact_answers(group, kind, composition):
@@ -108,6 +109,7 @@ def test_gate_with_exact_answers(group, kind, composition):
     gates.require_rows(checks, kernel, lattice)
 
 
+@pytest.mark.slow
 def test_gate_on_8_x_8_with_convolutions_of_another_lattice():
     kernel = make("u1", "conv", "direction", torch.Generator().manual_seed(3), 0.04)
     kernel = replace(kernel, action=kernel.action.at(0.8))
@@ -125,6 +127,7 @@ def test_jacobian_rows_hold_where_long_steps_make_the_map_steep(generator):
     assert laws.differentiated_defect(phi, *field) < 1e-9 < rough
 
 
+@pytest.mark.slow
 def test_dropped_log_det_moves_the_exact_answers():
     """The negative control: the same rows fail where log|J| is left out of the accept step."""
     kernel = make("u1", "dense", "direction", torch.Generator().manual_seed(4), 0.2)
@@ -176,6 +179,7 @@ def test_another_half_after_reload_is_caught_by_the_fingerprint(tmp_path, genera
         bundle.load(path)
 
 
+@pytest.mark.slow
 def test_a_gated_translation_by_an_instanton_changes_the_charge(generator):
     """Forward and backward move the charge by +1 and -1, and the exact answers stand."""
     plan = schedule("leapfrog", 0.15, 2)

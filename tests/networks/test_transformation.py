@@ -62,6 +62,7 @@ def test_log_det_is_that_of_the_dense_jacobian(hidden, rho, generator):
     assert abs(stated - dense_log_det(made, links)) < 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["eighth", "antisymmetric", "curvature"])
 def test_a_wrong_determinant_is_caught(wrong, generator, monkeypatch):
     """Planted: seven of eight components, B symmetrised, exp taken to first order."""

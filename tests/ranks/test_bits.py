@@ -33,6 +33,7 @@ def test_every_kernel_has_the_bits_of_one_rank(grid, lattice):
     assert lines(grid, lattice) == [f"{name}: the same" for name in KERNELS]
 
 
+@pytest.mark.slow
 def test_parts_without_the_sites_beside_them_are_found():
     found = lines("1,1,1,2", "16,2,4,2", "without-copies")
     assert len(found) == len(KERNELS) and not any(line.endswith("the same") for line in found)

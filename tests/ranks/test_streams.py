@@ -64,6 +64,7 @@ def test_the_bundle_that_ships_on_four_ranks(tmp_path):
     assert same(tmp_path / "one", tmp_path / "four")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "message"), [
     (("--ranks", "1,1,1,4"), "expected a grid of 2 ranks, as many as there are processes, found"),
     (("--ranks", "1,1,2,1", "--in", "nowhere.ildg"), "nowhere.ildg: expected a file, found none"),

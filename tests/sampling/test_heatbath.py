@@ -150,6 +150,7 @@ def test_one_link_at_half_the_coupling_is_another(generator):
     assert abs(float(trace.mean()) - weyl(5.7 / 3 * 2)[0].real) > 20 * error
 
 
+@pytest.mark.slow
 def test_one_link_between_staples_without_symmetry(generator):
     """Any staples: Haar-random matrices with weights e^{-S} give the same, within 4 sigma."""
     beta = 1.5
@@ -280,6 +281,7 @@ def test_mixtures_hand_the_force_to_those_who_need_it(generator):
     assert usage["heatbath"].acceptance == 1 and usage["heatbath"].force_evaluations == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", ("cycle", "random"))
 def test_networks_and_the_heat_bath_take_turns_exactly(choice):
     """Live networks beside the heat bath: their own rejects and log|J|, one plaquette."""

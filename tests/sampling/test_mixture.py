@@ -77,6 +77,7 @@ def test_the_cycle_takes_turns_and_is_the_product_of_its_parts(generator):
     assert mixture.length == pytest.approx((3 * 0.4 + 0.3) / 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choice", ["cycle", "random"])
 def test_a_mixture_is_exact_and_tells_its_parts_apart(equilibrium, choice):
     drift = Drift()

@@ -177,6 +177,7 @@ def test_a_state_without_noise_is_refused(generator):
         nested.moved(state, markov.draw_momenta(state.links, generator), generator)
 
 
+@pytest.mark.slow
 def test_exact_with_noise_whatever_the_force(generator):
     """beta = 1 and noise that averages out of nothing: against HMC for each drawn factor.
 

@@ -44,6 +44,7 @@ def found(folder):
             "reversibility": [row["reversibility"] for row in rows]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AFTER)
 @pytest.mark.skipif("default" not in library.built(), reason="no kernels for any processor here")
 def test_a_recorded_stream_goes_on(name, tmp_path):

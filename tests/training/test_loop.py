@@ -327,6 +327,7 @@ def test_command_refuses_what_it_could_not_write_before_it_works(tmp_path, capsy
     assert os.listdir(tmp_path) == ["c.toml"]
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_resume_finishes(tmp_path):
     path, out = tmp_path / "c.toml", tmp_path / "my.safetensors"
     path.write_text(TOML.format(iterations=400))

@@ -64,6 +64,7 @@ def train(processes, folder, *more):
     return done.returncode, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [U1, SU3], ids=["u1", "su3"])
 def test_two_processes_take_the_steps_of_one(text, tmp_path):
     (tmp_path / "run.toml").write_text(text)
@@ -82,6 +83,7 @@ def test_two_processes_take_the_steps_of_one(text, tmp_path):
     assert len(set(histories[0]["gradient_norm"])) == len(histories[0]["loss"]) > 1
 
 
+@pytest.mark.slow
 def test_chains_that_cannot_be_shared_are_refused(tmp_path):
     (tmp_path / "run.toml").write_text(U1.replace("chains = 8", "chains = 7"))
     folder = tmp_path / "run"

@@ -55,6 +55,7 @@ def gradients(kernel, links, name, single):
     return torch.cat(found), info.log_ratio.detach()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ("steps", "kick", "drift", "all"))
 @pytest.mark.parametrize("name", losses.LOSSES)
 def test_gradients_agree_with_double_precision(name, kind, links, generator):
@@ -116,6 +117,7 @@ def test_accepted_chains_return_to_the_group_and_others_stay(generator):
     assert float((chains - after)[accepted].abs().max()) < 1e-6
 
 
+@pytest.mark.slow
 def test_a_run_in_single_precision_is_like_one_in_double(tmp_path):
     runs = {}
     for name in ("double", "single", "single"):
@@ -141,6 +143,7 @@ def test_a_run_in_single_precision_is_like_one_in_double(tmp_path):
     assert all(value.dtype == torch.float64 for value in weights(one).values())
 
 
+@pytest.mark.slow
 def test_resume_in_single_precision(tmp_path):
     settings = config(precision="single")
     whole, first = training.start(settings), training.start(settings)

@@ -271,6 +271,7 @@ def test_snapshots_are_the_run_so_far(tmp_path):
         assert torch.equal(value, architecture.tensors(loaded.kernel)[name]), name
 
 
+@pytest.mark.slow
 def test_command_writes_bundle_report_and_history(tmp_path, capsys):
     out = tmp_path / "u1.safetensors"
     text = '''

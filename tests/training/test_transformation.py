@@ -55,6 +55,7 @@ def test_losses_are_per_force_and_weighted_by_acceptance(name, jump, generator):
     assert float(losses.LOSSES[name](state, proposal, twice) - found) == pytest.approx(0.693147)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["flowed_energy", "flowed_charge", "energy_error"])
 def test_gradients_of_rho_by_finite_differences(name, generator):
     """Through F, its inverse, the forces and the flow."""
@@ -80,6 +81,7 @@ def test_gradients_of_rho_by_finite_differences(name, generator):
                                                              abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_run_moves_rho_alone_and_leaves_a_bundle(tmp_path):
     trainer = training.start(parse(TABLE))
     begun = {name: one.clone() for name, one in trainer.kernel.transformation.state_dict().items()}

@@ -79,6 +79,7 @@ def test_extended_file_is_refused_or_flagged(case, tmp_path):
             files.read(path, **case.reading)
 
 
+@pytest.mark.slow
 def test_one_flipped_bit_is_caught(case, tmp_path):
     path = samples.written(case, tmp_path)
     whole = path.read_bytes()
@@ -95,6 +96,7 @@ def test_one_flipped_bit_is_caught(case, tmp_path):
             files.read(path, **case.reading)
 
 
+@pytest.mark.slow
 def test_time_slices(case, tmp_path):
     path = samples.written(case, tmp_path)
     whole = files.read(path, **case.reading).links

@@ -23,6 +23,7 @@ def seeds(tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 def test_seeds_are_good_and_the_judge_of_acceptance_works(seeds, tmp_path):
     """Negative control: an undamaged file is accepted, one with other links does not pass as it."""
     path = tmp_path / "file"
@@ -35,6 +36,7 @@ def test_seeds_are_good_and_the_judge_of_acceptance_works(seeds, tmp_path):
         examine(path, by_name["ildg"]._replace(numbers=by_name["ildg"].numbers + 1e-9))
 
 
+@pytest.mark.slow
 @settings(QUICK, max_examples=500)
 @given(number=st.integers(0, 2**40))
 def test_structured_mutations(seeds, tmp_path, number):

@@ -25,6 +25,7 @@ def changed(path, change):
     return path
 
 
+@pytest.mark.slow
 def test_a_circle_in_the_heap_comes_to_an_end(pyquda):
     """An object whose size, rounded up, wraps to zero: the library looks at it for ever."""
     raw = bytearray(pyquda.read_bytes())

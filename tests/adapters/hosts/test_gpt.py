@@ -277,6 +277,7 @@ def test_pseudofermions_are_drawn_from_gpts_own_noise():
         bridge.host_action(Fermions(), U, fields=["phi"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["update", "proposal"])
 def test_the_stream_of_the_example_is_exact(g, mode, tmp_path):
     """Plaquette of SU(3) at beta = 1, 0.0601266, with every second trajectory ours."""

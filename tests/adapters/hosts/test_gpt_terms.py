@@ -72,6 +72,7 @@ def test_gpts_fields_are_not_touched_by_a_term(field, example):
     assert torch.equal(gpt.to_links(U), links)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["ours", "gpt"])
 def test_a_nested_step_is_reversible_with_either_gauge_part(which, field, example, generator):
     links, U = field
@@ -120,6 +121,7 @@ def test_a_solver_at_its_limit_is_a_reject(field, example, monkeypatch):
     assert update.infos[0].unsolved.tolist() == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["ours", "gpt"])
 def test_the_stream_of_the_example(which, example, tmp_path):
     rows, usage = example.stream(g, (2, 2, 2, 4), 2.0, 0.12, 0.1, 6, which, outer=3, thermalise=3,

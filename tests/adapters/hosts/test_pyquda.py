@@ -228,6 +228,7 @@ def test_the_example_overwrites_no_configuration(tmp_path, monkeypatch):
         example.main()
 
 
+@pytest.mark.slow
 def test_the_stream_of_the_example_is_exact():
     """Plaquette of SU(3) at beta = 1 on 4^4, 0.0601266, with every second trajectory ours."""
     example = example_module()

@@ -81,6 +81,7 @@ def test_a_wrong_unit_of_time_would_be_found(host, generator, monkeypatch):
         check_terms((term,), pyquda.to_links(gauge), generator)
 
 
+@pytest.mark.slow
 def test_a_nested_step_in_place(host, generator):
     hmc, gauge, term = host
     kernel = Nested(HMC(GaugeAction(5.7), 0.5, 2), (Level("quarks", (term,),

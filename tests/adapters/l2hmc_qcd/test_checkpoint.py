@@ -88,6 +88,7 @@ def test_directions_not_merged_are_a_choice_of_two(tmp_path):
     assert kernel.composition == "direction"
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_bundle_keeps_map_and_masks(run, tmp_path):
     kernel, point = imported(tmp_path / "ckpt.tar", run), phase_point(run)
@@ -117,6 +118,7 @@ def test_the_fingerprint_catches_another_mask(tmp_path, monkeypatch):
         bundle.load(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_exact_laws_hold(name, tmp_path):
     kernel = imported(tmp_path / "ckpt.tar", trained(RUNS[name]))
@@ -138,6 +140,7 @@ def upstreams(x, a, c):
     return moved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("defect, row", [
     (upstreams, "inverse: U after Phi, Phi^-1"),
     (lambda x, a, c: (GROUPS["u1"].update_back(x, a, c)[0], 0 * x), "inverse: log|J| cancels"),
@@ -383,6 +386,7 @@ def test_the_state_dict_alone_is_enough(tmp_path):
     assert all(torch.equal(alone.kicks[1][k], v) for k, v in whole.kicks[1].items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options, error, message", [
     ({"lattice": (4, 6)}, FormatError, "expected the networks of a lattice of 48 links"),
     ({"use_ncp": False}, ConfigError, "use_ncp: .*no inverse"),

@@ -29,6 +29,7 @@ print((peak() - before) / (links.numel() * 16))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not STATUS.exists(), reason="peak memory is read from /proc")
 @pytest.mark.parametrize("format, part", [("ildg", "all"), ("nersc", "all"), ("ildg", "part")])
 def test_peak_memory_of_a_verified_read(tmp_path, format, part):

@@ -45,6 +45,7 @@ def test_named_series_of_several_chains():
     assert lb.analyse(unknown, cut=20).observables["plaquette"] == found.observables["plaquette"]
 
 
+@pytest.mark.slow
 def test_a_stream_its_history_and_what_is_measured_on_it(tmp_path):
     start = write_start(tmp_path / "start.ildg")
     lb.begin_stream(lb.SampleOptions(inputs=start, out=tmp_path / "s", trajectories=40, seed=1,

@@ -26,6 +26,7 @@ def contents(folder) -> dict:
     return {**found, "done": sorted({entry["to"] for entry in entries(folder)})}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_before_every_call_of_the_system_that_writes(kind, tmp_path, monkeypatch):
     """Before the k-th sync, rename, link or removal, for every k: nothing to remove by hand."""

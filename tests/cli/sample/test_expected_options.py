@@ -74,6 +74,7 @@ def test_configurations_are_kept_apart_from_save_points(stop, kept, start, tmp_p
     assert not differences(contents(tmp_path / "a"), contents(tmp_path / "b"))
 
 
+@pytest.mark.slow
 def test_the_flow_is_measured_on_what_is_kept(start, tmp_path, capsys):  # noqa: F811
     words = ("--measure", "flow", "--flow-time", 0.3, "--flow-step", 0.05, "--keep-every", 2)
     folder = tmp_path / "s"

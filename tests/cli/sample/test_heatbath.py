@@ -209,6 +209,7 @@ def validate(capsys, *words):
     return status, json.loads(captured.out) if captured.out else None, captured.err
 
 
+@pytest.mark.slow
 def test_a_stream_against_the_heat_bath_run_here(tmp_path, capsys):
     """An HMC stream of the same action passes; one recorded at another beta does not."""
     words = ("--start", "hot", "--lattice", "2,4,2,4", "--kernel", "hmc", "--seed", 3, "-n", 300,

@@ -38,6 +38,7 @@ def wait_for(path, running, seconds=60) -> None:
         time.sleep(0.001)
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(tmp_path):
     """kill -9 at random moments until the stream is complete; then it is the whole stream."""
     start, count = write_start(tmp_path / "start.ildg"), 40
@@ -65,6 +66,7 @@ def test_killed_again_and_again(tmp_path):
     assert left == {"log.jsonl", "history.h5", "summary.json", "state.safetensors"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_save_and_end_cleanly(number, tmp_path):
     start = write_start(tmp_path / "start.ildg")
@@ -80,6 +82,7 @@ def test_signals_save_and_end_cleanly(number, tmp_path):
     assert summary_of(tmp_path / "s")["complete"]
 
 
+@pytest.mark.slow
 def test_a_signal_before_the_first_trajectory_leaves_nothing(tmp_path):
     start = write_start(tmp_path / "start.ildg")
     words = ["--in", start, "--out", tmp_path / "s", "-n", 1, "--kernel", "hmc", "--tune", 400000]
@@ -93,6 +96,7 @@ def test_a_signal_before_the_first_trajectory_leaves_nothing(tmp_path):
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.slow
 def test_two_writers_of_one_stream(tmp_path, capsys):
     start = write_start(tmp_path / "start.ildg")
     running = process(*begun(start, tmp_path / "s", 100000))
@@ -136,6 +140,7 @@ def test_a_full_disk_at_any_write(call, tmp_path, capsys, monkeypatch):
     assert differences(contents(tmp_path / "whole"), contents(tmp_path / "out")) == []
 
 
+@pytest.mark.slow
 def test_a_disk_too_small_for_the_state(tmp_path):
     """A real write that fails midway: files may not grow beyond what the state needs."""
     start = write_start(tmp_path / "start.ildg")

@@ -55,6 +55,7 @@ def test_titles_and_names_are_no_markup(capsys, monkeypatch):
     assert "stream x[/y]" in out and "[b]1[/b]" in out and "a\\xff" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [60, 80, 100])
 @pytest.mark.parametrize("words", [["info", MILC], ["measure", MILC, "--flow-time", "0.1"],
                                    ["validate", MILC]])
@@ -66,6 +67,7 @@ def test_verbs_on_a_terminal(columns, words):
     assert not any("…" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_columns_are_obeyed_in_a_pipe():
     words = ("measure", MILC, "--wilson-loops", "4")
     _, wide, _ = in_pipe(*words)

@@ -193,6 +193,7 @@ def test_log_that_gpt_printed(capsys):
                                     for check in flowed)
 
 
+@pytest.mark.slow
 def test_stream_against_stream(tmp_path, capsys):
     first, second = synthetic(0), synthetic(1)
     write_h5(tmp_path / "a.h5", first)
@@ -228,6 +229,7 @@ def test_history_against_its_configurations(configurations, capsys):
     assert status == 1 and failed(content)[0]["name"] == "cfg_3.ildg: plaquette"
 
 
+@pytest.mark.slow
 def test_hmc_baseline_runs_here(configurations, tmp_path, capsys):
     """The stream is an HMC stream of its own, on the baseline's action: the table passes."""
     path = list(configurations)[-1]

@@ -67,6 +67,7 @@ def test_without_hopping_it_is_the_gauge_step(generator):
         assert (info.delta_action - expected).abs().max() < 1e-9
 
 
+@pytest.mark.slow
 def test_json_and_its_keys(tmp_path):
     out = tmp_path / "out.json"
     run("-n", 8, "--chains", 4, "--thermalise", 2, "--outer", 2, "--pion-every", 4, "--json", out)
@@ -99,6 +100,7 @@ def test_a_solver_that_gives_up_is_said_aloud(monkeypatch):
     assert "20 of 20 trajectories were rejected because a solver gave up" in found["warnings"][0]
 
 
+@pytest.mark.slow
 def test_a_bundle_with_levels_runs_on_its_host_alone(tmp_path):
     host = two_flavour((2, 2, 2, 2), KAPPA, TWIST)
     inner = bundle.load(models.default(), BETA).kernel

@@ -59,6 +59,7 @@ def test_levenberg_finds_a_minimum_with_both_slopes():
         assert abs(x[0] - 1) < 0.02 and abs(x[1] - x[0] ** 2) < 0.01
 
 
+@pytest.mark.slow
 def test_training_lowers_the_energy_error_and_keeps_the_length():
     run = loop.begin(settings(), host.find(settings()))
     before = run.kernel
@@ -72,6 +73,7 @@ def test_training_lowers_the_energy_error_and_keeps_the_length():
     assert run.kernel.levels[0].counts == before.levels[0].counts == (1, 1, 1, 1)
 
 
+@pytest.mark.slow
 def test_the_inner_step_is_trained_if_asked_for():
     given = settings(inner={"integrator": "omf2", "train": True}, iterations=1)
     run = loop.begin(given, host.find(given))
@@ -84,6 +86,7 @@ def test_the_inner_step_is_trained_if_asked_for():
     assert torch.equal(frozen.kernel.inner.steps.kicks, before)
 
 
+@pytest.mark.slow
 def test_worth_is_that_of_its_definition():
     """The scale found has rms r with erfc(rms / sqrt 8) = 0.8; cost counts the force of the noise.
     """
@@ -112,6 +115,7 @@ def test_two_levels_start_from_what_their_drifts_need():
     assert inner.counts == (1, 1) and kernel.length == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_its_checkpoint(tmp_path):
     given = settings()
     whole = loop.begin(given, host.find(given))
@@ -127,6 +131,7 @@ def test_a_run_goes_on_from_its_checkpoint(tmp_path):
         checkpoint.load(settings(seed=2), host.find(given), tmp_path / "c")
 
 
+@pytest.mark.slow
 def test_the_start_is_kept_if_nothing_is_gained(tmp_path, monkeypatch):
     given = settings(iterations=1)
     run = loop.begin(given, host.find(given))
@@ -139,6 +144,7 @@ def test_the_start_is_kept_if_nothing_is_gained(tmp_path, monkeypatch):
     assert loaded.levels[0].plan.kicks == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_command_line(tmp_path, capsys):
     path, out = tmp_path / "nested.toml", tmp_path / "n.safetensors"
     path.write_text('name = "small"\nhost = "tests.support.nested_host:rectangles"\nbeta = 2.0\n'
