@@ -18,11 +18,12 @@ CHAIN = re.compile(r"chain_(\d{1,9})")
 
 @dataclass(frozen=True)
 class Source:
-    """One configuration: its file, and its index if the file holds several."""
+    """One configuration; `index` if its file holds several, trajectory if it is a stream's own."""
 
     path: Path
-    index: int | None
+    index: int | None = None
     chain: int = 0
+    trajectory: int | None = None
 
 
 class Ensemble(Sequence[Configuration]):

@@ -13,8 +13,9 @@ import torch
 from l2hmc_bridge.errors import BridgeError
 from l2hmc_bridge.observables.plan import Plan, records
 
+from .ensemble import Source
 from .reading import Reading
-from .sources import Source, number_of
+from .sources import number_of
 
 SITES_PER_BATCH = 1 << 15  # 16^4 goes alone, 8^4 eight at once
 BYTES_PER_GROUP = 1 << 26

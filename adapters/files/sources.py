@@ -1,7 +1,6 @@
 """Which configurations a list of files, folders and streams holds, with chain and trajectory."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +8,8 @@ from l2hmc_bridge.adapters.format.metadata import trajectory_of
 from l2hmc_bridge.errors import BridgeError
 
 from . import ensemble
+from .ensemble import Source
 from .reading import Reading
-
-
-@dataclass(frozen=True)
-class Source:
-    """One configuration; `index` if its file holds several, trajectory if it is a stream's own."""
-
-    path: Path
-    chain: int
-    trajectory: int | None
-    index: int | None = None
 
 
 def find(paths: Iterable[Path], reading: Reading | None = None) -> list[Source]:
@@ -31,7 +21,7 @@ def find(paths: Iterable[Path], reading: Reading | None = None) -> list[Source]:
     reading = reading or Reading()
     sources = []
     for path in map(Path, paths):
-        own = [Source(file, chain or 0, number)
+        own = [Source(file, chain=chain or 0, trajectory=number)
                for chain, number, file in ensemble.in_stream(path)]
         for file in [] if own else ensemble.expand(path, reading.format, reading.lattice):
             own.extend(_in_file(file, reading))
@@ -45,7 +35,7 @@ def _in_file(path: Path, reading: Reading) -> Iterator[Source]:
     except BridgeError:
         count = 1  # whoever reads it will say what is wrong with it
     for index in range(count):
-        yield Source(path, 0, None, index if count != 1 else None)
+        yield Source(path, index if count != 1 else None)
 
 
 def number_of(source: Source, meta: Mapping[str, Any]) -> int | None:

@@ -24,7 +24,7 @@ step_size = 0.1
 steps = 1
 [[stage]]
 lattice = [{xyzt}]
-iterations = 1
+iterations = {iterations}
 chains = 2
 thermalisation = 1
 """
@@ -58,7 +58,7 @@ def _arguments(verb: str, path: Path, out: Path, action: str, xyzt: str) -> tupl
     hmc = ("--kernel", "hmc", "--tune", 0, "--steps", 1, "--seed", 1)
     if verb == "train":
         config = out / "c.toml"
-        config.write_text(TRAINING.format(action=action, xyzt=xyzt))
+        config.write_text(TRAINING.format(action=action, xyzt=xyzt, iterations=1))
         return ("train", config, "--out", out / "x.safetensors", "--no-gate", "--force", "--in",
                 path)
     return {

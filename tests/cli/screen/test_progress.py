@@ -10,6 +10,7 @@ from rich.console import Console
 from l2hmc_bridge.cli import main
 from l2hmc_bridge.cli.screen import progress
 from l2hmc_bridge.cli.screen.progress import Bar, bar, spinner
+from tests.support import verbs
 from tests.support.terminal import in_pipe, on_terminal
 
 ROW = {"trajectory": [12345], "accepted": [1], "delta_h": [-12.3456], "log_det": [0.5],
@@ -148,23 +149,7 @@ def test_every_verb_that_takes_its_time_can_be_quiet(verb, capsys):
 @pytest.mark.slow
 def test_train_on_a_terminal_and_in_a_pipe(tmp_path):
     config = tmp_path / "c.toml"
-    config.write_text("""
-name = "test"
-action = "wilson"
-betas = [5.8]
-validation_chains = 4
-[loss]
-energy_error = 1.0
-[model]
-integrator = "leapfrog"
-step_size = 0.1
-steps = 1
-[[stage]]
-lattice = [4,4,4,4]
-iterations = 12
-chains = 2
-thermalisation = 1
-""")
+    config.write_text(verbs.TRAINING.format(action="wilson", xyzt="4,4,4,4", iterations=12))
     words = ("train", config, "--no-gate", "--force", "--out")
     status, lines = on_terminal(80, *words, tmp_path / "a.safetensors")
     bars = [line for line in lines if line.startswith("train ")]

@@ -24,4 +24,10 @@ INLINE void add_exactly(const Lattice& lattice, wide* coarse, wide* fine, long b
     *fine += (rest + FINE) - FINE;
 }
 
+// total += value; of a part of a lattice exactly, into `total` and `fine`.
+INLINE void add_to(const Lattice& lattice, wide* total, wide* fine, long block, wide value) {
+    if (lattice.alone) add_exactly(lattice, total, fine, block, value);
+    else *total += value;
+}
+
 }  // namespace

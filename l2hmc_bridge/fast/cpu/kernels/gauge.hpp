@@ -223,10 +223,8 @@ inline void plaquette_blocks(const Fields& fields, long first, long end, wide* t
                 Walk<false> one(fields, (int32_t)(block * LANES)), two(fields, (int32_t)(block * LANES));
                 one.go(mu).go(nu);
                 two.go(nu).go(mu);
-                const wide trace = widen(real_trace_ad(one.value, two.value));
-                if (fields.lattice.alone)
-                    add_exactly(fields.lattice, total + plane, total + 6 + plane, block, trace);
-                else total[plane] += trace;
+                add_to(fields.lattice, total + plane, total + 6 + plane, block,
+                       widen(real_trace_ad(one.value, two.value)));
                 plane++;
             }
     }
@@ -241,10 +239,8 @@ inline void rectangle_blocks(const Fields& fields, long first, long end, wide* t
                 Walk<false> one(fields, (int32_t)(block * LANES)), two(fields, (int32_t)(block * LANES));
                 one.go(mu).go(mu).go(nu);
                 two.go(nu).go(mu).go(mu);
-                const wide trace = widen(real_trace_ad(one.value, two.value));
-                if (fields.lattice.alone)
-                    add_exactly(fields.lattice, total, total + 1, block, trace);
-                else *total += trace;
+                add_to(fields.lattice, total, total + 1, block,
+                       widen(real_trace_ad(one.value, two.value)));
             }
 }
 

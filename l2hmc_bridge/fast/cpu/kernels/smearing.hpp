@@ -112,10 +112,7 @@ inline void smear_blocks(const Subset& subset, vec* links, long first, long end,
         rotate(moved, y, halvings(y), u);
         if (total) {
             const vec change = pull.log_det(y);
-            if (subset.lattice.alone)
-                add_exactly(subset.lattice, total, total + 1, block,
-                            widen(moving ? change : vec{}));
-            else *total += widen(moving ? change : vec{});
+            add_to(subset.lattice, total, total + 1, block, widen(moving ? change : vec{}));
         }
         put_lanes(u, moved.v, LINK, moving);
     }
@@ -153,10 +150,7 @@ inline long unsmear_blocks(const Subset& subset, vec* links, long first, long en
         if (total) {
             pull.at(now.v, moving, y);
             const vec change = pull.log_det(y);
-            if (subset.lattice.alone)
-                add_exactly(subset.lattice, total, total + 1, block,
-                            widen(moving ? change : vec{}));
-            else *total += widen(moving ? change : vec{});
+            add_to(subset.lattice, total, total + 1, block, widen(moving ? change : vec{}));
         }
         put_lanes(u, now.v, LINK, moving);
     }
