@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import InversionError
-from l2hmc_bridge.fields import loops, su3
+from l2hmc_bridge.fields import layout, loops, su3
 
 SERIES_TERMS = 24  # of phi: 1.5^24 / 25! is below 1e-20, and |Z| < 1.5 for |rho| < 1/8
 MOST_ITERATIONS = 400  # of the inverse, which contracts by 6 |rho| at least
@@ -147,10 +147,9 @@ def _implicit(links: Tensor, moved: Tensor, staples: Tensor, rho: Tensor) -> Ten
 def _subset(links: Tensor, rules: Rules, sweep: int, mu: int, odd: bool
             ) -> tuple[Tensor, Tensor, Tensor]:
     """(where links move, staples, rho) of direction mu; right on one parity at a time."""
-    axes = [torch.arange(n, device=links.device) for n in links.shape[2:6]]
-    parity = torch.stack(torch.meshgrid(*axes, indexing="ij")).sum(0) % 2 == 1
     staples = loops.staple_sum(links, mu)
-    return parity.eq(odd).expand(staples.shape[:-2]), staples, rules.rho(sweep, staples)
+    active = layout.parity(links).eq(odd).expand(staples.shape[:-2])
+    return active, staples, rules.rho(sweep, staples)
 
 
 def _put(links: Tensor, mu: int, active: Tensor, moved: Tensor) -> Tensor:

@@ -30,8 +30,7 @@ def inverse(links: Tensor, rules: Rules) -> tuple[Tensor, Tensor]:
 def force(links: Tensor, rules: Rules, force_of: Callable[[Tensor], Tensor]) -> Tensor:
     """The force at V of S(F(V)) - log|J|, `force_of` that of S; like links."""
     if fast.compiled(links, rules.biases):
-        moved = compiled.moved(links, rules)
-        return compiled.pullback(links, rules, moved, force_of(moved))
+        return compiled.force(links, rules, force_of)
     given = (links, rules.slopes, rules.offsets, rules.weights, rules.biases)
     recorded = torch.is_grad_enabled() and any(one.requires_grad for one in given)
     with torch.enable_grad():

@@ -115,3 +115,10 @@ def _check(ndim: int, axes: Sequence[str], directions: Sequence[str]) -> None:
         raise LayoutError(f"axes: expected {AXES} in any order for {ndim} axes, found {axes}")
     if sorted(directions) != sorted(DIRECTIONS):
         raise LayoutError(f"directions: expected {DIRECTIONS} in any order, found {directions}")
+
+
+def parity(links: Tensor) -> Tensor:
+    """(t + x + y + z) mod 2 of each site, bool [Nt,Nx,Ny,Nz]."""
+    axes = [torch.arange(n, device=links.device) for n in links.shape[2:6]]
+    t, x, y, z = torch.meshgrid(*axes, indexing="ij")
+    return (t + x + y + z) % 2 == 1

@@ -14,6 +14,7 @@ from l2hmc_bridge.fields import u1
 from l2hmc_bridge.gate import laws
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.elementwise import Elementwise
+from l2hmc_bridge.networks.parts import DriftPart, KickPart
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.systems.groups import group_of
 from l2hmc_bridge.systems.table import system_of
@@ -54,24 +55,38 @@ def in_range(kernel: L2HMC, moved: Tensor) -> list[Check]:
                   0.0, "exact law")]
 
 
+def blind_to_angles(kernel: L2HMC) -> bool:
+    """Whether no network of a U(1) step sees an angle: gauge covariance is then a law."""
+    return all(isinstance(each, Elementwise) and each.kind == "gate" and "s" not in each.outputs
+               for each in _networks(kernel))
+
+
+def all_local(kernel: L2HMC) -> bool:
+    """Whether every network of a U(1) step is a convolution: translations are then a law."""
+    return all(isinstance(each, Elementwise) and each.kind == "conv"
+               for each in _networks(kernel))
+
+
+def _networks(kernel: L2HMC) -> list[KickPart | DriftPart]:
+    return [each for each in (kernel.kick_network, kernel.drift_network) if each is not None]
+
+
 @torch.no_grad()
 def symmetry(kernel: L2HMC, links: Tensor, generator: torch.Generator) -> list[Check]:
     """Gauge covariance if nothing sees angles, translation by two sites if all is local."""
     if kernel.action.group != "u1":
         return []
-    networks = [one for one in (kernel.kick_network, kernel.drift_network) if one is not None]
     phi, group = laws.forward_map(kernel), group_of(kernel.action)
     momenta = markov.draw_momenta(links, generator, group)
     checks = []
-    if all(isinstance(each, Elementwise) and each.kind == "gate" and "s" not in each.outputs
-           for each in networks):
+    if blind_to_angles(kernel):
         gauge = u1.hot_start((links.shape[2], links.shape[3]), generator, len(links))[:, :1]
         turn = torch.cat([gauge - torch.roll(gauge, -1, 2), gauge - torch.roll(gauge, -1, 3)], 1)
         there, plain = phi(u1.wrap(links + turn), momenta), phi(links, momenta)
         defect = max(laws.distance(there[0], plain[0] + turn, group),
                      float((there[1] - plain[1]).abs().max()))
         checks.append(Check("gauge covariance", defect, 0, 1e-9, "exact law"))
-    if all(isinstance(network, Elementwise) and network.kind == "conv" for network in networks):
+    if all_local(kernel):
         moved = [torch.roll(one, 2, 2) for one in (links, momenta)]
         there, plain = phi(*moved), phi(links, momenta)
         defect = max(laws.distance(there[0], torch.roll(plain[0], 2, 2), group),

@@ -16,7 +16,6 @@ from l2hmc_bridge.errors import BundleError
 from l2hmc_bridge.gate import dense, exact, rows, transformation
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.l2hmc.reference import TorchEngine
-from l2hmc_bridge.networks.elementwise import Elementwise
 from l2hmc_bridge.storage.parsing import Entries
 from l2hmc_bridge.systems.table import system_of
 
@@ -164,12 +163,8 @@ def _symmetry(kernel: L2HMC) -> list[Wanted]:
         return [covariant, translated]
     if kernel.action.group != "u1":
         return []
-    networks = [one for one in (kernel.kick_network, kernel.drift_network) if one is not None]
-    own = [network for network in networks if isinstance(network, Elementwise)]
-    gauge = len(own) == len(networks) and all(
-        one.kind == "gate" and "s" not in one.outputs for one in own)
-    local = len(own) == len(networks) and all(one.kind == "conv" for one in own)
-    return [covariant] * gauge + [translated] * local
+    return ([covariant] * exact.blind_to_angles(kernel)
+            + [translated] * exact.all_local(kernel))
 
 
 def _averages() -> list[Wanted]:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ConfigError, LayoutError
-from l2hmc_bridge.fields import su3
+from l2hmc_bridge.fast.smearing import ACTIVATIONS
+from l2hmc_bridge.fields import layout, su3
 from l2hmc_bridge.networks.parts import Mixing
 from l2hmc_bridge.sampling.integrators import Schedule
 
@@ -24,8 +25,6 @@ KICK_LOOPS = {
     # TA(U A^rect): the force at beta = 6 is TA(U [(1 - 8 c1) A + c1 A^rect]).
     "rectangle": lambda links, _: fast.force(links, 6.0, 1.0) + 7 * fast.force(links, 6.0),
 }
-
-ACTIVATIONS = {"tanh": torch.tanh, "isru": lambda x: x * torch.rsqrt(1 + x * x)}
 
 Subset = tuple[int, bool | None, bool]  # direction, parity (None: both), network or P alone
 
@@ -230,7 +229,7 @@ def _move_subsets(links: Tensor, order: tuple[Subset, ...], step: Tensor,
         moved = fast.expm_multiply(velocity(links, mu, alive)[:, None], links[:, mu, None],
                                    step)[:, 0]
         if odd is not None:
-            active = (parity(links) == odd)[..., None, None]
+            active = (layout.parity(links) == odd)[..., None, None]
             moved = torch.where(active, moved, links[:, mu])
         links = torch.cat([links[:, :mu], moved[:, None], links[:, mu + 1:]], dim=1)
     return links
@@ -241,10 +240,3 @@ def known_activation(name: str) -> str:
     if name not in ACTIVATIONS:
         raise ConfigError(f"activation: expected one of {sorted(ACTIVATIONS)}, found {name!r}")
     return name
-
-
-def parity(links: Tensor) -> Tensor:
-    """(t + x + y + z) mod 2 of each site, bool [Nt,Nx,Ny,Nz]."""
-    axes = [torch.arange(n, device=links.device) for n in links.shape[2:6]]
-    t, x, y, z = torch.meshgrid(*axes, indexing="ij")
-    return (t + x + y + z) % 2 == 1

@@ -25,12 +25,12 @@ from l2hmc_bridge.sampling.host_action import (
     numbers_of,
     per_chain,
 )
+from l2hmc_bridge.systems.checks import GROUP_BOUND
 from l2hmc_bridge.systems.groups import group_of
 
 DIFFERENCE = 1e-3  # MD time of the differences that S and F are compared by
 AGREEMENT = 1e-5  # of |dS/dt| at unit speed: what solvers of production leave
 REPEATED = 1e-10  # of the largest entry: a force asked for twice, at one field
-GROUP_BOUND = 2e-5  # on max |U U^+ - 1| and |det U - 1|, as for files
 
 
 class SolverReport(NamedTuple):

@@ -2,7 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,25 @@ def save(trainer: Trainer, path: Path) -> None:
         "inputs": json.dumps(trainer.inputs),
         "history": json.dumps([vars(row) for row in trainer.history]),
     }
+    write(path, tensors, meta)
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str]) -> None:
+    """A checkpoint, whole or not at all."""
     with atomic.replacing(path, force=True) as file:
-        file.write(safetensors.save(tensors, meta, LARGEST_HEAD))
+        file.write(safetensors.save(tensors, texts, LARGEST_HEAD))
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """StreamError for whatever a checkpoint raises that is none."""
+    try:
+        yield
+    except BridgeError:
+        raise
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise StreamError(f"{path}: expected a training checkpoint, found: "
+                          f"{' '.join(str(error).split())[:200]}") from error
 
 
 def load(config: Config, path: Path, device: torch.device | str = "cpu") -> Trainer:
@@ -50,15 +68,10 @@ def load(config: Config, path: Path, device: torch.device | str = "cpu") -> Trai
                                      named="training checkpoint")
     said = Entries(meta, path, StreamError)
     written = parsing.json_table(meta.get("config", "{}"), f"{path}: config", StreamError)
-    try:
+    with restoring(path):
         _check_config(config, written.values, path)
         trainer = start(config, device)
         _restore(trainer, tensors, said, device)
-    except BridgeError:
-        raise
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise StreamError(f"{path}: expected a training checkpoint, found: "
-                          f"{' '.join(str(error).split())[:200]}") from error
     return trainer
 
 

@@ -1,15 +1,16 @@
 """The field transformation on the compiled kernels; formulas in `fast/smearing.py`."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from l2hmc_bridge.fast import smearing as reference
 from l2hmc_bridge.fast.cpu import blocks as blocked, library
+from l2hmc_bridge.fast.cpu.learned import ACTIVATIONS
 from l2hmc_bridge.fast.cpu.library import LINK, Lattice
 from l2hmc_bridge.fast.cpu.scratch import SCRATCH
 from l2hmc_bridge.fast.smearing import ORDER, Rules
-
-ACTIVATIONS = {"tanh": 0, "isru": 1}  # of kernels/network.hpp
 
 
 def transform(links: Tensor, rules: Rules) -> tuple[Tensor, Tensor]:
@@ -22,14 +23,6 @@ def transform(links: Tensor, rules: Rules) -> tuple[Tensor, Tensor]:
     return _left(lattice, blocks), change
 
 
-def moved(links: Tensor, rules: Rules) -> Tensor:
-    """F(V) without its log|J|."""
-    lattice, blocks = _entered(links)
-    for sweep in range(len(rules.biases)):
-        _sweep(lattice, blocks, rules, sweep)
-    return _left(lattice, blocks)
-
-
 def inverse(links: Tensor, rules: Rules) -> tuple[Tensor, Tensor]:
     """(V = F^-1(U), log|J| of F at V, [Nb]). Raises InversionError."""
     lattice, blocks = _entered(links)
@@ -40,15 +33,15 @@ def inverse(links: Tensor, rules: Rules) -> tuple[Tensor, Tensor]:
     return _left(lattice, blocks), change
 
 
-def pullback(links: Tensor, rules: Rules, moved: Tensor, force: Tensor) -> Tensor:
-    """The force at V of S(F(V)) - log|J| from that of S at `moved` = F(V), like links."""
-    lattice, start = _entered(links)
-    starts = [start]  # of every sweep
-    for sweep in range(len(rules.biases) - 1):
-        starts.append(SCRATCH.like(start).copy_(starts[-1]))
-        _sweep(lattice, starts[-1], rules, sweep)
-    blocks = blocked.links_in(lattice, moved, out=SCRATCH.like(start))
-    weights, gradient = SCRATCH.like(start), blocked.algebra_in(lattice, force)
+def force(links: Tensor, rules: Rules, force_of: Callable[[Tensor], Tensor]) -> Tensor:
+    """The force at V of S(F(V)) - log|J|, `force_of` that of S; like links."""
+    lattice, blocks = _entered(links)
+    starts = []  # of every sweep
+    for sweep in range(len(rules.biases)):
+        starts.append(SCRATCH.like(blocks).copy_(blocks))
+        _sweep(lattice, blocks, rules, sweep)
+    outer = force_of(blocked.links_out(lattice, blocks))
+    weights, gradient = SCRATCH.like(blocks), blocked.algebra_in(lattice, outer)
     for sweep in reversed(range(len(rules.biases))):
         for mu, odd in reversed(ORDER):
             lattice.call("smear_pullback", blocks, mu, int(odd), *_rule(rules, sweep),
@@ -95,4 +88,4 @@ def _rule(rules: Rules, sweep: int) -> tuple:
     plain = [one.detach().double().contiguous()
              for one in (rules.slopes, rules.offsets, rules.weights[sweep])]
     return (float(rules.bound), float(rules.biases[sweep]), len(plain[0]),
-            ACTIVATIONS[rules.activation], *plain)
+            ACTIVATIONS.index(rules.activation), *plain)

@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.errors import BridgeError, StreamError
+from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.sampling.terms import Host
-from l2hmc_bridge.storage import atomic, parsing, tensors as safetensors
-from l2hmc_bridge.training.checkpoint import LARGEST_HEAD
+from l2hmc_bridge.storage import parsing, tensors as safetensors
+from l2hmc_bridge.training.checkpoint import LARGEST_HEAD, restoring, write
 from l2hmc_bridge.training.nested.config import NestedConfig
 from l2hmc_bridge.training.nested.host import start
 from l2hmc_bridge.training.nested.loop import Row, Run, assembled, values
@@ -24,20 +24,14 @@ def save(run: Run, path: Path) -> None:
     texts = {"config": _text(run.config), "damping": repr(run.damping),
              "seeds": json.dumps(run.sample.seeds if run.sample else None),
              "rows": json.dumps([vars(row) for row in run.rows])}
-    with atomic.replacing(path, force=True) as file:
-        file.write(safetensors.save(tensors, texts, LARGEST_HEAD))
+    write(path, tensors, texts)
 
 
 def load(config: NestedConfig, host: Host, path: Path) -> Run:
     """The run as it was saved; StreamError unless it belongs to the same configuration."""
     tensors, meta = safetensors.load(path, StreamError, most=LARGEST_HEAD)
-    try:
+    with restoring(path):
         return _restored(config, host, path, tensors, meta)
-    except BridgeError:
-        raise
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise StreamError(f"{path}: expected a training checkpoint, found: "
-                          f"{' '.join(str(error).split())[:200]}") from error
 
 
 def _restored(
