@@ -1,8 +1,8 @@
 """A stream of all ranks as each one runs it: all compute and decide alike, rank 0 alone writes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -41,6 +41,7 @@ class OnRanks(Stream):
         Trajectories.__init__(self, definition, kernel, state, rows)
         self.folder, self.share, self.target, self.books = folder, share, target, books
         self.notes = []
+        self._gathered: State | None = None  # what `books` has
 
     def append(self, row: Row) -> None:
         """One more line of the log."""
@@ -63,15 +64,24 @@ class OnRanks(Stream):
     def projected(self) -> Tensor:
         """The links, projected to SU(3) by rank 0: how often, the worst of all links decides."""
         whole = self.share.gathered(self.state.links)
-        projected = self.share.world.made(lambda: None)
-        if whole is not None:
-            projected = su3.project_group(whole)
+        projected = None if whole is None else su3.project_group(whole)
         return self.share.scattered(projected, self.definition.chains)
 
+    def save_summary(self) -> Mapping[str, Any]:
+        """Rewrite summary.json from the rows; what is in it, on rank 0."""
+        return self._by_rank_0(lambda books: books.save_summary()) or {}
+
+    def __exit__(self, *_error: object) -> None:
+        if self.books is not None:
+            self.books.log.close()
+
     def _gather(self) -> None:
+        if self._gathered is self.state:  # a new one on all ranks, or on none
+            return
         whole = self.share.whole_state(self.state)
         if self.books is not None and whole is not None:
             self.books.state = whole
+        self._gathered = self.state
 
     def _by_rank_0(self, write: Callable[[Stream], Made]) -> Made | None:
         books = self.books

@@ -53,8 +53,7 @@ class Grid:
         return Part(lattice, _four(origin), _four(extents), _four(depth), network)
 
     def __str__(self) -> str:
-        t, x, y, z = self.ranks
-        return f"{x},{y},{z},{t}"
+        return _shown(self.ranks)
 
 
 def chosen(asked: str, lattice: Extents, size: int, halo: int, even: bool) -> Grid:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -10,35 +9,12 @@ from torch import Tensor
 from l2hmc_bridge import __version__, fast
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fields import layout
-from l2hmc_bridge.ranks.books import OnRanks
 from l2hmc_bridge.ranks.grid import chosen
 from l2hmc_bridge.ranks.reach import halo, needs_even
 from l2hmc_bridge.ranks.share import Share
 from l2hmc_bridge.ranks.world import World
 from l2hmc_bridge.recorded.specs import BundleSpec, KernelSpec, StreamKernel
-from l2hmc_bridge.stream import summary
-from l2hmc_bridge.stream.outcome import Recorded
-from l2hmc_bridge.stream.prepare import Run
 from l2hmc_bridge.stream.progress import Progress, Silent
-
-
-def recorded(world: World, folder: Path, made: OnRanks, run: Run) -> Recorded:
-    """Run to the target or a reason to stop; then history and summary, by rank 0."""
-    run.deadline.restart()
-    try:
-        with run.progress.phase("sample", made.target, made.count) as shown:
-            why = made.advance(run.deadline.why, shown.recorded)
-        made.save_history()
-    finally:
-        if made.books is not None:
-            made.books.log.close()
-    result = summary.summarise(made.definition, made.rows, made.target)
-
-    def write() -> None:
-        summary.write(folder, result)
-
-    world.made(write)
-    return Recorded(folder, made.count, made.target, why, result)
 
 
 def share_of(

@@ -17,7 +17,6 @@ from l2hmc_bridge.ranks.books import OnRanks, Together
 from l2hmc_bridge.ranks.steps import (
     listener,
     on_rank_0,
-    recorded,
     require_cpu,
     require_one_program,
     share_of,
@@ -33,7 +32,7 @@ from l2hmc_bridge.stream.begin import Ready, defined, keep_bundle, prepared, sta
 from l2hmc_bridge.stream.choice import Choice, choose, decided
 from l2hmc_bridge.stream.configurations import Configurations
 from l2hmc_bridge.stream.options import SampleOptions
-from l2hmc_bridge.stream.outcome import Recorded, set_threads
+from l2hmc_bridge.stream.outcome import Recorded, record, set_threads
 from l2hmc_bridge.stream.prepare import Run
 from l2hmc_bridge.stream.progress import Progress, Stop, never
 from l2hmc_bridge.stream.reading import Files, Output
@@ -88,13 +87,14 @@ def resume_on_ranks(
         with on_rank_0(world, lock.locked(folder)):
             definition = world.made(lambda: _definition(folder))
             set_threads(threads or definition.threads)
-            target = world.made(lambda: _reopened(folder, files, more, kept, progress))
+            target = world.made(lambda: _reopened(folder, definition, files, more,
+                                                  kept, progress))
             made = _spread(world, ranks, folder, definition, kept, target)
             run = Run(definition.seed, progress, Together(world, max_seconds, stop))
-            with holding(made.share.part):
+            with made, holding(made.share.part):
                 if made.count < made.target:
                     resume.prove_again(made, definition, progress)
-                return recorded(world, folder, made, run)
+                return record(made, progress, run.deadline)
 
 
 def _begun(
@@ -122,7 +122,8 @@ def _begun(
             made = OnRanks(folder, share, definition, ready.kernel, ready.state,
                            options.trajectories, kept.books,
                            [] if kept.books is None else kept.books.rows)
-            return recorded(world, folder, made, run)
+            with made:
+                return record(made, run.progress, run.deadline)
 
 
 def _created(
@@ -138,17 +139,11 @@ def _created(
 
 
 def _reopened(
-    folder: Path, files: Files, more: int | None, kept: _Whole, progress: Progress
+    folder: Path, definition: Definition, files: Files, more: int | None, kept: _Whole,
+    progress: Progress,
 ) -> int:
     """On rank 0: the stream at its last save point; returns its target."""
-    for sentence in resume.differences(folder, checkpoint.definition_of(folder), CPU):
-        progress.say(sentence)
-    kept.books = stream.reopen(folder, lambda found: Configurations(files, found), CPU, more)
-    for sentence in kept.books.notes:
-        progress.say(sentence)
-    if kept.books.count >= kept.books.target:
-        progress.say(f"{folder}: all of {kept.books.target} trajectories are there already "
-                     "(-n asks for more)")
+    kept.books = resume.reopened(folder, definition, files, CPU, more, progress)
     return kept.books.target
 
 

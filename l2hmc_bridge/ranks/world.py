@@ -91,8 +91,8 @@ def joined() -> Iterator[World]:
     """The processes that were started together. Raises ConfigError, StreamError."""
     here = launch()
     with ended_processes():
-        store = dist.TCPStore(here.address, here.port, here.size, here.rank == 0,
-                              timeout=WAIT) if "torchelastic" not in _agent() else None
+        store = None if dist.is_torchelastic_launched() else dist.TCPStore(
+            here.address, here.port, here.size, here.rank == 0, timeout=WAIT)
         dist.init_process_group("gloo", store=store, rank=here.rank, world_size=here.size,
                                 timeout=WAIT)
         try:
@@ -100,10 +100,6 @@ def joined() -> Iterator[World]:
             dist.barrier()  # a process that leaves early breaks the connections of those at work
         finally:
             dist.destroy_process_group()
-
-
-def _agent() -> str:
-    return "torchelastic" if dist.is_torchelastic_launched() else ""
 
 
 @contextmanager

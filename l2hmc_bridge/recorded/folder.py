@@ -42,7 +42,11 @@ def new_folder(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def nothing_left(folder: Path) -> Iterator[None]:
-    """In a free folder, locked: an error before the first save point leaves it as it was."""
+    """In a free folder, locked: an error before the first save point leaves it as it was.
+
+    Raises StreamError for a folder that is not free.
+    """
+    require_free(folder)
     forget(folder)
     try:
         yield
@@ -87,23 +91,28 @@ def remove_partial(*folders: Path) -> None:
 
 
 def chain_folders(folder: Path, definition: Definition) -> list[Path]:
-    """The folders of the configurations, one for each of several chains.
+    """The folders of the configurations, one for each chain. Raises StreamError as `chain_folder`.
+    """
+    return [chain_folder(folder, definition, chain) for chain in range(definition.chains)]
 
-    Raises StreamError if something else has the name of one: no link is followed out of a stream.
+
+def chain_folder(folder: Path, definition: Definition, chain: int) -> Path:
+    """The folder of one chain's configurations, that of the stream if it is the only one.
+
+    Raises StreamError if something else has its name: no link is followed out of a stream.
     """
     if definition.chains == 1:
-        return [folder]
-    places = [folder / f"chain_{chain}" for chain in range(definition.chains)]
-    for place in places:
-        found = regular.kind(place)
-        if found not in (None, "a folder"):
-            raise StreamError(f"{place}: expected the folder of a chain, found {found}")
-    return places
+        return folder
+    place = folder / f"chain_{chain}"
+    found = regular.kind(place)
+    if found not in (None, "a folder"):
+        raise StreamError(f"{place}: expected the folder of a chain, found {found}")
+    return place
 
 
 def configuration_path(folder: Path, definition: Definition, chain: int, number: int) -> Path:
     """Where the configuration of a chain after trajectory `number` lies."""
-    return chain_folders(folder, definition)[chain] / f"cfg_{number}.{definition.suffix}"
+    return chain_folder(folder, definition, chain) / f"cfg_{number}.{definition.suffix}"
 
 
 def shown(folder: Path) -> str:

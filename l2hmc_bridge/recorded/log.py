@@ -87,6 +87,16 @@ class Log:
         self._file.close()
 
 
+@contextmanager
+def closing_on_error(log: Log) -> Iterator[None]:
+    """Close the log if what follows its opening fails."""
+    try:
+        yield
+    except BaseException:
+        log.close()
+        raise
+
+
 def _front(file: BinaryIO, size: int) -> bytes:
     """The first `size` bytes; one call of the system reads 2 GiB at most."""
     parts: list[bytes] = []

@@ -91,33 +91,19 @@ class PerChain:
 
 
 @dataclass(frozen=True)
-class OfTrajectory:
+class OfTrajectory(PerChain):
     """The draws of one trajectory of each chain: all of them can be replayed from three numbers."""
 
     seed: int
     trajectories: tuple[tuple[int, int], ...]  # (chain, number) of each
-    generators: PerChain
-
-    @property
-    def shared(self) -> bool:
-        return False
-
-    def momenta(self, links: Tensor, group: Group) -> Tensor:
-        return self.generators.momenta(links, group)
-
-    def uniform(self, chains: int) -> Tensor:
-        return self.generators.uniform(chains)
-
-    def normal(self, chains: int, shape: tuple[int, ...]) -> Tensor:
-        return self.generators.normal(chains, shape)
 
     def words(self, chains: int, purpose: int) -> Tensor:
         return counter.stacked([counter.words(self.seed, chain, number, purpose)
                                 for chain, number in self.trajectories])
 
     def of(self, rows: Sequence[int]) -> "OfTrajectory":
-        return OfTrajectory(self.seed, tuple(self.trajectories[row] for row in rows),
-                            self.generators.of(rows))
+        return OfTrajectory(tuple(self.generators[row] for row in rows), self.seed,
+                            tuple(self.trajectories[row] for row in rows))
 
 
 @dataclass(frozen=True)
@@ -196,6 +182,6 @@ def trajectory_generator(seed: int, chain: int, trajectory: int,
 def trajectory_draws(seed: int, numbers: Sequence[int], device: torch.device | str = "cpu"
                      ) -> OfTrajectory:
     """The draws of trajectory `numbers[chain]` of each chain, numbered or from generators."""
-    return OfTrajectory(seed, tuple(enumerate(numbers)), PerChain(tuple(
-        trajectory_generator(seed, chain, number, device) for chain, number in enumerate(numbers)
-    )))
+    generators = tuple(trajectory_generator(seed, chain, number, device)
+                       for chain, number in enumerate(numbers))
+    return OfTrajectory(generators, seed, tuple(enumerate(numbers)))

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import fast
 from l2hmc_bridge.analysis.series import History, Series
-from l2hmc_bridge.observables.topology import topological_charge
+from l2hmc_bridge.recorded.specs import StreamKernel
 from l2hmc_bridge.sampling import tuning
 from l2hmc_bridge.sampling.draws import trajectory_draws
 from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.sampling.hmc import HMC
-from l2hmc_bridge.sampling.markov import Info, Kernel, State
+from l2hmc_bridge.sampling.markov import Info, State
+from l2hmc_bridge.stream.trajectories import observed, update
 from l2hmc_bridge.systems.actions import GaugeAction
 
 LENGTH, STEPS, INTEGRATOR = 1.0, 4, "force_gradient"
@@ -59,12 +59,12 @@ def heat_bath_history(links: Tensor, action: GaugeAction, updates: int, seed: in
 BASELINES = {"hmc": hmc_history, "heatbath": heat_bath_history}
 
 
-def _history(title: str, kernel: Kernel, state: State, action: GaugeAction, count: int, seed: int,
-             report: Report) -> History:
+def _history(title: str, kernel: StreamKernel, state: State, action: GaugeAction, count: int,
+             seed: int, report: Report) -> History:
     rows, chains = [], len(state.links)
     for number in range(1, count + 1):
         began = time.perf_counter()
-        state, info = kernel.step(state, trajectory_draws(seed, [number] * chains))
+        state, info = update(kernel, state, trajectory_draws(seed, [number] * chains))
         rows.append(_row(state.links, info, (time.perf_counter() - began) / chains))
         report(number)
     series = {name: Series(list(np.array([row[name] for row in rows], dtype=float).T))
@@ -74,16 +74,12 @@ def _history(title: str, kernel: Kernel, state: State, action: GaugeAction, coun
 
 
 def _row(links: Tensor, info: Info, seconds: float) -> dict[str, list[float]]:
-    planes = fast.plaquettes(links)
     count = links.shape[0]
     return {
         "delta_h": info.delta_h.tolist(),
         "log_det": info.log_det.tolist(),
         "accepted": info.accepted.double().tolist(),
-        "plaquette": planes.mean(1).tolist(),
-        "plaquette_spatial": planes[:, 3:].mean(1).tolist(),
-        "plaquette_temporal": planes[:, :3].mean(1).tolist(),
-        "topological_charge": topological_charge(links).tolist(),
+        **{name: values.tolist() for name, values in observed(links).items()},
         "seconds": [seconds] * count,
         "force_evaluations": [info.force_evaluations] * count,
     }

@@ -67,7 +67,6 @@ def _recorded(
     for sentence in (*start.notes, *start.warnings):
         run.progress.say(sentence)
     with places.new_folder(folder), lock.locked(folder), places.nothing_left(folder):
-        places.require_free(folder)
         ready = prepared(options, start, choice, state, run)
         definition = defined(options, start, choice, ready, run.seed, output)
         with stream.create(folder, definition, ready.kernel, ready.state, options.trajectories,

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from l2hmc_bridge.stream import summary
 from l2hmc_bridge.stream.progress import Deadline, Progress
 from l2hmc_bridge.stream.run import Stream
 
@@ -27,9 +26,7 @@ def record(made: Stream, progress: Progress, deadline: Deadline) -> Recorded:
     with progress.phase("sample", made.target, made.count) as shown:
         why = made.advance(deadline.why, shown.recorded)
     made.save_history()
-    result = summary.summarise(made.definition, made.rows, made.target)
-    summary.write(made.folder, result)
-    return Recorded(made.folder, made.count, made.target, why, result)
+    return Recorded(made.folder, made.count, made.target, why, made.save_summary())
 
 
 def set_threads(count: int | None) -> None:

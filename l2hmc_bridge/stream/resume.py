@@ -9,6 +9,7 @@ from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.recorded import randomness, state as checkpoint
 from l2hmc_bridge.recorded.definition import Definition
+from l2hmc_bridge.recorded.log import closing_on_error
 from l2hmc_bridge.storage import lock
 from l2hmc_bridge.stream import prepare, provenance, run as stream
 from l2hmc_bridge.stream.configurations import Configurations
@@ -38,19 +39,28 @@ def resume_stream(
         definition = checkpoint.definition_of(folder)
         set_threads(threads or definition.threads)
         place = device_of(device or definition.device)
-        for sentence in differences(folder, definition, place):
-            progress.say(sentence)
-        with stream.reopen(folder, lambda found: Configurations(files, found), place,
-                           more) as made:
-            for sentence in made.notes:
-                progress.say(sentence)
-            if made.count >= made.target:
-                progress.say(f"{folder}: all of {made.target} trajectories are there already "
-                             "(-n asks for more)")
-            else:
+        with reopened(folder, definition, files, place, more, progress) as made:
+            if made.count < made.target:
                 with randomness.arithmetic(definition.numbers, made.state.links):
                     prove_again(made, definition, progress)
             return record(made, progress, deadline)
+
+
+def reopened(
+    folder: Path, definition: Definition, files: Files, device: torch.device, more: int | None,
+    progress: Progress,
+) -> Stream:
+    """The stream at its last save point, and all that is to be said of it."""
+    for sentence in differences(folder, definition, device):
+        progress.say(sentence)
+    made = stream.reopen(folder, lambda found: Configurations(files, found), device, more)
+    with closing_on_error(made.log):
+        for sentence in made.notes:
+            progress.say(sentence)
+        if made.count >= made.target:
+            progress.say(f"{folder}: all of {made.target} trajectories are there already "
+                         "(-n asks for more)")
+    return made
 
 
 def prove_again(made: Stream, definition: Definition, progress: Progress) -> None:

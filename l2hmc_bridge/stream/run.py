@@ -11,9 +11,9 @@ state, each synced.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,7 +27,7 @@ from l2hmc_bridge.recorded import (
     state as checkpoint,
 )
 from l2hmc_bridge.recorded.definition import Definition, as_stored
-from l2hmc_bridge.recorded.log import Log
+from l2hmc_bridge.recorded.log import Log, closing_on_error
 from l2hmc_bridge.recorded.rows import Row
 from l2hmc_bridge.recorded.specs import BundleSpec, NestedSpec, StreamKernel
 from l2hmc_bridge.recorded.state import Checkpoint
@@ -36,6 +36,7 @@ from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import Host
 from l2hmc_bridge.storage import regular
 from l2hmc_bridge.storage.together import digest_of
+from l2hmc_bridge.stream import summary
 from l2hmc_bridge.stream.configurations import Store
 from l2hmc_bridge.stream.progress import Stop
 from l2hmc_bridge.stream.trajectories import Trajectories
@@ -127,16 +128,6 @@ def reopen(
         if target != point.target:
             stream.save_state()
     return stream
-
-
-@contextmanager
-def closing_on_error(log: Log) -> Iterator[None]:
-    """Close the log where what follows its opening fails."""
-    try:
-        yield
-    except BaseException:
-        log.close()
-        raise
 
 
 class Stream(Trajectories):
@@ -238,6 +229,12 @@ class Stream(Trajectories):
         """Rewrite history.h5 from the rows."""
         history.write(self.folder / history.NAME, self.rows, self.definition, self.log.digest)
         self._history_time = time.monotonic()
+
+    def save_summary(self) -> Mapping[str, Any]:
+        """Rewrite summary.json from the rows; returns what is in it."""
+        result = summary.summarise(self.definition, self.rows, self.target)
+        summary.write(self.folder, result)
+        return result
 
     def __enter__(self) -> "Stream":
         return self

@@ -47,15 +47,11 @@ class Trajectories:
         began = time.perf_counter()
         self.state, info = update(self.kernel, before, draws)
         seconds = (time.perf_counter() - began) / definition.chains
-        planes = fast.plaquettes(self.state.links)
         columns = {
             "delta_h": info.delta_h,
             "log_det": info.log_det,
             "accepted": info.accepted.long(),
-            "plaquette": planes.mean(1),
-            "plaquette_spatial": planes[:, 3:].mean(1),
-            "plaquette_temporal": planes[:, :3].mean(1),
-            "topological_charge": topological_charge(self.state.links),
+            **observed(self.state.links),
             "link_change": normalised_change(before.links, self.state.links),
         }
         return {
@@ -105,6 +101,14 @@ def _levels(info: Info) -> dict[str, Any]:
     return {"levels": {use.name: {"forces": use.forces, "solves": use.solves,
                                   "iterations": use.iterations} for use in info.levels},
             "unsolved": unsolved.long().tolist()}
+
+
+def observed(links: Tensor) -> dict[str, Tensor]:
+    """What every row says of the links after its step, each [Nb]."""
+    planes = fast.plaquettes(links)
+    return {"plaquette": planes.mean(1), "plaquette_spatial": planes[:, 3:].mean(1),
+            "plaquette_temporal": planes[:, :3].mean(1),
+            "topological_charge": topological_charge(links)}
 
 
 def update(kernel: StreamKernel, state: State, draws: Generators) -> tuple[State, Info]:
