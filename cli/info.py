@@ -4,13 +4,16 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from l2hmc_bridge.cli.screen import hints
-from l2hmc_bridge.cli.screen.options import reading
+from l2hmc_bridge.cli.screen.options import reading, reading_of
 from l2hmc_bridge.errors import BridgeError
+
+if TYPE_CHECKING:
+    from l2hmc_bridge.adapters.files.reading import Reading
 
 SHOWN = (
     "action", "beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reunitarized",
@@ -39,10 +42,11 @@ def command(
     Printed are format, lattice, precision, every check with its value, bound and verdict, and the
     metadata. The exit status is 1 if any check fails or a file cannot be read.
     """
-    from l2hmc_bridge.cli.screen.options import parse_lattice
+    from l2hmc_bridge.adapters.files.sources import in_file
 
-    options = {"lattice": parse_lattice(lattice)} if lattice else {}
-    reports = [report for path in files for report in _reports(path, source, header_only, options)]
+    how = reading_of({"source": source, "lattice": lattice})
+    reports = [_report(path, how, held.index, header_only)
+               for path in files for held in in_file(path, how)]
     if as_json:
         click.echo(json.dumps([_plain(report) for report in reports], indent=1))
     else:
@@ -51,35 +55,15 @@ def command(
     return int(any(report["status"] == "fail" for report in reports))
 
 
-def _reports(
-    path: Path, name: str | None, header_only: bool, options: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """One report for every configuration that the file holds."""
-    from l2hmc_bridge.adapters.files import table as files
-
-    try:
-        held = files.count(path, name)
-    except BridgeError:
-        held = 1  # the report says what is wrong
-    if held == 1:
-        return [_report(path, name, header_only, options)]
-    indices = ({**options, "index": index} for index in range(held))
-    return [_report(path, name, header_only, one) for one in indices]
-
-
 def _report(
-    path: Path, name: str | None, header_only: bool, options: Mapping[str, Any]
+    path: Path, how: "Reading", index: int | None, header_only: bool
 ) -> dict[str, Any]:
     """What the JSON output says of one file; an unreadable one is a failed report."""
-    from l2hmc_bridge.adapters.files import table as files
     from l2hmc_bridge.adapters.format.checks import status_of
     from l2hmc_bridge.adapters.streams import theory as stream_theory
 
     try:
-        if header_only:
-            meta = dict(files.header(path, name, **options))
-        else:
-            meta = dict(files.inspect(path, name, **options).meta)
+        meta = dict(how.header(path, index) if header_only else how.inspect(path, index).meta)
         told = stream_theory.of(path, meta)
     except BridgeError as error:
         return {"path": str(path), "format": None, "dialect": None, "lattice": None,

@@ -1,29 +1,20 @@
 """What is done with a configuration after it was read: drift is mended, guesses are doubted."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
-from l2hmc_bridge.adapters.format.checks import DRIFT, faults
+from l2hmc_bridge.adapters.format.checks import drift, faults
 from l2hmc_bridge.fields.configuration import Configuration
 
 RANDOM = 0.05  # a plaquette below this is that of links in a wrong order
 MOST_NAMED = 16  # extents in a warning
 
 
-def drift(meta: Mapping[str, Any]) -> float | None:
-    """The distance from SU(3) if that is the only fault and at most 1e-2, else None."""
-    found = faults(meta["checks"])
-    names = {item["name"] for item in found}
-    if not found or not names <= {"unitarity", "determinant"} or any("why" in f for f in found):
-        return None
-    largest = max(item["value"] for item in found)
-    return largest if largest <= DRIFT else None
-
-
 def mended(configuration: Configuration) -> Configuration:
     """The configuration, its links projected to SU(3) if drift is their only fault; says so."""
-    found = drift(configuration.meta)
+    found = drift(faults(configuration.meta["checks"]))
     if found is None:
         return configuration
     from l2hmc_bridge.adapters.payload.quality import measure
@@ -54,9 +45,7 @@ def guessed(meta: dict[str, Any]) -> None:
 
 def fitting(lattice: Sequence[int]) -> list[tuple[int, ...]]:
     """Other extents X,Y,Z,T of as many sites: cubes in space, then the same in another order."""
-    sites = 1
-    for extent in lattice:
-        sites *= extent
+    sites = math.prod(lattice)
     cubes = [(side, side, side, sites // side**3)
              for side in range(2, 1 + round(sites ** (1 / 3)))
              if sites % side**3 == 0 and sites // side**3 > 1]

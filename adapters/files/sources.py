@@ -24,12 +24,13 @@ def find(paths: Iterable[Path], reading: Reading | None = None) -> list[Source]:
         own = [Source(file, chain=chain or 0, trajectory=number)
                for chain, number, file in ensemble.in_stream(path)]
         for file in [] if own else ensemble.expand(path, reading.format, reading.lattice):
-            own.extend(_in_file(file, reading))
+            own.extend(in_file(file, reading))
         sources.extend(own)
     return sources
 
 
-def _in_file(path: Path, reading: Reading) -> Iterator[Source]:
+def in_file(path: Path, reading: Reading) -> Iterator[Source]:
+    """The configurations of one file; one that cannot be read counts as one."""
     try:
         count = reading.count(path)
     except BridgeError:

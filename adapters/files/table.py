@@ -177,7 +177,7 @@ def _check_choices(form: Format, options: dict[str, Any]) -> None:
 
 def _options(form: Format, options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
     """(options for the reader, the lattice that a format which states its own must agree with)."""
-    given = {name: value for name, value in options.items() if value is not None}
+    given = dict(options)
     lattice = None if "lattice" in form.read_options else given.pop("lattice", None)
     return _known(form, form.read_options, given), lattice
 

@@ -126,10 +126,18 @@ def judge(path: Path, checks: Sequence[Mapping[str, Any]]) -> None:
     hint = ""
     if "" not in words:
         hint = f" ({' '.join(f'--accept {word}' for word in words)} goes on all the same)"
-    elif {item["name"] for item in found} <= {"unitarity", "determinant"} and all(
-            item["value"] <= DRIFT and "why" not in item for item in found):
+    elif drift(found) is not None:
         hint = " (drift alone: `convert --reunitarize` mends it)"
     raise VerificationError(f"{path}: {'; '.join(sentences(checks))}{hint}")
+
+
+def drift(found: Sequence[Mapping[str, Any]]) -> float | None:
+    """The distance from SU(3) if that is the only one of `faults` and at most DRIFT, else None."""
+    if not found or not {item["name"] for item in found} <= {"unitarity", "determinant"}:
+        return None
+    if not all(item["value"] <= DRIFT and "why" not in item for item in found):
+        return None
+    return max(item["value"] for item in found)
 
 
 def describe(item: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 Slowest first: t, z, y, x, direction (x,y,z,t), row, column, (re, im).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,9 +66,7 @@ def check_lattice(path: Path, lattice: Sequence[int]) -> tuple[int, int, int, in
 
 def meaning(lattice: Sequence[int], size: int) -> str:
     """What a payload of this size holds if it is not SU(3) on this lattice; "" if nobody knows."""
-    sites = 1
-    for extent in lattice:
-        sites *= extent
+    sites = math.prod(lattice)
     for colours in (2, 4, 5, 6, 8):
         for rows in (colours, colours - 1):
             for word in (4, 8):

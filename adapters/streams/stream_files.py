@@ -8,7 +8,6 @@ from typing import Any
 
 from l2hmc_bridge.adapters.files import table
 from l2hmc_bridge.adapters.files.reading import MENDING, Reading
-from l2hmc_bridge.adapters.format.checks import ACCEPTABLE
 from l2hmc_bridge.adapters.format.metadata import CARRIED
 from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.fields.configuration import Configuration
@@ -69,5 +68,4 @@ class StreamFiles:
 def asked_for(options: UpdateOptions, folders: Sequence[Path] = ()) -> StreamFiles:
     """Files as these options say that they are to be read."""
     lattice = options.lattice if isinstance(options, SampleOptions) else None
-    accept = tuple(word for word in options.accept if word in ACCEPTABLE)
-    return StreamFiles(Reading(options.source, lattice, accept, mend=True), folders)
+    return StreamFiles(Reading(options.source, lattice, tuple(options.accept), mend=True), folders)

@@ -94,9 +94,8 @@ def reading_of(options: Mapping[str, Any], **more: Any) -> "Reading":
     from l2hmc_bridge.adapters.files.reading import Reading
 
     lattice = options.get("lattice")
-    accept = tuple(word for word in options.get("accept", ()) if word in ACCEPTABLE)
-    return Reading(options.get("source"), parse_lattice(lattice) if lattice else None, accept,
-                   **more)
+    return Reading(options.get("source"), parse_lattice(lattice) if lattice else None,
+                   tuple(options.get("accept", ())), **more)
 
 
 def spelled(context: click.Context) -> str:
