@@ -17,6 +17,7 @@ the absolute error is about 1e-15 per plaquette.
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from l2hmc_bridge.errors import ActionError
 Function = Callable[[NDArray], NDArray]
 
 
+@lru_cache(64)
 def plaquette(beta: float, volume: int) -> float:
     """<cos x_P> = (1/V) d ln Z / d beta on a torus of `volume` sites; ActionError if V < 4."""
     f = _integrals(beta, volume, np.ones_like)
@@ -33,11 +35,13 @@ def plaquette(beta: float, volume: int) -> float:
     return float((f ** (volume - 1) * slope).sum() / (f**volume).sum())
 
 
+@lru_cache(64)
 def charge_squared(beta: float, volume: int) -> float:
     """<Q^2> of u1.topological_charge on a torus of `volume` sites; ActionError if V < 4."""
     return _square_of_sum(beta, volume, lambda phi: phi / (2 * math.pi))
 
 
+@lru_cache(64)
 def smooth_charge_squared(beta: float, volume: int) -> float:
     """The second moment of u1.smooth_charge on a torus of `volume` sites; ActionError if V < 4."""
     return _square_of_sum(beta, volume, lambda phi: np.sin(phi) / (2 * math.pi))
