@@ -8,7 +8,7 @@ SOURCES := pyproject.toml setup.py constraints.txt $(wildcard l2hmc_bridge/fast/
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8
 
-.PHONY: demo test quick lint docs dist coverage bench fuzz two-flavour clean
+.PHONY: demo test quick lint docs dist coverage bench fuzz kills two-flavour clean
 
 # The package and what `constraints.txt` says was tested; remade when a declaration changes.
 $(VENV)/.installed: $(SOURCES)
@@ -62,6 +62,9 @@ bench: $(VENV)/.installed  ## Times of kernels, trajectories and training; see b
 fuzz: $(VENV)/.tested  ## Damaged and forged files to every reader; ten minutes of atheris if it is installed
 	$(BIN)/python tests/fuzz/formats.py --count 100000 --hdf5 10000 --seconds 600
 	$(BIN)/python tests/fuzz/own.py --count 100000
+
+kills: $(VENV)/.tested  ## 60 streams killed at random moments and resumed: the same files
+	$(BIN)/python tests/fuzz/kills.py --streams 60
 
 two-flavour: $(VENV)/.tested  ## Streams with quarks against tmLQCD and exact determinants; an hour
 	$(BIN)/python -m benchmarks.sampler.quarks
