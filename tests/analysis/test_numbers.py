@@ -25,6 +25,7 @@ def tau_of(chain, kept) -> tuple[float, float]:
     return found.tau_int, found.tau_int_error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.25, 0.5])
 def test_tau_is_that_of_the_whole_series(share):
     """tau_int = 4.5 exactly; 20 series: the mean deviation in errors is below 4 of 1/sqrt(20)."""

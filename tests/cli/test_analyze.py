@@ -78,6 +78,7 @@ def test_report_is_self_contained_and_plots_are_written(stream, tmp_path, capsys
     assert (plots / "charge.svg").read_text().lstrip().startswith("<?xml")
 
 
+@pytest.mark.slow
 def test_pictures_are_reproducible(stream, tmp_path, capsys):
     for name in ("a", "b"):
         run(capsys, stream, "--plots", tmp_path / name, "--picture-format", "svg", "--cut", "0")

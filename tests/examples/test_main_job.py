@@ -47,6 +47,7 @@ def summary(folder):
     return json.loads((folder / "summary.json").read_text())
 
 
+@pytest.mark.slow
 def test_plaquette_agrees_with_an_independent_heat_bath(runs):
     manifest = json.loads(reference_file("manifest.json").read_text())
     known = manifest["ensembles"]["wilson_4x6x8x10_beta6.0"]
@@ -57,12 +58,14 @@ def test_plaquette_agrees_with_an_independent_heat_bath(runs):
     assert abs(ours["value"] - (known["plaquette"] + 6 * 8e-4)) > 4 * error  # and can tell
 
 
+@pytest.mark.slow
 def test_exponential_average_is_one(runs):
     average = summary(runs / "l2hmc")["exp_minus_dh"]
     assert average["error"] <= 0.03
     assert abs(average["value"] - 1) < 4 * average["error"]
 
 
+@pytest.mark.slow
 def test_the_step_moves_as_far_as_tuned_hmc(runs):
     ours, hmc = summary(runs / "l2hmc"), summary(runs / "hmc")
     assert ours["md_length"] >= 0.5
@@ -71,6 +74,7 @@ def test_the_step_moves_as_far_as_tuned_hmc(runs):
     assert 0.6 - spread <= ours["acceptance"] <= 0.95 + spread
 
 
+@pytest.mark.slow
 def test_links_stay_in_the_group_over_the_whole_stream(runs):
     configuration = read(runs / "l2hmc" / "cfg_400.ildg")
     assert su3.unitarity_defect(configuration.links).item() <= 1e-12

@@ -69,6 +69,7 @@ def test_single_precision_draws_the_same_numbers(extents, generator):
     assert float(su3.unitarity_defect(found).max()) < 3e-6
 
 
+@pytest.mark.slow
 @needs_kernels
 @pytest.mark.parametrize("extents", ((4, 6, 4, 6), (8, 4, 4, 4), (3, 4, 5, 2)), ids=str)
 @pytest.mark.parametrize("dtype", (torch.complex128, torch.complex64))

@@ -21,6 +21,7 @@ from l2hmc_bridge.networks.covariant import (
 from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.integrators import INTEGRATORS, schedule
 from l2hmc_bridge.systems.actions import GaugeAction
+from tests.support.marks import rest_slow
 from tests.support.planted import run
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="no compiled kernels here")
@@ -100,7 +101,7 @@ def assert_same(found, expected):
         assert float((one - other).abs().max()) < 1e-12 * scale
 
 
-@pytest.mark.parametrize("extents", LATTICES, ids=str)
+@pytest.mark.parametrize("extents", rest_slow(LATTICES), ids=str)
 @pytest.mark.parametrize("name", KERNELS)
 @torch.no_grad()
 def test_learned_trajectories(name, extents, generator):
@@ -163,6 +164,7 @@ def test_the_compiled_map_is_inverted_by_its_own_inverse(generator):
     assert float(there.log_det.abs().min()) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extents", (LATTICES[0], LATTICES[3]), ids=str)
 @pytest.mark.parametrize("name", ("local kick and drift", "local kick and drift without t",
                                   "all parts, local"))

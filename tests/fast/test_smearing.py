@@ -11,6 +11,7 @@ from l2hmc_bridge.fields import su3
 from l2hmc_bridge.systems.actions import GaugeAction, hot_start
 from tests.fast.test_table import restore_threads  # noqa: F401
 from tests.support.fields import rough_links
+from tests.support.marks import rest_slow
 from tests.support.transformations import random_rules
 
 needs_kernels = pytest.mark.skipif(library.library() is None, reason="no compiled kernels here")
@@ -19,7 +20,7 @@ CASES = ((0, 1, "isru"), (0, 2, "tanh"), (5, 2, "isru"), (3, 1, "tanh"))  # hidd
 
 
 @needs_kernels
-@pytest.mark.parametrize("extents", LATTICES, ids=str)
+@pytest.mark.parametrize("extents", rest_slow(LATTICES), ids=str)
 @pytest.mark.parametrize("hidden, sweeps, activation", CASES)
 def test_kernels_agree_with_torch(extents, hidden, sweeps, activation, generator):
     links = rough_links(generator, extents, 2, 0.4)
@@ -44,7 +45,7 @@ def test_kernels_agree_with_torch(extents, hidden, sweeps, activation, generator
 
 @pytest.mark.slow
 @needs_kernels
-@pytest.mark.parametrize("extents", LATTICES, ids=str)
+@pytest.mark.parametrize("extents", rest_slow(LATTICES), ids=str)
 @pytest.mark.parametrize("hidden, sweeps, activation", CASES)
 def test_forces_agree_with_automatic_differentiation(extents, hidden, sweeps, activation,
                                                      generator):
@@ -73,6 +74,7 @@ def test_a_large_rho_on_a_hot_field_needs_all_terms_of_the_series(generator):
         assert float((again - change).abs().max()) < 1e-11
 
 
+@pytest.mark.slow
 @needs_kernels
 @pytest.mark.parametrize("extents", ((4, 6, 4, 6), (4, 2, 2, 6)), ids=str)
 def test_bits_do_not_depend_on_threads_or_batch(extents, generator,

@@ -102,6 +102,7 @@ def test_a_defect_of_the_compiled_engine_is_caught(defect, composition):
     assert failed(groups), "no law is violated"
 
 
+@pytest.mark.slow
 def test_a_wrong_number_inside_a_kernel_call_is_caught(monkeypatch):
     """Planted below the engine: the compiled inverse kick gets another step size."""
     original = learned.kick_task

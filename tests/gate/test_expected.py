@@ -109,6 +109,7 @@ def test_the_report_of_another_bundle_is_refused(path, tmp_path):
         expected.require(bundle.load(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind, composition", [("steps", "direction"), ("drift", "palindrome"),
                                                ("dense", "palindrome")])
 def test_the_rows_expected_are_those_that_the_gate_gives(kind, composition, monkeypatch):

@@ -176,6 +176,7 @@ class IgnoredJacobian(L2HMC):
         return new, info._replace(accepted=accepted, log_ratio=ratio)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "defect, composition",
     [(FlippedAccept, "palindrome"), (HotMomenta, "palindrome"), (IgnoredJacobian, "direction")],
@@ -211,6 +212,7 @@ class StaleAfterRefresh(L2HMC):
         return new, info._replace(accepted=accepted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "defect, row", [(StaleAfterReject, "state: action and force"),
                     (StaleAfterRefresh, "state: nothing cached"),
@@ -286,6 +288,7 @@ def test_command_table_status_and_write(right, tmp_path, capsys, monkeypatch):
     assert stored["settings"]["lattice_txyz"] == [2, 2, 2, 2]
 
 
+@pytest.mark.slow
 def test_command_says_how_a_wide_error_becomes_a_narrow_one(tmp_path, capsys, monkeypatch):
     path = tmp_path / "kernel.safetensors"
     bundle.save(path, kernel_for(kind="steps"), {"seed": 3}, (1.8, 2.2))

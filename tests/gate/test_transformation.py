@@ -38,6 +38,7 @@ def failed(kernel, serving="auto"):
     return {one.name.removeprefix("transformation: ") for one in checks if not one.passed}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden, sweeps", [(0, 1), (3, 2)])
 def test_right_transformations_pass(hidden, sweeps):
     assert failed(kernel_for(hidden, sweeps)) == set()

@@ -149,6 +149,7 @@ def test_plaquette_and_weights_at_strong_coupling(mixed):
     assert abs(weight.value - 1) < 4 * weight.error < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0, -1])
 def test_a_lost_log_det_and_its_wrong_sign_show(factor, monkeypatch):
     """<exp(-dH + log|J|)> is then far from 1."""

@@ -43,6 +43,7 @@ def test_laws_of_a_drift_with_a_jacobian(kind, composition, generator):
     assert max(laws.translation_defect(phi, links, momenta, mu, 2) for mu in range(4)) < 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["steps", "mixing"])
 def test_log_det_is_that_of_the_dense_jacobian(kind, generator):
     kernel = smeared(kind, generator)
@@ -63,6 +64,7 @@ def test_a_lost_log_det_is_caught(generator, monkeypatch):
     assert laws.jacobian_defect(laws.forward_map(kernel), links, momenta) > 0.5
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_plaquette_and_weights_at_strong_coupling(generator):
     """0.0601266 at beta = 1 on 4^4; <exp(-dH + log|J|)> = 1."""

@@ -51,6 +51,7 @@ def dense_log_det(made, links, batch=64) -> float:
     return float(value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden, rho", [(0, 0.1), (0, -0.1), (3, 0.06)])
 def test_log_det_is_that_of_the_dense_jacobian(hidden, rho, generator):
     """512 x 512 on 2^4."""

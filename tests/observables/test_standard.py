@@ -171,6 +171,7 @@ def test_abelian_charge_tends_to_an_integer():
     assert improved[1] < clover[1] / 2 and improved[1] < improved[0] / 64
 
 
+@pytest.mark.slow
 def test_instanton_keeps_its_charge_under_flow():
     links = instanton((16, 16, 16, 16), 3.0)
     signs = set()

@@ -84,6 +84,7 @@ def test_without_other_processes_ranks_are_refused(tmp_path):
                         ranks="1,1,1,2")
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_all_with_one_line(tmp_path):
     processes = ranks.start(2, "cli", "sample", "--ranks", "1,1,1,2", "--in", START, "--out",
                             tmp_path / "s", "-n", 1, "--kernel", "hmc", "--tune", 0, room=1 << 20)

@@ -130,6 +130,7 @@ def weyl(coupling, points=300):
     return (weight * trace).sum() / total, (weight * trace.real**2).sum() / total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", (0.3, 2.0, 4.5, 3 * np.exp(0.7j), -1.5))
 def test_one_link_has_the_exact_averages(factor):
     """beta = 5.7 and staples factor times 1: averages by Weyl's integral, within 4 sigma."""

@@ -56,6 +56,7 @@ def assert_exact(plaquettes, delta_h):
     assert bad == 0 and weight.error < 0.15 and abs(weight.value - 1) < 4 * weight.error
 
 
+@pytest.mark.slow
 def test_our_accept_with_the_force_of_another_action(equilibrium):
     kernel = Hosted(HMC(WRONG, **STEP), HostAction(TRUE))
     plaquettes, delta_h, accepted = run(kernel, equilibrium)
@@ -69,6 +70,7 @@ def test_without_the_hosts_accept_step_the_wrong_force_shows(equilibrium):
     assert abs(mean.value - EXACT) > 10 * mean.error
 
 
+@pytest.mark.slow
 def test_host_accepts(equilibrium):
     """h0 = S(U), h1 = S(U') + dK - log|J|, accept/reject and random numbers all the host's."""
     kernel, chance = HMC(WRONG, **STEP), np.random.default_rng(3)
@@ -126,6 +128,7 @@ class Noisy:
         self.phi, self.draws = self.centre(links) + noise, self.draws + 1
 
 
+@pytest.mark.slow
 def test_noise_is_drawn_once_a_trajectory_and_integrates_out(equilibrium):
     host = Noisy()
     kernel = Hosted(HMC(TRUE, **STEP), HostAction(host, refresh=host.draw))

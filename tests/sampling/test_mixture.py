@@ -95,6 +95,7 @@ def test_a_mixture_is_exact_and_tells_its_parts_apart(equilibrium, choice):
     drift.require()
 
 
+@pytest.mark.slow
 def test_a_drift_is_noticed(equilibrium):
     """Planted: the second part takes every proposal of a trajectory with steps too long."""
     kernel = Mixture([(HMC(ACTION, 0.5, 3), 1), (TakesAll(HMC(ACTION, 1.1, 2, "leapfrog")), 1)],

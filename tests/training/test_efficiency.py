@@ -27,6 +27,7 @@ def score(integrator, step_size, links, seed=5):
     return efficiency.md_time_per_force(kernel, links, markov.trajectory_generator(seed, 0, 0))
 
 
+@pytest.mark.slow
 def test_stated_error_is_the_spread_between_batches(chains):
     scores = [score("omf2", 0.2, part, n) for n, part in enumerate(chains.chunk(BATCHES))]
     spread = np.std([one.value for one in scores], ddof=1)

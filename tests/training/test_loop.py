@@ -254,6 +254,7 @@ def test_unknown_network_options_are_refused():
         training.start(config(model={"train_steps": False}))
 
 
+@pytest.mark.slow
 def test_command_trains_gates_and_refuses_to_overwrite(tmp_path, capsys):
     path, out = tmp_path / "c.toml", tmp_path / "my.safetensors"
     path.write_text(TOML.format(iterations=2))
