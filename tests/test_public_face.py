@@ -39,6 +39,7 @@ def test_nothing_heavy_before_the_first_use():
           "assert not heavy, heavy\nlb.HMC\nassert 'torch' in sys.modules")
 
 
+@pytest.mark.slow
 def test_star_and_from_imports_work():
     child("from l2hmc_bridge import *\nfrom l2hmc_bridge import fast, measure\n"
           "assert callable(measure) and read and fast.choice()\n")

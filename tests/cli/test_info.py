@@ -167,6 +167,7 @@ def test_help_and_version_start_without_torch(tmp_path):
     assert re.fullmatch(form, done.stdout)
 
 
+@pytest.mark.slow
 def test_python_warnings_are_not_shown(written):
     code = ("import warnings; from l2hmc_bridge import cli\n"
             "from l2hmc_bridge.adapters.files import table as files\n"

@@ -95,6 +95,7 @@ def test_headline(draw, tmp_path):
          pictures=("tau_q.png", "tau_q2.png"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, lattice", [("u1", "4,4"), ("dense", "2,2,2,4")])
 @pytest.mark.parametrize("script, more", [("trajectory", ()), ("relaxation", ("--steps", 4))])
 def test_along_a_trajectory_and_towards_equilibrium(script, more, name, lattice, draw, runs,

@@ -121,6 +121,7 @@ def test_inverse(kind, lattice, generator):
     assert su3.unitarity_defect(moved[0]).max() < 1e-13
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_jacobian(kind, generator):
     kernel = make_kernel(kind, generator, integrator="leapfrog", steps=1, step=0.2)

@@ -51,6 +51,7 @@ def test_log_det_is_that_of_the_dense_jacobian(kind, generator):
     assert laws.jacobian_defect(laws.forward_map(kernel), links, momenta) < 1e-7
 
 
+@pytest.mark.slow
 def test_a_lost_log_det_is_caught(generator, monkeypatch):
     kernel = smeared("steps", generator)
     links, momenta = phase_point(generator, (2, 2, 2, 2))

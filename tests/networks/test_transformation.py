@@ -21,6 +21,7 @@ def serving(request):
         yield request.param
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden, sweeps", [(0, 1), (4, 1), (4, 3)])
 def test_inverse_and_group(hidden, sweeps, generator):
     made = random_transformation(generator, hidden, sweeps)
@@ -118,6 +119,7 @@ def test_zero_is_the_identity(generator):
         assert float((moved - links).abs().max()) < 1e-15 and float(change.abs().max()) < 1e-13
 
 
+@pytest.mark.slow
 def test_the_inverse_has_the_derivative_of_an_implicit_function(generator):
     """d/dtheta of a function of F^-1(U), against central differences."""
     made = random_transformation(generator, 3)

@@ -144,6 +144,7 @@ def test_one_link_has_the_exact_averages(factor):
         assert error < 0.012
 
 
+@pytest.mark.slow
 def test_one_link_at_half_the_coupling_is_another(generator):
     """Negative control: 2 beta / 3 taken for beta / 3."""
     trace = su3.trace(one_link(2 * torch.eye(3, dtype=torch.complex128), 5.7 / 2)).real

@@ -64,6 +64,7 @@ def test_our_accept_with_the_force_of_another_action(equilibrium):
     assert_exact(plaquettes, delta_h)
 
 
+@pytest.mark.slow
 def test_without_the_hosts_accept_step_the_wrong_force_shows(equilibrium):
     """Negative control: the same proposals judged by the action they came from."""
     mean = estimate(run(HMC(WRONG, **STEP), equilibrium, 60)[0])
@@ -137,6 +138,7 @@ def test_noise_is_drawn_once_a_trajectory_and_integrates_out(equilibrium):
     assert_exact(plaquettes, delta_h)
 
 
+@pytest.mark.slow
 def test_a_missing_refresh_is_seen(equilibrium):
     """Planted: phi stays what it was at first, and the chain samples P(U | phi)."""
     plaquettes, _, _ = run(Hosted(HMC(TRUE, **STEP), HostAction(Noisy())), equilibrium, 60, 20)

@@ -90,6 +90,7 @@ def test_another_seed_or_step_is_another_stream(tmp_path):
         assert "state/links" in found and "cfg_43.bin" in found
 
 
+@pytest.mark.slow
 def test_killed_at_every_single_write(tmp_path, monkeypatch):
     """Dies before the k-th sync or rename, for every k; what is resumed is the whole stream."""
     complete(begin(tmp_path / "whole", define(), 4))

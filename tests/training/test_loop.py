@@ -154,6 +154,7 @@ def test_gauss_newton_recovers_a_spoiled_integrator(generator):
     assert fit.loss < start
 
 
+@pytest.mark.slow
 def test_adam_lowers_the_energy_error():
     """60 iterations from a spoiled start lower the loss by far more than its noise."""
     settings = config(stage=[{**TABLE["stage"][0], "iterations": 60, "chains": 8}],

@@ -67,6 +67,7 @@ def test_reproducible_and_resumed(table, tmp_path):
         assert [row.loss for row in other.history] == [row.loss for row in whole.history]
 
 
+@pytest.mark.slow
 def test_random_translation_is_learned_to_be_accepted():
     """From a random field on, the translation is smoothed until many of its moves are accepted."""
     trainer = trained({**U1, "stage": [{**U1["stage"][0], "iterations": 200}]}, 200)

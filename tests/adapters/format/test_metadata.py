@@ -76,6 +76,7 @@ def test_what_holds_for_one_configuration_only_is_not_carried():
     assert metadata.lasting(info) == {"gauge.nloops": "1"}
 
 
+@pytest.mark.slow
 def test_no_text_takes_long():
     size = 1 << 20
     hostile = ["a = " + ", " * size + "x", "1" * size + "x", "a" * size + "1", "<" * size,

@@ -100,6 +100,7 @@ def test_a_bundle_keeps_map_and_masks(run, tmp_path):
         assert (one - other).abs().max() < 1e-13
 
 
+@pytest.mark.slow
 def test_the_fingerprint_catches_another_mask(tmp_path, monkeypatch):
     path, kernel = tmp_path / "one.safetensors", imported(tmp_path / "ckpt.tar", trained(Run()))
     original = architecture.describe(kernel)["drift_network"]["masks"]

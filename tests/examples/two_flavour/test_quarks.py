@@ -168,6 +168,7 @@ def test_odd_extents_are_refused():
         dirac.sites((4, 3, 2, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_pion_against_the_whole_propagator(seed, generator):
     """Averaged over many noisy sources, C(t) is sum tr |S(x, t; y, t0)|^2 of the dense inverse."""
