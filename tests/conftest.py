@@ -7,6 +7,7 @@ from pathlib import Path
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if WORKERS > 1:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a thread that waits leaves its core
 
 os.environ.pop("COLUMNS", None)  # pytest's own, not the width of anybody's screen
 
@@ -27,6 +28,17 @@ def reference_file(name: str) -> Path:
     if not path.exists():
         pytest.skip(f"reference file {name} not found (set L2HMC_BRIDGE_REFERENCE)")
     return path
+
+
+THREADS = torch.get_num_threads()
+
+
+@pytest.fixture(autouse=True)
+def as_many_threads_as_before():
+    """A test that changes the number of threads changes it for itself."""
+    torch.set_num_threads(THREADS)
+    yield
+    torch.set_num_threads(THREADS)
 
 
 @pytest.fixture

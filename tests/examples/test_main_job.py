@@ -36,7 +36,7 @@ print(status, re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read()
 def runs(tmp_path_factory):
     """400 recorded trajectories with the shipped bundle, 200 with tuned HMC."""
     folder = tmp_path_factory.mktemp("main")
-    common = ["--in", str(INPUT), "--seed", "1", "--save-every", "100", "--threads", "2"]
+    common = ["--in", str(INPUT), "--seed", "1", "--save-every", "100"]
     assert main(["sample", *common, "--out", str(folder / "l2hmc"), "-n", "400"]) == 0
     assert main(["sample", *common, "--out", str(folder / "hmc"), "-n", "200", "--kernel", "hmc"]
                 ) == 0
@@ -108,7 +108,7 @@ def test_shipped_bundle_is_accepted_on_small_and_larger_volumes(lattice, tmp_pat
     """60-95 per cent after tuning; 16^4 takes minutes and is in models/README.md."""
     arguments = ["sample", "--start", "cold", "--lattice", lattice, "--beta", "6.0", "-n", "100",
                  "--seed", "2", "--out", str(tmp_path / "s"), "--save-every", "100",
-                 "--thermalise", "40", "--threads", "2"]
+                 "--thermalise", "40"]
     assert main(arguments) == 0
     acceptance = summary(tmp_path / "s")["acceptance"]
     assert 0.6 - 3.3 * (0.6 * 0.4 / 100) ** 0.5 <= acceptance

@@ -10,7 +10,6 @@ from l2hmc_bridge.fast.cpu import heatbath as compiled, library
 from l2hmc_bridge.fields import loops, su3
 from l2hmc_bridge.systems.actions import GaugeAction
 from tests.fast.test_philox import words
-from tests.fast.test_table import restore_threads  # noqa: F401
 from tests.support.fields import rough_links
 
 needs_kernels = pytest.mark.skipif(library.library() is None, reason="no compiled kernels here")
@@ -73,9 +72,7 @@ def test_single_precision_draws_the_same_numbers(extents, generator):
 @needs_kernels
 @pytest.mark.parametrize("extents", ((4, 6, 4, 6), (8, 4, 4, 4), (3, 4, 5, 2)), ids=str)
 @pytest.mark.parametrize("dtype", (torch.complex128, torch.complex64))
-def test_bits_do_not_depend_on_threads_or_batch(
-    extents, dtype, generator, restore_threads,  # noqa: F811
-):
+def test_bits_do_not_depend_on_threads_or_batch(extents, dtype, generator):
     if library.library_of(dtype) is None:
         pytest.skip("no compiled kernels in this precision here")
     links, drawn = rough_links(generator, extents, 3).to(dtype), words(generator, 3, 4)
@@ -90,7 +87,7 @@ def test_bits_do_not_depend_on_threads_or_batch(
 
 @pytest.mark.slow
 @needs_kernels
-def test_no_race_in_a_hundred_runs(generator, restore_threads):  # noqa: F811
+def test_no_race_in_a_hundred_runs(generator):
     links, drawn = rough_links(generator, (4, 4, 6, 4)), words(generator, 1, 4)
     torch.set_num_threads(4)
     end = compiled.heat_bath(links, 6.0, drawn, 1, 1)
@@ -99,7 +96,7 @@ def test_no_race_in_a_hundred_runs(generator, restore_threads):  # noqa: F811
 
 
 @needs_kernels
-def test_the_order_of_the_updates_leaves_no_trace(generator, restore_threads):  # noqa: F811
+def test_the_order_of_the_updates_leaves_no_trace(generator):
     """Colours that follow each other through a plane give what one after the other gives.
 
     That is a chain of reflections in torch, subset by subset, on lattices of one to many rows.

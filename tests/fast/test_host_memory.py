@@ -21,13 +21,6 @@ def generator():
     return torch.Generator().manual_seed(5)
 
 
-@pytest.fixture
-def threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 def scattered(volume, stride, generator):
     """Places of matrices in any order, `stride` of them interwoven entry by entry."""
     order = torch.randperm(volume, generator=generator).numpy()
@@ -61,7 +54,7 @@ def test_every_number_is_where_the_places_say_both_ways(backend, stride, dtype, 
 
 @needs_kernels
 @pytest.mark.parametrize("extents", EXTENTS)
-def test_defects_are_those_of_the_reference_for_any_threads(extents, generator, threads):
+def test_defects_are_those_of_the_reference_for_any_threads(extents, generator):
     links = su3.random_group((2, 4, *extents), generator)
     noise = torch.randn(links.shape, generator=generator, dtype=links.dtype)
     for rough in (links + 1e-7 * noise, links + 0.3 * noise, noise):
@@ -69,7 +62,7 @@ def test_defects_are_those_of_the_reference_for_any_threads(extents, generator, 
                     float(su3.determinant_defect(rough).max()))
         found = []
         for count in (1, 2, 5):
-            threads(count)
+            torch.set_num_threads(count)
             found.append(fast.group_defects(rough))
         assert found[0] == found[1] == found[2]
         assert found[0] == pytest.approx(expected, rel=1e-9, abs=1e-15)

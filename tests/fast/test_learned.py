@@ -173,13 +173,10 @@ def test_any_number_of_threads_gives_the_same_bits(name, extents, generator):
     """Three chains: alone a thread takes them slice by slice, with others in passes."""
     links, momenta = fields(extents, generator, chains=3)
     kernel = learned_kernel(generator, **KERNELS[name])
-    state, before, ends = kernel.init(links), torch.get_num_threads(), []
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            ends.append(kernel.trajectory(state, momenta, generator))
-    finally:
-        torch.set_num_threads(before)
+    state, ends = kernel.init(links), []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        ends.append(kernel.trajectory(state, momenta, generator))
     for end in ends[1:]:
         assert all(torch.equal(one, other) for one, other in zip(end[:4], ends[0][:4], strict=True))
 

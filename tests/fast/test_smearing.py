@@ -9,7 +9,6 @@ from l2hmc_bridge.fast import smearing as reference, transformation
 from l2hmc_bridge.fast.cpu import library, smearing as compiled
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.systems.actions import GaugeAction, hot_start
-from tests.fast.test_table import restore_threads  # noqa: F401
 from tests.support.fields import rough_links
 from tests.support.marks import rest_slow
 from tests.support.transformations import random_rules
@@ -77,8 +76,7 @@ def test_a_large_rho_on_a_hot_field_needs_all_terms_of_the_series(generator):
 @pytest.mark.slow
 @needs_kernels
 @pytest.mark.parametrize("extents", ((4, 6, 4, 6), (4, 2, 2, 6)), ids=str)
-def test_bits_do_not_depend_on_threads_or_batch(extents, generator,
-                                                restore_threads):  # noqa: F811
+def test_bits_do_not_depend_on_threads_or_batch(extents, generator):
     links = rough_links(generator, extents, 3, 0.4)
     rules, force_of = random_rules(generator, 4, 2), GaugeAction(5.8).force
 

@@ -140,16 +140,9 @@ def test_not_a_number_stays_in_its_chain(name, generator):
     assert not found[[0, 2]].isnan().any() and found[1].isnan().any()
 
 
-@pytest.fixture
-def restore_threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
 @needs_kernels
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_results_do_not_depend_on_threads_or_batch(name, generator, restore_threads):
+def test_results_do_not_depend_on_threads_or_batch(name, generator):
     links, momenta = fields((4, 6, 4, 6), 3, generator)
     torch.set_num_threads(1)
     expected = FUNCTIONS[name](cpu, links, momenta)
@@ -162,7 +155,7 @@ def test_results_do_not_depend_on_threads_or_batch(name, generator, restore_thre
 
 @pytest.mark.slow
 @needs_kernels
-def test_no_race_in_a_hundred_runs(generator, restore_threads):
+def test_no_race_in_a_hundred_runs(generator):
     links, momenta = fields((4, 4, 4, 4), 2, generator)
     torch.set_num_threads(4)
     force = cpu.force(links, 6.0, -0.331)
@@ -174,7 +167,7 @@ def test_no_race_in_a_hundred_runs(generator, restore_threads):
 
 
 @needs_kernels
-def test_calls_from_several_threads_at_once(generator, restore_threads):
+def test_calls_from_several_threads_at_once(generator):
     torch.set_num_threads(2)
     inputs = [fields((4, 4, 2, 4), 1, generator) for _ in range(4)]
     expected = [cpu.force(links, 6.0) for links, _ in inputs]
