@@ -40,13 +40,6 @@ NOT_FINITE = ("nan", "inf", "infinity")
 LARGEST = 1 << 28
 
 
-def read_references(
-    path: Path, lattice: tuple[int, int, int, int] | None = None
-) -> list[Reference]:
-    """Every configuration that the file speaks of, in its order; see `read_log`."""
-    return read_log(path, lattice).references
-
-
 def read_log(path: Path, lattice: tuple[int, int, int, int] | None = None) -> Log:
     """What a table or log says: configurations in its order, remarks, what is not compared.
 

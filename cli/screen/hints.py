@@ -6,7 +6,7 @@ Messages of the library put hints into brackets, parts of them behind semicolons
 """
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 HINT = re.compile(r"\s*\(([^()]*)\)")
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
@@ -40,14 +40,3 @@ def here(message: str) -> str:
 def named(text: str) -> set[str]:
     """The options in a text, those of other commands in backticks left out."""
     return set(OPTION.findall(COMMAND.sub("", text)))
-
-
-def commands(text: str, options_of: Callable[[str], Collection[str] | None]) -> set[str]:
-    """Options in backticks that the verb named there lacks; `options_of` a verb, None for no verb.
-    """
-    wrong = set()
-    for command in COMMAND.findall(text):
-        verbs = [word for word in command.strip("`").split() if options_of(word) is not None]
-        known = options_of(verbs[0]) if verbs else ()
-        wrong |= {option for option in OPTION.findall(command) if option not in (known or ())}
-    return wrong

@@ -40,6 +40,18 @@ def templates(path) -> list[str]:
     return [text for text in found if hints.OPTION.search(text)]
 
 
+def commands(text, options_of) -> set[str]:
+    """Options in backticks that the verb named there lacks; `options_of` a verb, None for no verb.
+    """
+    wrong = set()
+    for command in hints.COMMAND.findall(text):
+        verbs = [word for word in command.strip("`").split() if options_of(word) is not None]
+        known = options_of(verbs[0]) if verbs else ()
+        wrong |= {option for option in hints.OPTION.findall(command)
+                  if option not in (known or ())}
+    return wrong
+
+
 def typing_only(path) -> set[str]:
     """What a file imports for type checkers alone."""
     blocks = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.If)
@@ -76,7 +88,7 @@ def test_options_that_messages_name_are_the_verbs_own(verb):
             said = hints.fitting(text, options)
             # A message that begins with an option speaks of one that was given.
             left = set() if said.startswith("--") else hints.named(said) - options
-            left |= hints.commands(said, lambda word: cli.options_of(word)
+            left |= commands(said, lambda word: cli.options_of(word)
                                    if word in cli.VERBS else None)
             if left:
                 wrong.append(f"{name}: {sorted(left)} in {text!r}")
@@ -92,8 +104,8 @@ def test_the_filter():
     assert hints.fitting(text, set()) == short
     assert hints.named("--a `gate --b` --c-d x--e") == {"a", "c-d"}
     known = {"gate": {"write"}}.get
-    assert hints.commands("`l2hmc-bridge gate x --write`", known) == set()
-    assert hints.commands("`gate --wrote`", known) == {"wrote"}
+    assert commands("`l2hmc-bridge gate x --write`", known) == set()
+    assert commands("`gate --wrote`", known) == {"wrote"}
 
 
 def test_templates_are_found():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from l2hmc_bridge.adapters.logs import openqcd
-from l2hmc_bridge.adapters.logs.table import read_references
+from l2hmc_bridge.adapters.logs.table import read_log
 from l2hmc_bridge.errors import FormatError
 
 
@@ -20,7 +20,7 @@ def written(numbers=(1, 2, 3), dn=5, nn=2, slices=4, eps=0.02) -> bytes:
 @pytest.mark.parametrize("name", ["a.ms.dat", "a.dat", "flow", "table.csv"])
 def test_it_is_known_by_its_structure(name, tmp_path):
     (tmp_path / name).write_bytes(written())
-    assert [one.trajectory for one in read_references(tmp_path / name)] == [1, 2, 3]
+    assert [one.trajectory for one in read_log(tmp_path / name).references] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("other", [
@@ -31,4 +31,4 @@ def test_other_bytes_are_not(other, tmp_path):
     assert not openqcd.recognise(other)
     (tmp_path / "some.dat").write_bytes(other)
     with pytest.raises(FormatError, match="expected"):
-        read_references(tmp_path / "some.dat")
+        read_log(tmp_path / "some.dat")

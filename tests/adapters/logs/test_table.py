@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from l2hmc_bridge.adapters.logs.table import read_references
+from l2hmc_bridge.adapters.logs.table import read_log
 from l2hmc_bridge.analysis.validation import compare
 from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.fields import loops, su3
@@ -58,7 +58,7 @@ UPDATE = """<elem><Plaquette><update_no>{n}</update_no><w_plaq>{p}</w_plaq><s_pl
 def parsed(tmp_path, name, text, **options):
     path = tmp_path / name
     path.write_text(text)
-    return read_references(path, **options)
+    return read_log(path, **options).references
 
 
 def test_milc_flow_log(tmp_path):
@@ -143,7 +143,7 @@ def test_openqcd_flow_file_as_pyerrors_reads_it(tmp_path, capsys):
     from pyerrors.input import openQCD
 
     data = openqcd_file(tmp_path / "runr1.ms.dat", np.random.default_rng(5))
-    found = read_references(tmp_path / "runr1.ms.dat", lattice=(4, 4, 4, 8))
+    found = read_log(tmp_path / "runr1.ms.dat", lattice=(4, 4, 4, 8)).references
     assert [one.trajectory for one in found] == [4, 8, 12, 16, 20, 24]
     assert sorted(found[0].flow) == [0.1, 0.2, 0.3]
     charges = openQCD.read_qtop(str(tmp_path), "run", c=np.sqrt(8 * 0.2) / 4, L=4,
@@ -177,7 +177,7 @@ def test_openqcd_densities_of_a_field_agree_with_ours(tmp_path, generator):
     nt, *space = links.shape[2:6]
     with open(tmp_path / "a.ms.dat", "wb") as file:
         file.write(struct.pack("<iiid", 1, 0, nt, 0.02) + struct.pack("<i", 7) + table.tobytes())
-    found = read_references(tmp_path / "a.ms.dat", lattice=(*space, nt))
+    found = read_log(tmp_path / "a.ms.dat", lattice=(*space, nt)).references
     (ours,) = records(links, Plan())
     checks = compare([{**ours, "path": "a", "trajectory": 7, "lattice": [*space, nt]}], found)
     assert len(checks) == 3 and abs(ours["topological_charge"]) > 1e-3
@@ -186,10 +186,10 @@ def test_openqcd_densities_of_a_field_agree_with_ours(tmp_path, generator):
 
 def test_openqcd_without_extents_gives_the_charge_alone(tmp_path):
     openqcd_file(tmp_path / "a.ms.dat", np.random.default_rng(5))
-    found = read_references(tmp_path / "a.ms.dat")
+    found = read_log(tmp_path / "a.ms.dat").references
     assert set(found[0].flow[0.1]) == {"topological_charge"}
     with pytest.raises(FormatError, match="T = 6"):
-        read_references(tmp_path / "a.ms.dat", lattice=(4, 4, 4, 6))
+        read_log(tmp_path / "a.ms.dat", lattice=(4, 4, 4, 6))
 
 
 def test_tables(tmp_path):
@@ -227,16 +227,16 @@ def test_tables(tmp_path):
 def test_bad_tables_and_logs(tmp_path, name, content, word):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(FormatError, match=word) as caught:
-        read_references(tmp_path / name)
+        read_log(tmp_path / name)
     assert name in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_missing_file(tmp_path):
     with pytest.raises(FormatError, match="found none"):
-        read_references(tmp_path / "absent.json")
+        read_log(tmp_path / "absent.json")
 
 
 def test_a_table_may_be_called_dat(tmp_path):
     (tmp_path / "values.dat").write_text("path,plaquette\ncfg_1.ildg,0.5962355196\n")
-    (one,) = read_references(tmp_path / "values.dat")
+    (one,) = read_log(tmp_path / "values.dat").references
     assert one.label == "cfg_1.ildg" and one.values["plaquette"].number == 0.5962355196
