@@ -69,9 +69,9 @@ def links():
     return torch.empty(SHAPE, dtype=torch.complex128, device="meta")
 
 
-def learned(**parts):
+def learned(integrator="omf2", **parts):
     """A kernel with networks everywhere, on the meta device."""
-    plan = schedule("omf2", 0.1, 2)
+    plan = schedule(integrator, 0.1, 2 if integrator == "omf2" else 1)
     kick = KickNetwork(len(plan.kicks), 4, ("laplacian", "square", "rectangle"))
     modules = {"steps": Steps(plan), "kick_network": kick,
                "drift_network": DriftNetwork(len(plan.drifts), 4, outputs=("q", "t")),
@@ -112,7 +112,7 @@ def test_l2hmc_stays_on_the_device(started, links, generator, composition):
 
 @pytest.mark.slow
 def test_training_stays_on_the_device(started, links, generator):
-    kernel = learned()
+    kernel = learned("leapfrog")
     with torch.no_grad():
         state = kernel.init(links)
     with Transfers() as moved:
