@@ -16,6 +16,7 @@ from l2hmc_bridge.observables.topology import CLOVER, FIVE_LOOP_SHAPES
 PRODUCT = 198  # flop of a product of complex 3x3 matrices
 LINKS, ALGEBRA = 4 * 144, 4 * 64  # bytes per site: links, and algebra fields in components
 BETA, SYMANZIK = 6.0, -1 / 12
+PLAQUETTES = 12 + 6 * 36 / PRODUCT  # twelve products and six traces, in products
 
 
 class Fields:
@@ -87,8 +88,8 @@ def _gradient(function: Callable) -> Callable:
 CASES = [
     _pair("force", lambda f: fast.force(f.links, BETA), 52, 2 * LINKS, autograd=autograd_force),
     _pair("force, rectangles", lambda f: fast.force(f.links, BETA, SYMANZIK), 340, 2 * LINKS),
-    _pair("action", lambda f: fast.action(f.links, BETA), 15, LINKS),
-    _pair("plaquettes", lambda f: fast.plaquettes(f.links), 15, LINKS),
+    _pair("action", lambda f: fast.action(f.links, BETA), PLAQUETTES, LINKS),
+    _pair("plaquettes", lambda f: fast.plaquettes(f.links), PLAQUETTES, LINKS),
     _pair("staples", lambda f: fast.staples(f.links), 48, 2 * LINKS),
     _pair("rectangle staples", lambda f: fast.rectangle_staples(f.links), 288, 2 * LINKS),
     Case("exp(P) U", lambda f: fast.expm_multiply(f.momenta, f.links, 0.1), _matrix_exp, None,

@@ -1,18 +1,23 @@
 """The compiled kernels against torch: one table per question, and a JSON file with all of it.
 
     python -m benchmarks.kernels.run [--lattices 8,16,32] [--threads 1,2] [--json FILE] [--quick]
+                                     [--instruction-set avx2] [--tables functions,trajectories]
 
 Every time is the best of several calls in this one run (processor time where one thread works, so
 that a busy machine disturbs little; else time on the clock), with what it is compared to in the
 same run: `torch`, the formulas of fast/reference.py, and `autograd`, the force as the gradient of
 the action through torch.autograd. Fields go from and to the torch layout unless a row says
 "blocked". Flop are counted with 198 per product of complex 3x3 matrices, bytes as each field once.
+With an instruction set the kernels built for it are measured, and torch keeps to it too: the peaks
+are those of that instruction set, whatever the processor could do beyond it.
 """
 
 import argparse
 import json
 import math
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -26,6 +31,9 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.fast.cpu import library as native
 
 QUICK_SECONDS = 0.3
+CAPABILITY = "ATEN_CPU_CAPABILITY"  # what torch and the choice of kernels take a processor for
+TABLES: dict[str, Callable[[int, float], list[dict]]] = {
+    "trajectories": trajectories, "networks": networks, "training": training, "single": single}
 
 
 def peaks(threads: int) -> dict:
@@ -104,40 +112,75 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--lattices", default="8,16,32")
     parser.add_argument("--threads", default=f"1,{os.cpu_count()}")
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/kernels.json"))
+    parser.add_argument("--json", type=Path, help="default: benchmarks/results/kernels.json, "
+                        "with an instruction set kernels_<set>.json")
     parser.add_argument("--quick", action="store_true", help="8^4, one thread, short")
-    return parser.parse_args()
+    parser.add_argument("--instruction-set", choices=native.LEVELS["AVX512"],
+                        help="measure the kernels built for it instead of the best there are")
+    parser.add_argument("--tables", default=",".join(("functions", *TABLES, "exponents")))
+    options = parser.parse_args()
+    if options.json is None:
+        ending = "" if options.instruction_set is None else f"_{options.instruction_set}"
+        options.json = Path(f"benchmarks/results/kernels{ending}.json")
+    return options
 
 
-def main() -> None:
-    options = arguments()
-    lattices = [8] if options.quick else [int(n) for n in options.lattices.split(",")]
-    counts = [1] if options.quick else sorted({int(n) for n in options.threads.split(",")})
-    budget = QUICK_SECONDS if options.quick else 0.6
-    fast.keep_memory()
-    report = {"machine": machine(), "peaks": {str(n): peaks(n) for n in counts}}
-    show("machine", [report["machine"]])
-    show("measured peaks", [{"threads": n, **report["peaks"][str(n)]} for n in counts])
-    report["functions"] = []
+def keep_to(instruction_set: str) -> None:
+    """Start this program anew with torch and kernels kept to `instruction_set`, unless they are."""
+    if os.environ.get(CAPABILITY) != instruction_set:
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.kernels.run", *sys.argv[1:]],
+                  {**os.environ, CAPABILITY: instruction_set})
+    found = native.library()
+    if found is None or found.level != instruction_set:
+        sys.exit(f"kernels: expected the {instruction_set} build, found "
+                 f"{'none' if found is None else found.level}; build it with "
+                 f"L2HMC_BRIDGE_KERNELS={instruction_set} on a processor that has it")
+
+
+def functions(lattices: list[int], counts: list[int], peak: dict, quick: bool,
+              budget: float) -> list[dict]:
+    """Rows of every case, lattice, number of chains and number of threads."""
+    found: list[dict] = []
     for extent in lattices:
         for threads in counts:
-            for chains in (1,) if options.quick else (1, 8):
+            for chains in (1,) if quick else (1, 8):
                 if not fits(extent, chains):
                     print(f"\n{extent}^4, {chains} chains: left out, not enough memory")
                     continue
                 compare = extent <= 16 and (chains == 1 or extent <= 8) and threads == 1
-                table = rows(CASES, Fields(extent, chains), threads,
-                             report["peaks"][str(threads)], compare, budget)
-                gains(table, report["functions"])
+                table = rows(CASES, Fields(extent, chains), threads, peak[str(threads)], compare,
+                             budget)
+                gains(table, found)
                 show(f"functions, {extent}^4, {chains} chains, {threads} threads", table)
-                report["functions"] += table
-    for name, table in (("trajectories", trajectories), ("networks", networks),
-                        ("training", training), ("single", single)):
-        report[name] = [row for extent in lattices if extent <= 16
-                        for row in table(extent, budget)]
-        show(name, report[name])
-    report["exponents"] = exponents(CASES[0], budget)
-    show("cost", report["exponents"])
+                found += table
+    return found
+
+
+def main() -> None:
+    options = arguments()
+    if options.instruction_set is not None:
+        keep_to(options.instruction_set)
+    lattices = [8] if options.quick else [int(n) for n in options.lattices.split(",")]
+    counts = [1] if options.quick else sorted({int(n) for n in options.threads.split(",")})
+    budget = QUICK_SECONDS if options.quick else 0.6
+    tables = options.tables.split(",")
+    fast.keep_memory()
+    command = " ".join(["python -m benchmarks.kernels.run", *sys.argv[1:]])
+    report = {"machine": {**machine(), "command": command},
+              "peaks": {str(n): peaks(n) for n in counts}}
+    show("machine", [report["machine"]])
+    show("measured peaks", [{"threads": n, **report["peaks"][str(n)]} for n in counts])
+    if "functions" in tables:
+        report["functions"] = functions(lattices, counts, report["peaks"], options.quick, budget)
+    for name, table in TABLES.items():
+        if name in tables:
+            report[name] = [row for extent in lattices if extent <= 16
+                            for row in table(extent, budget)]
+            show(name, report[name])
+    if "exponents" in tables:
+        report["exponents"] = exponents(CASES[0], budget)
+        show("cost", report["exponents"])
+    report["machine"]["load_at_end"] = machine()["load"]
     options.json.write_text(json.dumps(report, indent=1) + "\n")
     options.json.with_suffix(".md").write_text("\n".join(markdown(report)) + "\n")
     print(f"\nwritten to {options.json} and, as tables, .md beside it")

@@ -46,25 +46,39 @@ def table(rows: list[dict], columns: dict[str, str]) -> Iterator[str]:
         yield "| " + " | ".join(text(row.get(key)) for key in used) + " |"
 
 
-def markdown(report: dict) -> Iterator[str]:
-    """Lines of the whole page."""
-    yield "# Kernels: measured"
+def heading(report: dict) -> str:
+    """What was run where, and what else the machine did."""
     machine = report["machine"]
-    yield (f"\nWritten by `make bench`. {machine['processor']}, {machine['cores']} cores, load "
-           f"{machine['load']} at the start, {machine['build']} build, torch {machine['torch']}. "
-           "Measured peaks: " + "; ".join(
-               f"{count} thread{'s' * (int(count) > 1)} {peak['gflops']:.0f} GFLOP/s, copy "
-               f"{peak['gbytes']:.1f} GB/s" for count, peak in report["peaks"].items())
-           + ". What the columns mean: benchmarks/README.md.")
-    groups = {}
-    for row in report["functions"]:
+    load = f"load {machine['load']} at the start"
+    if "load_at_end" in machine:
+        load += f" and {machine['load_at_end']} at the end"
+    busiest = max(machine["load"], machine.get("load_at_end", 0.0))
+    others = busiest > max(map(int, report["peaks"])) + 1
+    peaks = "; ".join(f"{count} thread{'s' * (int(count) > 1)} {peak['gflops']:.0f} GFLOP/s, copy "
+                      f"{peak['gbytes']:.1f} GB/s" for count, peak in report["peaks"].items())
+    return (f"Written by `{machine.get('command', 'make bench')}`. {machine['processor']}, "
+            f"{machine['cores']} cores, {load}, {machine['build']} build, torch "
+            f"{machine['torch']}. "
+            + "Other jobs ran beside this one: one thread is timed by its processor time and "
+              "loses little but room in shared caches; two threads are timed by the clock and "
+              "lose what the others took. " * others
+            + f"Measured peaks: {peaks}. What the columns mean: benchmarks/README.md.")
+
+
+def markdown(report: dict) -> Iterator[str]:
+    """Lines of the whole page, with the tables that the report has."""
+    yield f"# Kernels: measured, {report['machine']['build']}"
+    yield f"\n{heading(report)}"
+    groups: dict[tuple, list[dict]] = {}
+    for row in report.get("functions", ()):
         groups.setdefault((row["lattice"], row["chains"], row["threads"]), []).append(row)
     for (lattice, chains, threads), rows in groups.items():
         yield f"\n## Functions, {lattice}^4, {chains} chain(s), {threads} thread(s)\n"
         yield from table(rows, FUNCTIONS)
     for name, (title, columns) in TABLES.items():
-        yield f"\n## {title}\n"
-        yield from table(report[name], columns)
+        if name in report:
+            yield f"\n## {title}\n"
+            yield from table(report[name], columns)
 
 
 def main() -> None:
