@@ -7,6 +7,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 SOURCES := pyproject.toml setup.py constraints.txt $(wildcard l2hmc_bridge/fast/cpu/kernels/*)
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8
+# Files that are made by the hundred thousand stay in memory.
+MEMORY := $(or $(wildcard /dev/shm),/tmp)
 
 .PHONY: demo test quick lint docs dist coverage bench fuzz kills two-flavour clean
 
@@ -60,11 +62,11 @@ bench: $(VENV)/.installed  ## Times of kernels, trajectories and training; see b
 	$(BIN)/python -m benchmarks.kernels.gpu
 
 fuzz: $(VENV)/.tested  ## Damaged and forged files to every reader; ten minutes of atheris if it is installed
-	$(BIN)/python tests/fuzz/formats.py --count 100000 --hdf5 10000 --seconds 600
-	$(BIN)/python tests/fuzz/own.py --count 100000
+	TMPDIR=$(MEMORY) $(BIN)/python tests/fuzz/formats.py --count 100000 --hdf5 10000 --seconds 600
+	TMPDIR=$(MEMORY) $(BIN)/python tests/fuzz/own.py --count 100000
 
 kills: $(VENV)/.tested  ## 60 streams killed at random moments and resumed: the same files
-	$(BIN)/python tests/fuzz/kills.py --streams 60
+	TMPDIR=$(MEMORY) $(BIN)/python tests/fuzz/kills.py --streams 60
 
 two-flavour: $(VENV)/.tested  ## Streams with quarks against tmLQCD and exact determinants; an hour
 	$(BIN)/python -m benchmarks.sampler.quarks
