@@ -14,10 +14,12 @@ from torch import Tensor
 from l2hmc_bridge import fast
 from l2hmc_bridge.fast.cpu import blocks, learned, library
 from l2hmc_bridge.fast.cpu.scratch import SCRATCH
-from l2hmc_bridge.l2hmc.compiled_field import LOCAL, LOOPS, CompiledField
+from l2hmc_bridge.l2hmc.compiled_field import LOCAL, LOOPS, CompiledField, Subset
+from l2hmc_bridge.l2hmc.compiled_weights import drift_weights, kick_weights
 from l2hmc_bridge.l2hmc.engine import Map
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, subsets
 from l2hmc_bridge.sampling.markov import Trajectory
+from l2hmc_bridge.sampling.seen import Seen
 from l2hmc_bridge.systems.actions import GaugeAction
 
 
@@ -39,11 +41,13 @@ class CompiledEngine:
         )
 
     @classmethod
-    def enter(cls, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor) -> "CompiledEngine":
+    def enter(cls, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor,
+              seen: Seen | None = None) -> "CompiledEngine":
         """Begin at (links, momenta) with the force there; `serves` must be true."""
-        return cls(kernel, links, momenta, force)
+        return cls(kernel, links, momenta, force, seen)
 
-    def __init__(self, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor):
+    def __init__(self, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor,
+                 seen: Seen | None):
         self.name = fast.description()
         self.kick_network = cast(KickNetwork | None, kernel.kick_network)
         self.drift_network = cast(DriftNetwork | None, kernel.drift_network)
@@ -59,8 +63,9 @@ class CompiledEngine:
         self._spare: list[Tensor] = []  # buffers to hand back when these have run
         self._weights: dict[Callable, list[learned.Network]] = {}
         self._squares: learned.Squares | None = None  # of staples of the subset that moves next
-        self.field = self._arrived(blocks.links_in(self.lattice, links),
-                                   blocks.algebra_in(self.lattice, force))
+        self.field = self._arrived(blocks.links_in(self.lattice, links))
+        if seen is None or not self.field.take_over(seen):
+            self.field.given = blocks.algebra_in(self.lattice, force)
 
     def kick(self, k: int, share: float = 1.0) -> None:
         """Gamma+, later."""
@@ -88,7 +93,7 @@ class CompiledEngine:
                 self.field.links, order, self._squares if n == 0 else None))
         self._spare += self.field.left()
         self.evaluations += 1 + self.field.evaluations
-        self.field, self._squares = self._arrived(self.field.links, None), None
+        self.field, self._squares = self._arrived(self.field.links), None
 
     def leave(self) -> Trajectory:
         """Torch fields."""
@@ -98,11 +103,11 @@ class CompiledEngine:
         return Trajectory(blocks.links_out(self.lattice, self.field.links),
                           blocks.algebra_out(self.lattice, self.momenta), self.log_det,
                           blocks.algebra_out(self.lattice, force),
-                          self.evaluations + self.field.evaluations)
+                          self.evaluations + self.field.evaluations, seen=self.field.hand_on())
 
-    def _arrived(self, links: Tensor, force: Tensor | None) -> CompiledField:
+    def _arrived(self, links: Tensor) -> CompiledField:
         loops = None if self.kick_network is None else self.kick_network.loops
-        return CompiledField(self.lattice, links, self.action, loops, self._run, force)
+        return CompiledField(self.lattice, links, self.action, loops, self._run)
 
     def _run(self) -> None:
         if self._waiting:
@@ -132,23 +137,26 @@ class CompiledEngine:
 
     def _kick(self, k: int, share: float, mode: int) -> None:
         net = (None if self.kick_network is None
-               else self._network(_kick_weights, self.kick_network, k))
-        h, push, keep = share * self.kicks[k], self._push(k, net), None
-        if push.force is None:
-            self._squares = self._next_subset(k, mode)
+               else self._network(kick_weights, self.kick_network, k))
+        subset, ends = self._subset(k, mode, net), self._ends(k, mode)
+        h, push, keep = share * self.kicks[k], self._push(k, net, subset), None
+        if push.force is not None:
+            self._squares = self.field.squares(subset)
+        else:
+            self._squares = self._room_of(subset, ends)
             push = push._replace(wanted=self._squares)
-            if self.field.given is None and self._handed_on(k, mode):
-                keep = self.field.given = self.field.room(library.ALGEBRA)
+            keep = self.field.keep(self._squares) if ends else None
         if self.mixing is not None:
             if push.net is not None or push.force is None:
                 push, keep = self._whole(push, h, mode, keep), None
             push = push._replace(mixing=self.mixing)
         task = learned.kick_task(self.lattice, push, h, self.momenta, mode, self.momenta,
-                                 keep_force=keep)
+                                 keep=keep)
         self._waiting.append(task)
         self._changes.append(task)
 
-    def _whole(self, push: learned.Push, h: float, mode: int, keep: Tensor | None) -> learned.Push:
+    def _whole(self, push: learned.Push, h: float, mode: int, keep: learned.Local | None
+               ) -> learned.Push:
         """The push as a field, which mixing needs beyond its link, and s with a network."""
         whole = self.field.room(library.ALGEBRA)
         scale = None if push.net is None else self.field.room(1)
@@ -157,39 +165,40 @@ class CompiledEngine:
                                                keep))
         return learned.Push(self.field.links, force=whole, scale=scale)
 
-    def _push(self, k: int, net: learned.Network | None) -> learned.Push:
+    def _push(self, k: int, net: learned.Network | None, subset: Subset | None) -> learned.Push:
         """F e^{2 h^2 q} + t of kick k, with a force that may never leave the registers."""
         links = self.field.links
-        if self._passing(k):
+        if self._passing(k, subset):
             names = self.field.loops or ()
             square = names.index("square") if "square" in names else -1
             return learned.Push(links, net, beta=self.action.beta, c1=self.action.c1, square=square)
         force = (self.field.displaced(k, self.displacements[k]) if self.displaced[k]
-                 else self.field.known()[0])
+                 else self.field.known().force)
         if net is None:
             return learned.Push(links, force=force)
-        base, seen = self.field.known()[:2]
-        return learned.Push(links, net, force, seen, base, self.field.loop_fields())
+        known = self.field.known()
+        return learned.Push(links, net, force, known.invariants, known.force,
+                            self.field.loop_fields())
 
-    def _passing(self, k: int) -> bool:
+    def _passing(self, k: int, subset: Subset | None) -> bool:
         """Whether the force of this field may stay in the registers of this kick.
 
-        Without a network it must not be known; with one, what the network sees comes along with the
-        force and costs as much by itself.
+        Without a network it must not be known; with one, nor what the network sees and what the
+        drift wants of `subset`, which come along with the force and cost as much by themselves.
         """
-        if self.displaced[k] or self.field.looked_at:
+        if self.displaced[k] or self.field.looked_at(subset):
             return False
         loops = self.field.loops
         return self.field.given is None if loops is None else LOCAL.issuperset(loops)
 
-    def _handed_on(self, k: int, mode: int) -> bool:
-        """Whether this kick may be the end of a trajectory, which hands its force on."""
-        return mode != learned.TURN and k in (0, len(self.drifts))
+    def _ends(self, k: int, mode: int) -> bool:
+        """Whether this kick ends a pass: the next pass or trajectory begins with what it found."""
+        return k == {learned.FORWARD: len(self.drifts), learned.INVERSE: 0}.get(mode)
 
     def _moves(self, k: int, sign: int):
         """(network or None, direction, parity, order) of each pass of drift k."""
         network = self.drift_network
-        net = None if network is None else self._network(_drift_weights, network, k)
+        net = None if network is None else self._network(drift_weights, network, k)
         if network is None and self.mixing is None:
             return [(None, learned.NO_DIRECTION, None, learned.LAST)]
         order = subsets(network, k, sign)
@@ -204,19 +213,28 @@ class CompiledEngine:
         part = self.lattice.part
         return odd if odd is None or part is None else bool(odd) != bool(part.parity)
 
-    def _next_subset(self, k: int, mode: int) -> learned.Squares | None:
-        """Room for the squares of the links that move first after this kick, if any do."""
+    def _subset(self, k: int, mode: int, net: learned.Network | None) -> Subset | None:
+        """The links that move first after this kick, if some do before all others.
+
+        After one with a network that ends an inverse pass: those of a forward pass from there.
+        """
         network = self.drift_network
-        k, sign = (k, 1) if mode == learned.FORWARD else (k - 1, -1)
+        forward = mode == learned.FORWARD or (k == 0 and net is not None)
+        k, sign = (k, 1) if forward else (k - 1, -1)
         if network is None or network.subsets != "turn" or not 0 <= k < len(self.drifts):
             return None
         mu, odd, first = subsets(network, k, sign)[0]
-        if not first:
+        return (mu, bool(self._here(bool(odd)))) if first else None
+
+    def _room_of(self, subset: Subset | None, kept: bool) -> learned.Squares | None:
+        """Room for the squares of the staples of these links: of this pass, or kept with its end.
+        """
+        if subset is None:
             return None
         shape = (len(self.momenta), self.lattice.blocks, self.lattice.lanes)
         room = SCRATCH.take(shape, self.lattice.dtype)
-        self._spare.append(room)
-        return learned.Squares(mu, bool(self._here(bool(odd))), room)
+        self._spare += [] if kept else [room]
+        return learned.Squares(*subset, room)
 
     def _network(self, make: Callable, network: KickNetwork | DriftNetwork, k: int
                  ) -> learned.Network:
@@ -224,21 +242,3 @@ class CompiledEngine:
         if make not in self._weights:
             self._weights[make] = make(network, self.action.beta)
         return self._weights[make][k]
-
-
-def _kick_weights(network: KickNetwork, beta: float) -> list[learned.Network]:
-    """Inputs Re tr(U A)/18, <F,F>/(8 beta) and beta - 6, the last one folded into the offset."""
-    return _folded(network, (1 / 18, 1 / (8 * max(beta, 1e-3))), beta)
-
-
-def _drift_weights(network: DriftNetwork, beta: float) -> list[learned.Network]:
-    """Inputs tr(A A^dagger)/36, <P,P>/8 and beta - 6."""
-    return _folded(network, (1 / 36, 1 / 8), beta)
-
-
-def _folded(network: KickNetwork | DriftNetwork, scale: tuple[float, float], beta: float
-            ) -> list[learned.Network]:
-    first = network.first.weight.detach()
-    offset = network.first.bias.detach() + first[:, 2] * (beta - 6)
-    inputs = first[:, :2] * torch.tensor(scale, dtype=torch.float64)
-    return learned.networks(inputs, offset, network.weight, network.bias, network.activation)

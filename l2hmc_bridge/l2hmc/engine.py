@@ -8,6 +8,7 @@ from l2hmc_bridge.networks.covariant import MomentumMixing, Steps
 from l2hmc_bridge.networks.parts import DriftPart, KickPart
 from l2hmc_bridge.networks.transformation import FieldTransformation
 from l2hmc_bridge.sampling.markov import Trajectory
+from l2hmc_bridge.sampling.seen import Seen
 from l2hmc_bridge.systems.actions import Action
 
 
@@ -30,7 +31,8 @@ class Map(Protocol):
     def within(self) -> "Map":
         """The map of V = F^-1(U) under S(F(V)) - log|J_F(V)|, itself without a transformation."""
 
-    def enter(self, links: Tensor, momenta: Tensor, force: Tensor) -> "Engine":
+    def enter(self, links: Tensor, momenta: Tensor, force: Tensor, seen: Seen | None = None
+              ) -> "Engine":
         """A trajectory at (U, P), on the engine that serves this map there."""
 
     def effective(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -52,8 +54,12 @@ class Engine(Protocol):
         """
 
     @classmethod
-    def enter(cls, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor) -> "Engine":
-        """Begin at torch fields; `force` is the force of the kernel's guide at `links`."""
+    def enter(cls, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor,
+              seen: Seen | None = None) -> "Engine":
+        """Begin at torch fields; `force` is the force of the kernel's guide at `links`.
+
+        `seen` may be what a trajectory that ended at these links left: an engine takes its own.
+        """
 
     def kick(self, k: int, share: float = 1.0) -> None:
         """Gamma+ of kick k, with `share` of its step size."""

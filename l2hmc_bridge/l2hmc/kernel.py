@@ -32,6 +32,7 @@ from l2hmc_bridge.networks.transformation import FieldTransformation
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators, draw_uniform
 from l2hmc_bridge.sampling.markov import Info, State, Trajectory
+from l2hmc_bridge.sampling.seen import Seen, joined as joined_seen, of_rows
 from l2hmc_bridge.systems.actions import Action
 from l2hmc_bridge.systems.checks import check_field
 
@@ -92,9 +93,10 @@ class L2HMC:
             self.inverse(at, closed=False)
             at.flip()
 
-    def directed(self, links: Tensor, momenta: Tensor, force: Tensor, sign: int) -> Trajectory:
+    def directed(self, links: Tensor, momenta: Tensor, force: Tensor, sign: int,
+                 seen: Seen | None = None) -> Trajectory:
         """Phi (sign 1) or Phi^-1 (sign -1) from (U, P)."""
-        at = self.enter(links, momenta, force)
+        at = self.enter(links, momenta, force, seen)
         (self.forward if sign > 0 else self.inverse)(at)
         return at.leave()
 
@@ -107,13 +109,14 @@ class L2HMC:
         """The proposal from (state, momenta), with log|J| and the force at its end."""
         force = self.force_of(state)
         if self.composition == "palindrome":
-            at = self.enter(state.links, momenta, force)
+            at = self.enter(state.links, momenta, force, state.seen)
             self.palindrome(at)
             return at.leave()
         plus = draw_uniform(len(momenta), generator) < 0.5
         chains = [(rows, sign) for rows, sign in ((plus.nonzero()[:, 0], 1),
                                                   ((~plus).nonzero()[:, 0], -1)) if len(rows)]
-        parts = [self.directed(state.links[rows], momenta[rows], force[rows], sign)
+        parts = [self.directed(state.links[rows], momenta[rows], force[rows], sign,
+                               of_rows(state.seen, rows))
                  for rows, sign in chains]
         order = torch.cat([rows for rows, _ in chains]).argsort().to(momenta.device)
         return joined(parts, order)
@@ -123,9 +126,10 @@ class L2HMC:
         """Drifts of one pass."""
         return len(self.steps.drifts)
 
-    def enter(self, links: Tensor, momenta: Tensor, force: Tensor) -> Engine:
+    def enter(self, links: Tensor, momenta: Tensor, force: Tensor, seen: Seen | None = None
+              ) -> Engine:
         """A trajectory at (U, P), on the engine that serves this kernel there."""
-        return engine_for(self, links).enter(self, links, momenta, force)
+        return engine_for(self, links).enter(self, links, momenta, force, seen)
 
     def force_of(self, place: State | Trajectory) -> Tensor:
         """The guide's force that a state or the end of a trajectory carries, or at its links."""
@@ -215,4 +219,5 @@ def joined(parts: list[Trajectory], order: Tensor) -> Trajectory:
     return Trajectory(torch.cat([part.links for part in parts])[order],
                       torch.cat([part.momenta for part in parts])[order],
                       torch.cat([part.log_det for part in parts])[order],
-                      torch.cat(forces)[order], parts[0].force_evaluations)
+                      torch.cat(forces)[order], parts[0].force_evaluations,
+                      seen=joined_seen([part.seen for part in parts], order))

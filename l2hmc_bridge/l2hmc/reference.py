@@ -6,6 +6,7 @@ from torch import Tensor
 from l2hmc_bridge.l2hmc.engine import Map
 from l2hmc_bridge.networks.parts import KickPart
 from l2hmc_bridge.sampling.markov import Trajectory
+from l2hmc_bridge.sampling.seen import Seen
 from l2hmc_bridge.systems.groups import Group, group_of
 
 
@@ -20,8 +21,9 @@ class TorchEngine:
         return True
 
     @classmethod
-    def enter(cls, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor) -> "TorchEngine":
-        """Begin at (links, momenta) with the force there."""
+    def enter(cls, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor,
+              seen: Seen | None = None) -> "TorchEngine":
+        """Begin at (links, momenta) with the force there; `seen` is of no use here."""
         return cls(kernel, links, momenta, force)
 
     def __init__(self, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor):

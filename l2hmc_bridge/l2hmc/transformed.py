@@ -13,6 +13,7 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.l2hmc.engine import Engine, Map
 from l2hmc_bridge.networks.transformation import FieldTransformation
 from l2hmc_bridge.sampling.markov import Trajectory
+from l2hmc_bridge.sampling.seen import Seen
 from l2hmc_bridge.systems.actions import Action
 
 
@@ -94,9 +95,9 @@ class TransformedEngine:
         return kernel.transformation is not None
 
     @classmethod
-    def enter(cls, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor
-              ) -> "TransformedEngine":
-        """Begin at V = F^-1(U); `force` is that of the kernel's guide at U."""
+    def enter(cls, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor,
+              seen: Seen | None = None) -> "TransformedEngine":
+        """Begin at V = F^-1(U); `force` is that of the kernel's guide at U, `seen` is not used."""
         return cls(kernel, links, momenta, force)
 
     def __init__(self, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor):
@@ -130,4 +131,4 @@ class TransformedEngine:
         """U' = F(V'), the momenta, log|J| of all, the force of S~ at V'."""
         end = self.within.leave()
         links, log_det = self.transformation(end.links, self.beta)
-        return end._replace(links=links, log_det=end.log_det + log_det - self.log_det)
+        return end._replace(links=links, log_det=end.log_det + log_det - self.log_det, seen=None)

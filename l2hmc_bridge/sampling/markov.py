@@ -12,6 +12,7 @@ from l2hmc_bridge.sampling.draws import (
     draw_uniform,
     trajectory_generator as trajectory_generator,
 )
+from l2hmc_bridge.sampling.seen import Seen, selected
 from l2hmc_bridge.systems.actions import Action
 from l2hmc_bridge.systems.groups import group_of
 
@@ -24,6 +25,7 @@ class State(NamedTuple):
     force: Tensor | None  # like links, at these links; of level 0 alone if there are levels
     level_actions: Tensor | None = None  # [Nb, 1 + levels] of a nested step, that of level 0 first
     level_forces: Tensor | None = None  # [Nb, levels, ...] like links, of levels >= 1
+    seen: Seen | None = None  # what an engine would compute anew at these links
 
 
 class LevelUse(NamedTuple):
@@ -68,6 +70,7 @@ class Trajectory(NamedTuple):
     force_evaluations: int
     level_forces: Tensor | None = None  # as in State
     level_evaluations: tuple[int, ...] = ()  # forces of each level
+    seen: Seen | None = None  # as in State
 
 
 class Kernel(Protocol):
@@ -151,7 +154,8 @@ def metropolis(
                  _select(accepted, proposal.action, state.action),
                  known(proposal.force, state.force),
                  known(proposal.level_actions, state.level_actions),
-                 known(proposal.level_forces, state.level_forces)), accepted
+                 known(proposal.level_forces, state.level_forces),
+                 selected(accepted, proposal.seen, state.seen)), accepted
 
 
 def state_at(kernel: Kernel, links: Tensor) -> State:
@@ -196,7 +200,7 @@ def moved(kernel: Proposer, state: State, momenta: Tensor, generator: Generators
         delta_action=delta_action,
         force_evaluations=end.force_evaluations,
     )
-    return State(end.links, action, end.force), info
+    return State(end.links, action, end.force, seen=end.seen), info
 
 
 @torch.no_grad()

@@ -81,6 +81,8 @@ KERNELS = {
     "kick and mixing": {"kick": ("laplacian",), "mixing": True},
     "everything": {"kick": ("laplacian",), "drift": ("all", BOTH), "mixing": True, "c1": -0.331},
     "direction": {"kick": ("laplacian",), "composition": "direction"},
+    "direction, local": {"kick": ("square",), "drift": ("turn", BOTH),
+                         "composition": "direction"},
 }
 
 

@@ -7,10 +7,10 @@ def planted(kernel: L2HMC, engine: type) -> L2HMC:
     """The kernel on `engine`, wherever that serves."""
 
     class Planted(type(kernel)):
-        def enter(self, links, momenta, force):
+        def enter(self, links, momenta, force, seen=None):
             if not engine.serves(self, links):
-                return super().enter(links, momenta, force)
-            return engine.enter(self, links, momenta, force)
+                return super().enter(links, momenta, force, seen)
+            return engine.enter(self, links, momenta, force, seen)
 
     return Planted(*(getattr(kernel, name) for name in kernel.__dataclass_fields__))
 

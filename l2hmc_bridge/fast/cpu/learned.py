@@ -37,7 +37,8 @@ class _Kick(ctypes.Structure):
                 ("links", _POINTER), ("force", _POINTER),
                 ("invariants", _POINTER), ("base", _POINTER), ("loops", _POINTER * MOST_OUTPUTS),
                 ("scale", _POINTER), ("momenta", _POINTER), ("keep_scale", _POINTER),
-                ("keep_force", _POINTER), ("out", _POINTER)]
+                ("keep_force", _POINTER), ("keep_invariants", _POINTER),
+                ("keep_square", _POINTER), ("out", _POINTER)]
 
 
 class _Drift(ctypes.Structure):
@@ -99,6 +100,14 @@ def network(first: Tensor, offset: Tensor, weight: Tensor, bias: Tensor,
     return networks(first, offset, weight[None], bias[None], activation)[0]
 
 
+class Local(NamedTuple):
+    """What the force kernel finds of each link of a field, in the blocked layout."""
+
+    force: Tensor
+    invariants: Tensor | None = None  # Re tr(U A) and <F, F>, what a kick network sees
+    square: Tensor | None = None  # TA((U A)^2) / 36
+
+
 class Push(NamedTuple):
     """What a kick pushes with at `links`: F e^{2 h^2 q} + h^2 sum_l c_l V_l + mixing Lap F.
 
@@ -133,8 +142,7 @@ class Task(NamedTuple):
 
 
 def kick_task(lattice: Lattice, push: Push, h: float, momenta: Tensor | None, mode: int,
-              out: Tensor, keep_scale: Tensor | None = None, keep_force: Tensor | None = None
-              ) -> Task:
+              out: Tensor, keep_scale: Tensor | None = None, keep: Local | None = None) -> Task:
     """What `kick` does."""
     net = push.net.structure if push.net else _Network()
     loops = (_POINTER * MOST_OUTPUTS)(*(_address(loop) for loop in push.loops))
@@ -142,8 +150,8 @@ def kick_task(lattice: Lattice, push: Push, h: float, momenta: Tensor | None, mo
                  float(push.mixing), _squares(push.wanted),
                  *(_address(one) for one in (push.links, push.force, push.invariants, push.base)),
                  loops, *(_address(one) for one in (push.scale, momenta, keep_scale,
-                                              keep_force, out)))
-    held, chains = (push, momenta, out, keep_scale, keep_force), push.links.shape[0]
+                                                    *(keep or (None, None, None)), out)))
+    held, chains = (push, momenta, out, keep_scale, keep), push.links.shape[0]
     if lattice.part is None:
         return Task(task, held, torch.empty(chains, dtype=torch.float64))
     sign = 0.0 if push.net is None and push.scale is None else (1.0, -1.0, 0.0)[mode]
@@ -188,15 +196,15 @@ def run(lattice: Lattice, links: Tensor, tasks: Sequence[Task]) -> None:
 
 def kick(lattice: Lattice, push: Push, h: float, momenta: Tensor | None, mode: int = FORWARD,
          out: Tensor | None = None, keep_scale: Tensor | None = None,
-         keep_force: Tensor | None = None) -> tuple[Tensor, Tensor]:
+         keep: Local | None = None) -> tuple[Tensor, Tensor]:
     """(P e^{h^2 s} - h push, log|J| = 8 h^2 sum s [Nb]).
 
     INVERSE: e^{-h^2 s} (P + h push) and -log|J|. TURN: forward, a flip and the inverse together,
     2 h e^{-h^2 s} push - P, log|J| = 0. Without `momenta` the push alone. `out` may be `momenta`; s
-    goes into `keep_scale` as well, and a force that was computed here into `keep_force`.
+    goes into `keep_scale` as well, and what was computed here of a force into `keep`.
     """
     out = lattice.empty(push.links.shape[0], ALGEBRA) if out is None else out
-    task = kick_task(lattice, push, h, momenta, mode, out, keep_scale, keep_force)
+    task = kick_task(lattice, push, h, momenta, mode, out, keep_scale, keep)
     run(lattice, push.links, [task])
     return out, log_det(lattice, [task], len(push.links))
 

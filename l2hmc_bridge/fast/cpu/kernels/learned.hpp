@@ -30,6 +30,8 @@ struct Kick {
     const vec *momenta;     // null: out is the push alone
     vec *keep_scale;        // s goes here as well unless null, [blocks][4]
     vec *keep_force;        // and F as the action has it, where `force` is null, [blocks][4][8]
+    vec *keep_invariants;   // with it what the network sees, [blocks][4][2]
+    vec *keep_square;       // and TA((U A)^2) / 36 where `square` makes it, [blocks][4][8]
     vec *out;
 
     // Whether exponentials are taken, whose series is chosen for all parts alike.
@@ -50,6 +52,8 @@ struct Kick {
         if (scale) scale += shift / ALGEBRA;
         if (keep_scale) keep_scale += shift / ALGEBRA;
         if (keep_force) keep_force += shift;
+        if (keep_invariants) keep_invariants += shift / 4;
+        if (keep_square) keep_square += shift;
         wanted.move_to(links_shift);
         links += links_shift;
         out += shift;
@@ -119,6 +123,10 @@ INLINE void kick_link(const Lattice& lattice, const Kick& kick, const Links& lin
     vec push[ALGEBRA];
     if (kick.keep_force)
         for (int a = 0; a < ALGEBRA; a++) kick.keep_force[at * ALGEBRA + a] = fresh.force[a];
+    if (kick.keep_invariants)
+        for (int i = 0; i < INPUTS; i++) kick.keep_invariants[at * INPUTS + i] = fresh.seen[i];
+    if (kick.keep_square)
+        for (int a = 0; a < ALGEBRA; a++) kick.keep_square[at * ALGEBRA + a] = fresh.square[a];
     push_link(lattice, kick, links.block[k], links.mu,
               kick.force ? kick.force + at * ALGEBRA : fresh.force, fresh.square, links.scalars[k],
               links.keep_push[k][1], push);
