@@ -25,6 +25,7 @@ from l2hmc_bridge.systems.actions import gauge_action
 
 SUFFIX = re.compile(r"[A-Za-z0-9_-]{0,32}")  # of a file: nothing that leads out of the folder
 DEVICE = re.compile(r"[a-z]{1,16}(:[0-9]{1,4})?")
+NAME = re.compile(r"[^\0]{1,200}")  # of an entry of the record: history.h5 has it as an attribute
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def restored(text: str, where: Path | str) -> Definition:
         device=_matching(given, "device", DEVICE),
         threads=given.whole("threads", 1, MOST_THREADS),
         meta=_meta(given, len(first)),
-        record=dict(given.table("record").values),
+        record=_record(given.table("record")),
         keep_every=None if keep is None else given.whole("keep_every", 1),
         numbers=given.text("numbers", KINDS) if "numbers" in given.values else TORCH,
         flow_time=given.number("flow_time", 0, LONGEST_FLOW) if flow else 0.0,
@@ -146,6 +147,18 @@ def _matching(given: Entries, name: str, pattern: re.Pattern[str]) -> str:
     if not pattern.fullmatch(text):
         given.refuse(name, f"a text like {pattern.pattern}", text)
     return text
+
+
+def _record(given: Entries) -> dict[str, Any]:
+    """Entries of any kind under names that history.h5 can hold; a lattice of whole numbers."""
+    tables = [given, *([given.table("provenance")] if "provenance" in given.values else [])]
+    for name in (name for table in tables for name in table.values):
+        if not NAME.fullmatch(name):
+            raise given.error(f"{given.where}: expected names of 1 to 200 characters, found "
+                              f"{parsing.shown(name)}")
+    if "lattice" in given.values:
+        _whole_numbers(given, "lattice")
+    return dict(given.values)
 
 
 def _meta(given: Entries, chains: int) -> list[dict[str, Any]]:

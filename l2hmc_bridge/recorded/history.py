@@ -79,8 +79,8 @@ def _write_flow(file: h5py.File, rows: Sequence[Row]) -> None:
 def attributes(definition: Definition) -> dict[str, Any]:
     """What history.h5 says of its stream: numbers and text."""
     told = {**definition.record, **definition.record.get("provenance", {})}
-    record = {key: _storable(value) for key, value in told.items()
-              if isinstance(value, str | int | float)}
+    record = {_text(key): _text(value) if isinstance(value, str) else value
+              for key, value in told.items() if isinstance(value, str | int | float)}
     kernel = definition.kernel.stored()
     flow = {"flow_kernel": "wilson", "flow_step": definition.flow_step}
     return {
@@ -93,7 +93,7 @@ def attributes(definition: Definition) -> dict[str, Any]:
         "kernel": kernel["kind"],
         "convention": "traceless",  # of the topological charge
         "lattice": ",".join(map(str, definition.record.get("lattice", ()))),  # X,Y,Z,T
-        "bundle": _storable(str(kernel.get("bundle") or "")),
+        "bundle": _text(str(kernel.get("bundle") or "")),
         "bundle_hash": kernel.get("hash") or "",
         "factor": definition.factor,
         "threads": definition.threads,
@@ -183,8 +183,6 @@ def _typed(name: str, data: NDArray) -> NDArray:
     return data.astype(kinds.get(name, np.float64))
 
 
-def _storable(value: str | int | float) -> str | int | float:
+def _text(value: str) -> str:
     """Text that HDF5 can hold: names of files need not be UTF-8, and NUL ends a string."""
-    if not isinstance(value, str):
-        return value
     return value.replace("\0", " ").encode("utf-8", "backslashreplace").decode()
