@@ -107,6 +107,8 @@ def check_model(config: Config) -> None:
             "double with a field transformation", config.precision)
     require(around is not None or config.model.rho_start == 0, "model.rho_start",
             "0 without a transformation", config.model.rho_start)
+    require(0 <= config.model.drift_start <= 1, "model.drift_start",
+            "0 to 1: translations uniform in +-pi times this", config.model.drift_start)
 
 
 def one_of(key: str, value: str, choices) -> None:

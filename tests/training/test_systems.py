@@ -150,6 +150,12 @@ def test_translations_need_a_network():
         training.start(config(U1, model={**U1["model"], "drift_network": {"outputs": ["q"]}}))
 
 
+@pytest.mark.parametrize("start", [-4.0, 1.5])
+def test_translations_start_on_the_circle(start):
+    with pytest.raises(ConfigError, match="model.drift_start: expected 0 to 1"):
+        config(U1, model={**U1["model"], "drift_start": start})
+
+
 def test_low_acceptance_ends_the_run_with_the_last_good_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "REJECTIONS", 3)
     table = {**U1, "model": {**U1["model"], "step_size": 0.2}}
