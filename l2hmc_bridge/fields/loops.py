@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from l2hmc_bridge.fields import part
+from l2hmc_bridge.fields.sums import exact_sum
 from l2hmc_bridge.fields.su3 import project_algebra, trace
 
 PLANES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))  # (t,x) (t,y) (t,z) (x,y) (x,z) (y,z)
@@ -75,6 +77,9 @@ def rectangles(links: Tensor) -> Tensor:
 def link_trace(links: Tensor) -> Tensor:
     """(1 / 12 V) sum Re tr U over all links, 1 on the unit field, [Nb]."""
     diagonal = links.diagonal(dim1=-2, dim2=-1).real
+    held = part.of(links)
+    if held is not None and links.device.type == "cpu":
+        return exact_sum(held, diagonal) / (12 * held.volume)
     return diagonal.sum(tuple(range(1, diagonal.ndim))) / diagonal[0].numel()
 
 
