@@ -171,7 +171,8 @@ def write(
                           f"{configuration.links.shape[0]}")
     _check_choices(form, options)
     known = _known(form, form.write_options, options)
-    shared.write(form, configuration, lambda one: form.write(path, one, force=force, **known))
+    give = form.write
+    shared.write(form, configuration, lambda one: give(path, one, force=force, **known))
 
 
 def _check_choices(form: Format, options: dict[str, Any]) -> None:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.fields import part
-from l2hmc_bridge.fields.sums import exact_sum
 from l2hmc_bridge.fields.su3 import project_algebra, trace
+from l2hmc_bridge.fields.sums import exact_sum
 
 PLANES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))  # (t,x) (t,y) (t,z) (x,y) (x,z) (y,z)
 

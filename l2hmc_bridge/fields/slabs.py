@@ -35,14 +35,23 @@ class SharedFile:
 
     def put(self, offset: int, data: bytes) -> None:
         """Bytes that the first process writes; the others wait for it."""
-        by_first(self.part, lambda: write_at(self.descriptor, offset, data))
+
+        def write() -> None:
+            try:
+                write_at(self.descriptor, offset, data)
+            except OSError as error:
+                raise _refusal(self.path, "written", error) from error
+
+        by_first(self.part, write)
 
     def pieces(self, write: Callable[[], Made]) -> Made:
         """What every process does by itself; an error of one is an error of all."""
-        return by_each(self.part, self.path, write)
+        return by_each(self.part, self.path, write, "written")
 
 
-def by_each(part: Part | None, path: Path, make: Callable[[], Made]) -> Made:
+def by_each(
+    part: Part | None, path: Path, make: Callable[[], Made], what: str = "read"
+) -> Made:
     """What every process makes by itself of a file; an error of one is raised by all.
 
     An OSError becomes a BridgeError that names the file.
@@ -56,11 +65,15 @@ def by_each(part: Part | None, path: Path, make: Callable[[], Made]) -> Made:
     except BridgeError as error:
         failed = error
     except OSError as error:
-        failed = BridgeError(f"{path}: {error.strerror or error}")
+        failed = _refusal(path, what, error)
     except MemoryError as error:
-        failed = BridgeError(f"{path}: out of memory: {error}")
+        failed = BridgeError(f"{path}: could not be {what}: out of memory: {error}")
     part.network.agreed(failed)
     return made[0]
+
+
+def _refusal(path: Path, what: str, error: OSError) -> BridgeError:
+    return BridgeError(f"{path}: could not be {what}: {error.strerror or error}")
 
 
 def by_first(part: Part | None, make: Callable[[], Made]) -> Made:
@@ -92,7 +105,7 @@ def written(path: Path, force: bool, lattice: Extents) -> Iterator[SharedFile]:
         descriptor = by_each(part, path, lambda: os.open(temporary, os.O_RDWR))
         try:
             yield SharedFile(path, descriptor, part)
-            by_each(part, path, lambda: os.fsync(descriptor))
+            by_each(part, path, lambda: os.fsync(descriptor), "written")
         finally:
             os.close(descriptor)
         network.made(stack.close)
@@ -145,7 +158,7 @@ def runs(own: Sequence[int], origin: Sequence[int], whole: Sequence[int], size: 
 def write_field(file: SharedFile, offset: int, field: Tensor) -> None:
     """Write a field [Nb,4,Nt,Nx,Ny,Nz,...] of a part into the whole one that begins at `offset`."""
     for piece, places in _pieces(file.part, field):
-        data = memoryview(torch.view_as_real(piece.contiguous()).numpy()).cast("B")
+        data = torch.view_as_real(piece.contiguous()).numpy().data.cast("B")
         for run in places:
             write_at(file.descriptor, offset + run.offset, data[run.start:run.start + run.size])
 
@@ -154,7 +167,7 @@ def read_field(descriptor: int, offset: int, part: Part, field: Tensor) -> None:
     """Inverse of `write_field`: the own sites of `field` [Nb,4,...] from a file."""
     for piece, places in _pieces(part, field):
         taken = torch.empty(piece.shape, dtype=piece.dtype)
-        data = memoryview(torch.view_as_real(taken).numpy()).cast("B")
+        data = torch.view_as_real(taken).numpy().data.cast("B")
         for run in places:
             read_at(descriptor, offset + run.offset, data[run.start:run.start + run.size])
         piece.copy_(taken)

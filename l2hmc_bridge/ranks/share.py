@@ -1,5 +1,6 @@
 """One lattice in the hands of all ranks: scattered, gathered, and what neighbours exchange."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -124,6 +125,34 @@ class Share:
         """The part of this rank."""
         return self.grid.part(self.lattice, self.world.rank, self.halo,
                               Neighbours(self.world, self.grid))
+
+    def digest(self, held: Tensor) -> str:
+        """`stream.begin.digest_of` of a field whose parts the ranks hold: rank 0 sees it go by."""
+        sha = hashlib.sha256()
+        for chain in range(len(held)):
+            for mu in range(held.shape[1]):
+                for t in range(self.lattice[0]):
+                    whole = self._slice(self.part.kept(held)[chain, mu], t)
+                    if whole is not None:
+                        sha.update(whole.numpy().data)
+        return self.world.made(sha.hexdigest)
+
+    def _slice(self, own: Tensor, t: int) -> Tensor | None:
+        """On rank 0 time slice t [Nx,Ny,Nz,3,3] of a field whose own sites are `own` here."""
+        whole = (torch.empty(*self.lattice[1:], *own.shape[4:], dtype=own.dtype)
+                 if self.world.first else None)
+        for rank in range(self.world.size):
+            part = self.grid.part(self.lattice, rank, self.halo, Single())
+            at = t - part.origin[0]
+            if not 0 <= at < part.extents[0] or self.world.rank not in (0, rank):
+                continue
+            mine = (own[at].contiguous() if self.world.rank == rank
+                    else torch.empty(*part.extents[1:], *own.shape[4:], dtype=own.dtype))
+            found = self.world.received(mine, rank)
+            if whole is not None:
+                whole[tuple(slice(o, o + n) for o, n in zip(
+                    part.origin[1:], part.extents[1:], strict=True))] = found
+        return whole
 
     def whole_links(self, held: Tensor) -> Tensor | None:
         """On rank 0 the whole field whose parts the ranks hold, elsewhere None."""

@@ -12,10 +12,10 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.adapters.files import table as files
 from l2hmc_bridge.adapters.payload import checksums, dispatch
 from l2hmc_bridge.adapters.payload.move import Payload, read_payload, write_payload
-from l2hmc_bridge.fields.slabs import SharedFile
 from l2hmc_bridge.adapters.payload.quality import measure
 from l2hmc_bridge.errors import BridgeError
 from l2hmc_bridge.fields import su3
+from l2hmc_bridge.fields.slabs import SharedFile
 from tests.support import samples
 
 SUMS = ("scidac", "nersc", "milc")
