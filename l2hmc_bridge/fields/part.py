@@ -21,6 +21,7 @@ from l2hmc_bridge.errors import LayoutError
 
 Extents = tuple[int, int, int, int]  # t, x, y, z
 COARSE, FINE = 30, 62  # binary digits after the point in which exact sums are counted
+MESSAGE = 1 << 20  # bytes of what is exchanged at once after a file was read
 NOWHERE: Extents = (0, 0, 0, 0)
 Made = TypeVar("Made")
 
@@ -216,12 +217,21 @@ def largest(number: Tensor, field: Tensor) -> float:
 def renew(part: Part, field: Tensor) -> None:
     """Replace the copies of other processes' sites in a field [Nb,4,...] of a part, in place."""
     numbers = torch.view_as_real(field) if field.is_complex() else field
-    for mu in part.cut:
-        axis, halo, extent = 2 + mu, part.halo[mu], part.extents[mu]
-        below, above = part.network.swap(mu, numbers.narrow(axis, halo, halo).contiguous(),
-                                         numbers.narrow(axis, extent, halo).contiguous())
-        numbers.narrow(axis, 0, halo).copy_(below)
-        numbers.narrow(axis, halo + extent, halo).copy_(above)
+    for direction in numbers.flatten(0, 1):
+        for mu in part.cut:
+            halo, extent = part.halo[mu], part.extents[mu]
+            for one in _sheets(direction, mu, halo):
+                below, above = part.network.swap(mu, one.narrow(mu, halo, halo).contiguous(),
+                                                 one.narrow(mu, extent, halo).contiguous())
+                one.narrow(mu, 0, halo).copy_(below)
+                one.narrow(mu, halo + extent, halo).copy_(above)
+
+
+def _sheets(field: Tensor, mu: int, halo: int) -> tuple[Tensor, ...]:
+    """A field [Nt,Nx,Ny,Nz,...] across mu, in pieces whose messages take little memory."""
+    across = 1 if mu == 0 else 0
+    layer = field.nbytes // (field.shape[mu] * field.shape[across]) * halo
+    return field.split(max(1, MESSAGE // layer), across)
 
 
 def exact(counts: Tensor) -> Tensor:
