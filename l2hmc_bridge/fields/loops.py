@@ -67,6 +67,9 @@ def plaquettes(links: Tensor) -> Tensor:
 def rectangles(links: Tensor) -> Tensor:
     """Site average of Re tr R / 3 for the twelve (mu, nu), mu the long side, [Nb,4,4]."""
     result = torch.ones(links.shape[0], 4, 4, dtype=links.real.dtype, device=links.device)
+    held = part.of(links)
+    if held is not None:
+        held.require(2)
     for mu in range(4):
         for nu in range(4):
             if mu != nu:
@@ -179,4 +182,7 @@ def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
 
 
 def _site_mean(loop: Tensor) -> Tensor:
+    held = part.current()
+    if held is not None and loop.device.type == "cpu" and loop.shape[1:5] == held.held:
+        return exact_sum(held, trace(loop).real[:, None]) / (3 * held.volume)
     return trace(loop).real.flatten(1).mean(1) / 3

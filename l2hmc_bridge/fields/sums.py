@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.fields.part import COARSE, FINE, Part, exact
+from l2hmc_bridge.fields.part import COARSE, FINE, Network, Part, exact
 
 LARGEST = 2.0**16  # of a term
 
@@ -13,12 +13,17 @@ def exact_sum(part: Part, field: Tensor) -> Tensor:
 
     Of the sites of all processes. NaN if a term is no number or not below 2^16.
     """
-    counts = torch.zeros(len(field), 3, dtype=torch.int64)
-    for chain, one in enumerate(part.kept(field)):
+    return exact_total(part.network, part.kept(field))
+
+
+def exact_total(network: Network, terms: Tensor) -> Tensor:
+    """The sum of real terms [Nb,n,m,...] of each chain over all processes, [Nb]; NaN as above."""
+    counts = torch.zeros(len(terms), 3, dtype=torch.int64)
+    for chain, one in enumerate(terms):
         for component in one:
-            for time_slice in component:
-                counts[chain] += _counted(time_slice.double())
-    return exact(part.network.total(counts))
+            for piece in component:  # a copy of all would take memory
+                counts[chain] += _counted(piece.double())
+    return exact(network.total(counts))
 
 
 def _counted(terms: Tensor) -> Tensor:

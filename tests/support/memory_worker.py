@@ -42,6 +42,15 @@ def took(world, make):
     return int(most), made
 
 
+def written(world, links, folder, part):
+    """What it takes to write these links as a configuration and as a save point."""
+    state = State(links, torch.zeros(1, dtype=torch.float64), None)
+    point = Checkpoint(define(), state, 0, 1, 0, "")
+    return {"write": took(world, lambda: files.write(
+                folder / "copy.ildg", Configuration(links, {}), "ildg", force=True))[0],
+            "save": took(world, lambda: shared_state.save(folder, point, part))[0]}
+
+
 def passed_through(world, grid, path, folder):
     """The four numbers, and the bytes of a part without and with its copies."""
     x, y, z, t = files.header(path)["lattice"]
@@ -49,13 +58,8 @@ def passed_through(world, grid, path, folder):
     part, found = share.part, {}
     with holding(part):
         found["read"], one = took(world, lambda: files.read(path))
-        links = one.links
-        found["write"], _ = took(world, lambda: files.write(
-            folder / "copy.ildg", Configuration(links, {}), "ildg", force=True))
-        state = State(links, torch.zeros(1, dtype=torch.float64), None)
-        point = Checkpoint(define(), state, 0, 1, 0, "")
-        found["save"], _ = took(world, lambda: shared_state.save(folder, point, part))
-        del one, links, state, point
+        found |= written(world, one.links, folder, part)
+        del one
         found["load"], _ = took(world, lambda: shared_state.load(folder, part))
     bytes_of = [torch.Size(sites).numel() * 576 for sites in (part.extents, part.held)]
     return found, bytes_of

@@ -66,7 +66,8 @@ def compared(share, folder, number):
         wrong.append("links")
     if str(found) != str(expected):
         wrong.append(f"meta {found} {expected}")
-    if refused != refusal(name(folder, SPOILED, number)) or (refused == "none") != (form == "npy"):  # without checksum
+    unguarded = form == "npy"  # without any checksum
+    if refused != refusal(name(folder, SPOILED, number)) or (refused == "none") != unguarded:
         wrong.append(f"refusal {refused}")
     again = files.read(copy)
     if not torch.equal(again.links, files.read(path).links):
