@@ -127,7 +127,7 @@ def _measure(sources, plan, jobs, how, device, crew):
     measured, errors, warnings = [], [], []
     with bar("measure", len(sources), transient=True) as shown:
         for found, failed, told in (
-                measure_all(sources, plan, jobs, how, device) if crew.world is None
+                measure_all(sources, plan, jobs, how, device) if crew.alone
                 else measure_shared(sources, plan, how, crew)):
             measured.extend(found)
             errors.extend(failed)

@@ -46,9 +46,6 @@ class Reading:
         self, crew: "Crew", path: Path, index: int | None = None, reach: int = 1
     ) -> Iterator[None]:
         """Under it a file is read by the ranks of `crew` together. Raises BridgeError."""
-        if crew.world is None:
-            yield
-            return
         with crew.sharing(lambda: self.header(path, index)["lattice"], reach):
             yield
 

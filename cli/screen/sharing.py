@@ -23,11 +23,16 @@ def ranks_option(command: Callable[..., Any]) -> Callable[..., Any]:
 @contextmanager
 def sharing(ranks: str | None) -> "Iterator[Crew]":
     """The processes of a verb; what those beside rank 0 would say is not said."""
-    from l2hmc_bridge.ranks.crew import crew
+    from l2hmc_bridge.ranks.crew import Alone
+
+    if ranks is None:
+        yield Alone()
+        return
     from l2hmc_bridge.ranks.launch import is_beside
+    from l2hmc_bridge.ranks.together import crew
 
     with ExitStack() as stack:
-        if ranks is not None and is_beside():
+        if is_beside():
             nowhere = stack.enter_context(open(os.devnull, "w"))
             stack.enter_context(redirect_stdout(nowhere))
             stack.enter_context(redirect_stderr(nowhere))

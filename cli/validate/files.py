@@ -151,7 +151,7 @@ def _measure(sources, plan, how, crew):
     from l2hmc_bridge.cli.screen.voice import warn as tell
 
     records, errors, warnings = [], [], []
-    for found, failed, told in (measure_all(sources, plan, 1, how) if crew.world is None
+    for found, failed, told in (measure_all(sources, plan, 1, how) if crew.alone
                                 else measure_shared(sources, plan, how, crew)):
         records.extend(found)
         errors.extend(failed)

@@ -1,67 +1,44 @@
 """The processes that run a verb together, each on its part of one lattice after the other.
 
-    with crew("1,1,1,2") as hands, hands.sharing(lambda: lattice_of(path), reach=1):
+    with sharing(lambda: lattice_of(path), reach=1):
         ...  # files are read in parts, sums run over all
 
-Of one process alone nothing is shared.
+Of one process alone, which is here, nothing is shared; that of several is `together.crew`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TypeVar
-
-from l2hmc_bridge import fast
-from l2hmc_bridge.errors import ConfigError
-from l2hmc_bridge.fields.part import holding
-from l2hmc_bridge.ranks.grid import chosen
-from l2hmc_bridge.ranks.share import Share
-from l2hmc_bridge.ranks.steps import require_one_program
-from l2hmc_bridge.ranks.world import World, joined
-from l2hmc_bridge.systems.actions import cold_start
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, TypeVar
 
 Made = TypeVar("Made")
 
 
-@dataclass(frozen=True)
-class Crew:
-    """All processes, and how each lattice is cut; `world` is None of one alone."""
+class Crew(Protocol):
+    """All processes of a verb."""
 
-    world: World | None
-    ranks: str
+    @property
+    def alone(self) -> bool:
+        """Whether there is one process."""
 
     def made(self, make: Callable[[], Made]) -> Made:
         """What rank 0 makes, on every rank; every rank raises its error."""
-        return make() if self.world is None else self.world.made(make)
 
-    @contextmanager
-    def sharing(self, lattice: Callable[[], Sequence[int]], reach: int) -> Iterator[None]:
+    def sharing(self, lattice: Callable[[], Sequence[int]], reach: int
+                ) -> AbstractContextManager[None]:
         """Hold a part of the lattice X,Y,Z,T, with copies as far as `reach` from its own sites.
 
         Raises ConfigError for ranks that do not fit it.
         """
-        if self.world is None:
-            yield
-            return
-        x, y, z, t = self.world.each(lattice)
-        self.world.agreed("lattice", f"{x},{y},{z},{t}")
-        grid = chosen(self.ranks, (t, x, y, z), self.world.size, reach, False)
-        with holding(Share(self.world, grid, (t, x, y, z), reach).part):
-            yield
 
 
-@contextmanager
-def crew(ranks: str | None) -> Iterator[Crew]:
-    """The processes that were started together, if `ranks` says how they share a lattice.
+class Alone:
+    """A process that runs a verb by itself."""
 
-    Raises ConfigError, StreamError.
-    """
-    if ranks is None:
-        yield Crew(None, "")
-        return
-    with joined() as world:
-        require_one_program(world)
-        if not fast.compiled(cold_start((2, 2, 2, 2))):
-            raise ConfigError("ranks: expected the compiled kernels, found none (install with a "
-                              "C++ compiler)")
-        yield Crew(world, ranks)
+    alone = True
+
+    def made(self, make: Callable[[], Made]) -> Made:
+        return make()
+
+    def sharing(self, lattice: Callable[[], Sequence[int]], reach: int
+                ) -> AbstractContextManager[None]:
+        return nullcontext()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from l2hmc_bridge.errors import ConfigError, StreamError
+from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fields.part import holding
 from l2hmc_bridge.ranks.books import Together, created, reopened
 from l2hmc_bridge.ranks.share import Share
@@ -47,7 +47,7 @@ def begin_on_ranks(
 
     Every process calls it alike. Raises BridgeError, the same on all of them.
     """
-    _refuse(options)
+    require_cpu(options.device)
     with joined() as world:
         require_one_program(world)
         set_threads(options.threads)
@@ -120,18 +120,6 @@ def _recorded(
                      Configurations(files, definition)) as made:
             world.made(lambda: keep_bundle(folder, choice))
             return record(made, run.progress, run.deadline)
-
-
-def _refuse(options: SampleOptions) -> None:
-    """Raise ConfigError, by name, for what is not there on several ranks."""
-    require_cpu(options.device)
-    if options.kernel == "heatbath":
-        raise ConfigError("ranks: expected the kernel hmc or l2hmc, found heatbath, which runs on "
-                          "one rank alone")
-    count = options.thermalise
-    if count or (options.start is not None and count is None):
-        raise ConfigError("ranks: expected a start that is thermalised (thermalise 0), found one "
-                          "that is to be: that runs on one rank alone")
 
 
 def _definition(folder: Path) -> Definition:
