@@ -59,9 +59,9 @@ def test_files_converted_on_ranks_and_what_is_refused(tmp_path):
     commands = [["convert", NERSC, tmp_path / f"two.{name}", *options, "--reunitarize"]
                 for name, options in outputs.items()]
     refused = [["convert", NERSC, tmp_path / "two.ildg"], ["measure", DATA, "--wilson-loops", 2],
-               ["info", tmp_path / "none.ildg"]]
+               ["info", tmp_path / "none.ildg"], ["measure", DATA, "--jobs", 2]]
     told = together(tmp_path, "1,2,1,1", [*commands, *refused])
-    assert [status for status, *_ in told] == [0] * 4 + [1] * 3
+    assert [status for status, *_ in told] == [0] * 4 + [1] * 3 + [2]
     for name, options in outputs.items():
         words = ["convert", NERSC, tmp_path / f"one.{name}", *options, "--reunitarize"]
         assert said(list(map(str, words)))[0] == 0
@@ -69,5 +69,5 @@ def test_files_converted_on_ranks_and_what_is_refused(tmp_path):
         assert len(one) == len(two) and sum(a != b for a, b in zip(one, two, strict=True)) < 30
     for message, (_, output, errors) in zip(("expected no file here, found one",
                                              "expected no smearing, no Wilson loops", "none"),
-                                            told[4:], strict=True):
+                                            told[4:7], strict=True):
         assert message in errors and errors.count("\n") == 1 and output == ""
