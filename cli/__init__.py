@@ -71,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             status = group.main(arguments, prog_name="l2hmc-bridge", standalone_mode=False,
                                 obj=argv is None)
         except click.ClickException as error:
-            error.show()
+            if not _beside(arguments):
+                error.show()
             return error.exit_code
         except (click.Abort, KeyboardInterrupt):
             return _complain("interrupted", 130)

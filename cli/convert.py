@@ -1,7 +1,8 @@
 """`l2hmc-bridge convert`: gauge files from any format to any other, one or many."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,14 @@ import click
 
 from l2hmc_bridge.adapters.files import targets as names
 from l2hmc_bridge.cli.screen.options import parse_lattice, reading, which_format
+from l2hmc_bridge.cli.screen.sharing import ranks_option, sharing
 from l2hmc_bridge.cli.screen.voice import speaking
 from l2hmc_bridge.errors import BridgeError
 
 if TYPE_CHECKING:
     from l2hmc_bridge.adapters.files.ensemble import Ensemble
     from l2hmc_bridge.fields.configuration import Configuration
+    from l2hmc_bridge.ranks.crew import Crew
 
 REPORTED = ("beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reunitarized",
             "accepted")
@@ -39,12 +42,13 @@ REPORTED = ("beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reuni
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True,
               help="Files converted at once.")
 @click.option("--force", is_flag=True, help="Replace existing files.")
+@ranks_option
 def command(
     inputs: tuple[str, ...], output: str, name: str | None, source: str | None,
     lattice: str | None, accept: tuple[str, ...], index: int | None, layout: str | None,
     trust: bool,
     precision: str | None, rows: str | None, lfn: str | None, dialect: str | None,
-    compression: str | None, reunitarize: bool, jobs: int, force: bool,
+    compression: str | None, reunitarize: bool, jobs: int, force: bool, ranks: str | None,
 ) -> None:
     """Read IN, verify it, and write OUT.
 
@@ -66,10 +70,14 @@ def command(
     if index is not None:
         ensemble = _selected(ensemble, index)
     job = Job(ensemble, output, name, writing, reunitarize, force)
+    if ranks is not None and (jobs > 1 or job.is_ensemble and len(ensemble) > 1):
+        raise click.UsageError("--ranks: expected neither --jobs nor many configurations for one "
+                               "file")
     if job.is_ensemble and len(ensemble) > 1:
         job.into_one_file()
-    else:
-        job.one_by_one(jobs)
+        return
+    with sharing(ranks) as crew:
+        job.one_by_one(jobs, crew)
 
 
 def _selected(ensemble: "Ensemble", index: int) -> "Ensemble":
@@ -114,16 +122,17 @@ class Job:
 
             self._with_progress(one, 1)
 
-    def one_by_one(self, jobs: int) -> None:
+    def one_by_one(self, jobs: int, crew: "Crew") -> None:
         """Every configuration into a file of its own; all names are known before the first."""
         targets = self._targets()
 
         def one(item: int) -> str:
             from l2hmc_bridge.adapters.files import table as files
 
-            configuration = self._read(item)
             target = targets[item]
-            files.write(target, configuration, self.format.name, self.force, **self.writing)
+            with self._shared(crew, item):
+                configuration = self._read(item)
+                files.write(target, configuration, self.format.name, self.force, **self.writing)
             layout = {"layout": "lyncs"} if self.format.name == "lyncs" else {}
             kept = files.header(target, **layout)
             lost = losses(configuration.meta, kept)
@@ -131,6 +140,12 @@ class Job:
             return f"{self.ensemble.sources[item].path} -> {target}{told}{doubts(configuration)}"
 
         self._with_progress(one, jobs)
+
+    @contextmanager
+    def _shared(self, crew: "Crew", item: int) -> Iterator[None]:
+        """Under it a configuration is read and written by the ranks of `crew` together."""
+        with crew.sharing(lambda: self.ensemble.header(item)["lattice"], 1):
+            yield
 
     def _read(self, item: int) -> "Configuration":
         configuration = self.ensemble[item]
@@ -203,11 +218,12 @@ def doubts(configuration: "Configuration") -> str:
 
 def reunitarized(configuration: "Configuration") -> "Configuration":
     """The links projected to SU(3), and a sentence about it in the metadata."""
-    from l2hmc_bridge.fields import su3
+    from l2hmc_bridge.fields import part, su3
 
     if configuration.meta.get("reunitarized"):
         return configuration  # the reader had to, and said so
-    defect = float(su3.unitarity_defect(configuration.links).max())
+    links = configuration.links
+    defect = part.largest(su3.unitarity_defect(links).max(), links)
     meta = dict(configuration.meta)
     meta["reunitarized"] = f"projected to SU(3), max|UU^+ - 1| was {defect:.1e}"
     return configuration._replace(links=su3.project_group(configuration.links), meta=meta)

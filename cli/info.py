@@ -10,10 +10,12 @@ import click
 
 from l2hmc_bridge.cli.screen import hints
 from l2hmc_bridge.cli.screen.options import reading, reading_of
+from l2hmc_bridge.cli.screen.sharing import ranks_option, sharing
 from l2hmc_bridge.errors import BridgeError
 
 if TYPE_CHECKING:
     from l2hmc_bridge.adapters.files.reading import Reading
+    from l2hmc_bridge.ranks.crew import Crew
 
 SHOWN = (
     "action", "beta", "trajectory", "lfn", "ensemble_id", "ensemble_label", "reunitarized",
@@ -29,6 +31,7 @@ STYLE = {"pass": "green", "warn": "yellow", "fail": "red"}
 @click.option("--header", "header_only", is_flag=True, help="Read the header alone; no checks.")
 @click.option("--records", is_flag=True, help="List the records of LIME files.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@ranks_option
 def command(
     files: tuple[Path, ...],
     source: str | None,
@@ -36,6 +39,7 @@ def command(
     header_only: bool,
     records: bool,
     as_json: bool,
+    ranks: str | None,
 ) -> int:
     """Say what each of FILES is and verify it.
 
@@ -45,25 +49,30 @@ def command(
     from l2hmc_bridge.adapters.files.sources import in_file
 
     how = reading_of({"source": source, "lattice": lattice})
-    reports = [_report(path, how, held.index, header_only)
-               for path in files for held in in_file(path, how)]
-    if as_json:
-        click.echo(json.dumps([_plain(report) for report in reports], indent=1))
-    else:
-        for report in reports:
-            _show(report, records)
+    with sharing(ranks) as crew:
+        reports = [_report(path, how, held.index, header_only, crew)
+                   for path in files for held in in_file(path, how)]
+        if as_json:
+            click.echo(json.dumps([_plain(report) for report in reports], indent=1))
+        else:
+            for report in reports:
+                _show(report, records)
     return int(any(report["status"] == "fail" for report in reports))
 
 
 def _report(
-    path: Path, how: "Reading", index: int | None, header_only: bool
+    path: Path, how: "Reading", index: int | None, header_only: bool, crew: "Crew"
 ) -> dict[str, Any]:
     """What the JSON output says of one file; an unreadable one is a failed report."""
     from l2hmc_bridge.adapters.format.checks import status_of
     from l2hmc_bridge.adapters.streams import theory as stream_theory
 
     try:
-        meta = dict(how.header(path, index) if header_only else how.inspect(path, index).meta)
+        if header_only:
+            meta = dict(how.header(path, index))
+        else:
+            with how.shared(crew, path, index):
+                meta = dict(how.inspect(path, index).meta)
         told = stream_theory.of(path, meta)
     except BridgeError as error:
         return {"path": str(path), "format": None, "dialect": None, "lattice": None,

@@ -6,6 +6,7 @@ import click
 
 from l2hmc_bridge.cli.screen import hints
 from l2hmc_bridge.cli.screen.options import Computing, Number, reading, reading_of
+from l2hmc_bridge.cli.screen.sharing import ranks_option, sharing
 from l2hmc_bridge.cli.screen.voice import speaking, wrote
 
 SCREEN = {"plaquette": "plaquette", "spatial": "plaquette_spatial",
@@ -41,9 +42,10 @@ LOOP = "Polyakov loop"
 @click.option("--jobs", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda[:N].")
 @click.option("--no-verify", is_flag=True, help="Measure files that fail their own checks too.")
+@ranks_option
 @speaking
 @reading("--format")
-def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify,
+def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify, ranks,
             **options):
     """Measure plaquettes, loops, energy density and topological charge of configurations.
 
@@ -55,8 +57,7 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify
     Exit status 1 when a file could not be measured; the others are still measured and written.
     """
     from l2hmc_bridge.adapters.files import sources as configurations
-    from l2hmc_bridge.adapters.records import measured as records
-    from l2hmc_bridge.cli.screen.outputs import emit, refuse_early, settle, warn
+    from l2hmc_bridge.cli.screen.outputs import refuse_early, settle
     from l2hmc_bridge.fast.devices import device_of
 
     paths, json_out = settle(paths, json_out, ".json")
@@ -69,7 +70,24 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify
     plan = _plan(options)
     how = reading_of(options, verify=not no_verify)
     sources = configurations.find(paths, how)
-    measured, errors = _measure(sources, plan, jobs, how, device_of(device))
+    if ranks is not None and (jobs > 1 or device != "cpu"):
+        raise click.UsageError("--ranks: expected neither --jobs nor another --device than cpu")
+    with sharing(ranks) as crew:
+        measured, errors = _measure(sources, plan, jobs, how, device_of(device), crew)
+
+        def written():
+            _write(paths, measured, errors, (json_out, csv_out, h5), extend, force)
+            return int(bool(errors))
+
+        return crew.made(written)
+
+
+def _write(paths, measured, errors, outputs, extend, force):
+    """What was measured goes to where the options say."""
+    from l2hmc_bridge.adapters.records import measured as records
+    from l2hmc_bridge.cli.screen.outputs import emit, warn
+
+    json_out, csv_out, h5 = outputs
     warn(_gaps(paths, measured))
     emit(json_out, records.to_json(measured), force)
     emit(csv_out, records.to_csv(measured), force)
@@ -78,9 +96,8 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify
         wrote(h5)
     if extend:
         _extend(paths, measured, errors)
-    if measured and not any((json_out, csv_out, h5)):
+    if measured and not any(outputs):
         _show(measured)
-    return int(bool(errors))
 
 
 def _plan(options):
@@ -100,16 +117,18 @@ def _plan(options):
     )
 
 
-def _measure(sources, plan, jobs, how, device):
+def _measure(sources, plan, jobs, how, device, crew):
     """Records in the order of the sources, and errors; bar and warnings on standard error."""
-    from l2hmc_bridge.adapters.files.measure_files import measure_all
+    from l2hmc_bridge.adapters.files.measure_files import measure_all, measure_shared
     from l2hmc_bridge.cli.screen.outputs import warn
     from l2hmc_bridge.cli.screen.progress import bar
     from l2hmc_bridge.cli.screen.voice import warn as tell
 
     measured, errors, warnings = [], [], []
     with bar("measure", len(sources), transient=True) as shown:
-        for found, failed, told in measure_all(sources, plan, jobs, how, device):
+        for found, failed, told in (
+                measure_all(sources, plan, jobs, how, device) if crew.alone
+                else measure_shared(sources, plan, how, crew)):
             measured.extend(found)
             errors.extend(failed)
             warnings.extend(told)

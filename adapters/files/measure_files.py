@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 
-from l2hmc_bridge.errors import BridgeError
+from l2hmc_bridge.errors import BridgeError, ConfigError
+from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.observables.plan import Plan, records
+from l2hmc_bridge.ranks.crew import Crew
 
 from .ensemble import Source
 from .reading import Reading
@@ -19,6 +21,7 @@ from .sources import number_of
 
 SITES_PER_BATCH = 1 << 15  # 16^4 goes alone, 8^4 eight at once
 BYTES_PER_GROUP = 1 << 26
+FURTHEST = 3  # sites that the loops of the five-loop charge reach
 
 
 def measure_all(
@@ -38,6 +41,29 @@ def measure_all(
         work = [pool.submit(measure_group, group, plan, reading, device) for group in groups]
         for one in work:
             yield one.result()
+
+
+def measure_shared(
+    sources: Sequence[Source], plan: Plan, reading: Reading, crew: Crew
+) -> Iterator[tuple[list[dict[str, Any]], list[str], list[str]]]:
+    """`measure_all` by the ranks of `crew` together, file after file. Raises ConfigError.
+
+    Every rank has every record, with the numbers of one process bit for bit.
+    """
+    for setting, wrong in (("smear", plan.smear), ("wilson_loops", plan.wilson_loops),
+                           ("flow tolerance", plan.tolerance),
+                           ("flow kernel", plan.kernel if plan.kernel == "zeuthen" else None)):
+        if wrong:
+            raise ConfigError("ranks: expected no smearing, no Wilson loops and a Wilson or "
+                              f"Symanzik flow of fixed steps, found {setting} {wrong}, which runs "
+                              "on one rank alone")
+    for source in sources:
+        try:
+            with reading.shared(crew, source.path, source.index, FURTHEST):
+                found = measure_group([source], plan, reading)
+        except BridgeError as error:
+            found = [], [str(error)], []
+        yield found
 
 
 def _groups(sources: Sequence[Source], jobs: int) -> list[list[Source]]:
@@ -80,10 +106,11 @@ def measure_group(
 
 def _measure_batch(batch: list[tuple[Source, Any]], plan: Plan, device: torch.device | str
                    ) -> list[dict[str, Any]]:
-    links = torch.cat([configuration.links for _, configuration in batch]).to(device)
+    fields = [configuration.links for _, configuration in batch]
+    links = (fields[0] if len(fields) == 1 else torch.cat(fields)).to(device)
     result = []
     for (source, configuration), record in zip(batch, records(links, plan), strict=True):
-        nt, nx, ny, nz = configuration.links.shape[2:6]
+        nt, nx, ny, nz = parts.lattice_of(configuration.links)
         about = {
             "path": str(source.path),
             "chain": source.chain,

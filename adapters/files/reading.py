@@ -1,12 +1,17 @@
 """How configurations are to be read, as one value: what a verb's options and its workers share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from l2hmc_bridge.fields.configuration import Configuration
 
 from . import table as files
+
+if TYPE_CHECKING:
+    from l2hmc_bridge.ranks.crew import Crew
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,14 @@ class Reading:
     def header(self, path: Path, index: int | None = None) -> dict[str, Any]:
         """The metadata of one configuration. Raises FormatError."""
         return files.header(path, self.format, **self._options(index))
+
+    @contextmanager
+    def shared(
+        self, crew: "Crew", path: Path, index: int | None = None, reach: int = 1
+    ) -> Iterator[None]:
+        """Under it a file is read by the ranks of `crew` together. Raises BridgeError."""
+        with crew.sharing(lambda: self.header(path, index)["lattice"], reach):
+            yield
 
     def count(self, path: Path) -> int:
         """How many configurations a file holds. Raises FormatError."""

@@ -107,10 +107,12 @@ def inspect(
     path: Path | str, format: str | None = None, verify: bool = True, **options: Any
 ) -> Configuration:
     """Like `read`, but a failed check stays a record in meta["checks"]."""
+    from . import shared
+
     path = Path(path)
     form = by_name(format) if format else detect(path)
     given, lattice = _options(form, options)
-    read = _guarded(path, form.read, verify=verify, **given)
+    read = shared.read(form, lambda: _guarded(path, form.read, verify=verify, **given))
     meta = _complete(path, read.meta, lattice)
     if "lattice" in given:
         guessed(meta)
@@ -157,6 +159,8 @@ def write(
     """
     from l2hmc_bridge.fields.layout import check_links
 
+    from . import shared
+
     path = Path(path)
     form = by_name(format) if format else by_suffix(path)
     if form.write is None:
@@ -166,7 +170,9 @@ def write(
         raise FormatError(f"{path}: expected one configuration, found a batch of "
                           f"{configuration.links.shape[0]}")
     _check_choices(form, options)
-    form.write(path, configuration, force=force, **_known(form, form.write_options, options))
+    known = _known(form, form.write_options, options)
+    give = form.write
+    shared.write(form, configuration, lambda one: give(path, one, force=force, **known))
 
 
 def _check_choices(form: Format, options: dict[str, Any]) -> None:

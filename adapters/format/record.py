@@ -18,6 +18,7 @@ class Format:
     write(path, configuration, force, **write_options); None if the format is read-only.
     header(path, **read_options) -> meta alone, without touching the links (and without torch).
     count(path): how many configurations a file holds; None if it is always one.
+    by_parts: whether processes that share a lattice each read and write their own sites.
     read_options, write_options: names of the keyword arguments that the format understands.
     """
 
@@ -31,6 +32,7 @@ class Format:
     read_options: tuple[str, ...] = ()
     write_options: tuple[str, ...] = ()
     count: Callable[[Path], int] | None = None
+    by_parts: bool = False
 
 
 def later(module: str, name: str, **fixed: Any) -> Callable[..., Any]:

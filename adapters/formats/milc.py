@@ -8,8 +8,9 @@ from l2hmc_bridge.adapters.format.checks import checksum_check
 from l2hmc_bridge.adapters.payload.layout import Payload
 from l2hmc_bridge.adapters.payload.move import read_payload, stored_links, write_payload
 from l2hmc_bridge.adapters.payload.quality import examined, writable
+from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.configuration import Configuration
-from l2hmc_bridge.storage.atomic import replacing
+from l2hmc_bridge.fields.slabs import written
 
 from .milc_header import MAGIC, parse
 
@@ -32,11 +33,10 @@ def write(path: Path, configuration: Configuration, force: bool = False) -> None
     """Version 5, little endian, single precision."""
     links = stored_links(configuration.links, 4, 3)
     writable(path, links, 32)
-    nt, nx, ny, nz = links.shape[2:6]
+    nt, nx, ny, nz = lattice = parts.lattice_of(links)
     payload = Payload(96, (nx, ny, nz, nt), 4, False)
     date = configuration.meta.get("date") or time.strftime("%a %b %d %H:%M:%S %Y", time.gmtime())
     stamp = str(date).encode("ascii", "replace")[:64]
-    with replacing(path, force) as file:
+    with written(path, force, lattice) as file:
         sums = write_payload(file, links, payload, ("milc",))["milc"]
-        file.seek(0)
-        file.write(struct.pack("<5i64s3I", MAGIC, *payload.lattice, stamp, 0, *sums))
+        file.put(0, struct.pack("<5i64s3I", MAGIC, *payload.lattice, stamp, 0, *sums))

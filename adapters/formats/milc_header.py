@@ -114,4 +114,5 @@ FORMAT = Format(
     header=header,
     read_options=("slices",),
     write_options=(),
+    by_parts=True,
 )

@@ -18,8 +18,9 @@ from l2hmc_bridge.adapters.payload.move import (
 )
 from l2hmc_bridge.adapters.payload.quality import examined, writable
 from l2hmc_bridge.errors import FormatError
+from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.configuration import Configuration
-from l2hmc_bridge.storage.atomic import replacing
+from l2hmc_bridge.fields.slabs import written
 
 from .nersc_header import Header, header_bytes, parse
 
@@ -58,7 +59,7 @@ def write(
     if rows == 2:  # a reader will rebuild the third row with det U = 1, whatever it was
         writable(path, configuration.links, 64)
     measured = writable(path, links, precision)
-    nt, nx, ny, nz = links.shape[2:6]
+    nt, nx, ny, nz = lattice = parts.lattice_of(links)
     payload = Payload(0, (nx, ny, nz, nt), precision // 8, True, rows)
 
     def head(checksum: int) -> bytes:
@@ -66,12 +67,11 @@ def write(
             payload, configuration.meta, measured.plaquette, measured.link_trace, checksum
         )
 
-    with replacing(path, force) as file:
+    with written(path, force, lattice) as file:
         # The checksum stands before the data: its eight digits are filled in afterwards.
         payload = replace(payload, offset=len(head(0xFFFFFFFF)))
         checksum = write_payload(file, links, payload, ("nersc",))["nersc"][0]
-        file.seek(0)
-        file.write(_padded(head(checksum), payload.offset))
+        file.put(0, _padded(head(checksum), payload.offset))
 
 
 def _padded(head: bytes, size: int) -> bytes:

@@ -234,4 +234,5 @@ FORMAT = Format(
     header=header,
     read_options=("slices",),
     write_options=("precision", "rows"),
+    by_parts=True,
 )

@@ -121,7 +121,7 @@ def decode(
             block.position, block.z, block.planes, payload.rows, payload.big, kernels.ORDER,
         )
         return
-    nx, ny, _, _ = payload.lattice
+    nx, ny = out.shape[2:4]
     stored = raw.view(number_type(payload)).reshape(block.planes, ny, nx, 4, payload.rows, 3)
     stored = stored.transpose(3, 2, 1, 0, 4, 5)
     part = out[:, block.position, :, :, block.z : block.z + block.planes]
@@ -144,7 +144,7 @@ def encode(
             block.position, block.z, block.planes, payload.rows, payload.big, kernels.ORDER,
         )
         return
-    nx, ny, _, _ = payload.lattice
+    nx, ny = links.shape[2:4]
     stored = raw.view(number_type(payload)).reshape(block.planes, ny, nx, 4, payload.rows, 3)
     part = links[:, block.position, :, :, block.z : block.z + block.planes]
     for mu, direction in enumerate(FILE_ORDER):

@@ -7,15 +7,17 @@ milc:   (sum29, sum31), XOR over 32-bit words as numbers of rotl32(word, index m
 
 import functools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from l2hmc_bridge.errors import FormatError
+from l2hmc_bridge.fields.part import Network
 
 from . import dispatch
 from .layout import Payload
@@ -44,6 +46,20 @@ def combine(
         else:
             combined[name] = tuple(functools.reduce(int.__xor__, column) for column in columns)
     return combined
+
+
+def of_all(network: Network, sums: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """One value per named checksum from those of the processes that share a lattice."""
+    found = {}
+    for name, numbers in sums.items():
+        bits = torch.tensor([[number >> bit & 1 for bit in range(32)] for number in numbers])
+        weights = 1 << torch.arange(32)
+        if name == "nersc":
+            total = network.total((bits * weights).sum(1)) & MASK
+        else:
+            total = (network.total(bits) % 2 * weights).sum(1)
+        found[name] = tuple(total.tolist())
+    return found
 
 
 def words(raw: NDArray[np.uint8], payload: Payload) -> NDArray[np.uint32]:

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -16,9 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from l2hmc_bridge.errors import FormatError
+from l2hmc_bridge.fields import part as parts
+from l2hmc_bridge.fields.part import Part
+from l2hmc_bridge.fields.slabs import SharedFile
 
 from . import blocks, checksums
 from .layout import Block, Payload
+from .own_sites import read_own, sum_own, write_own
 
 UNITARY = 1e-3  # what no link read in a wrong byte order comes near to
 
@@ -38,9 +41,13 @@ def read_payload(
 ) -> tuple[Tensor, dict[str, tuple[int, ...]]]:
     """Links [1,4,Nt,Nx,Ny,Nz,3,3] and the named checksums of the payload as it lies in the file.
 
+    Of a lattice that several processes share each reads its own sites, and the sums are of all.
     With `slices` (a, b) only the time slices a..b-1 are read, and the sums are of those alone.
     """
     nx, ny, nz, nt = payload.lattice
+    part = shared_of(payload)
+    if part is not None and slices is None:
+        return read_own(path, payload, sums, part)
     first, last = check_slices(path, slices, nt)
     out = np.empty((4, last - first, nx, ny, nz, 3, 3), np.complex128)
 
@@ -53,6 +60,9 @@ def read_payload(
 
 def sum_payload(path: Path, payload: Payload, sums: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """The named checksums alone."""
+    part = shared_of(payload)
+    if part is not None:
+        return sum_own(path, payload, sums, part)
     return _pass_over(path, payload, sums, (0, payload.lattice[3]), lambda _raw, _block: None)
 
 
@@ -101,13 +111,20 @@ def other_byte_order(path: Path, payload: Payload) -> bool:
     return unitary(not payload.big) and not unitary(payload.big)
 
 
+def shared_of(payload: Payload) -> Part | None:
+    """The part of this lattice that this process holds, if others hold the rest."""
+    nx, ny, nz, nt = payload.lattice
+    return parts.shared((nt, nx, ny, nz))
+
+
 def write_payload(
-    file: BinaryIO, links: Tensor, payload: Payload, sums: Sequence[str] = ()
+    file: SharedFile, links: Tensor, payload: Payload, sums: Sequence[str] = ()
 ) -> dict[str, tuple[int, ...]]:
     """Write links [1,4,Nt,Nx,Ny,Nz,3,3] at payload.offset; returns the checksums of the bytes."""
+    if file.part is not None:
+        return write_own(file, links, payload, sums, file.part)
     array = links_array(links)
-    file.flush()
-    descriptor = file.fileno()
+    descriptor = file.descriptor
 
     def move(block: Block, buffer: NDArray[np.uint8]) -> list[tuple[int, ...]]:
         site, size = payload.extent(block)
@@ -120,7 +137,6 @@ def write_payload(
     parts = blocks.blocks_of(payload, 0, payload.lattice[3])
     with blocks.flushing(descriptor, payload.size):
         partials = blocks.in_threads(move, parts, max(payload.extent(part)[1] for part in parts))
-    file.seek(payload.offset + payload.size)
     return checksums.combine(sums, partials)
 
 

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.adapters.format.checks import GROUP_BOUND
-from l2hmc_bridge.fields import loops, su3
+from l2hmc_bridge.fields import loops, part as parts, su3
 from l2hmc_bridge.fields.axes import DIRECTIONS
+
+from .edges import edge as edge_of, fixed_slice
 
 ORDERED = 0.4  # a mean plaquette from which turned plaquettes stand out
 
@@ -33,7 +35,8 @@ def oddity(
 ) -> Oddity | None:
     """What is odd about links [1,4,Nt,Nx,Ny,Nz,3,3] with these defects; None if nothing has a name.
 
-    Links in SU(3) are asked for fixed boundaries and, if `centre`, for centre phases only.
+    Links in SU(3) are asked for fixed boundaries and, if `centre`, for centre phases only; others
+    have no name here if several processes share them.
     """
     if fixed_slice(links):
         return Oddity(True, "Schroedinger-functional boundaries (constant diagonal spatial links "
@@ -41,6 +44,8 @@ def oddity(
     if unitarity <= GROUP_BOUND and determinant <= GROUP_BOUND:
         turned = centre_phases(links) if centre else None
         return None if turned is None else Oddity(True, turned)
+    if parts.shared(parts.lattice_of(links)) is not None:
+        return None
     if not torch.view_as_real(links).isfinite().all():
         return Oddity(False, "NaN or infinity")
     opened = switched_off(links)
@@ -66,20 +71,6 @@ def switched_off(links: Tensor) -> Oddity | None:
                 what = "time links" if name == "t" else f"{name} links"
                 return Oddity(True, f"open boundaries ({what} 0 on the {slice_named} slice)")
     return Oddity(False, f"zero for {int(off.sum())} of {off.numel()} links")
-
-
-def fixed_slice(links: Tensor) -> bool:
-    """Whether spatial links are one diagonal matrix each on slice t = 0, and not on t = 1."""
-    corner = links[0, 1:, 0, 0, 0, 0]
-    diagonal = torch.diag_embed(corner.diagonal(dim1=-2, dim2=-1))
-    if links.shape[2] < 2 or not (corner - diagonal).abs().max() <= GROUP_BOUND:
-        return False
-
-    def constant(slice_at: int) -> bool:
-        spatial = links[0, 1:, slice_at]
-        return bool((spatial - spatial[:, :1, :1, :1]).abs().max() < GROUP_BOUND)
-
-    return constant(0) and not constant(1) and bool(corner.abs().sum() > 0)
 
 
 def _phases(links: Tensor, determinants: Tensor) -> str:
@@ -163,7 +154,7 @@ def centre_phases(links: Tensor) -> str | None:
     <Re (tr P)^3> / 27, 0.037 for random links.
     """
     turned, places, means, cubes = 0, 0, [], []
-    edge, extents = _edge(links), links.shape[2:6]
+    edge, extents = edge_of(links), parts.lattice_of(links)
     for mu, nu in loops.PLANES:
         traces = _traces(edge, mu, nu, extents)
         cubes.append(float((traces**3).real.mean()))
@@ -189,14 +180,6 @@ def _turned(traces: Tensor, kept: tuple[int, int]) -> int:
     mean = traces.mean(others)
     away = (mean.angle().abs() - 2 * math.pi / 3).abs() < math.pi / 6
     return int((away & (mean.abs() > ORDERED / 2)).sum()) * count
-
-
-def _edge(links: Tensor) -> Tensor:
-    """Links of the sites N-2, N-1, 0, 1 along each axis, [4,n,n,n,n,3,3]: where twists are put."""
-    extents = links.shape[2:6]
-    kept = [torch.tensor([n - 2, n - 1, 0, 1]) if n > 4 else torch.arange(n) for n in extents]
-    t, x, y, z = torch.meshgrid(*kept, indexing="ij")
-    return links[0][:, t, x, y, z]
 
 
 def _traces(edge: Tensor, mu: int, nu: int, extents: Sequence[int]) -> Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from l2hmc_bridge import fast
@@ -14,7 +15,7 @@ from l2hmc_bridge.adapters.format.checks import (
     parse_number,
     printed_unit,
 )
-from l2hmc_bridge.fields import loops
+from l2hmc_bridge.fields import loops, part as parts
 from l2hmc_bridge.fields.configuration import Configuration
 
 from .layout import Payload
@@ -38,11 +39,13 @@ class Measured(NamedTuple):
 
 
 def measure(links: Tensor) -> Measured:
-    """All of `Measured` for links [1,4,Nt,Nx,Ny,Nz,3,3]."""
+    """All of `Measured` for links [1,4,Nt,Nx,Ny,Nz,3,3]; sums are exact, however they are cut."""
     links = links.detach()
-    planes = fast.plaquettes(links)[0].tolist()
-    trace = float(loops.link_trace(links)[0])
-    unitarity, determinant = fast.group_defects(links)
+    with parts.exactly(links):
+        planes = fast.plaquettes(links)[0].tolist()
+        trace = float(loops.link_trace(links)[0])
+        unitarity, determinant = (parts.largest(torch.tensor(defect, dtype=torch.float64), links)
+                                  for defect in fast.group_defects(links))
     temporal, spatial = sum(planes[:3]) / 3, sum(planes[3:]) / 3
     return Measured((temporal + spatial) / 2, spatial, temporal, trace, unitarity, determinant)
 

@@ -32,6 +32,10 @@ class StreamFiles:
         """A verified configuration."""
         return self.reading.read(path)
 
+    def header(self, path: Path) -> Mapping[str, Any]:
+        """The metadata alone."""
+        return self.reading.header(path)
+
     def count(self, path: Path) -> int:
         """How many configurations a file holds."""
         return self.reading.count(path)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from l2hmc_bridge.cli.screen.options import ACCEPTABLE, Computing, Number, reading, spelled
+from l2hmc_bridge.cli.screen.sharing import ranks_option, sharing
 from l2hmc_bridge.cli.screen.voice import speaking
 
 
@@ -37,43 +38,55 @@ from l2hmc_bridge.cli.screen.voice import speaking
 @click.option("--quenched", is_flag=True,
               help="--against hmc: run the gauge action alone although files tell of quarks.")
 @click.option("--force", is_flag=True, help="Replace an output file that is already there.")
+@ranks_option
 @speaking
 @reading("--format", accept=(*ACCEPTABLE, "theory"))
 @click.pass_context
-def command(context, paths, json_out, report, force, **options):
+def command(context, paths, json_out, report, force, ranks, **options):
     """Files against themselves, against a reference table or log, or stream against stream.
 
     Exit status 1 when a check fails.
     """
     from l2hmc_bridge.analysis.check import all_passed
-    from l2hmc_bridge.cli.screen.outputs import emit, refuse_early, settle
-    from l2hmc_bridge.cli.screen.tables import sentence
-    from l2hmc_bridge.cli.screen.voice import warn
+    from l2hmc_bridge.cli.screen.outputs import refuse_early, settle
 
     paths, json_out = settle(paths, json_out, ".json")
     if not paths:
         raise click.UsageError("expected at least one FILE or STREAM")
     if options["reference"] and options["against"]:
         raise click.UsageError("expected --reference or --against, found both")
+    if ranks is not None and options["against"]:
+        raise click.UsageError("--ranks: expected no --against: streams are compared on one rank")
     refuse_early([json_out, report], force)
-    if options["against"]:
-        from .streams import compare
+    with sharing(ranks) as crew:
+        if options["against"]:
+            from .streams import compare
 
-        title, checks, extra = compare(paths, options)
-    else:
-        from .files import compare
+            title, checks, extra = compare(paths, options)
+        else:
+            from . import files
 
-        title, checks, extra = compare(paths, options)
+            title, checks, extra = files.compare(paths, options, crew)
+        made = spelled(context)
+        crew.made(lambda: _written(title, checks, extra, json_out, report, force, made))
+    return int(not all_passed(checks))
+
+
+def _written(title, checks, extra, json_out, report, force, made):
+    """What was found goes to where the options say."""
+    from l2hmc_bridge.cli.screen.outputs import emit
+    from l2hmc_bridge.cli.screen.tables import sentence
+    from l2hmc_bridge.cli.screen.voice import warn
+
     emit(json_out, _json(title, checks, extra), force)
     if report:
-        emit(str(report), _page(title, checks, extra, spelled(context)), force)
+        emit(str(report), _page(title, checks, extra, made), force)
     if json_out is None:
         _show(title, checks, extra)
     if json_out != "-":
         for told in extra.warnings:
             warn(f"warning: {told}")
         sentence(f"{sum(check.passed for check in checks)} of {len(checks)} checks pass")
-    return int(not all_passed(checks))
 
 
 def _json(title, checks, extra):

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from l2hmc_bridge.analysis.check import Check
 from l2hmc_bridge.cli.screen import hints
 from l2hmc_bridge.cli.screen.options import reading_of
+
+if TYPE_CHECKING:
+    from l2hmc_bridge.ranks.crew import Crew
 
 
 class Extra(NamedTuple):
@@ -25,14 +28,16 @@ class Extra(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def compare(paths: tuple[Path, ...], options: dict[str, Any]) -> tuple[str, list[Check], Extra]:
-    """Checks of the configurations in `paths`."""
+def compare(
+    paths: tuple[Path, ...], options: dict[str, Any], crew: "Crew"
+) -> tuple[str, list[Check], Extra]:
+    """Checks of the configurations in `paths`, which the ranks of `crew` read together."""
     if options["reference"]:
-        return _against_table(paths, options)
-    return _against_themselves(paths, options)
+        return _against_table(paths, options, crew)
+    return _against_themselves(paths, options, crew)
 
 
-def _against_themselves(paths, options):
+def _against_themselves(paths, options, crew):
     """Our values against those stored in each file, and in the history of a stream."""
     from l2hmc_bridge.adapters.files import sources as configurations
     from l2hmc_bridge.adapters.format.checks import accepted, sentences
@@ -45,7 +50,8 @@ def _against_themselves(paths, options):
         named = {} if source.index is None else {"index": source.index}
         name = label({"path": source.path, **named})
         try:
-            meta = accepted(how.inspect(source.path, source.index).meta, how.accept)
+            with how.shared(crew, source.path, source.index):
+                meta = accepted(how.inspect(source.path, source.index).meta, how.accept)
         except BridgeError as error:
             checks.append(Check(f"{name}: readable", 0.0, 1.0, 0.0, hints.here(str(error))))
             continue
@@ -54,7 +60,7 @@ def _against_themselves(paths, options):
                      for sentence in (*sentences(meta["checks"]), *meta["warnings"]))
     for path in paths:
         if (path / "history.h5").is_file():
-            checks.extend(_against_history(path, options))
+            checks.extend(_against_history(path, options, crew))
     return "Files against themselves", checks, Extra(notes, [], {})
 
 
@@ -75,7 +81,7 @@ def _stored(name, meta):
                         float(item["tolerance"]), source)
 
 
-def _against_history(path, options):
+def _against_history(path, options, crew):
     """Each configuration of a stream against the row of its trajectory in history.h5."""
     from l2hmc_bridge.adapters.files import sources as configurations
     from l2hmc_bridge.adapters.records.history import rows_by_trajectory
@@ -83,7 +89,7 @@ def _against_history(path, options):
 
     found = rows_by_trajectory(path / "history.h5")
     how = reading_of(options)
-    records = _measure(configurations.find([path], how), _plan(options, [], True), how)
+    records = _measure(configurations.find([path], how), _plan(options, [], True), how, crew)
     checks = []
     for chain in sorted(found):
         own = [record for record in records if record["chain"] == chain]
@@ -92,7 +98,7 @@ def _against_history(path, options):
     return checks
 
 
-def _against_table(paths, options):
+def _against_table(paths, options, crew):
     from l2hmc_bridge.adapters.files import sources as configurations
     from l2hmc_bridge.adapters.logs.table import read_log
     from l2hmc_bridge.analysis import validation
@@ -102,10 +108,10 @@ def _against_table(paths, options):
     log = read_log(options["reference"], _lattice_of(sources[0], how))
     references = log.references
     traceless = _traceless(options, references)
-    records = _measure(sources, _plan(options, references, traceless), how)
+    records = _measure(sources, _plan(options, references, traceless), how, crew)
     checks = validation.compare(records, references, options["partial"], options["tolerance"])
     if validation.clover_failed(checks):
-        others = _measure(sources, _plan(options, references, not traceless), how)
+        others = _measure(sources, _plan(options, references, not traceless), how, crew)
         checks = validation.other_convention(checks, others, traceless)
     notes = [f"{len(records)} configurations, {len(references)} in {options['reference']} "
              f"({references[0].source}); field strength "
@@ -139,13 +145,14 @@ def _plan(options, references, traceless):
                 traceless=traceless, any_step=bool(steps) and not options["flow_step"])
 
 
-def _measure(sources, plan, how):
-    from l2hmc_bridge.adapters.files.measure_files import measure_all
+def _measure(sources, plan, how, crew):
+    from l2hmc_bridge.adapters.files.measure_files import measure_all, measure_shared
     from l2hmc_bridge.cli.screen.outputs import warn
     from l2hmc_bridge.cli.screen.voice import warn as tell
 
     records, errors, warnings = [], [], []
-    for found, failed, told in measure_all(sources, plan, 1, how):
+    for found, failed, told in (measure_all(sources, plan, 1, how) if crew.alone
+                                else measure_shared(sources, plan, how, crew)):
         records.extend(found)
         errors.extend(failed)
         warnings.extend(told)

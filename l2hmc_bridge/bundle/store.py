@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from l2hmc_bridge.errors import BundleError
@@ -89,10 +90,30 @@ def _gate_digest(report: Mapping[str, Any]) -> str:
 
 def digest(tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> str:
     """SHA-256 over every tensor (name, dtype, shape, bytes) and metadata but `hash`, `gate`."""
-    sha = hashlib.sha256()
+    contents = []
     for name in sorted(tensors):
         array = tensors[name].detach().cpu().contiguous().numpy()
-        sha.update(f"{name}|{array.dtype.str}|{array.shape}|".encode() + array.tobytes())
+        contents.append(Content(name, array.dtype.str, array.shape,
+                                (array.reshape(-1).view(np.uint8).data,)))
+    return digest_of_contents(contents, meta)
+
+
+class Content(NamedTuple):
+    """A tensor as `digest` sees it: its bytes may come in pieces."""
+
+    name: str
+    dtype: str  # as numpy spells it
+    shape: tuple[int, ...]
+    pieces: Iterable[bytes | memoryview]
+
+
+def digest_of_contents(contents: Iterable[Content], meta: Mapping[str, str]) -> str:
+    """`digest` of tensors in the order of their names, piece by piece."""
+    sha = hashlib.sha256()
+    for one in contents:
+        sha.update(f"{one.name}|{one.dtype}|{one.shape}|".encode())
+        for piece in one.pieces:
+            sha.update(piece)
     for key in sorted(set(meta) - {"hash", "gate"}):
         sha.update(f"{key}|{meta[key]}|".encode())
     return sha.hexdigest()

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from l2hmc_bridge.fields import part
 from l2hmc_bridge.fields.su3 import project_algebra, trace
+from l2hmc_bridge.fields.sums import exact_sum
 
 PLANES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))  # (t,x) (t,y) (t,z) (x,y) (x,z) (y,z)
 
@@ -65,6 +67,9 @@ def plaquettes(links: Tensor) -> Tensor:
 def rectangles(links: Tensor) -> Tensor:
     """Site average of Re tr R / 3 for the twelve (mu, nu), mu the long side, [Nb,4,4]."""
     result = torch.ones(links.shape[0], 4, 4, dtype=links.real.dtype, device=links.device)
+    held = part.of(links)
+    if held is not None:
+        held.require(2)
     for mu in range(4):
         for nu in range(4):
             if mu != nu:
@@ -75,6 +80,9 @@ def rectangles(links: Tensor) -> Tensor:
 def link_trace(links: Tensor) -> Tensor:
     """(1 / 12 V) sum Re tr U over all links, 1 on the unit field, [Nb]."""
     diagonal = links.diagonal(dim1=-2, dim2=-1).real
+    held = part.of(links)
+    if held is not None and links.device.type == "cpu":
+        return exact_sum(held, diagonal) / (12 * held.volume)
     return diagonal.sum(tuple(range(1, diagonal.ndim))) / diagonal[0].numel()
 
 
@@ -174,4 +182,7 @@ def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
 
 
 def _site_mean(loop: Tensor) -> Tensor:
+    held = part.current()
+    if held is not None and loop.device.type == "cpu" and loop.shape[1:5] == held.held:
+        return exact_sum(held, trace(loop).real[:, None]) / (3 * held.volume)
     return trace(loop).real.flatten(1).mean(1) / 3

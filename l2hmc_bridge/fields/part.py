@@ -8,11 +8,11 @@ wrong there and is replaced by what the neighbours have. Under a part, a whole l
 sums are exact, so that their bits do not depend on the cut.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,7 +21,9 @@ from l2hmc_bridge.errors import LayoutError
 
 Extents = tuple[int, int, int, int]  # t, x, y, z
 COARSE, FINE = 30, 62  # binary digits after the point in which exact sums are counted
+MESSAGE = 1 << 20  # bytes of what is exchanged at once after a file was read
 NOWHERE: Extents = (0, 0, 0, 0)
+Made = TypeVar("Made")
 
 
 class Network(Protocol):
@@ -36,9 +38,42 @@ class Network(Protocol):
     def swap(self, mu: int, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
         """What the neighbours in direction mu send: (from below, from above)."""
 
+    @property
+    def first(self) -> bool:
+        """Whether this process speaks and writes for all."""
+
+    def agreed(self, error: Exception | None) -> None:
+        """Raise in all processes the error of the first one that has one."""
+
+    def made(self, make: Callable[[], Made]) -> Made:
+        """What the first process makes, or raises, in all."""
+
+    def scattered(self, part: "Part", whole: Tensor | None) -> Tensor:
+        """The field of a part [Nb,4,...] of the whole one that the first process has."""
+
+    def gathered(self, part: "Part", field: Tensor) -> Tensor | None:
+        """In the first process the whole field whose parts all hold, elsewhere None."""
+
 
 class Single:
     """A process that shares its lattice with nobody."""
+
+    first = True
+
+    def agreed(self, error: Exception | None) -> None:
+        if error is not None:
+            raise error
+
+    def made(self, make: Callable[[], Made]) -> Made:
+        return make()
+
+    def scattered(self, part: "Part", whole: Tensor | None) -> Tensor:
+        if whole is None:
+            raise LayoutError("part of a lattice: expected the whole field, found none")
+        return part.taken(whole)
+
+    def gathered(self, part: "Part", field: Tensor) -> Tensor | None:
+        return part.kept(field)
 
     def total(self, numbers: Tensor) -> Tensor:
         return numbers
@@ -133,6 +168,17 @@ def holding(part: Part | None) -> Iterator[None]:
         _current.reset(before)
 
 
+@contextmanager
+def exactly(links: Tensor) -> Iterator[None]:
+    """Sums over these links are exact: over those of all processes, or over a whole lattice."""
+    if of(links) is not None:
+        yield
+        return
+    nt, nx, ny, nz = links.shape[2:6]
+    with holding(whole((nt, nx, ny, nz))):
+        yield
+
+
 def current() -> Part | None:
     """The part that this process computes with, if any."""
     return _current.get()
@@ -144,6 +190,19 @@ def of(links: Tensor) -> Part | None:
     return part if part is not None and links.ndim == 8 and part.holds(links) else None
 
 
+def shared(lattice: Extents) -> Part | None:
+    """The part of this lattice that this process holds, if other processes hold the rest."""
+    part = _current.get()
+    return part if part is not None and part.lattice == lattice != part.extents else None
+
+
+def lattice_of(links: Tensor) -> Extents:
+    """(Nt, Nx, Ny, Nz) of the whole lattice of these links, however many processes share it."""
+    held = of(links)
+    nt, nx, ny, nz = links.shape[2:6] if held is None else held.lattice
+    return nt, nx, ny, nz
+
+
 def whole(lattice: Extents) -> Part:
     """All of a lattice."""
     return Part(lattice, NOWHERE, lattice)
@@ -153,6 +212,26 @@ def largest(number: Tensor, field: Tensor) -> float:
     """The largest over all processes of a number that each found on its part of `field`."""
     held = of(field)
     return float(number if held is None else held.network.largest(number))
+
+
+def renew(part: Part, field: Tensor) -> None:
+    """Replace the copies of other processes' sites in a field [Nb,4,...] of a part, in place."""
+    numbers = torch.view_as_real(field) if field.is_complex() else field
+    for direction in numbers.flatten(0, 1):
+        for mu in part.cut:
+            halo, extent = part.halo[mu], part.extents[mu]
+            for one in _sheets(direction, mu, halo):
+                below, above = part.network.swap(mu, one.narrow(mu, halo, halo).contiguous(),
+                                                 one.narrow(mu, extent, halo).contiguous())
+                one.narrow(mu, 0, halo).copy_(below)
+                one.narrow(mu, halo + extent, halo).copy_(above)
+
+
+def _sheets(field: Tensor, mu: int, halo: int) -> tuple[Tensor, ...]:
+    """A field [Nt,Nx,Ny,Nz,...] across mu, in pieces whose messages take little memory."""
+    across = 1 if mu == 0 else 0
+    layer = field.nbytes // (field.shape[mu] * field.shape[across]) * halo
+    return field.split(max(1, MESSAGE // layer), across)
 
 
 def exact(counts: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from l2hmc_bridge.errors import LayoutError
 
 DIMENSION = 8  # of the algebra: what a Jacobian counts per link
 _SERIES_TERMS = 19  # the remainder of exp(X), |X| <= 1, after X^19 is below 1e-18
+PIECE, LANES = 2048, 16  # matrices that are projected at once; a multiple of all registers
 _SERIES_BOUND = 0.5  # largest -tr(X^2)/2 for which the series serves
 
 
@@ -140,17 +141,37 @@ def _sinc_series(w: Tensor) -> Tensor:
 def project_group(matrix: Tensor, iterations: int = 50) -> Tensor:
     """Nearest unitary matrix (polar decomposition by Newton's iteration), divided by det^(1/3).
 
+    In main memory piece by piece, and what a matrix becomes does not depend on those beside it.
     Raises LayoutError when a matrix is singular or not finite.
     """
+    if matrix.device.type != "cpu":
+        return _projected(matrix, iterations)
+    flat = matrix.reshape(-1, 3, 3)
+    pieces = [_projected(_padded(flat[at:at + PIECE]), iterations)[:len(flat) - at]
+              for at in range(0, len(flat), PIECE)]
+    return torch.cat(pieces).view(matrix.shape) if pieces else matrix.clone()
+
+
+def _padded(matrices: Tensor) -> Tensor:
+    """With unit matrices behind them: so many that torch computes no rest of a register apart."""
+    missing = -len(matrices) % LANES
+    if not missing:
+        return matrices
+    return torch.cat((matrices, identity_like(matrices[:1]).expand(missing, 3, 3)))
+
+
+def _projected(matrix: Tensor, iterations: int) -> Tensor:
+    """Newton's iteration, of each matrix until it is still."""
     unitary = matrix
+    moving = torch.ones((), dtype=torch.bool, device=matrix.device)
     for _ in range(iterations):
-        inverse = _inverse_dagger(unitary)
-        step = 0.5 * (unitary + inverse)
-        change = (step - unitary).abs().amax() if step.numel() else torch.zeros(())
-        unitary = step
-        if not bool(torch.isfinite(change)):
+        step = 0.5 * (unitary + _inverse_dagger(unitary))
+        change = (step - unitary).abs().amax((-2, -1))
+        unitary = torch.where(moving[..., None, None], step, unitary)
+        if not bool(torch.isfinite(change).all()):
             raise LayoutError("projection to SU(3): expected finite, regular matrices")
-        if float(change) < 1e-15:
+        moving = moving & (change >= 1e-15)
+        if not bool(moving.any()):
             break
     determinant = _determinant(unitary)
     phase = torch.polar(torch.ones_like(determinant.real), -determinant.angle() / 3)

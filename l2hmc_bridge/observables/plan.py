@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import ActionError
-from l2hmc_bridge.fields import su3
+from l2hmc_bridge.fields import part
 from l2hmc_bridge.fields.layout import DIRECTIONS
 from l2hmc_bridge.observables import flow, scales, standard as observables
 
@@ -75,10 +75,14 @@ def records(links: Tensor, plan: Plan) -> list[dict[str, Any]]:
     convention ("traceless" or "gpt"), and flow_kernel, flow_step and, where it adapts,
     flow_tolerance of a flow.
     """
+    with part.exactly(links):
+        return _records(links, plan)
+
+
+def _records(links: Tensor, plan: Plan) -> list[dict[str, Any]]:
     values = observables.measure(links, plan.traceless)
     values["rectangle"] = observables.rectangle(links)
-    values["unitarity_defect"] = su3.unitarity_defect(links)
-    values["determinant_defect"] = su3.determinant_defect(links)
+    values.update(observables.defects(links))
     convention = observables.CONVENTIONS[0 if plan.traceless else 1]
     result = [{**_record(values, row), "convention": convention} for row in range(links.shape[0])]
     _add_flow(result, links, plan)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge import fast
-from l2hmc_bridge.fields import loops, su3
+from l2hmc_bridge.fields import loops, part, su3
 from l2hmc_bridge.fields.layout import DIRECTIONS
+from l2hmc_bridge.observables import lines
 from l2hmc_bridge.observables.topology import (
     charge_density,
     charge_density_5li,
@@ -73,6 +74,9 @@ def polyakov_loop(links: Tensor, mu: int = 0) -> Tensor:
 
     Phys. Lett. B 72 (1978) 477; ordered along +mu, the link at coordinate 0 leftmost.
     """
+    held = part.of(links)
+    if held is not None and links.device.type == "cpu":
+        return lines.polyakov_loop(held, links, mu)
     field = links[:, mu]
     line = field.select(1 + mu, 0)
     for step in range(1, field.shape[1 + mu]):
@@ -175,6 +179,14 @@ def measure(links: Tensor, traceless: bool = True, five_loop: bool = True) -> di
     if five_loop:
         result["topological_charge_5li"] = topological_charge_5li(links, traceless)
     return result
+
+
+def defects(links: Tensor) -> dict[str, Tensor]:
+    """max |U U^dagger - 1| and max |det U - 1| over all links, each [Nb]."""
+    found = torch.tensor([fast.group_defects(one) for one in links], dtype=torch.float64)
+    held = part.of(links)
+    unitarity, determinant = (found if held is None else held.network.largest(found)).unbind(1)
+    return {"unitarity_defect": unitarity, "determinant_defect": determinant}
 
 
 def measure_flowed(links: Tensor, traceless: bool = True) -> dict[str, Tensor]:

@@ -1,24 +1,32 @@
-"""A stream of all ranks as each one runs it: all compute and decide alike, rank 0 alone writes."""
+"""A stream of all ranks as each one runs it: all compute, decide and save alike.
 
-from collections.abc import Callable, Mapping
+Each rank writes its own sites of configurations and of the save point; log, history and summary are
+rank 0's.
+"""
+
+import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from torch import Tensor
-
-from l2hmc_bridge.fields import su3
+from l2hmc_bridge.errors import StreamError
+from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.ranks.share import Share
 from l2hmc_bridge.ranks.world import World
-from l2hmc_bridge.recorded.definition import Definition
-from l2hmc_bridge.recorded.randomness import arithmetic
+from l2hmc_bridge.recorded import belonging, folder as places, history, shared_state, state
+from l2hmc_bridge.recorded.definition import Definition, as_stored
+from l2hmc_bridge.recorded.log import Log
 from l2hmc_bridge.recorded.rows import Row
 from l2hmc_bridge.recorded.specs import StreamKernel
+from l2hmc_bridge.recorded.state import Checkpoint
 from l2hmc_bridge.sampling.markov import State
+from l2hmc_bridge.storage.together import digest_of
+from l2hmc_bridge.stream import summary
+from l2hmc_bridge.stream.configurations import Store
 from l2hmc_bridge.stream.progress import Deadline, Stop
-from l2hmc_bridge.stream.run import Stream
+from l2hmc_bridge.stream.run import HISTORY_INTERVAL, Stream
 from l2hmc_bridge.stream.trajectories import Trajectories
-
-Made = TypeVar("Made")
 
 
 class Together(Deadline):
@@ -34,62 +42,140 @@ class Together(Deadline):
 
 
 class OnRanks(Stream):
-    """The stream with its fields in parts; `books`, on rank 0, writes the whole of them."""
+    """The stream with its fields in parts; `book`, on rank 0, is its log."""
 
     def __init__(self, folder: Path, share: Share, definition: Definition, kernel: StreamKernel,
-                 state: State, target: int, books: Stream | None, rows: list[Row]):
+                 state: State, target: int, store: Store, book: Log | None, rows: list[Row]):
         Trajectories.__init__(self, definition, kernel, state, rows)
-        self.folder, self.share, self.target, self.books = folder, share, target, books
+        self.folder, self.share, self.target, self.store = folder, share, target, store
+        self.book, self.world = book, share.world
         self.notes = []
-        self._gathered: State | None = None  # what `books` has
+        self._history_time = time.monotonic()
 
     def append(self, row: Row) -> None:
         """One more line of the log."""
-        self._by_rank_0(lambda books: books.append(row))
+
+        def written() -> None:
+            if self.book is not None:
+                self.book.append(row)
+
+        self.world.made(written)
 
     def save_configurations(self, numbers: list[int]) -> list[str]:
         """Write the configuration of every chain; returns the SHA-256 of each file."""
-        self._gather()
-        return self._by_rank_0(lambda books: books.save_configurations(numbers)) or []
+        digests = []
+        for chain, number in enumerate(numbers):
+            path = self.configuration_path(chain, number)
+            self.world.made(partial(path.parent.mkdir, exist_ok=True))
+            kept = self.definition.meta[chain] if self.definition.meta else {}
+            self.store.write(path, Configuration(self.state.links[chain, None],
+                                                 {**kept, "trajectory": number}))
+            digests.append(self.world.made(partial(digest_of, path)) or "")
+        return digests
+
+    def _is_there(self, path: Path, digest: str | None) -> bool:
+        found = self.world.made(lambda: digest_of(path))
+        return found == digest if digest else found is not None and self.store.intact(path)
 
     def save_state(self) -> None:
         """Make here and now the point from which it can go on, on any grid."""
-        self._gather()
-        self._by_rank_0(lambda books: books.save_state())
+        size, digest = self.world.made(self._log_synced)
+        shared_state.save(self.folder, Checkpoint(self.definition, self.state, self.count,
+                                                  self.target, size, digest), self.share.part)
+        if self.world.made(lambda: time.monotonic() - self._history_time > HISTORY_INTERVAL):
+            self.save_history()
+
+    def _log_synced(self) -> tuple[int, str]:
+        if self.book is None:
+            return 0, ""
+        self.book.sync()
+        return self.book.size, self.book.digest
 
     def save_history(self) -> None:
         """Rewrite history.h5 from the rows."""
-        self._by_rank_0(lambda books: books.save_history())
 
-    def projected(self) -> Tensor:
-        """The links, projected to SU(3) by rank 0: how often, the worst of all links decides."""
-        whole = self.share.gathered(self.state.links)
-        projected = None if whole is None else su3.project_group(whole)
-        return self.share.scattered(projected, self.definition.chains)
+        def written() -> None:
+            if self.book is not None:
+                history.write(self.folder / history.NAME, self.rows, self.definition,
+                              self.book.digest)
+
+        self.world.made(written)
+        self._history_time = time.monotonic()
 
     def save_summary(self) -> Mapping[str, Any]:
-        """Rewrite summary.json from the rows; what is in it, on rank 0."""
-        return self._by_rank_0(lambda books: books.save_summary()) or {}
+        """Rewrite summary.json from the rows; what is in it."""
+
+        def written() -> Mapping[str, Any]:
+            result = summary.summarise(self.definition, self.rows, self.target)
+            summary.write(self.folder, result)
+            return result
+
+        return self.world.made(written)
 
     def __exit__(self, *_error: object) -> None:
-        if self.books is not None:
-            self.books.log.close()
+        if self.book is not None:
+            self.book.close()
 
-    def _gather(self) -> None:
-        if self._gathered is self.state:  # a new one on all ranks, or on none
-            return
-        whole = self.share.whole_state(self.state)
-        if self.books is not None and whole is not None:
-            self.books.state = whole
-        self._gathered = self.state
 
-    def _by_rank_0(self, write: Callable[[Stream], Made]) -> Made | None:
-        books = self.books
+def created(
+    folder: Path, share: Share, definition: Definition, kernel: StreamKernel, state_now: State,
+    target: int, store: Store,
+) -> OnRanks:
+    """`stream.run.create` on all ranks."""
+    kept: list[Log] = []
 
-        def written() -> Made | None:
-            if books is None:
-                return None
-            with arithmetic(self.definition.numbers, books.state.links):
-                return write(books)
+    def begin() -> None:
+        if state.exists(folder):
+            raise StreamError(f"{folder}: expected no stream here, found one (--resume goes on "
+                              "with it, --out names another folder)")
+        kept.append(Log.begin(folder / places.LOG))
 
-        return self.share.world.made(written)
+    share.world.made(begin)
+    made = OnRanks(folder, share, as_stored(definition), kernel, state_now, target, store,
+                   kept[0] if kept else None, [])
+    try:
+        made.save_state()
+    except BaseException:
+        made.__exit__()
+        raise
+    return made
+
+
+def reopened(
+    folder: Path, share: Share, kernel: StreamKernel, store: Store, more: int | None
+) -> OnRanks:
+    """`stream.run.reopen` on all ranks."""
+    point = shared_state.load(folder, share.part)
+    definition = point.definition
+    belonging.require_state(folder / state.NAME, kernel, point.state)
+    kept: list[Log] = []
+
+    def opened() -> list[Row]:
+        log, rows = Log.reopen(folder / places.LOG, point.log_size, point.count, definition.first,
+                               point.log_digest)
+        kept.append(log)
+        return rows
+
+    rows = share.world.made(opened)
+    made = OnRanks(folder, share, definition, kernel, point.state,
+                   point.target if more is None else point.count + more, store,
+                   kept[0] if kept else None, rows)
+    try:
+        if rows:
+            belonging.require_last(folder / places.LOG, point.state, rows[-1])
+        share.world.made(lambda: _tidy(made))
+        made.restore_configurations(point.target)
+        if made.target != point.target:
+            made.save_state()
+    except BaseException:
+        made.__exit__()
+        raise
+    return made
+
+
+def _tidy(made: OnRanks) -> None:
+    """On rank 0: what a killed run left behind the save point goes, once all of it fits."""
+    history.require_own(made.folder / history.NAME, made.rows, made.definition)
+    if made.book is not None:
+        made.book.cut_back()
+    places.remove_partial(made.folder, *places.chain_folders(made.folder, made.definition))

@@ -8,6 +8,7 @@ from l2hmc_bridge.l2hmc.compiled import CompiledEngine
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import KickNetwork
 from l2hmc_bridge.recorded.specs import StreamKernel
+from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.systems.actions import GaugeAction, cold_start
 
@@ -19,15 +20,15 @@ def halo(kernel: StreamKernel) -> int:
     links beside, one more. Raises ConfigError, by name, for what is not there on several ranks.
     """
     action = kernel.action
-    if not isinstance(kernel, HMC | L2HMC) or not isinstance(action, GaugeAction):
-        raise ConfigError(f"ranks: expected the kernel hmc or l2hmc, found {kernel.name}, which "
-                          "runs on one rank alone")
+    if not isinstance(kernel, HMC | L2HMC | HeatBath) or not isinstance(action, GaugeAction):
+        raise ConfigError(f"ranks: expected the kernel hmc, l2hmc or heatbath, found {kernel.name},"
+                          " which runs on one rank alone")
     links = cold_start((2, 2, 2, 2))
     if not fast.compiled(links):
         raise ConfigError("ranks: expected fields in main memory and the compiled kernels, found "
                           "none of them (install with a C++ compiler; --device cpu)")
     reach = 1 if action.c1 == 0 else 2
-    if isinstance(kernel, HMC):
+    if isinstance(kernel, HMC | HeatBath):
         return reach
     if kernel.transformation is not None:
         raise ConfigError("ranks: expected a bundle without a field transformation, found one with "

@@ -1,17 +1,22 @@
 """One lattice in the hands of all ranks: scattered, gathered, and what neighbours exchange."""
 
+import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.fields.part import Extents, Part, Single
 from l2hmc_bridge.ranks.grid import Grid
 from l2hmc_bridge.ranks.world import World
 from l2hmc_bridge.sampling.markov import State
 
+Made = TypeVar("Made")
 DOWN, UP = 1, 2  # tags of messages
 
 
@@ -43,6 +48,51 @@ class Neighbours:
         found = torch.stack((numbers.nan_to_num(0.0), numbers.isnan().to(numbers)))
         dist.all_reduce(found, dist.ReduceOp.MAX)
         return torch.where(found[1] > 0, torch.nan, found[0])
+
+    @property
+    def first(self) -> bool:
+        """Whether this is rank 0."""
+        return self.world.first
+
+    def agreed(self, error: Exception | None) -> None:
+        """Raise on every rank the error of the lowest one that has one."""
+        self.world.all_well(error)
+
+    def made(self, make: Callable[[], Made]) -> Made:
+        """What rank 0 makes of whole fields, on every rank; every rank raises its error."""
+        return self.world.made(make)
+
+    def scattered(self, part: Part, whole: Tensor | None) -> Tensor:
+        """A field [Nb,4,...] of rank 0 as this rank holds it, copies of others included."""
+
+        def described() -> tuple[int, ...]:
+            if whole is None or tuple(whole.shape[2:6]) != part.lattice:
+                raise LayoutError(f"ranks: expected a field on the lattice {part.lattice} "
+                                  "(t, x, y, z), found another")
+            return tuple(whole.shape)
+
+        nb, n, _, _, _, _, *rest = self.world.made(described)
+        parts = (self._part(part, rank).taken(whole) for rank in range(self.world.size)
+                 if whole is not None)
+        return self.world.sent(parts, (nb, n, *part.held, *rest), torch.complex128)
+
+    def gathered(self, part: Part, held: Tensor) -> Tensor | None:
+        """On rank 0 the whole field whose parts the ranks hold, elsewhere None."""
+        mine = part.kept(held).contiguous()
+        whole = (torch.empty(*held.shape[:2], *part.lattice, 3, 3, dtype=held.dtype)
+                 if self.world.first else None)
+        for rank in range(self.world.size):
+            one = self.world.received(mine, rank)
+            if whole is not None:
+                other = self._part(part, rank)
+                whole[(slice(None), slice(None), *(
+                    slice(o, o + n) for o, n in zip(other.origin, other.extents, strict=True))
+                       )] = one
+        return whole
+
+    def _part(self, mine: Part, rank: int) -> Part:
+        """The part of another rank."""
+        return self.grid.part(mine.lattice, rank, max(mine.halo), Single())
 
     def swap(self, mu: int, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
         """What the neighbours in direction mu send: (from below, from above)."""
@@ -76,41 +126,40 @@ class Share:
         return self.grid.part(self.lattice, self.world.rank, self.halo,
                               Neighbours(self.world, self.grid))
 
-    def _part_of(self, rank: int) -> Part:
-        return self.grid.part(self.lattice, rank, self.halo, Single())
+    def digest(self, held: Tensor) -> str:
+        """`stream.begin.digest_of` of a field whose parts the ranks hold: rank 0 sees it go by."""
+        sha = hashlib.sha256()
+        for chain in range(len(held)):
+            for mu in range(held.shape[1]):
+                for t in range(self.lattice[0]):
+                    whole = self._slice(self.part.kept(held)[chain, mu], t)
+                    if whole is not None:
+                        sha.update(whole.numpy().data)
+        return self.world.made(sha.hexdigest)
 
-    def scattered(self, whole: Tensor | None, chains: int) -> Tensor:
-        """A field [Nb,4,...,3,3] of rank 0 as this rank holds it, copies of others included."""
-        shape = (chains, 4, *self.part.held, 3, 3)
-        parts = None if whole is None else [self._part_of(rank).taken(whole)
-                                            for rank in range(self.world.size)]
-        return self.world.sent(parts, shape, torch.complex128)
-
-    def gathered(self, held: Tensor) -> Tensor | None:
-        """On rank 0 the whole field whose parts the ranks hold, elsewhere None."""
-        mine = self.part.kept(held).contiguous()
-        whole = (torch.empty(*held.shape[:2], *self.lattice, 3, 3, dtype=held.dtype)
+    def _slice(self, own: Tensor, t: int) -> Tensor | None:
+        """On rank 0 time slice t [Nx,Ny,Nz,3,3] of a field whose own sites are `own` here."""
+        whole = (torch.empty(*self.lattice[1:], *own.shape[4:], dtype=own.dtype)
                  if self.world.first else None)
         for rank in range(self.world.size):
-            one = self.world.received(mine, rank)
+            part = self.grid.part(self.lattice, rank, self.halo, Single())
+            at = t - part.origin[0]
+            if not 0 <= at < part.extents[0] or self.world.rank not in (0, rank):
+                continue
+            mine = (own[at].contiguous() if self.world.rank == rank
+                    else torch.empty(*part.extents[1:], *own.shape[4:], dtype=own.dtype))
+            found = self.world.received(mine, rank)
             if whole is not None:
-                other = self._part_of(rank)
-                whole[(slice(None), slice(None), *(
-                    slice(o, o + n) for o, n in zip(other.origin, other.extents, strict=True))
-                       )] = one
+                whole[tuple(slice(o, o + n) for o, n in zip(
+                    part.origin[1:], part.extents[1:], strict=True))] = found
         return whole
 
-    def state_of(self, whole: State | None, chains: int) -> State:
-        """A state of rank 0 as this rank holds it."""
-        links = self.scattered(None if whole is None else whole.links, chains)
-        action = self.world.made(lambda: torch.empty(0) if whole is None else whole.action)
-        has_force = self.world.made(lambda: whole is not None and whole.force is not None)
-        force = (self.scattered(None if whole is None else whole.force, chains)
-                 if has_force else None)
-        return State(links, action, force)
+    def whole_links(self, held: Tensor) -> Tensor | None:
+        """On rank 0 the whole field whose parts the ranks hold, elsewhere None."""
+        return self.part.network.gathered(self.part, held)
 
     def whole_state(self, state: State) -> State | None:
         """On rank 0 the state of the whole lattice, elsewhere None."""
-        links = self.gathered(state.links)
-        force = None if state.force is None else self.gathered(state.force)
+        links = self.whole_links(state.links)
+        force = None if state.force is None else self.whole_links(state.force)
         return None if links is None else State(links, state.action, force)

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import torch
-from torch import Tensor
 
 from l2hmc_bridge import __version__, fast
 from l2hmc_bridge.errors import ConfigError
-from l2hmc_bridge.fields import layout
+from l2hmc_bridge.fields.part import Extents
 from l2hmc_bridge.ranks.grid import chosen
 from l2hmc_bridge.ranks.reach import halo, needs_even
 from l2hmc_bridge.ranks.share import Share
@@ -18,12 +17,12 @@ from l2hmc_bridge.stream.progress import Progress, Silent
 
 
 def share_of(
-    world: World, ranks: str, kernel: StreamKernel, spec: KernelSpec, links: Tensor | None
+    world: World, ranks: str, kernel: StreamKernel, spec: KernelSpec, lattice: Extents
 ) -> Share:
-    """How the lattice of `links`, which rank 0 has, is cut for this kernel."""
+    """How a lattice (t, x, y, z) is cut for this kernel."""
     if isinstance(spec, BundleSpec):
         world.agreed("bundle", spec.hash)
-    lattice = world.made(lambda: layout.extents(links) if links is not None else (0, 0, 0, 0))
+    world.agreed("lattice", str(lattice))
     depth = halo(kernel)
     grid = chosen(ranks, lattice, world.size, depth, needs_even(kernel))
     return Share(world, grid, lattice, depth)

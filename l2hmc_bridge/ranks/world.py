@@ -4,7 +4,7 @@ An error of rank 0 is raised by all of them; where a process ends, the others en
 """
 
 import datetime
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -46,6 +46,27 @@ class World:
             raise refused
         return value  # type: ignore[return-value]
 
+    def each(self, make: Callable[[], Made]) -> Made:
+        """What every rank makes by itself; every rank raises the error of the lowest that has one.
+        """
+        made: list[Made] = []
+        failed: Exception | None = None
+        try:
+            with holding(None):
+                made.append(make())
+        except (BridgeError, OSError, MemoryError) as error:
+            failed = error
+        self.all_well(failed)
+        return made[0]
+
+    def all_well(self, failed: Exception | None) -> None:
+        """Raise on every rank the error of the lowest one that has one."""
+        found: list[Exception | None] = [None] * self.size
+        dist.all_gather_object(found, failed)
+        for error in found:
+            if error is not None:
+                raise error
+
     def agreed(self, what: str, value: str) -> None:
         """Raise StreamError unless every rank has the same text."""
         found: list[str] = [""] * self.size
@@ -61,19 +82,19 @@ class World:
         dist.all_gather_object(found, why)
         return next((one for one in found if one is not None), None)
 
-    def sent(self, fields: list[Tensor] | None, shape: tuple[int, ...], dtype: torch.dtype
-             ) -> Tensor:
-        """The field that rank 0 has for this rank."""
-        held = torch.empty(shape, dtype=dtype)
-        if self.first:
-            for rank, one in enumerate(fields or []):
-                if rank:
-                    dist.send(_real(one), rank)
-                else:
-                    held = one
-        else:
+    def sent(self, fields: Iterable[Tensor], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """The field that rank 0 has for this rank; `fields` are asked for there alone."""
+        if not self.first:
+            held = torch.empty(shape, dtype=dtype)
             dist.recv(_real(held), 0)
-        return held
+            return held
+        mine: Tensor | None = None
+        for rank, one in enumerate(fields):
+            if mine is None:
+                mine = one
+            else:
+                dist.send(_real(one), rank)
+        return torch.empty(shape, dtype=dtype) if mine is None else mine
 
     def received(self, field: Tensor, rank: int) -> Tensor:
         """On rank 0 the field of another rank, which has this shape; elsewhere what is sent."""

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.fields import part
-from l2hmc_bridge.fields.layout import extents
 from l2hmc_bridge.sampling.draws import (
     Draws,
     PerChain,
@@ -33,10 +32,10 @@ PHASES = {TUNING: 1, THERMALISATION: 2, REVERSIBILITY: 3, START: 4, GATE: 5}
 @contextmanager
 def arithmetic(kind: str, links: Tensor) -> Iterator[None]:
     """The sums of a stream of this kind at `links`, which may be those of a part of a lattice."""
-    if kind != PHILOX or part.of(links) is not None:
+    if kind != PHILOX:
         yield
         return
-    with part.holding(part.whole(extents(links))):
+    with part.exactly(links):
         yield
 
 

@@ -6,6 +6,7 @@ here, and one over everything. Version 1 had no digest of the log; it is read, a
 point writes version 2.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,13 +53,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         tensors["force"] = torch.view_as_real(state.force.cpu()).contiguous()
     if state.level_actions is not None:  # of level 0; noise and what hangs on it is drawn anew
         tensors["inner_action"] = state.level_actions[:, 0].cpu().contiguous()
-    meta = {
-        "format": FORMAT,
-        "version": VERSION,
-        "definition": checkpoint.definition.text(),
-        "log_digest": checkpoint.log_digest or "",
-        **{name: str(getattr(checkpoint, name)) for name in ("count", "target", "log_size")},
-    }
+    meta = told(checkpoint)
     meta["hash"] = digest(tensors, meta)
     with replacing(folder / NAME, force=True) as file:
         file.write(safetensors.save(tensors, meta))
@@ -67,19 +62,36 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 def load(folder: Path, device: torch.device | None = None) -> Checkpoint:
     """The save point of `folder`, verified. Raises StreamError."""
     path = folder / NAME
-    known = _head(folder)
+    known = head_of(folder)
     tensors, meta = safetensors.load(path, StreamError, links=False)
     found = digest(tensors, meta)
     if found != meta.get("hash"):
         raise StreamError(f"{path}: expected hash {meta.get('hash', '')[:64]}, found {found}: "
                           "it was altered or damaged")
     definition = definitions.restored(meta.get("definition", ""), path)
-    _check_shapes(path, known.shapes, definition)
+    check_shapes(path, known.shapes, definition)
     # Cloned: a tensor inside a file's memory may lie where complex numbers must not.
     force = _complex(tensors["force"], device) if "force" in tensors else None
     inner = tensors["inner_action"].clone().to(device) if "inner_action" in tensors else None
     state = State(_complex(tensors["links"], device), tensors["action"].clone().to(device), force,
                   level_actions=None if inner is None else inner[:, None])
+    return restored(path, meta, definition, state)
+
+
+def told(checkpoint: Checkpoint) -> dict[str, str]:
+    """The texts of a save point without their hash."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "definition": checkpoint.definition.text(),
+        "log_digest": checkpoint.log_digest or "",
+        **{name: str(getattr(checkpoint, name)) for name in ("count", "target", "log_size")},
+    }
+
+
+def restored(path: Path, meta: Mapping[str, str], definition: Definition, state: State
+             ) -> Checkpoint:
+    """The inverse of `told`, around a state. Raises StreamError."""
     count, target, size = (_counter(path, meta, name) for name in ("count", "target", "log_size"))
     return Checkpoint(definition, state, count, target, size, meta.get("log_digest") or None)
 
@@ -89,7 +101,7 @@ def definition_of(folder: Path) -> Definition:
 
     Raises StreamError.
     """
-    return definitions.restored(_head(folder).meta.get("definition", ""), folder / NAME)
+    return definitions.restored(head_of(folder).meta.get("definition", ""), folder / NAME)
 
 
 def exists(folder: Path) -> bool:
@@ -97,7 +109,8 @@ def exists(folder: Path) -> bool:
     return regular.kind(folder / NAME) == "a file"
 
 
-def _head(folder: Path) -> Head:
+def head_of(folder: Path) -> Head:
+    """What the save point says before its numbers. Raises StreamError."""
     path = folder / NAME
     if regular.kind(path) is None:
         raise StreamError(f"{folder}: expected a stream with a {NAME}, found none")
@@ -109,7 +122,7 @@ def _head(folder: Path) -> Head:
     return head
 
 
-def _check_shapes(path: Path, shapes: dict[str, Shape], definition: Definition) -> None:
+def check_shapes(path: Path, shapes: dict[str, Shape], definition: Definition) -> None:
     """StreamError unless these are the tensors of as many chains as the definition has."""
     names = {"links", "action"} | ({"force", "inner_action"} & set(shapes))
     if set(shapes) != names or any(shape.dtype != "F64" for shape in shapes.values()):
@@ -132,7 +145,7 @@ def _complex(numbers: Tensor, device: torch.device | None) -> Tensor:
     return torch.view_as_complex(numbers.clone()).to(device)
 
 
-def _counter(path: Path, meta: dict[str, str], name: str) -> int:
+def _counter(path: Path, meta: Mapping[str, str], name: str) -> int:
     text = meta.get(name, "")
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= LARGEST):
         raise StreamError(f"{path}: {name}: expected a whole number, found {text[:40]!r}")

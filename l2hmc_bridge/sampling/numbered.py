@@ -62,11 +62,10 @@ class Numbered:
         numbers = torch.arange(links[0].numel(), device=links.device)
         return normal.normals(numbers, words, calls, 1)[..., 0].to(links).view_as(links)
 
-    def links(self, lattice: tuple[int, int, int, int]) -> Tensor:
-        """Haar-random links on (Nt, Nx, Ny, Nz), [Nb,4,Nt,Nx,Ny,Nz,3,3]."""
-        sites = torch.arange(torch.Size(lattice).numel())
-        drawn = normal.haar(sites, self.words(len(self.chains), counter.LINKS))
-        return drawn.view(len(self.chains), 4, *lattice, 3, 3)
+    def links(self, held: part.Part) -> Tensor:
+        """Haar-random links of a part of a lattice, [Nb,4,...,3,3]."""
+        drawn = normal.haar(held.sites(), self.words(len(self.chains), counter.LINKS))
+        return drawn.view(len(self.chains), 4, *held.held, 3, 3)
 
     def uniform(self, chains: int) -> Tensor:
         words, calls = self._next(counter.UNIFORM)

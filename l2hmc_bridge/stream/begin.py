@@ -29,7 +29,14 @@ from l2hmc_bridge.stream.options import SampleOptions
 from l2hmc_bridge.stream.outcome import Recorded, record, set_threads
 from l2hmc_bridge.stream.prepare import Run
 from l2hmc_bridge.stream.progress import Deadline, Progress, Silent, Stop, never
-from l2hmc_bridge.stream.reading import Files, Output, from_files, from_nothing
+from l2hmc_bridge.stream.reading import (
+    Files,
+    Output,
+    from_files,
+    from_nothing,
+    outline,
+    outline_of_nothing,
+)
 from l2hmc_bridge.stream.start import Start, first_state, sampled, save_every
 
 
@@ -68,7 +75,8 @@ def _recorded(
         run.progress.say(sentence)
     with places.new_folder(folder), lock.locked(folder), places.nothing_left(folder):
         ready = prepared(options, start, choice, state, run)
-        definition = defined(options, start, choice, ready, run.seed, output)
+        definition = defined(options, start, choice, ready, run.seed, output,
+                             digest_of(ready.state.links))
         with stream.create(folder, definition, ready.kernel, ready.state, options.trajectories,
                            Configurations(files, definition)) as made:
             keep_bundle(folder, choice)
@@ -82,6 +90,13 @@ class Ready(NamedTuple):
     factor: float
     state: State
     record: dict[str, Any]
+
+
+def outlined(options: SampleOptions, files: Files) -> Start:
+    """What is known of the first fields before any link is read. Raises BridgeError."""
+    if options.start is None or options.lattice is None:
+        return outline(files, options.paths, options.chains)
+    return outline_of_nothing(options.start, options.lattice, options.chains or 1)
 
 
 def started(options: SampleOptions, files: Files, seed: int) -> Start:
@@ -112,9 +127,10 @@ def prepared(
 
 
 def defined(
-    options: SampleOptions, start: Start, choice: Choice, ready: Ready, seed: int, output: Output
+    options: SampleOptions, start: Start, choice: Choice, ready: Ready, seed: int, output: Output,
+    digest: str,
 ) -> Definition:
-    """What the stream is defined by."""
+    """What the stream is defined by; `digest` of its first links tells it from others."""
     action = choice.action
     return Definition(
         seed=seed,
@@ -135,7 +151,7 @@ def defined(
         record={
             **start.record, **ready.record,
             "ungated": options.ungated,
-            "start_digest": _digest(ready.state.links),
+            "start_digest": digest,
             "warnings": start.warnings,
             "lattice": start.lattice, "beta": action.beta,
             "provenance": {"command": options.described(), "date": provenance.now(),
@@ -145,9 +161,12 @@ def defined(
     )
 
 
-def _digest(links: Tensor) -> str:
-    """SHA-256 of the first links, by which a stream is told from others."""
-    return hashlib.sha256(links.cpu().contiguous().numpy().data).hexdigest()
+def digest_of(links: Tensor) -> str:
+    """SHA-256 of links [Nb,4,Nt,Nx,Ny,Nz,3,3], time slice by time slice of each direction."""
+    sha = hashlib.sha256()
+    for time_slice in links.flatten(0, 2):
+        sha.update(time_slice.cpu().contiguous().numpy().data)
+    return sha.hexdigest()
 
 
 def keep_bundle(folder: Path, choice: Choice) -> None:

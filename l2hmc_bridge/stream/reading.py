@@ -13,7 +13,7 @@ from torch import Tensor
 
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import FormatError, LayoutError
-from l2hmc_bridge.fields import layout, su3
+from l2hmc_bridge.fields import part, su3
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.recorded import randomness, state as checkpoint
 from l2hmc_bridge.sampling.numbered import numbered
@@ -41,6 +41,9 @@ class Files(Protocol):
         "trajectory", "plaquette", "unitarity" (max|U U^+ - 1|) and "determinant" (max|det U - 1|).
         """
 
+    def header(self, path: Path) -> Mapping[str, Any]:
+        """The metadata alone, the extents X, Y, Z, T under "lattice". Raises FormatError."""
+
     def count(self, path: Path) -> int:
         """How many configurations a file holds."""
 
@@ -61,9 +64,10 @@ class Files(Protocol):
 
 
 class _Source(NamedTuple):
-    """One file: its configuration, in SU(3), and the defect that it had."""
+    """One file: what it says, and the defect that its links had."""
 
-    configuration: Configuration
+    path: Path
+    meta: Mapping[str, Any]
     defect: float
 
 
@@ -73,24 +77,25 @@ def from_files(files: Files, paths: Sequence[Path], chains: int | None) -> Start
     Raises FormatError, VerificationError, LayoutError.
     """
     notes: list[str] = []
-    read = [_read(files, path, notes) for path in paths]
-    first, both = read[0], list(zip(paths, read, strict=True))
-    for path, one in both:
-        if one.links.shape != first.links.shape:
-            raise LayoutError(f"{path}: expected the lattice of {paths[0]}, "
-                              f"{_extents(first.links)}, found {_extents(one.links)}")
-    sources = [_projected(path, one, notes) for path, one in both]
-    numbers = [max(0, one.meta.get("trajectory") or 0) for one in read]
     order = [chain % len(paths) for chain in range(chains or len(paths))]
+    sources: list[_Source] = []
+    links: Tensor | None = None
+    for number, path in enumerate(paths):
+        source, one = _read(files, path, notes)
+        sources.append(source)
+        links = _placed(paths, number, one, links, order)
+    if links is None:
+        raise FormatError("start: expected a configuration file, found none")
+    numbers = [max(0, source.meta.get("trajectory") or 0) for source in sources]
     return Start(
-        links=torch.cat([sources[index].configuration.links for index in order]),
+        links=links,
         first=[numbers[index] for index in order],
         meta=[_carried(files, sources[index]) for index in order],
         name=str(paths[0]),
-        format=first.meta["format"],
-        stated={str(path): files.theory(path, one.meta) for path, one in both},
-        plaquette=first.meta.get("plaquette"),
-        read=first.meta,
+        format=sources[0].meta["format"],
+        stated={str(source.path): files.theory(source.path, source.meta) for source in sources},
+        plaquette=sources[0].meta.get("plaquette"),
+        read=sources[0].meta,
         record={
             "start": [str(path) for path in paths],
             "start_trajectory": numbers,
@@ -98,8 +103,54 @@ def from_files(files: Files, paths: Sequence[Path], chains: int | None) -> Start
             "start_projected": any(source.defect > DEFECT_KEPT for source in sources),
         },
         notes=notes,
-        warnings=[f"{path}: {told}" for path, one in both for told in one.meta.get("recorded", [])],
+        warnings=[f"{source.path}: {told}" for source in sources
+                  for told in source.meta.get("recorded", [])],
     )
+
+
+def outline(files: Files, paths: Sequence[Path], chains: int | None) -> Start:
+    """What the heads of files tell of a start; its links have a shape and no numbers.
+
+    Raises FormatError, LayoutError.
+    """
+    metas = []
+    for path in paths:
+        _require_one(files, path)
+        metas.append(files.header(path))
+        expected, found = (_shown(meta["lattice"]) for meta in (metas[0], metas[-1]))
+        if found != expected:
+            raise LayoutError(f"{path}: expected the lattice of {paths[0]}, {expected}, found "
+                              f"{found}")
+    stated = {str(path): files.theory(path, meta) for path, meta in zip(paths, metas, strict=True)}
+    count = chains or len(paths)
+    return Start(_shape(metas[0]["lattice"], count), [0] * count, [{}] * count, str(paths[0]),
+                 format=metas[0]["format"], stated=stated)
+
+
+def outline_of_nothing(kind: str, lattice: Sequence[int], chains: int) -> Start:
+    """The same of `from_nothing`."""
+    return Start(_shape(lattice, chains), [0] * chains, [{}] * chains, kind)
+
+
+def _shape(lattice: Sequence[int], chains: int) -> Tensor:
+    x, y, z, t = lattice
+    return torch.empty(chains, 4, t, x, y, z, 3, 3, dtype=torch.complex128, device="meta")
+
+
+def _placed(
+    paths: Sequence[Path], number: int, one: Tensor, links: Tensor | None, order: Sequence[int]
+) -> Tensor:
+    """The links of all chains once those of file `number` are there; the first makes room for all.
+    """
+    if links is None:
+        if len(order) == 1:
+            return one
+        links = one.new_empty(len(order), *one.shape[1:])
+    if one.shape[1:] != links.shape[1:]:
+        raise LayoutError(f"{paths[number]}: expected the lattice of {paths[0]}, "
+                          f"{_extents(links)}, found {_extents(one)}")
+    links[torch.tensor(order) == number] = one
+    return links
 
 
 def from_nothing(
@@ -107,55 +158,61 @@ def from_nothing(
 ) -> Start:
     """Cold (unit) or hot (Haar-random) links on X,Y,Z,T."""
     x, y, z, t = lattice
+    held = part.shared((t, x, y, z)) or part.whole((t, x, y, z))
     if kind == "cold":
-        links = cold_start((t, x, y, z), chains)
+        links = cold_start(held.held, chains)
     else:
-        links = numbered(seed, [0] * chains, randomness.PHASES[randomness.START]).links(
-            (t, x, y, z))
+        links = numbered(seed, [0] * chains, randomness.PHASES[randomness.START]).links(held)
     record = {"start": kind, "start_trajectory": 0, "start_projected": False}
     return Start(links, [0] * chains, [{"date": "not recorded"}] * chains, kind, record=record)
 
 
-def _read(files: Files, path: Path, notes: list[str]) -> Configuration:
+def _require_one(files: Files, path: Path) -> None:
+    """Raise FormatError unless there is a file of one configuration."""
     if path.is_dir():
         hint = " (--resume goes on with a stream)" if checkpoint.exists(path) else ""
         raise FormatError(f"{path}: expected a configuration file, found a folder{hint}")
     if path.is_file() and files.count(path) != 1:
         raise FormatError(f"{path}: expected one configuration, found {files.count(path)} "
                           "(`l2hmc-bridge convert --index` takes one out)")
+
+
+def _read(files: Files, path: Path, notes: list[str]) -> tuple[_Source, Tensor]:
+    """A file, and its links, projected to SU(3) if need be."""
+    _require_one(files, path)
     configuration = files.read(path)
     meta = configuration.meta
     notes += [f"{path}: {sentence}" for sentence in meta.get("warnings", [])
               if sentence not in meta.get("recorded", [])]
-    return configuration
-
-
-def _projected(path: Path, read: Configuration, notes: list[str]) -> _Source:
-    """The links, projected to SU(3) if need be; the reader has measured how far they are."""
-    defect = _defect(read)
+    defect = _defect(configuration)
     if defect <= DEFECT_KEPT:
-        return _Source(read, defect)
+        return _Source(path, meta, defect), configuration.links
     notes.append(f"{path}: max|U U^+ - 1|, max|det U - 1| = {defect:.1e} exceeds {DEFECT_KEPT:g}: "
                  "the links are projected to SU(3) once, before tuning")
-    return _Source(read._replace(links=su3.project_group(read.links)), defect)
+    return _Source(path, meta, defect), su3.project_group(configuration.links)
 
 
 def _defect(read: Configuration) -> float:
     """The larger of max|U U^+ - 1| and max|det U - 1|, as the reader found them if it looked."""
     unitarity, determinant = (read.meta.get(name) for name in ("unitarity", "determinant"))
     if unitarity is None or determinant is None:
-        return max(fast.group_defects(read.links))
+        found = torch.tensor(max(fast.group_defects(read.links)), dtype=torch.float64)
+        return part.largest(found, read.links)
     return max(float(unitarity), float(determinant))
 
 
 def _carried(files: Files, source: _Source) -> dict[str, Any]:
     """What is kept of a file's metadata, as JSON returns it; no date, so that bits repeat."""
-    kept = files.carried(source.configuration.meta)
+    kept = files.carried(source.meta)
     if source.defect > DEFECT_KEPT and "reunitarized" not in kept:
         kept["reunitarized"] = f"start projected to SU(3), its defect was {source.defect:.1e}"
     return {**json.loads(json.dumps(kept, default=str)), "date": "not recorded"}
 
 
 def _extents(links: Tensor) -> str:
-    nt, nx, ny, nz = layout.extents(links)
-    return f"{nx},{ny},{nz},{nt}"
+    nt, nx, ny, nz = part.lattice_of(links)
+    return _shown((nx, ny, nz, nt))
+
+
+def _shown(lattice: Sequence[int]) -> str:
+    return ",".join(map(str, lattice))

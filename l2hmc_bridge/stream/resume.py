@@ -55,12 +55,17 @@ def reopened(
         progress.say(sentence)
     made = stream.reopen(folder, lambda found: Configurations(files, found), device, more)
     with closing_on_error(made.log):
-        for sentence in made.notes:
-            progress.say(sentence)
-        if made.count >= made.target:
-            progress.say(f"{folder}: all of {made.target} trajectories are there already "
-                         "(-n asks for more)")
+        say_reopened(made, progress)
     return made
+
+
+def say_reopened(made: Stream, progress: Progress) -> None:
+    """What was mended, and whether anything is left to do."""
+    for sentence in made.notes:
+        progress.say(sentence)
+    if made.count >= made.target:
+        progress.say(f"{made.folder}: all of {made.target} trajectories are there already "
+                     "(-n asks for more)")
 
 
 def prove_again(made: Stream, definition: Definition, progress: Progress) -> None:

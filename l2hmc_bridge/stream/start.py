@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import LayoutError
-from l2hmc_bridge.fields import layout
+from l2hmc_bridge.fields import layout, part
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.markov import Kernel, State
 from l2hmc_bridge.systems.actions import GaugeAction
@@ -40,9 +40,14 @@ class Start:
     warnings: list[str] = field(default_factory=list)
 
     @property
+    def extents(self) -> part.Extents:
+        """(Nt, Nx, Ny, Nz)."""
+        return part.lattice_of(self.links)
+
+    @property
     def lattice(self) -> list[int]:
         """Extents X, Y, Z, T."""
-        nt, nx, ny, nz = layout.extents(self.links)
+        nt, nx, ny, nz = self.extents
         return [nx, ny, nz, nt]
 
     def on(self, device: torch.device) -> "Start":

@@ -87,3 +87,15 @@ def test_project_algebra_is_the_orthogonal_projection(generator):
     direction = su3.random_algebra((20,), generator)
     residue = -2 * su3.trace(direction @ (matrix - algebra)).real
     assert residue.abs().max() < 1e-13
+
+
+def test_a_projection_does_not_depend_on_the_matrices_beside(generator):
+    matrices = su3.random_group((5000,), generator)
+    matrices = matrices + 1e-5 * torch.randn(
+        matrices.shape, generator=generator, dtype=matrices.dtype)
+    whole = su3.project_group(matrices)
+    for some in (slice(0, 1), slice(3, 10), slice(7, 4999, 3), slice(2047, 2049)):
+        assert torch.equal(su3.project_group(matrices[some]), whole[some])
+    order = torch.randperm(5000, generator=generator)
+    assert torch.equal(su3.project_group(matrices[order]), whole[order])
+    assert su3.project_group(matrices[:0]).shape == (0, 3, 3)

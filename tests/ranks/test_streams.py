@@ -65,10 +65,29 @@ def test_the_bundle_that_ships_on_four_ranks(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("grid", ["1,1,1,2", "2,1,1,1"])
+def test_a_hot_start_thermalised_and_sampled_by_the_heat_bath(grid, tmp_path):
+    """Extents of 6 and 10 sites have three colours; the flow is measured on the way."""
+    lattice, seed = (6, 4, 4, 10), 5
+    flow = {"flow_time": 0.1, "flow_step": 0.05}
+    words = [word for name, value in flow.items()
+             for word in (f"--{name.replace('_', '-')}", value)]
+    told = ranks.command(2, "sample", "--start", "hot", "--lattice", ",".join(map(str, lattice)),
+                         "--beta", 5.8, "--kernel", "heatbath", "--thermalise", 3, "-n", 3,
+                         "--seed", seed, "--chains", 2, "--ranks", grid, "--out", tmp_path / "two",
+                         "--measure", "flow", *words)
+    assert [status for status, *_ in told] == [0, 0], told
+    lb.begin_stream(lb.SampleOptions(
+        start="hot", lattice=lattice, beta=5.8, kernel="heatbath", thermalise=3, trajectories=3,
+        seed=seed, chains=2, out=tmp_path / "one", measure=("flow",), threads=1, **flow))
+    assert same(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "message"), [
     (("--ranks", "1,1,1,4"), "expected a grid of 2 ranks, as many as there are processes, found"),
     (("--ranks", "1,1,2,1", "--in", "nowhere.ildg"), "nowhere.ildg: expected a file, found none"),
-    (("--ranks", "1,2,1,1", "--kernel", "heatbath"), "expected the kernel hmc or l2hmc, found"),
+    (("--ranks", "1,2,1,1", "--bundle", "nowhere.safetensors", "--kernel", "l2hmc"), "nowhere"),
 ])
 def test_one_line_of_rank_0_and_status_1_everywhere(words, message, tmp_path):
     given = [] if "--in" in words else ["--in", START]

@@ -9,6 +9,7 @@ from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fast import normal
 from l2hmc_bridge.fast.cpu import library
 from l2hmc_bridge.fields import su3
+from l2hmc_bridge.fields.part import whole
 from l2hmc_bridge.recorded import randomness
 from l2hmc_bridge.sampling import counter
 from l2hmc_bridge.sampling.numbered import numbered
@@ -113,7 +114,7 @@ def test_uniform_numbers_are_uniform():
 
 def test_hot_links_are_in_su3_and_haar():
     """<|tr U|^2> = 1 and <tr U> = 0; the variance of |tr U|^2 is 1 (<|tr U|^4> = 2)."""
-    links = numbered(1, [0], randomness.PHASES[randomness.START]).links((8, 8, 8, 4))
+    links = numbered(1, [0], randomness.PHASES[randomness.START]).links(whole((8, 8, 8, 4)))
     assert float(su3.unitarity_defect(links).max()) < 1e-14
     assert float(su3.determinant_defect(links).max()) < 1e-14
     trace = su3.trace(links).flatten()

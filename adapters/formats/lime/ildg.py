@@ -11,10 +11,16 @@ from l2hmc_bridge.adapters.format import metadata
 from l2hmc_bridge.adapters.format.checks import check, checksum_check
 from l2hmc_bridge.adapters.payload.checksums import posix_cksum
 from l2hmc_bridge.adapters.payload.layout import Payload
-from l2hmc_bridge.adapters.payload.move import read_payload, stored_links, write_payload
+from l2hmc_bridge.adapters.payload.move import (
+    read_payload,
+    shared_of,
+    stored_links,
+    write_payload,
+)
 from l2hmc_bridge.adapters.payload.quality import examined, writable
+from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.configuration import Configuration
-from l2hmc_bridge.storage.atomic import replacing
+from l2hmc_bridge.fields.slabs import by_first, written
 
 from . import container, records
 from .fields import Lime
@@ -52,7 +58,7 @@ def write(
     """QIO's record order, with SciDAC checksums and usqcdInfo of the stored links."""
     links = stored_links(configuration.links, precision // 8, 3)
     measured = writable(path, links, precision)
-    nt, nx, ny, nz = links.shape[2:6]
+    nt, nx, ny, nz = extents = parts.lattice_of(links)
     payload = Payload(0, (nx, ny, nz, nt), precision // 8, True)
     meta = dict(configuration.meta)
     meta["lfn"] = lfn or meta.get("lfn") or f"lfn://l2hmc-bridge/{path.name}"
@@ -60,11 +66,11 @@ def write(
     kind = "ildg-binary-data" if ildg else "scidac-binary-data"
     front += container.header_bytes(kind, payload.size, False, False)
     payload = Payload(len(front), payload.lattice, payload.word, True)
-    with replacing(path, force) as file:
-        file.write(front)
+    with written(path, force, extents) as file:
+        file.put(0, front)
         sums = write_payload(file, links, payload, ("scidac",))["scidac"]
-        file.write(bytes(-payload.size % 8))
-        file.write(container.record_bytes("scidac-checksum", records.checksum(sums), end=True))
+        end = container.record_bytes("scidac-checksum", records.checksum(sums), end=True)
+        file.put(payload.offset + payload.size, bytes(-payload.size % 8) + end)
 
 
 def _printed(opened: Lime) -> list[tuple[str, str]]:
@@ -90,7 +96,8 @@ def _verify_checksums(
     told = (opened.text("bqcd-cksum") or "").split()
     posix = metadata.integer(told[0]) if told else None
     if posix is not None:
-        value = posix_cksum(path, payload.offset, payload.size)
+        part = shared_of(payload)
+        value = by_first(part, lambda: posix_cksum(path, payload.offset, payload.size))
         meta["checks"].append(check("posix_cksum", value, posix))
     if stored is not None or posix is None:
         meta["checks"].append(checksum_check("checksum", found, stored))

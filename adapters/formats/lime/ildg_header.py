@@ -195,6 +195,7 @@ FORMAT = Format(
     header=header,
     read_options=("slices", "lattice"),
     write_options=("precision", "lfn"),
+    by_parts=True,
 )
 # The bytes do not tell ILDG from SciDAC before the records are read: one sniffer, one reader.
 SCIDAC = Format(
@@ -207,4 +208,5 @@ SCIDAC = Format(
     header=header,
     read_options=("slices", "lattice"),
     write_options=("precision",),
+    by_parts=True,
 )

@@ -172,10 +172,13 @@ def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
         for _ in range(steps):
             blocked.force(lattice, blocks, 6.0, c1, out=push)
             blocked.drift(lattice, push, blocks, -step / 4, out=blocks)
+            lattice.renew(blocks)
             blocked.kick(lattice, push, blocks, 6.0, c1, -8 / 9, keep=-17 / 36, out=push)
             blocked.drift(lattice, push, blocks, -step, out=blocks)
+            lattice.renew(blocks)
             blocked.kick(lattice, push, blocks, 6.0, c1, -0.75, keep=-1.0, out=push)
             blocked.drift(lattice, push, blocks, -step, out=blocks)
+            lattice.renew(blocks)
         return blocked.links_out(lattice, blocks)
 
 

@@ -10,6 +10,7 @@ from l2hmc_bridge.fast import heatbath as reference
 from l2hmc_bridge.fast.cpu import blocks as blocked, library
 from l2hmc_bridge.fast.cpu.library import LINK, Lattice
 from l2hmc_bridge.fast.cpu.scratch import SCRATCH
+from l2hmc_bridge.fields.part import Part
 
 
 class Tables(NamedTuple):
@@ -20,11 +21,13 @@ class Tables(NamedTuple):
 
 
 @functools.lru_cache(maxsize=32)
-def tables(extents: tuple[int, ...], dtype: torch.dtype) -> Tables:
-    """The sites and colours of a lattice in its blocked layout."""
-    lattice = library.lattice(extents, dtype)
-    sites = lattice.sites
-    colours = reference.colours(extents).flatten()[sites]
+def tables(extents: tuple[int, ...], dtype: torch.dtype, part: Part | None = None) -> Tables:
+    """The sites and colours of a lattice, or of a part of one, in its blocked layout."""
+    lattice = library.lattice(extents, dtype, part)
+    sites, whole = lattice.sites, extents
+    if part is not None:  # numbered and coloured as in the whole lattice
+        sites, whole = part.sites()[sites], part.lattice
+    colours = reference.colours(whole).flatten()[sites]
     bits = 1 << torch.arange(lattice.lanes)
     lanes = torch.stack([((colours == colour) * bits).sum(1)
                          for colour in range(int(colours.max()) + 1)])
@@ -46,12 +49,20 @@ def heat_bath(links: Tensor, beta: float, words: Tensor, sweeps: int, overrelaxa
 
 def sweep(lattice: Lattice, links: Tensor, beta: float, words: Tensor, sweeps: int,
           overrelaxations: int) -> None:
-    """The same in the blocked layout, in place."""
-    table = tables(lattice.extents, lattice.dtype)
+    """The same in the blocked layout, in place.
+
+    Where other processes hold the rest of the lattice, their links are asked for after each step.
+    """
+    table = tables(lattice.extents, lattice.dtype, lattice.part)
     words = words.to("cpu", torch.int64).contiguous()
+    steps = [(0, 4, table.lanes)]
+    if lattice.shared:
+        steps = [(mu, mu + 1, lanes[None]) for mu in range(4) for lanes in table.lanes]
     for number in range(sweeps + overrelaxations):
-        lattice.call("heat_bath_sweep", links, float(beta), number, len(table.lanes), table.lanes,
-                     table.sites, words if number < sweeps else None, links)
+        for first, end, lanes in steps:
+            lattice.call("heat_bath_sweep", links, float(beta), number, first, end, len(lanes),
+                         lanes, table.sites, words if number < sweeps else None, links)
+            lattice.renew(links)
 
 
 def philox(counters: Tensor, key: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:

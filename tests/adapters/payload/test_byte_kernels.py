@@ -15,6 +15,7 @@ from l2hmc_bridge.adapters.payload.move import Payload, read_payload, write_payl
 from l2hmc_bridge.adapters.payload.quality import measure
 from l2hmc_bridge.errors import BridgeError
 from l2hmc_bridge.fields import su3
+from l2hmc_bridge.fields.slabs import SharedFile
 from tests.support import samples
 
 SUMS = ("scidac", "nersc", "milc")
@@ -44,7 +45,7 @@ def test_blocks_both_ways(compiled, tmp_path, word, big, rows, monkeypatch):
         compiled(on)
         path = tmp_path / f"{on}.bin"
         with open(path, "w+b") as file:
-            written = write_payload(file, links, payload, SUMS)
+            written = write_payload(SharedFile(path, file.fileno(), None), links, payload, SUMS)
         back, read = read_payload(path, payload, SUMS)
         part, _ = read_payload(path, payload, slices=(1, 3))
         assert written == read and torch.equal(part, back[:, :, 1:3])

@@ -11,12 +11,13 @@ EXPORT void lattice_sites(Call* call, long long* out) {
         out[i] = lattice.site(i / LANES, i % LANES & (lattice.active - 1));
 }
 
-// One sweep over all links in place, direction after direction, colour after colour: `lanes`
+// One sweep over the links of directions first <= mu < end in place, colour after colour: `lanes`
 // [colours][blocks] says who moves. `words` [chains][4]: key and upper counter words; null: reflections.
 // Links of different planes across a direction do not meet: a thread takes planes, or where these are few
 // rows of one colour.
-EXPORT void heat_bath_sweep(Call* call, double beta, int sweep, int colours, const uint16_t* lanes,
-                            const long long* sites, const long long* words, vec* links) {
+EXPORT void heat_bath_sweep(Call* call, double beta, int sweep, int first, int end, int colours,
+                            const uint16_t* lanes, const long long* sites, const long long* words,
+                            vec* links) {
     const Lattice& lattice = *call->lattice;
     const auto visit = [&](int mu, long task, const auto& update) {
         const long chain = task / lattice.span(mu), plane = task % lattice.span(mu);
@@ -29,7 +30,7 @@ EXPORT void heat_bath_sweep(Call* call, double beta, int sweep, int colours, con
         update(Hyperplane(lattice, mu, plane, lanes, words ? &draws : nullptr,
                      links + call->links(chain)));
     };
-    for (int mu = 0; mu < 4; mu++) {
+    for (int mu = first; mu < end; mu++) {
         const long planes = call->chains * lattice.span(mu), rows = lattice.span(mu == 0);
         if (planes % call->threads == 0 || planes >= 4 * call->threads) {
             parallel(planes, call->threads, [&](long task) {

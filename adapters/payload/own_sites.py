@@ -1,0 +1,135 @@
+"""The sites of one process in a file of the natural layout: read and written without the others'.
+
+Checksums are of all sites: each process sums up its own, and the sums are combined.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from l2hmc_bridge.fields import part as parts
+from l2hmc_bridge.fields.part import Part
+from l2hmc_bridge.fields.slabs import Run, SharedFile, by_each, runs
+
+from . import blocks, checksums
+from .layout import Block, Payload
+
+Sums = dict[str, tuple[int, ...]]
+
+
+class Box(NamedTuple):
+    """Own sites of `planes` z-planes from z on at slice t, both counted from the first own site."""
+
+    t: int
+    z: int
+    planes: int
+
+
+def read_own(path: Path, payload: Payload, sums: Sequence[str], part: Part) -> tuple[Tensor, Sums]:
+    """The links of a part [1,4,...], copies of others' sites included, and the sums of all."""
+    out = np.empty((4, *part.held, 3, 3), np.complex128)
+    own = out[(slice(None), *part.own)]
+
+    def take(box: Box, raw: NDArray[np.uint8], descriptor: int) -> list[tuple[int, ...]]:
+        places = _places(payload, part, box)
+        for run in places:
+            blocks.read_at(descriptor, payload.offset + run.offset, raw[_bytes(run)])
+        partial = _sums(raw, places, payload, sums)
+        taken = np.empty((4, 1, *part.extents[1:3], box.planes, 3, 3), np.complex128)
+        blocks.decode(raw, payload, Block(0, 0, 0, box.planes), taken)
+        own[:, box.t, :, :, box.z : box.z + box.planes] = taken[:, 0]
+        return partial
+
+    def pass_over() -> Sums:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            return _each_box(payload, part, sums, lambda box, raw: take(box, raw, descriptor))
+        finally:
+            os.close(descriptor)
+
+    partial = by_each(part, path, pass_over)
+    links = torch.from_numpy(out)[None]
+    parts.renew(part, links)
+    return links, checksums.of_all(part.network, partial)
+
+
+def sum_own(path: Path, payload: Payload, sums: Sequence[str], part: Part) -> Sums:
+    """The sums of all sites alone."""
+
+    def take(box: Box, raw: NDArray[np.uint8], descriptor: int) -> list[tuple[int, ...]]:
+        places = _places(payload, part, box)
+        for run in places:
+            blocks.read_at(descriptor, payload.offset + run.offset, raw[_bytes(run)])
+        return _sums(raw, places, payload, sums)
+
+    def pass_over() -> Sums:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            return _each_box(payload, part, sums, lambda box, raw: take(box, raw, descriptor))
+        finally:
+            os.close(descriptor)
+
+    return checksums.of_all(part.network, by_each(part, path, pass_over))
+
+
+def write_own(
+    file: SharedFile, links: Tensor, payload: Payload, sums: Sequence[str], part: Part
+) -> Sums:
+    """Write the own sites of links [1,4,...]; returns the sums of all."""
+    own = part.kept(links.detach())[0].numpy()
+
+    def give(box: Box, raw: NDArray[np.uint8]) -> list[tuple[int, ...]]:
+        places = _places(payload, part, box)
+        given = np.ascontiguousarray(
+            own[:, box.t : box.t + 1, :, :, box.z : box.z + box.planes], np.complex128)
+        blocks.encode(given, payload, Block(0, 0, 0, box.planes), raw)
+        partial = _sums(raw, places, payload, sums)
+        for run in places:
+            blocks.write_at(file.descriptor, payload.offset + run.offset, raw[_bytes(run)])
+        return partial
+
+    def pass_over() -> Sums:
+        with blocks.flushing(file.descriptor, payload.size):
+            return _each_box(payload, part, sums, give)
+
+    return checksums.of_all(part.network, file.pieces(pass_over))
+
+
+def _each_box(payload: Payload, part: Part, sums: Sequence[str], move) -> Sums:
+    """Move box after box in a few threads; the sums of the own sites."""
+    nt, nx, ny, nz = part.extents
+    plane = nx * ny * payload.site_bytes
+    most = max(1, min(nz, blocks.BLOCK_BYTES // plane)) if (nx, ny) == payload.lattice[:2] else 1
+    boxes = [Box(t, z, min(most, nz - z)) for t in range(nt) for z in range(0, nz, most)]
+    found = blocks.in_threads(lambda box, buffer: move(box, buffer[: box.planes * plane]), boxes,
+                              most * plane)
+    return checksums.combine(sums, found)
+
+
+def _places(payload: Payload, part: Part, box: Box) -> list[Run]:
+    """The runs of sites of a box, in bytes from the first site of the payload."""
+    nx, ny, nz, _ = payload.lattice
+    t, x, y, z = part.origin
+    found = runs((1, box.planes, part.extents[2], part.extents[1]), (t + box.t, z + box.z, y, x),
+                 (payload.lattice[3], nz, ny, nx), payload.site_bytes)
+    return found
+
+
+def _bytes(run: Run) -> slice:
+    return slice(run.start, run.start + run.size)
+
+
+def _sums(
+    raw: NDArray[np.uint8], places: Sequence[Run], payload: Payload, sums: Sequence[str]
+) -> list[tuple[int, ...]]:
+    """The named sums of one box."""
+    found = checksums.combine(sums, [
+        checksums.block_sums(raw[_bytes(run)], run.offset // payload.site_bytes, payload, sums)
+        for run in places])
+    return [found[name] for name in sums]

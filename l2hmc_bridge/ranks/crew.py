@@ -1,0 +1,44 @@
+"""The processes that run a verb together, each on its part of one lattice after the other.
+
+    with sharing(lambda: lattice_of(path), reach=1):
+        ...  # files are read in parts, sums run over all
+
+Of one process alone, which is here, nothing is shared; that of several is `together.crew`.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, TypeVar
+
+Made = TypeVar("Made")
+
+
+class Crew(Protocol):
+    """All processes of a verb."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one process."""
+
+    def made(self, make: Callable[[], Made]) -> Made:
+        """What rank 0 makes, on every rank; every rank raises its error."""
+
+    def sharing(self, lattice: Callable[[], Sequence[int]], reach: int
+                ) -> AbstractContextManager[None]:
+        """Hold a part of the lattice X,Y,Z,T, with copies as far as `reach` from its own sites.
+
+        Raises ConfigError for ranks that do not fit it.
+        """
+
+
+class Alone:
+    """A process that runs a verb by itself."""
+
+    alone = True
+
+    def made(self, make: Callable[[], Made]) -> Made:
+        return make()
+
+    def sharing(self, lattice: Callable[[], Sequence[int]], reach: int
+                ) -> AbstractContextManager[None]:
+        return nullcontext()

@@ -1,0 +1,47 @@
+"""Started by the launchers themselves, if they are installed: mpirun (Open MPI, MPICH), srun."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import l2hmc_bridge as lb
+from l2hmc_bridge.fast.cpu import library
+from tests.support.places import ROOT
+from tests.support.streams import contents, differences
+from tests.support.verbs_worker import said
+
+pytestmark = pytest.mark.skipif(library.library() is None, reason="no compiled kernels here")
+START = ROOT / "examples" / "data" / "milc_l4x6x8x10_b6.0.ildg"
+AS_ROOT = {f"{name}_ALLOW_RUN_AS_ROOT{more}": "1" for name in ("OMPI", "PRTE")
+           for more in ("", "_CONFIRM")}
+
+
+def launched(launcher, *words):
+    """What a command line of ours says on two ranks."""
+    path = shutil.which(launcher)
+    if path is None:
+        pytest.skip(f"{launcher} is not installed")
+    more = ["--oversubscribe"] if launcher == "mpirun" and "Open MPI" in subprocess.run(
+        [path, "--version"], capture_output=True, text=True).stdout else []
+    done = subprocess.run(
+        [path, *more, "-n", "2", sys.executable, "-m", "cli", *map(str, words)], cwd=ROOT,
+        capture_output=True, text=True, timeout=120,
+        env={**os.environ, **AS_ROOT, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["mpirun", "mpiexec", "srun"])
+def test_a_launcher_starts_ranks_that_find_each_other(launcher, tmp_path):
+    said_there = launched(launcher, "measure", START, "--json", "--ranks", "auto")
+    assert json.loads(said_there) == json.loads(said(["measure", str(START), "--json"])[1])
+    how = ["--in", START, "-n", 1, "--kernel", "hmc", "--seed", 1, "--tune", 0]
+    launched(launcher, "sample", *how, "--out", tmp_path / "two", "--ranks", "1,1,1,2")
+    lb.begin_stream(lb.SampleOptions(inputs=START, out=tmp_path / "one", trajectories=1,
+                                     kernel="hmc", seed=1, tune=0))
+    assert differences(contents(tmp_path / "one"), contents(tmp_path / "two")) == []
