@@ -1,7 +1,7 @@
 """The compiled kernels against torch: one table per question, and a JSON file with all of it.
 
-    python -m benchmarks.kernels.run [--lattices 8,16,32] [--threads 1,2] [--json FILE] [--quick]
-                                     [--instruction-set avx2] [--tables functions,trajectories]
+    python -m benchmarks.kernels.run [--lattices 8,16,32] [--threads 1,2] [--chains 1,8] [--quick]
+        [--instruction-set avx2] [--tables functions,trajectories] [--json FILE]
 
 Every time is the best of several calls in this one run (processor time where one thread works, so
 that a busy machine disturbs little; else time on the clock), with what it is compared to in the
@@ -112,6 +112,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--lattices", default="8,16,32")
     parser.add_argument("--threads", default=f"1,{os.cpu_count()}")
+    parser.add_argument("--chains", default="1,8")
     parser.add_argument("--json", type=Path, help="default: benchmarks/results/kernels.json, "
                         "with an instruction set kernels_<set>.json")
     parser.add_argument("--quick", action="store_true", help="8^4, one thread, short")
@@ -137,13 +138,13 @@ def keep_to(instruction_set: str) -> None:
                  f"L2HMC_BRIDGE_KERNELS={instruction_set} on a processor that has it")
 
 
-def functions(lattices: list[int], counts: list[int], peak: dict, quick: bool,
+def functions(lattices: list[int], counts: list[int], batches: list[int], peak: dict,
               budget: float) -> list[dict]:
     """Rows of every case, lattice, number of chains and number of threads."""
     found: list[dict] = []
     for extent in lattices:
         for threads in counts:
-            for chains in (1,) if quick else (1, 8):
+            for chains in batches:
                 if not fits(extent, chains):
                     print(f"\n{extent}^4, {chains} chains: left out, not enough memory")
                     continue
@@ -171,7 +172,8 @@ def main() -> None:
     show("machine", [report["machine"]])
     show("measured peaks", [{"threads": n, **report["peaks"][str(n)]} for n in counts])
     if "functions" in tables:
-        report["functions"] = functions(lattices, counts, report["peaks"], options.quick, budget)
+        batches = [1] if options.quick else [int(n) for n in options.chains.split(",")]
+        report["functions"] = functions(lattices, counts, batches, report["peaks"], budget)
     for name, table in TABLES.items():
         if name in tables:
             report[name] = [row for extent in lattices if extent <= 16

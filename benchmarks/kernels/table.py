@@ -56,12 +56,14 @@ def heading(report: dict) -> str:
     others = busiest > max(map(int, report["peaks"])) + 1
     peaks = "; ".join(f"{count} thread{'s' * (int(count) > 1)} {peak['gflops']:.0f} GFLOP/s, copy "
                       f"{peak['gbytes']:.1f} GB/s" for count, peak in report["peaks"].items())
+    missing = f"Left out: {machine['left_out']}. " if "left_out" in machine else ""
     return (f"Written by `{machine.get('command', 'make bench')}`. {machine['processor']}, "
             f"{machine['cores']} cores, {load}, {machine['build']} build, torch "
             f"{machine['torch']}. "
             + "Other jobs ran beside this one: one thread is timed by its processor time and "
               "loses little but room in shared caches; two threads are timed by the clock and "
               "lose what the others took. " * others
+            + missing
             + f"Measured peaks: {peaks}. What the columns mean: benchmarks/README.md.")
 
 

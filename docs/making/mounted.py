@@ -13,6 +13,7 @@ MOUNTED = {
     "measured/bundles-of-the-examples.md": "examples/models/README.md",
     "measured/speed.md": "benchmarks/README.md",
     "measured/kernel-tables.md": "benchmarks/results/kernels.md",
+    "measured/kernel-tables-avx2.md": "benchmarks/results/kernels_avx2.md",
     "measured/ranks.md": "benchmarks/ranks.md",
     "reference/observables.md": "l2hmc_bridge/observables/README.md",
     "project/architecture.md": "ARCHITECTURE.md",

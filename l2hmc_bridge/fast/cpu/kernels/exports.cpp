@@ -20,13 +20,12 @@ EXPORT int lattice_lanes(const Lattice*) { return LANES; }
 
 // [chains][4][site][width] -> [chains][blocks][4][width][LANES]
 EXPORT void to_blocks(Call* call, int width, const real* in, real* out) {
+    const bool stream = beyond_caches(*call->lattice, call->chains);
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
                    if (width == LINK)
-                       return visit_matrices(*call->lattice, -1, chain, first, end, in,
-                                             [&](long at, const real** source) {
-                                                 gather((vec*)out + at * LINK, source);
-                                             });
+                       return links_to_blocks(*call->lattice, stream, chain, first, end, in,
+                                              (vec*)out);
                    visit_links(*call->lattice, chain, first, end, LANES,
                                [&](long torch, long blocked, int lane) {
                                    const real* from = in + torch * width;
@@ -37,14 +36,12 @@ EXPORT void to_blocks(Call* call, int width, const real* in, real* out) {
 }
 
 EXPORT void from_blocks(Call* call, int width, const real* in, real* out) {
+    const bool stream = beyond_caches(*call->lattice, call->chains);
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
                    if (width == LINK)
-                       return visit_matrices(*call->lattice, -1, chain, first, end, out,
-                                             [&](long at, real** target) {
-                                                 scatter(target, (const vec*)in + at * LINK,
-                                                         call->lattice->active);
-                                             });
+                       return links_from_blocks(*call->lattice, stream, chain, first, end,
+                                                (const vec*)in, out);
                    visit_links(*call->lattice, chain, first, end, call->lattice->active,
                                [&](long torch, long blocked, int lane) {
                                    real* to = out + torch * width;

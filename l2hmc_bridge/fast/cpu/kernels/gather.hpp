@@ -1,5 +1,9 @@
 // As many torch matrices as a register has lanes, put side by side, and back.
 #pragma once
+#ifdef __x86_64__
+#include <emmintrin.h>
+#endif
+
 #include "matrix.hpp"
 
 namespace {
@@ -24,6 +28,33 @@ INLINE vec pairs_of(vec re, vec im, std::integer_sequence<int, L...>) {
 }
 
 typedef std::make_integer_sequence<int, LANES> Lanes;
+
+#if defined(__x86_64__) && !defined(SINGLE)
+constexpr bool STREAMS = true;  // there are stores that leave the caches alone
+#else
+constexpr bool STREAMS = false;
+#endif
+
+// *to = v; STREAM: into memory past the caches, which need not fetch what is there before.
+template <bool STREAM>
+INLINE void write(vec* to, vec v) {
+    if constexpr (!STREAM || !STREAMS) *to = v;
+#if defined(SINGLE) || !defined(__x86_64__)
+#elif defined(__AVX512F__)
+    else _mm512_stream_pd((double*)to, (__m512d)v);
+#elif defined(__AVX2__)
+    else _mm256_stream_pd((double*)to, (__m256d)v);
+#else
+    else _mm_stream_pd((double*)to, (__m128d)v);
+#endif
+}
+
+// What was streamed is there for other threads.
+INLINE void streamed() {
+#ifdef __x86_64__
+    _mm_sfence();
+#endif
+}
 
 #ifndef SINGLE
 typedef double pair __attribute__((vector_size(16), may_alias, aligned(8)));
@@ -62,40 +93,50 @@ constexpr int BETWEEN = sizeof(real) == 8 ? 1 : 2;  // first lane of the second 
 
 // The complex number of one lane, out of the register that `fetch` makes of it.
 template <int LANE>
-INLINE void put(real* const* to, int i, vec whole) {
+INLINE pair complex_of(vec whole) {
 #ifdef SINGLE
-    *(pair*)(to[LANE] + i) = ((pairs)whole)[LANE / 4 * 2 + LANE % 2];
+    return ((pairs)whole)[LANE / 4 * 2 + LANE % 2];
 #elif defined(__AVX512F__)
-    *(pair*)(to[LANE] + i) = (pair)_mm512_extractf64x2_pd((__m512d)whole, LANE / 2);
+    return (pair)_mm512_extractf64x2_pd((__m512d)whole, LANE / 2);
 #elif defined(__AVX2__)
-    *(pair*)(to[LANE] + i) = (pair)_mm256_extractf128_pd((__m256d)whole, LANE / 2);
+    return (pair)_mm256_extractf128_pd((__m256d)whole, LANE / 2);
 #else
-    *(pair*)(to[LANE] + i) = (pair)whole;
+    return (pair)whole;
+#endif
+}
+
+template <int LANE, bool STREAM>
+INLINE void put(real* const* to, int i, vec whole) {
+    if constexpr (!STREAM || !STREAMS) *(pair*)(to[LANE] + i) = complex_of<LANE>(whole);
+#if defined(__x86_64__) && !defined(SINGLE)
+    else _mm_stream_pd(to[LANE] + i, (__m128d)complex_of<LANE>(whole));
 #endif
 }
 
 // LANES matrices of 18 numbers at source[lane], side by side.
+template <bool STREAM = false>
 INLINE void gather(vec* out, const real* const* source) {
 #pragma GCC unroll 9
     for (int i = 0; i < LINK; i += 2) {
         const vec a = fetch(source, 0, i), b = fetch(source, BETWEEN, i);
-        out[i] = part_of<0>(a, b, Lanes());
-        out[i + 1] = part_of<1>(a, b, Lanes());
+        write<STREAM>(out + i, part_of<0>(a, b, Lanes()));
+        write<STREAM>(out + i + 1, part_of<1>(a, b, Lanes()));
     }
 }
 
-template <int... L>
+template <bool STREAM, int... L>
 INLINE void scatter_all(real* const* target, const vec* in, std::integer_sequence<int, L...> lanes) {
 #pragma GCC unroll 9
     for (int i = 0; i < LINK; i += 2) {
         const vec a = pairs_of<0>(in[i], in[i + 1], lanes), b = pairs_of<1>(in[i], in[i + 1], lanes);
-        (put<L>(target, i, L & BETWEEN ? b : a), ...);
+        (put<L, STREAM>(target, i, L & BETWEEN ? b : a), ...);
     }
 }
 
 // The way back, to the first `count` lanes.
+template <bool STREAM = false>
 INLINE void scatter(real* const* target, const vec* in, int count) {
-    if (count == LANES) return scatter_all(target, in, Lanes());
+    if (count == LANES) return scatter_all<STREAM>(target, in, Lanes());
     for (int lane = 0; lane < count; lane++)
         for (int i = 0; i < LINK; i++) target[lane][i] = ((const real*)in)[LANES * i + lane];
 }

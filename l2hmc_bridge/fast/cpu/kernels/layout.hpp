@@ -37,23 +37,67 @@ INLINE void call_up_lanes(const Lattice& lattice, long block, Real* torch) {
 
 // Calls visit(block, direction of the block, torch numbers of each lane) where a torch field is
 // [chains][4][site][18]; with only >= 0 it is [chains][1][site][18] and belongs to that direction.
-template <class Real, class Visit>
+// CALL_UP: the torch numbers of blocks to come are called up.
+template <bool CALL_UP = true, class Real, class Visit>
 INLINE void visit_matrices(const Lattice& lattice, int only, long chain, long first, long end,
                            Real* torch, const Visit& visit) {
-    constexpr int SOON = 2;
+    constexpr int SOON = 4 * TEAM;
     const long volume = sites(lattice);
-    for (long block = first; block < end; block++)
-        for (int mu = 0; mu < 4; mu++) {
-            if (only >= 0 && mu != only) continue;
-            const long row = only < 0 ? chain * 4 + mu : chain;
+    for (int mu = 0; mu < 4; mu++) {
+        if (only >= 0 && mu != only) continue;
+        const long row = only < 0 ? chain * 4 + mu : chain;
+        for (long block = first; block < end; block++) {
             Real* place[LANES];
             for (int lane = 0; lane < LANES; lane++)
                 place[lane] = torch + (row * volume +
                     lattice.site(block, lane & (lattice.active - 1))) * LINK;
-            if (block + SOON < lattice.blocks)
+            if (CALL_UP && block + SOON < lattice.blocks)
                 call_up_lanes(lattice, block + SOON, torch + row * volume * LINK);
             visit((chain * lattice.blocks + block) * 4 + mu, place);
         }
+    }
+}
+
+// Whether links of so many chains are larger than what a core has of the last cache: writing them then
+// had better leave the caches alone. (What systems say of its size may be that of many cores.)
+inline bool beyond_caches(const Lattice& lattice, long chains) {
+    constexpr long SIZE = 24 << 20;
+    return chains * lattice.blocks * 4 * (long)sizeof(Matrix) > SIZE;
+}
+
+// Calls up the blocked matrix that the loop will come to a few blocks after number `at`: it steps over
+// those of other directions, a pattern that the hardware does not see.
+INLINE void call_up_block(const vec* links, long at, long end) {
+    constexpr long LATER = 4 * 2 * TEAM;
+    if (at + LATER < end) call_up<false, 1>(links + (at + LATER) * LINK, LINK);
+}
+
+// Torch links -> blocked links, and back; past the caches if `stream`.
+inline void links_to_blocks(const Lattice& lattice, bool stream, long chain, long first, long end,
+                            const real* in, vec* out) {
+    if (!stream)
+        return visit_matrices(lattice, -1, chain, first, end, in, [&](long at, const real** source) {
+            gather(out + at * LINK, source);
+        });
+    visit_matrices(lattice, -1, chain, first, end, in, [&](long at, const real** source) {
+        gather<true>(out + at * LINK, source);
+    });
+    streamed();
+}
+
+inline void links_from_blocks(const Lattice& lattice, bool stream, long chain, long first, long end,
+                              const vec* in, real* out) {
+    const long all = 4 * lattice.blocks * (chain + 1);
+    if (!stream || lattice.active < LANES)
+        return visit_matrices(lattice, -1, chain, first, end, out, [&](long at, real** target) {
+            call_up_block(in, at, all);
+            scatter(target, in + at * LINK, lattice.active);
+        });
+    visit_matrices<!STREAMS>(lattice, -1, chain, first, end, out, [&](long at, real** target) {
+        call_up_block(in, at, all);
+        scatter<true>(target, in + at * LINK, LANES);
+    });
+    streamed();
 }
 
 // Torch matrices -> blocked components [chains][blocks][4][8]; directions besides `only` stay.
