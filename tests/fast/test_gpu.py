@@ -1,5 +1,7 @@
 """What the Triton kernels are given, which of them are trusted, and who serves a field."""
 
+import inspect
+
 import pytest
 import torch
 
@@ -64,7 +66,7 @@ def test_every_function_has_a_trial_that_can_fail(generator):
               for _ in range(2)]
     public = {name for name, one in vars(gpu).items()
               if hasattr(one, "__wrapped__") and hasattr(reference, name)}
-    assert public == set(launch.TRIALS)
+    assert public | {"trajectory"} == set(launch.TRIALS)
     for name, trial in launch.TRIALS.items():
         one, other = (trial(getattr(reference, name), *pair) for pair in fields)
         assert float((one - other).abs().max()) > 1e-3, name
@@ -127,7 +129,8 @@ def test_a_card_agrees_with_main_memory(dtype, generator):
     links = su3.random_group((2, 4, 4, 6, 2, 3), generator).to(dtype)
     momenta = su3.random_algebra((2, 4, 4, 6, 2, 3), generator).to(dtype)
     for name, trial in launch.TRIALS.items():
-        assert launch.trusted(name, getattr(gpu, name).__wrapped__, torch.device("cuda:0"), dtype)
+        served = inspect.unwrap(getattr(gpu, name))
+        assert launch.trusted(name, served, torch.device("cuda:0"), dtype)
         found = trial(getattr(gpu, name), links.cuda(), momenta.cuda()).cpu()
         expected = trial(getattr(reference, name), links, momenta)
         assert float((found - expected).abs().max()) < launch.AGREEMENT[dtype] * float(
