@@ -1,4 +1,4 @@
-"""The kernels in Triton, made of triton_matrix.py and triton_paths.py.
+"""Kernels on fields in the torch layout, made of matrix.py and walk.py.
 
 A program works on BLOCK sites of one chain in the torch layout [Nb,4,site][row][column][re, im], in
 the precision of the field; sums over sites are float64, one per program, added up by the caller.
