@@ -14,6 +14,7 @@ from benchmarks.kernels.cases import BETA, SYMANZIK
 from benchmarks.kernels.gpu import best
 from benchmarks.kernels.trajectories import NETWORKS, kernel, training_step
 from l2hmc_bridge import fast
+from l2hmc_bridge.fast.gpu.planar import Moving
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.sampling.hmc import HMC, integrate
 from l2hmc_bridge.sampling.integrators import Schedule, schedule
@@ -101,11 +102,36 @@ def _call(function: Callable[[Fields], Tensor]) -> Callable[[Fields], Callable]:
     return lambda at: lambda: function(at)
 
 
-# name: (ns per site at most, what is called on torch fields)
+def apart_force(c1: float) -> Callable[[Fields], Callable]:
+    """The force with numbers apart, as trajectories have it; of torch fields without a GPU."""
+
+    def ready(at: Fields) -> Callable:
+        if at.links.device.type != "cuda":
+            return lambda: fast.force(at.links, BETA, c1)
+        moving = Moving(at.links, BETA, c1)
+
+        def anew() -> None:
+            moving.known = None
+            moving.force()
+
+        return anew
+
+    return ready
+
+
+def apart_drift(at: Fields) -> Callable:
+    """exp(P) U with numbers apart, in its place."""
+    if at.links.device.type != "cuda":
+        return lambda: fast.expm_multiply(at.momenta, at.links, 0.1)
+    moving = Moving(at.links, BETA, momenta=at.momenta)
+    return lambda: moving.drift(0.1)
+
+
+# name: (ns per site at most, what is called); the last ones are on torch fields
 FUNCTIONS = {
-    "force": (1.0, _call(lambda at: fast.force(at.links, BETA))),
-    "exp(P) U": (0.6, _call(lambda at: fast.expm_multiply(at.momenta, at.links, 0.1))),
-    "force, rectangles": (4.0, _call(lambda at: fast.force(at.links, BETA, SYMANZIK))),
+    "force": (1.0, apart_force(0.0)),
+    "exp(P) U": (0.6, apart_drift),
+    "force, rectangles": (4.0, apart_force(SYMANZIK)),
     "clover E, Q": (1.3, _call(lambda at: fast.clover(at.links))),
     "flow step": (4.0, _call(lambda at: fast.flow(at.links, 0.02))),
     "trajectory of 20 forces": (30.0, trajectory(TWENTY)),

@@ -36,7 +36,7 @@ __all__ = ["BACKENDS", "CHOICES", "Defects", "Places", "action", "backend", "cha
            "charge_density", "choice", "clover", "compiled", "description", "expm_multiply",
            "fetch_links", "flow", "force", "frozen_features", "group_defects", "heat_bath",
            "keep_memory", "kinetic", "laplacian", "loop_square", "places",
-           "plaquettes", "rectangle_staples", "staple_trace", "staples", "store_links",
+           "planar", "plaquettes", "rectangle_staples", "staple_trace", "staples", "store_links",
            "trajectory", "transport_laplacian", "use", "using"]
 
 BACKENDS = {"torch": reference, "cpu": compiled_functions, "cpu with gradients": gradients,
@@ -107,6 +107,11 @@ def backend(*tensors: Tensor | float) -> ModuleType:
 def compiled(*tensors: Tensor) -> bool:
     """Whether the compiled kernels would serve a call with these arguments, without gradients."""
     return backend(*tensors) is compiled_functions
+
+
+def planar(*tensors: Tensor) -> bool:
+    """Whether a GPU would compute a trajectory from these with numbers apart (gpu/planar.py)."""
+    return backend(*tensors) is gpu_functions and gpu_functions.keeps(tensors[0])
 
 
 def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:

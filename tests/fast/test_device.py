@@ -13,7 +13,7 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.devices import device_of
-from l2hmc_bridge.fast.gpu import functions as gpu
+from l2hmc_bridge.fast.gpu import functions as gpu, planar
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, Steps
 from l2hmc_bridge.observables import flow, standard as observables
@@ -61,6 +61,7 @@ def started(monkeypatch):
     monkeypatch.setattr(gpu, "trusted", lambda *_: True)
     for name in ("launch", "over_sites"):
         monkeypatch.setattr(gpu, name, lambda name, *_, **__: names.append(name))
+    monkeypatch.setattr(planar, "launch_planar", lambda name, *_, **__: names.append(name))
     return names
 
 
@@ -93,8 +94,24 @@ def test_hmc_stays_on_the_device(started, links, generator, integrator):
     assert sorted(moved.sizes) == [2, 8 * links.numel() // 9]
     if integrator == "omf2":
         plan = kernel.plan
-        assert started.count("stage_kernel") == len(plan.drifts) - 1
-        assert started.count("staple_kernel") == 1  # the force at the end
+        # The first drift knows its force; every other runs with a force, and one ends it all.
+        assert started.count("drift_kernel") == 1
+        assert started.count("push_kernel") == len(plan.drifts)
+
+
+def test_steps_alone_cost_what_hmc_costs(started, links, generator):
+    """A palindrome of n drifts starts the kernels of HMC with twice as many, and no others."""
+    plan = schedule("omf2", 0.1, 2)
+    kernel = L2HMC(actions.GaugeAction(6.0), Steps(plan))
+    with torch.no_grad():
+        state = kernel.init(links)
+        momenta = markov.draw_momenta(links, generator)
+        started.clear()
+        kernel.trajectory(state, momenta, generator)
+        ours = sorted(started)
+        started.clear()
+        HMC(actions.GaugeAction(6.0), 0.1, 4).trajectory(state, momenta, generator)
+    assert ours == sorted(started) and ours.count("push_kernel") == 2 * len(plan.drifts)
 
 
 @pytest.mark.parametrize("composition", ("palindrome", "direction"))
@@ -129,7 +146,7 @@ def test_measuring_stays_on_the_device(started, links):
         flowed = list(flow.integrate(links, [0.1, 0.2], 0.05))
         stout = flow.stout(links, 0.1, 2)
     assert all(one.is_meta for one in (*values.values(), *(field for _, field in flowed), stout))
-    assert started.count("stage_kernel") == 4 * 3
+    assert started.count("push_kernel") == 4 * 3 + 2  # stages of the flow, and of stout
     assert not moved.sizes
 
 

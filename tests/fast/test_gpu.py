@@ -1,5 +1,7 @@
 """What the Triton kernels are given, which of them are trusted, and who serves a field."""
 
+import inspect
+
 import pytest
 import torch
 
@@ -7,6 +9,12 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.gpu import functions as gpu, launch, paths
 from l2hmc_bridge.fields import loops, su3
+from l2hmc_bridge.l2hmc.engines import engine_for
+from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.l2hmc.planar import PlanarEngine
+from l2hmc_bridge.networks.covariant import Steps
+from l2hmc_bridge.sampling.integrators import schedule
+from l2hmc_bridge.systems.actions import GaugeAction
 
 
 class Elsewhere:
@@ -64,7 +72,7 @@ def test_every_function_has_a_trial_that_can_fail(generator):
               for _ in range(2)]
     public = {name for name, one in vars(gpu).items()
               if hasattr(one, "__wrapped__") and hasattr(reference, name)}
-    assert public == set(launch.TRIALS)
+    assert public | {"trajectory"} == set(launch.TRIALS)
     for name, trial in launch.TRIALS.items():
         one, other = (trial(getattr(reference, name), *pair) for pair in fields)
         assert float((one - other).abs().max()) > 1e-3, name
@@ -127,8 +135,26 @@ def test_a_card_agrees_with_main_memory(dtype, generator):
     links = su3.random_group((2, 4, 4, 6, 2, 3), generator).to(dtype)
     momenta = su3.random_algebra((2, 4, 4, 6, 2, 3), generator).to(dtype)
     for name, trial in launch.TRIALS.items():
-        assert launch.trusted(name, getattr(gpu, name).__wrapped__, torch.device("cuda:0"), dtype)
+        served = inspect.unwrap(getattr(gpu, name))
+        assert launch.trusted(name, served, torch.device("cuda:0"), dtype)
         found = trial(getattr(gpu, name), links.cuda(), momenta.cuda()).cpu()
         expected = trial(getattr(reference, name), links, momenta)
         assert float((found - expected).abs().max()) < launch.AGREEMENT[dtype] * float(
             expected.abs().max())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("shape", [(1, 4, 4, 4, 4, 4, 3, 3), (3, 4, 2, 3, 5, 2, 3, 3)], ids=str)
+def test_steps_without_networks_on_a_gpu(shape, generator):
+    links = su3.random_group(shape[:-2], generator)
+    momenta = su3.random_algebra(shape[:-2], generator)
+    kernel = L2HMC(GaugeAction(5.7), Steps(schedule("force_gradient", 0.2, 2)), repeats=2)
+    with torch.no_grad():
+        assert engine_for(kernel, links.cuda()) is PlanarEngine
+        expected = kernel.trajectory(kernel.init(links), momenta, generator)
+        found = [kernel.trajectory(kernel.init(links.cuda()), momenta.cuda(), generator)
+                 for _ in range(2)]
+    for name in ("links", "momenta", "force"):
+        one, other, wanted = (getattr(end, name) for end in (*found, expected))
+        assert float((one.cpu() - wanted).abs().max()) < 1e-11
+        assert torch.equal(one, other)  # the same bits in every run

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.cpu.library import plain
-from l2hmc_bridge.fast.gpu import paths
+from l2hmc_bridge.fast.gpu import paths, planar
 from l2hmc_bridge.fast.gpu.launch import (  # noqa: F401
     BLOCK,
     blocks,
@@ -62,8 +62,8 @@ def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
 
 @served
 def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
-    """F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu]), like links."""
-    return _per_link(links, beta / 6 * (1 - 8 * c1), beta / 6 * c1, "force")
+    """F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu]), like links, which must be in SU(3)."""
+    return planar.force(links, beta, c1)
 
 
 @served
@@ -202,46 +202,23 @@ def _signed(pairs: Tensor) -> Tensor:
     return pairs[:, 0] - pairs[:, 1] + pairs[:, 2]
 
 
-def _stage(links: Tensor, push: Tensor, keep: float, c0: float, c1: float, step: float
-           ) -> tuple[Tensor, Tensor]:
-    """(U', P'): P' = keep P + TA(U [c0 A + c1 A^rect]), U' = exp(step P') U; P' in place of P."""
-    out = torch.empty_like(links)
-    over_sites("stage_kernel", links, push, out, push, *_staples(links, c0, c1), float(keep),
-               float(step))
-    return out, push
-
-
 @served
 def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
     """`steps` steps of Luescher's third-order scheme of size `step`, a kernel for each stage."""
-    links = _enter(links)
-    push = torch.zeros_like(links)
-    for _ in range(steps):
-        for keep, weight, drift in ((0.0, 1.0, -step / 4), (-17 / 36, 8 / 9, -step),
-                                    (-1.0, 0.75, -step)):
-            links, push = _stage(links, push, keep, weight * (1 - 8 * c1), weight * c1, drift)
-    return links
+    return planar.flow(links, step, steps, c1)
+
+
+def keeps(links: Tensor) -> bool:
+    """Whether trajectories of such fields stay in the layout of planar.py."""
+    return trusted("trajectory", planar.trajectory, links.device, links.dtype)
 
 
 def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float, c1: float,
                kicks: Sequence[float], drifts: Sequence[float], displacements: Sequence[float]
                ) -> tuple[Tensor, Tensor, Tensor]:
     """(U', P', F(U')) after kick, drift, kick, ...: a kick and the drift after it in one kernel."""
-    if not trusted("flow", inspect.unwrap(flow), links.device, links.dtype):
-        return reference.leapfrogs(lambda at: force(at, beta, c1), expm_multiply, links, momenta,
-                                   force_there, kicks, drifts, displacements)
-    links, momenta, last = _enter(links), plain(momenta).clone(), len(kicks) - 1
-    for n, (kick, displacement) in enumerate(zip(kicks, displacements, strict=True)):
-        if 0 < n < last and displacement == 0.0:
-            c0 = -kick * beta / 6 * (1 - 8 * c1)
-            links, momenta = _stage(links, momenta, 1.0, c0, -kick * beta / 6 * c1, drifts[n])
-            continue
-        if n > 0:
-            force_there = force(links, beta, c1)
-        push = force_there
-        if displacement != 0.0:
-            push = force(expm_multiply(force_there, links, -displacement), beta, c1)
-        momenta.sub_(push, alpha=float(kick))
-        if n < last:
-            links = expm_multiply(momenta, links, drifts[n])
-    return links, momenta, force_there
+    if keeps(links):
+        return planar.trajectory(links, momenta, force_there, beta, c1, kicks, drifts,
+                                 displacements)
+    return reference.leapfrogs(lambda at: force(at, beta, c1), expm_multiply, links, momenta,
+                               force_there, kicks, drifts, displacements)

@@ -1,4 +1,4 @@
-"""The kernels in Triton, made of triton_matrix.py and triton_paths.py.
+"""Kernels on fields in the torch layout, made of matrix.py and walk.py.
 
 A program works on BLOCK sites of one chain in the torch layout [Nb,4,site][row][column][re, im], in
 the precision of the field; sums over sites are float64, one per program, added up by the caller.
@@ -59,7 +59,7 @@ def staple_sum(links, rows, paths, width, c0, c1, mu, site, mask, shape):
 @triton.jit(do_not_specialize=VARIES)
 def staple_kernel(links, out, rows, paths, width, c0: tl.float64, c1: tl.float64,
                   nt, nx, ny, nz, FORM: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    """With A = c0 A + c1 A^rect of each link: A, TA(U A), TA((U A)^2), or Re tr(U A)."""
+    """With A = c0 A + c1 A^rect of each link: A, TA((U A)^2), or Re tr(U A)."""
     shape = (nt, nx, ny, nz)
     volume = nt * nx * ny * nz
     mu, site, mask = here(shape, ROWS, BLOCK)
@@ -75,29 +75,7 @@ def staple_kernel(links, out, rows, paths, width, c0: tl.float64, c1: tl.float64
             tl.store(out + place, real_trace(u, a), mask)
         else:
             m = product(u, a)
-            if FORM == "square":
-                m = product(m, m)
-            store(chain_of(out, 4 * volume), at, antihermitian(m, 1), mask)
-
-
-@triton.jit(do_not_specialize=VARIES)
-def stage_kernel(links, push, out_links, out_push, rows, paths, width, c0: tl.float64,
-                 c1: tl.float64, keep: tl.float64, step: tl.float64, nt, nx, ny, nz,
-                 ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    """P' = keep P + TA(U (c0 A + c1 A^rect)), U' = exp(step P') U; U' lies apart from U."""
-    shape = (nt, nx, ny, nz)
-    volume = nt * nx * ny * nz
-    mu, site, mask = here(shape, ROWS, BLOCK)
-    links = chain_of(links, 4 * volume)
-    at = mu * volume + site
-    a = staple_sum(links, rows, paths, width, c0, c1, mu, site, mask, shape)
-    u = load(links, at, mask)
-    number = links.dtype.element_ty
-    p = combine(tl.full((), keep, number), load(chain_of(push, 4 * volume), at, mask),
-                1.0, antihermitian(product(u, a), 1))
-    store(chain_of(out_push, 4 * volume), at, p, mask)
-    e = exponential(combine(tl.full((), step, number), p, 0.0, p))
-    store(chain_of(out_links, 4 * volume), at, product(e, u), mask)
+            store(chain_of(out, 4 * volume), at, antihermitian(product(m, m), 1), mask)
 
 
 @triton.jit(do_not_specialize=VARIES)

@@ -4,8 +4,8 @@ import functools
 import importlib.util
 import logging
 import math
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +16,6 @@ from l2hmc_bridge.fields.layout import volume
 
 BLOCK = 128  # sites per program
 AGREEMENT = {torch.complex128: 1e-12, torch.complex64: 1e-4}  # of the largest number expected
-_THREAD = threading.local()  # .launching: whether this thread starts one of the kernels here
 SHAPES = ((1, 1, 0.4), (1, 2, -0.7))
 # How each function is called with links U and momenta P when it is tried.
 TRIALS: dict[str, Callable] = {
@@ -36,6 +35,8 @@ TRIALS: dict[str, Callable] = {
     "charge_density": lambda f, u, p: f(u, SHAPES),
     "charge": lambda f, u, p: f(u, SHAPES),
     "flow": lambda f, u, p: f(u, 0.05, 2, -0.1),
+    "trajectory": lambda f, u, p: sum(f(u, p, reference.force(u, 5.7, -0.3), 5.7, -0.3,
+                                        (0.05, 0.1, 0.05), (0.1, 0.1), (0.0, 0.002, 0.0))),
 }
 
 
@@ -78,42 +79,26 @@ def trusted(name: str, function: Callable, device: torch.device, dtype: torch.dt
 
 
 def launch(name: str, grid: tuple[int, ...], *arguments, **constants) -> None:
-    """Start the kernel `name` of triton_kernels.py on the GPU that holds its first argument."""
-    from l2hmc_bridge.fast.gpu import kernels as triton_kernels
+    """Start the kernel `name` of kernels.py on the GPU that holds its first argument."""
+    from l2hmc_bridge.fast.gpu import kernels
 
     given = [torch.view_as_real(value) if isinstance(value, Tensor) and value.is_complex()
              else value for value in arguments]
-    constants = {"BLOCK": BLOCK, "enable_fp_fusion": True, **constants}  # the default changes
-    _leave_layouts()
+    _start(getattr(kernels, name), grid, arguments[0], given, {"BLOCK": BLOCK, **constants})
+
+
+def launch_planar(name: str, field: Tensor, *arguments, **constants) -> None:
+    """Start the kernel `name` of planar_kernels.py for all blocks and chains of such a `field`."""
+    from l2hmc_bridge.fast.gpu import planar_kernels
+
+    _start(getattr(planar_kernels, name), (field.shape[2], len(field)), field, arguments, constants)
+
+
+def _start(kernel: Any, grid: tuple[int, ...], there: Tensor, arguments: Sequence, constants: dict
+           ) -> None:
     if all(grid):
-        _THREAD.launching = True
-        try:
-            with torch.cuda.device_of(arguments[0]):
-                getattr(triton_kernels, name)[grid](*given, **constants)
-        finally:
-            _THREAD.launching = False
-
-
-@functools.cache
-def _leave_layouts() -> None:
-    """Let triton leave out the pass that chooses layouts for memory, for kernels launched here.
-
-    A thread has a site here and never neighbouring numbers, so the pass changes nothing; but it
-    follows every number of a kernel for every load, which is most of the time of compiling.
-    Kernels of others keep it; a triton that has no such pass compiles as it does.
-    """
-    try:
-        from triton._C.libtriton import passes
-
-        chosen, coalesce = passes.ttgpuir, passes.ttgpuir.add_coalesce
-    except (ImportError, AttributeError):
-        return
-
-    def add_coalesce(*given):
-        if not getattr(_THREAD, "launching", False):
-            coalesce(*given)
-
-    chosen.add_coalesce = add_coalesce
+        with torch.cuda.device_of(there):
+            kernel[grid](*arguments, **constants, enable_fp_fusion=True)  # the default changes
 
 
 def over_sites(name: str, links: Tensor, *arguments, rows: int = 4, **constants) -> None:

@@ -1,0 +1,218 @@
+"""Kernels of the layout with numbers apart (planar_matrix.py): force, kick and drift, conversions.
+
+A program works on all four directions of a block of 32 sites, a warp each, so that they share what
+they read; grid: blocks, chains. In round k = 1, 2, 3 direction mu looks at the plane with mu XOR k,
+so that two warps each work on the same plane. Loops over the rounds stay loops, the staples are
+written out, rectangles walked. Links must be in SU(3).
+"""
+
+import triton
+import triton.language as tl
+
+from l2hmc_bridge.fast.gpu.matrix import (
+    combine,
+    dagger,
+    exponential,
+    load,
+    nothing,
+    product,
+    select,
+    store,
+)
+from l2hmc_bridge.fast.gpu.planar_matrix import (
+    LANES,
+    added,
+    algebra,
+    complete,
+    dagger_times,
+    load_algebra,
+    load_rows,
+    load_whole,
+    project,
+    store_numbers,
+    times,
+    times_dagger,
+)
+
+# Numbers that differ from call to call, for which the same machine code serves.
+VARIES = ["nt", "nx", "ny", "nz"]
+BLOCK = tl.constexpr(128)  # four directions of LANES sites
+# Five steps from x + mu to x round a rectangle with nu, two bits each, the first one lowest: 0, 1
+# along mu and back, 2, 3 along nu and back.
+TALL = tl.constexpr(2 | 2 << 2 | 1 << 4 | 3 << 6 | 3 << 8)
+AHEAD = tl.constexpr(0 | 2 << 2 | 1 << 4 | 1 << 6 | 3 << 8)
+BEHIND = tl.constexpr(2 | 1 << 2 | 1 << 4 | 3 << 6 | 0 << 8)
+
+
+@triton.jit
+def here(nt, nx, ny, nz):
+    """(direction, site, whether it exists) of each thread; the last site for those beyond."""
+    thread = tl.arange(0, BLOCK)
+    site = tl.program_id(0) * LANES + thread % LANES
+    volume = nt * nx * ny * nz
+    return thread // LANES, tl.minimum(site, volume - 1), site < volume
+
+
+@triton.jit
+def chain_of(field, blocks, NUMBERS: tl.constexpr):
+    """The field of this program's chain."""
+    return field + tl.program_id(1).to(tl.int64) * blocks * (4 * NUMBERS * LANES)
+
+
+@triton.jit
+def coordinate(direction, site, shape):
+    """(coordinate along a direction, extent, stride)."""
+    nt, nx, ny, nz = shape
+    rest = site // nz
+    z, y, x, t = site % nz, rest % ny, (rest // ny) % nx, rest // (ny * nx)
+    of = tl.where(direction == 0, t, tl.where(direction == 1, x, tl.where(direction == 2, y, z)))
+    extent = tl.where(direction == 0, nt,
+                      tl.where(direction == 1, nx, tl.where(direction == 2, ny, nz)))
+    stride = tl.where(direction == 0, nx * ny * nz,
+                      tl.where(direction == 1, ny * nz, tl.where(direction == 2, nz, 1)))
+    return of, extent, stride
+
+
+@triton.jit
+def hop(at, distance):
+    """What to add to a site's number to go up to 2 sites on or back, periodic."""
+    of, extent, stride = at
+    there = of + distance
+    for _ in tl.static_range(2):  # an extent may be 1
+        there = tl.where(there >= extent, there - extent, there)
+        there = tl.where(there < 0, there + extent, there)
+    return (there - of) * stride
+
+
+@triton.jit
+def staple_pair(links, total, mu, nu, site, along, across, blocks):
+    """total + the two staples in the plane of mu and nu, from x + mu to x."""
+    right, up, down = hop(along, 1), hop(across, 1), hop(across, -1)
+    corner = times(load_rows(links, nu, site, blocks), load_whole(links, mu, site + up, blocks))
+    staple = times_dagger(load_rows(links, nu, site + right, blocks), complete(corner))
+    total = combine(1.0, total, 1.0, complete(staple))
+    corner = times(load_rows(links, mu, site + down, blocks),
+                   load_whole(links, nu, site + down + right, blocks))
+    staple = dagger_times(complete(corner), load_whole(links, nu, site + down, blocks))
+    return combine(1.0, total, 1.0, complete(staple))
+
+
+@triton.jit
+def stride_of(links, move, side, mu, nu, a, b, site, along, across, blocks):
+    """(the link of one step, a and b after it) from x + a mu + b nu: MOVES say where to."""
+    turned = move >> 1
+    change = (1 - 2 * (move & 1)) * (1 - turned + turned * side)
+    new_a, new_b = a + (1 - turned) * change, b + turned * change
+    back = change < 0
+    at = site + hop(along, tl.where(back, new_a, a)) + hop(across, tl.where(back, new_b, b))
+    m = load_whole(links, turned * nu + (1 - turned) * mu, at, blocks)
+    return select(back, dagger(m), m), new_a, new_b
+
+
+@triton.jit
+def rectangle_staples(links, total, mu, nu, site, along, across, blocks):
+    """total + the six paths that close U_mu(x) to rectangles with nu, from x + mu to x."""
+    for path in range(6):
+        side, kind = 1 - 2 * (path % 2), path // 2
+        moves = tl.where(kind == 0, TALL, tl.where(kind == 1, AHEAD, BEHIND))
+        m, a, b = stride_of(links, moves & 3, side, mu, nu, 1, 0, site, along, across, blocks)
+        rows = (m[0], m[1], m[2], m[3], m[4], m[5], m[6], m[7], m[8], m[9], m[10], m[11])
+        for _ in range(4):
+            moves = moves >> 2
+            m, a, b = stride_of(links, moves & 3, side, mu, nu, a, b, site, along, across, blocks)
+            rows = times(rows, m)
+        total = combine(1.0, total, 1.0, complete(rows))
+    return total
+
+
+@triton.jit(do_not_specialize=VARIES)
+def push_kernel(links, momenta, out_links, out_momenta, c: tl.float64, keep: tl.float64,
+                step: tl.float64, nt, nx, ny, nz, KEEP: tl.constexpr, DRIFT: tl.constexpr):
+    """P' = keep P + c TA(U A) with the plaquette staples A, and U' = exp(step P') U if DRIFT.
+
+    P' may lie where P does, U' not where U does. Without KEEP: keep = 0, and P is not read.
+    """
+    shape = (nt, nx, ny, nz)
+    blocks = tl.num_programs(0)
+    mu, site, exists = here(nt, nx, ny, nz)
+    links = chain_of(links, blocks, 12)
+    number = links.dtype.element_ty
+    along = coordinate(mu, site, shape)
+    total = nothing(site.to(number))
+    for k in range(1, 4):
+        nu = mu ^ k
+        total = staple_pair(links, total, mu, nu, site, along, coordinate(nu, site, shape), blocks)
+    u = load_whole(links, mu, site, blocks)
+    push = project(product(u, total), tl.full((), c, number))
+    if KEEP:
+        p = load_algebra(chain_of(momenta, blocks, 8), mu, site, blocks)
+        push = added(tl.full((), keep, number), p, push)
+    store_numbers(chain_of(out_momenta, blocks, 8), mu, site, blocks, push, exists, 8)
+    if DRIFT:
+        moved = times(exponential(algebra(push, tl.full((), step, number))), u)
+        store_numbers(chain_of(out_links, blocks, 12), mu, site, blocks, moved, exists, 12)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def rectangle_kernel(links, momenta, c: tl.float64, nt, nx, ny, nz):
+    """P' = P + c TA(U A^rect), in the place of P."""
+    shape = (nt, nx, ny, nz)
+    blocks = tl.num_programs(0)
+    mu, site, exists = here(nt, nx, ny, nz)
+    links, momenta = chain_of(links, blocks, 12), chain_of(momenta, blocks, 8)
+    number = links.dtype.element_ty
+    along = coordinate(mu, site, shape)
+    total = nothing(site.to(number))
+    for k in range(1, 4):
+        nu = mu ^ k
+        total = rectangle_staples(links, total, mu, nu, site, along, coordinate(nu, site, shape),
+                                  blocks)
+    u = load_whole(links, mu, site, blocks)
+    push = project(product(u, total), tl.full((), c, number))
+    push = added(1.0, load_algebra(momenta, mu, site, blocks), push)
+    store_numbers(momenta, mu, site, blocks, push, exists, 8)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def drift_kernel(links, momenta, out, step: tl.float64, nt, nx, ny, nz):
+    """U' = exp(step P) U; U' may lie where U does."""
+    blocks = tl.num_programs(0)
+    mu, site, exists = here(nt, nx, ny, nz)
+    number = links.dtype.element_ty
+    p = load_algebra(chain_of(momenta, blocks, 8), mu, site, blocks)
+    u = load_whole(chain_of(links, blocks, 12), mu, site, blocks)
+    moved = times(exponential(algebra(p, tl.full((), step, number))), u)
+    store_numbers(chain_of(out, blocks, 12), mu, site, blocks, moved, exists, 12)
+
+
+@triton.jit
+def whole_at(mu, site, nt, nx, ny, nz):
+    """Which matrix of a torch field [chain, direction, site] belongs to each thread."""
+    volume = (nt * nx * ny * nz).to(tl.int64)
+    return (tl.program_id(1) * 4 + mu) * volume + site
+
+
+@triton.jit(do_not_specialize=VARIES)
+def enter_kernel(field, out, nt, nx, ny, nz, NUMBERS: tl.constexpr):
+    """Torch fields in: the rows of links (NUMBERS = 12), or eight numbers of algebra elements."""
+    blocks = tl.num_programs(0)
+    mu, site, exists = here(nt, nx, ny, nz)
+    m = load(field, whole_at(mu, site, nt, nx, ny, nz), mu >= 0)
+    if NUMBERS == 8:
+        m = (m[1], m[9], m[2], m[3], m[4], m[5], m[10], m[11])
+    # The lanes of a last block that has fewer sites are filled, too: with its last site.
+    place = tl.program_id(0) * LANES + tl.arange(0, BLOCK) % LANES
+    store_numbers(chain_of(out, blocks, NUMBERS), mu, place, blocks, m, mu >= 0, NUMBERS)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def leave_kernel(field, out, nt, nx, ny, nz, NUMBERS: tl.constexpr):
+    """Torch fields out."""
+    blocks = tl.num_programs(0)
+    mu, site, exists = here(nt, nx, ny, nz)
+    field = chain_of(field, blocks, NUMBERS)
+    if NUMBERS == 8:
+        m = algebra(load_algebra(field, mu, site, blocks), 1.0)
+    else:
+        m = load_whole(field, mu, site, blocks)
+    store(out, whole_at(mu, site, nt, nx, ny, nz), m, exists)
