@@ -3,12 +3,10 @@
 Rank 0 reads and writes the whole field then; other formats move each process's own sites.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
-from torch import Tensor
+from collections.abc import Callable
 
 from l2hmc_bridge.adapters.format.record import Format
+from l2hmc_bridge.adapters.payload.own_sites import given_first, through_first
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.configuration import Configuration
 
@@ -18,15 +16,7 @@ def read(form: Format, make: Callable[[], Configuration]) -> Configuration:
     part = parts.current()
     if part is None or form.by_parts or not part.cut:
         return make()
-    kept: list[Tensor] = []
-
-    def whole() -> Mapping[str, Any]:
-        found = make()
-        kept.append(found.links)
-        return found.meta
-
-    meta = part.network.made(whole)
-    return Configuration(part.network.scattered(part, kept[0] if kept else None), meta)
+    return through_first(part, make)
 
 
 def write(form: Format, configuration: Configuration, give: Callable[[Configuration], None]
@@ -35,11 +25,5 @@ def write(form: Format, configuration: Configuration, give: Callable[[Configurat
     part = parts.of(configuration.links)
     if part is None or form.by_parts or not part.cut:
         give(configuration)
-        return
-    whole = part.network.gathered(part, configuration.links)
-
-    def written() -> None:
-        if whole is not None:
-            give(configuration._replace(links=whole))
-
-    part.network.made(written)
+    else:
+        given_first(part, configuration, give)

@@ -4,9 +4,9 @@ Checksums are of all sites: each process sums up its own, and the sums are combi
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from l2hmc_bridge.fields import part as parts
+from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.fields.part import Part
 from l2hmc_bridge.fields.slabs import Run, SharedFile, by_each, runs
 
@@ -29,6 +30,32 @@ class Box(NamedTuple):
     t: int
     z: int
     planes: int
+
+
+def through_first(part: Part, make: Callable[[], Configuration]) -> Configuration:
+    """What the first process reads of a whole lattice, as this one holds it."""
+    kept: list[Tensor] = []
+
+    def whole() -> Mapping[str, Any]:
+        found = make()
+        kept.append(found.links)
+        return found.meta
+
+    meta = part.network.made(whole)
+    return Configuration(part.network.scattered(part, kept[0] if kept else None), meta)
+
+
+def given_first(
+    part: Part, configuration: Configuration, give: Callable[[Configuration], None]
+) -> None:
+    """Let the first process write the whole of a configuration of which each holds a part."""
+    whole = part.network.gathered(part, configuration.links)
+
+    def written() -> None:
+        if whole is not None:
+            give(configuration._replace(links=whole))
+
+    part.network.made(written)
 
 
 def read_own(path: Path, payload: Payload, sums: Sequence[str], part: Part) -> tuple[Tensor, Sums]:

@@ -23,6 +23,7 @@ from l2hmc_bridge.ranks.world import joined
 CASES = (
     ("ildg", {}), ("ildg", {"precision": 32}), ("scidac", {}), ("nersc", {}),
     ("nersc", {"precision": 32, "rows": 2}), ("nersc", {"rows": 2}), ("milc", {}), ("hdf5", {}),
+    ("hdf5", {"compression": "gzip"}), ("hdf5", {"dialect": "pyquda"}), ("hdf5", {"precision": 32}),
     ("openqcd", {}), ("npy", {}),
 )
 META = {"date": "Mon Jan  1 00:00:00 2024 UTC", "beta": 6.0, "trajectory": 7, "lfn": "lfn://a/b"}

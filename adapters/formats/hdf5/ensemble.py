@@ -24,11 +24,13 @@ from l2hmc_bridge.adapters.format.checks import check
 from l2hmc_bridge.adapters.payload.move import check_slices, stored_links
 from l2hmc_bridge.adapters.payload.quality import examined, writable
 from l2hmc_bridge.errors import FormatError
+from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.axes import AXES, DIRECTIONS
 from l2hmc_bridge.fields.configuration import Configuration
 
 from . import safety
 from .ensemble_header import COLUMNS, LARGEST_META, NAME, VERSION, header
+from .own import own_sites
 
 if TYPE_CHECKING:
     import h5py
@@ -110,13 +112,19 @@ def read(
     meta = header(path, file, index)
     index, links = meta["index"], file["links"]
     first, last = check_slices(path, slices, links.shape[2])
-    stored = links[index] if slices is None else links[index, :, first:last]
+    nt, nx, ny, nz = links.shape[2:6]
+    part = parts.shared((nt, nx, ny, nz))
+    if part is not None and slices is None:
+        tensor, found = own_sites(path, links, index, part, verify)
+    else:
+        stored = links[index] if slices is None else links[index, :, first:last]
+        found = zlib.crc32(np.ascontiguousarray(stored).data) if verify else 0
+        with np.errstate(all="ignore"):  # a damaged file may hold any numbers
+            tensor = torch.from_numpy(stored.astype(np.complex128, copy=False))[None]
     if verify and slices is None:
-        found, expected = zlib.crc32(np.ascontiguousarray(stored).data), int(file["crc32"][index])
+        expected = int(file["crc32"][index])
         status = "pass" if found == expected else "fail"
         meta["checks"].append(check("crc32", f"{found:08x}", f"{expected:08x}", 0, status))
-    with np.errstate(all="ignore"):  # a damaged file may hold any numbers
-        tensor = torch.from_numpy(stored.astype(np.complex128, copy=False))[None]
     columns = ("plaquette", "link_trace") if slices is None else ()
     printed = [(name, f"{float(file[name][index]):.13f}") for name in columns]
     return examined(tensor, meta, verify, printed)

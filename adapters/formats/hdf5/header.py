@@ -123,4 +123,5 @@ FORMAT = Format(
     read_options=("slices", "index", "key", "layout"),
     write_options=("precision", "compression", "dialect"),
     count=count,
+    by_parts=True,
 )

@@ -65,9 +65,15 @@ def opened(path: Path) -> Iterator["h5py.File"]:
     """The file, read-only; whatever h5py raises on a damaged one comes out as FormatError."""
     import h5py
 
+    with damaged(path), h5py.File(path, "r") as file:
+        yield file
+
+
+@contextmanager
+def damaged(path: Path) -> Iterator[None]:
+    """What h5py raises on a damaged file as FormatError."""
     try:
-        with h5py.File(path, "r") as file:
-            yield file
+        yield
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, IndexError, OverflowError,
             MemoryError, AttributeError, SystemError) as error:
         told = " ".join(str(error).split())[:200]
