@@ -104,9 +104,12 @@ def test_without_other_processes_ranks_are_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_full_disk_ends_all_with_one_line(tmp_path):
+@pytest.mark.parametrize("of", [(), (1,)])
+def test_a_full_disk_ends_all_with_one_line(of, tmp_path):
+    """Of all ranks, and of one that is not the first."""
     processes = ranks.start(2, "cli", "sample", "--ranks", "1,1,1,2", "--in", START, "--out",
-                            tmp_path / "s", "-n", 1, "--kernel", "hmc", "--tune", 0, room=1 << 20)
+                            tmp_path / "s", "-n", 1, "--kernel", "hmc", "--tune", 0, room=1 << 20,
+                            of=of)
     told = ranks.ended(processes)
     assert [status for status, *_ in told] == [1, 1]
     lines = told[0][2].splitlines()

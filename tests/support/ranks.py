@@ -22,13 +22,19 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def start(size, *words, room=None):
-    """The processes of `python -m words...`, not waited for; `room`: bytes of a file of theirs."""
+def start(size, *words, room=None, of=()):
+    """The processes of `python -m words...`, not waited for.
+
+    room: bytes of a file of those ranks `of`, of all by default.
+    """
     port = free_port()
-    limit = None if room is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE,
-                                                                 (room, room))
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
     return [subprocess.Popen([sys.executable, "-m", *map(str, words)], cwd=ROOT, text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=limit,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             preexec_fn=limit if room and rank in (of or (rank,)) else None,
                              env=environment(rank, size, port)) for rank in range(size)]
 
 
