@@ -23,7 +23,7 @@ Written by `python -m benchmarks.sampler.run` from `benchmarks/results/efficienc
 Wilson action, SU(3), one thread, processor time per chain. tau_int is 1/2 + sum rho (pyerrors); E
 is the clover energy density and Q the clover charge after the Wilson flow, Q at t = 2. "F rho" is a
 trajectory in V = F^-1(U), F one sweep of the field transformation with this rho. "Gauge forces"
-count a plain force as 1, a heat-bath or overrelaxed sweep as 1, a force in V as what it takes in
+count a plain force as 1, an update of the heat bath and a force in V as what they take beside it in
 the same process; "host forces" are what a stream with quarks pays for: one for every MD step, and
 a heat bath has none. In brackets: one standard error; numbers known to {claimed:.0%} or better are
 **bold**, others are too coarse to be claimed; "<": measured too seldom to resolve it.
