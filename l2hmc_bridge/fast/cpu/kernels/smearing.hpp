@@ -91,7 +91,7 @@ struct Pull {
     vec log_det(const vec* y) const {
         Bracket bracket(loop.v, y, rho);
         const vec found = determinant(bracket.t);
-        return found > 0.0 ? log_lanes(found) : splat(NAN);
+        return found > 0.0 ? log_lanes(found) + bracket.log_factor() : splat(NAN);
     }
 };
 
@@ -176,10 +176,6 @@ inline void pull_blocks(const Subset& subset, const vec* start, vec* links, vec*
         vec y[ALGEBRA], to_y[ALGEBRA], to_u[ALGEBRA], to_trace, to_rho, turned[ALGEBRA] = {};
         pull.at(u, moving, y);
         const Bracket bracket(pull.loop.v, y, pull.rho);
-        Eight inverse = bracket.t, slope;
-        invert(inverse);
-        for (int a = 0; a < ALGEBRA; a++)
-            for (int b = 0; b < ALGEBRA; b++) slope.m[a][b] = -inverse.m[b][a];
         // The adjoint of dexp is phi(-Z) = e^{-Z/2} S, and e^{-Z/2} is Ad exp(-Y/2).
         Matrix half, e, k, imaginary, both;
         vec part[ALGEBRA];
@@ -188,7 +184,7 @@ inline void pull_blocks(const Subset& subset, const vec* start, vec* links, vec*
         mul(e.v, half.v, half.v);
         bracket.factor_times(part, g);
         add_conjugate<true>(to_y, half.v, part);
-        bracket.pullback(slope, pull.rho, y, to_u, to_trace, to_y, to_rho);
+        bracket.pullback(pull.rho, y, to_u, to_trace, to_y, to_rho);
         for (int a = 0; a < ALGEBRA; a++) to_rho -= pull.x[a] * to_y[a];
 
         // Re tr(K dM), K = sum (to_u - i to_x) lambda_c + to_trace, to_x = -rho to_y.
