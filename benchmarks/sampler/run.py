@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from benchmarks.sampler import table
-from benchmarks.sampler.kernels import LARGE, candidates, families, family
+from benchmarks.sampler.kernels import LARGE, Setting, candidates, families, family
 from benchmarks.sampler.measure import measure, start
 from l2hmc_bridge import fast
 from l2hmc_bridge.storage.atomic import replacing
@@ -74,7 +74,7 @@ def run(report: dict[str, Any], options: argparse.Namespace, beta: float) -> Non
         if links is None:
             links = start((size,) * 4, beta, options.chains, SEED)
         scan = [row for row in report["scan"] if same(row, place)]
-        found = [] if scan else candidates(name, beta, links)
+        found = [] if scan else mixed(report, place) or candidates(name, beta, links)
         for setting in found if len(found) > 1 else []:
             row = {**place, **measure(setting, beta, links, options.scan_seconds, 0.0, 21)}
             scan.append(row)
@@ -86,6 +86,15 @@ def run(report: dict[str, Any], options: argparse.Namespace, beta: float) -> Non
         report["long"].append(row)
         say(row)
         write(options.out, report)
+
+
+def mixed(report: dict[str, Any], place: dict[str, Any]) -> list[Setting]:
+    """The mixture of the settings that its kernels were found best with; [] without them."""
+    names = place["family"].split(" and ")
+    parts = [row["setting"] for name in names for row in report["long"]
+             if same(row, {**place, "family": name})]
+    both = len(names) == len(parts) == 2
+    return [{"kind": "mixture", "parts": [[part, 1] for part in parts]}] if both else []
 
 
 def gain(row: dict[str, Any]) -> float:

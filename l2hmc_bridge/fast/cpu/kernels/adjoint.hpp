@@ -102,12 +102,11 @@ INLINE void set_turn(Eight& e, int a, int b, vec value) {
     e.m[b][a] = -value;
 }
 
-// P of M.
-INLINE void symmetric_part(Eight& p, const vec* m) {
+// P of u and Re tr M.
+INLINE void symmetric_part(Eight& p, const vec* u, vec trace) {
     constexpr real R = 1.0 / ROOT3;
-    vec u[ALGEBRA], q[ALGEBRA];
-    hermitian(u, m);
-    const vec mean = (m[0] + m[8] + m[16]) * (real)(1.0 / 3);
+    vec q[ALGEBRA];
+    const vec mean = trace * (real)(1.0 / 3);
     for (int a = 0; a < ALGEBRA; a++) q[a] = 0.25 * u[a];
     for (int a = 0; a < ALGEBRA; a++)
         for (int b = 0; b < ALGEBRA; b++) p.m[a][b] = vec{};
@@ -165,33 +164,20 @@ INLINE void adjoint(Eight& z, const vec* y) {
     set_turn(z, 5, 7, -H * y[6]), set_turn(z, 6, 7, H * y[5]);
 }
 
-// The gradient of y from that of Z, whose antisymmetric part is (r - r^T) / 2 times `scale`.
-INLINE void add_adjoint_pullback(vec* to_y, const Eight& r, real scale) {
-    constexpr real H = HALF_ROOT3;
-    const auto a = [&](int i, int j) { return scale * (r.m[i][j] - r.m[j][i]); };
-    to_y[0] += a(1, 2) + 0.5 * (a(3, 6) - a(4, 5));
-    to_y[1] += 0.5 * (a(3, 5) + a(4, 6)) - a(0, 2);
-    to_y[2] += a(0, 1) + 0.5 * (a(3, 4) - a(5, 6));
-    to_y[3] += H * a(4, 7) - 0.5 * (a(0, 6) + a(1, 5) + a(2, 4));
-    to_y[4] += 0.5 * (a(2, 3) + a(0, 5) - a(1, 6)) - H * a(3, 7);
-    to_y[5] += 0.5 * (a(1, 3) - a(0, 4) + a(2, 6)) + H * a(6, 7);
-    to_y[6] += 0.5 * (a(0, 3) + a(1, 4) - a(2, 5)) - H * a(5, 7);
-    to_y[7] += H * (a(3, 4) + a(5, 6));
-}
-
-// q_a = d_abc y_b y_c.
-INLINE void symmetric_square(vec* q, const vec* y) {
+// q_a = d_abc x_b y_c.
+INLINE void symmetric_product(vec* q, const vec* x, const vec* y) {
     constexpr real R = 1.0 / ROOT3;
-    const vec first = y[0] * y[0] + y[1] * y[1] + y[2] * y[2], upper = y[3] * y[3] + y[4] * y[4],
-              lower = y[5] * y[5] + y[6] * y[6], eighth = R * y[7];
-    q[0] = 2.0 * eighth * y[0] + y[3] * y[5] + y[4] * y[6];
-    q[1] = 2.0 * eighth * y[1] + y[4] * y[5] - y[3] * y[6];
-    q[2] = 2.0 * eighth * y[2] + 0.5 * (upper - lower);
-    q[3] = y[0] * y[5] - y[1] * y[6] + y[2] * y[3] - eighth * y[3];
-    q[4] = y[0] * y[6] + y[1] * y[5] + y[2] * y[4] - eighth * y[4];
-    q[5] = y[0] * y[3] + y[1] * y[4] - y[2] * y[5] - eighth * y[5];
-    q[6] = y[0] * y[4] - y[1] * y[3] - y[2] * y[6] - eighth * y[6];
-    q[7] = R * (first - 0.5 * (upper + lower) - y[7] * y[7]);
+    const auto pair = [&](int a, int b) { return 0.5 * (x[a] * y[b] + x[b] * y[a]); };
+    const vec first = x[0] * y[0] + x[1] * y[1] + x[2] * y[2], upper = x[3] * y[3] + x[4] * y[4],
+              lower = x[5] * y[5] + x[6] * y[6];
+    q[0] = 2.0 * R * pair(0, 7) + pair(3, 5) + pair(4, 6);
+    q[1] = 2.0 * R * pair(1, 7) + pair(4, 5) - pair(3, 6);
+    q[2] = 2.0 * R * pair(2, 7) + 0.5 * (upper - lower);
+    q[3] = pair(0, 5) - pair(1, 6) + pair(2, 3) - R * pair(3, 7);
+    q[4] = pair(0, 6) + pair(1, 5) + pair(2, 4) - R * pair(4, 7);
+    q[5] = pair(0, 3) + pair(1, 4) - pair(2, 5) - R * pair(5, 7);
+    q[6] = pair(0, 4) - pair(1, 3) - pair(2, 6) - R * pair(6, 7);
+    q[7] = R * (first - 0.5 * (upper + lower) - x[7] * y[7]);
 }
 
 // Powers of W, whose eigenvalues are below |y|^2 / 4, that leave a rest below rounding.
@@ -251,7 +237,7 @@ struct Roots {
     vec e[3], size, cubic, square[ALGEBRA];  // size = |y|^2, square_a = d_abc y_b y_c
 
     explicit Roots(const vec* y) {
-        symmetric_square(square, y);
+        symmetric_product(square, y, y);
         size = cubic = vec{};
         for (int a = 0; a < ALGEBRA; a++) {
             size += y[a] * y[a];
@@ -310,29 +296,48 @@ struct Polynomial {
     }
 };
 
-// C - rho P of one link, and what the way back needs.
+// Adds to the gradient of y that of tr(H W), H symmetric. Of the three irreducible parts of H in 8 x 8,
+// W = (ad Y)^2 / 4 sees each with a factor of its own (from their Casimirs):
+// 4 tr(H W) = y H y - 3/2 h . q - tr(H) |y|^2 / 2, h_c = d_abc H_ab, q_c = d_abc y_a y_b.
+INLINE void square_pullback(const Eight& h, const vec* y, vec* to_y) {
+    vec half[ALGEBRA], third, turned[ALGEBRA];
+    symmetric_pullback(h, half, third);
+    symmetric_product(turned, half, y);
+    const vec along = -0.75 * third;
+    for (int a = 0; a < ALGEBRA; a++) {
+        vec sum = h.m[a][0] * y[0];
+        for (int b = 1; b < ALGEBRA; b++) sum += h.m[a][b] * y[b];
+        to_y[a] += 0.5 * sum - 1.5 * turned[a] + along * y[a];
+    }
+}
+
+// C - rho P of one link, and what the way back needs: few matrices, all of them near.
 struct Bracket {
-    Eight z, w[3], p, t;  // W, W^2, W^3
+    Eight w, t;
+    vec u[ALGEBRA], trace;  // of M
     Roots roots;
     Polynomial slope;  // g'
     int count;
 
     // From M, y = -rho x and rho.
     Bracket(const vec* m, const vec* y, vec rho) : roots(y), count(powers_needed(roots.size)) {
-        symmetric_part(p, m);
-        adjoint(z, y);
-        times_symmetric(w[0], z, z);
+        Eight one, two;
+        adjoint(one, y);
+        times_symmetric(w, one, one);
         for (int a = 0; a < ALGEBRA; a++)
-            for (int b = 0; b < ALGEBRA; b++) w[0].m[a][b] *= 0.25;
-        times_symmetric(w[1], w[0], w[0]);
-        times_symmetric(w[2], w[1], w[0]);
+            for (int b = 0; b < ALGEBRA; b++) w.m[a][b] *= 0.25;
+        times_symmetric(two, w, w);
         slope.compute(roots, POWERS.slope, count);
-        vec c[3];
-        for (int k = 0; k < 3; k++) c[k] = 2.0 * slope.c[k];
-        for (int a = 0; a < ALGEBRA; a++) {
+        const vec c0 = 2.0 * slope.c[0], c1 = 2.0 * slope.c[1], c2 = 2.0 * slope.c[2];
+        for (int a = 0; a < ALGEBRA; a++)
             for (int b = 0; b < ALGEBRA; b++)
-                t.m[a][b] = c[0] * w[0].m[a][b] + c[1] * w[1].m[a][b] + c[2] * w[2].m[a][b] -
-                            rho * p.m[a][b];
+                two.m[a][b] = c1 * w.m[a][b] + c2 * two.m[a][b];
+        times_symmetric(t, w, two);
+        hermitian(u, m);
+        trace = m[0] + m[8] + m[16];
+        symmetric_part(one, u, trace);
+        for (int a = 0; a < ALGEBRA; a++) {
+            for (int b = 0; b < ALGEBRA; b++) t.m[a][b] += c0 * w.m[a][b] - rho * one.m[a][b];
             t.m[a][a] += 1.0;
         }
     }
@@ -354,44 +359,43 @@ struct Bracket {
         for (int a = 0; a < ALGEBRA; a++) f[a] = sinh.c[2] * g[a];
         for (int k = 1; k >= -1; k--) {
             for (int a = 0; a < ALGEBRA; a++) {
-                next[a] = w[0].m[a][0] * f[0];
-                for (int b = 1; b < ALGEBRA; b++) next[a] += w[0].m[a][b] * f[b];
+                next[a] = w.m[a][0] * f[0];
+                for (int b = 1; b < ALGEBRA; b++) next[a] += w.m[a][b] * f[b];
             }
             for (int a = 0; a < ALGEBRA; a++) f[a] = next[a] + (k < 0 ? g[a] : sinh.c[k] * g[a]);
         }
     }
 
     // The gradient of -log det J: that of u, of Re tr M, added to that of y, and of rho with y fixed.
-    void pullback(vec rho, const vec* y, vec* to_u, vec& to_trace, vec* to_y, vec& to_rho) const {
-        Eight g = t, one, two, last;
+    void pullback(vec rho, const vec* y, vec* to_u, vec& to_trace, vec* to_y, vec& to_rho) {
+        Eight &g = t, one, two, last;
         negative_inverse(g);
-        to_rho = -inner(g, p);
         symmetric_pullback(g, to_u, to_trace);
-        for (int a = 0; a < ALGEBRA; a++) to_u[a] *= -rho;
+        to_rho = -to_trace * trace;
         to_trace *= -rho;
-
-        vec of_slope[3], to_e[3] = {}, c[3];
-        for (int k = 0; k < 3; k++) {
-            c[k] = 2.0 * slope.c[k];
-            of_slope[k] = 2.0 * inner(g, w[k]);
+        for (int a = 0; a < ALGEBRA; a++) {
+            to_rho -= to_u[a] * u[a];
+            to_u[a] *= -rho;
         }
+
+        // Of W: c0 G + c1 {W, G} + c2 (W^2 G + W G W + G W^2).
+        times(one, w, g);
+        times_symmetric(last, one, w);
+        vec of_slope[3] = {2.0 * inner(g, w), 2.0 * inner(one, w), 2.0 * inner(last, w)},
+            to_e[3] = {}, c[3];
+        for (int k = 0; k < 3; k++) c[k] = 2.0 * slope.c[k];
         slope.pullback(roots, count, of_slope, to_e);
         roots.pullback(to_e, y, to_y);
         roots.log_pullback(slope.c, y, to_y);
-
-        // Of W: c0 G + c1 {W, G} + c2 (W^2 G + W G W + G W^2).
-        times(one, w[0], g);
-        times_symmetric(last, one, w[0]);
         for (int a = 0; a < ALGEBRA; a++)
             for (int b = 0; b < ALGEBRA; b++) {
                 last.m[a][b] = c[0] * g.m[a][b] + c[2] * last.m[a][b];
                 one.m[a][b] = c[1] * g.m[a][b] + c[2] * one.m[a][b];
             }
-        times(two, w[0], one);
+        times(two, w, one);
         for (int a = 0; a < ALGEBRA; a++)
             for (int b = 0; b < ALGEBRA; b++) last.m[a][b] += two.m[a][b] + two.m[b][a];
-        times(one, last, z);
-        add_adjoint_pullback(to_y, one, -0.5);
+        square_pullback(last, y, to_y);
     }
 };
 
