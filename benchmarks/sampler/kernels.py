@@ -25,8 +25,8 @@ from l2hmc_bridge.systems.actions import GaugeAction
 LENGTHS = (1.0, 2.0, 4.0)  # MD time of HMC
 TARGETS = (0.85, 0.7)  # acceptances
 REPEATS = (1, 2, 3)  # palindromes in a row
-TRANSFORMED = {"wilson": 3, "omf4": 6}  # palindromes of the trajectories in V, which cost most
-TARGET = 0.75  # acceptance of these
+TRANSFORMED = ("wilson", "omf4")  # steps of trajectories in V, which cost most: no scan for them
+TARGET = 0.75  # acceptance of these, REPEATS the last
 LARGE = 12**4  # sites beyond which the last of each of these is all that is scanned
 RHOS = (0.06, 0.119, 0.02, 0.04, 0.08, 0.1)
 SWEEPS = ((1, 1), (4, 4))  # of the heat bath, and overrelaxed
@@ -117,7 +117,7 @@ def candidates(name: str, beta: float, links: Tensor) -> list[Setting]:
         key, value = word.removeprefix("F ").split()
         given[key] = float(value)
     if "rho" in given:
-        return [scaled_to({**given, "repeats": TRANSFORMED[words[0]]}, beta, links, TARGET)]
+        return [scaled_to({**given, "repeats": REPEATS[-1]}, beta, links, TARGET)]
     return [scaled_to({**given, "repeats": repeats}, beta, links, target)
             for repeats, target in itertools.product(*several(links, REPEATS, TARGETS))]
 
