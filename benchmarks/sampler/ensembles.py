@@ -1,6 +1,6 @@
 """Plaquettes of the heat bath against those of MILC, from cold and hot starts: `make heatbath`.
 
-    python -m benchmarks.sampler.ensembles [--error 1e-4] [--only 8,8,8,8:6.0]
+    python -m benchmarks.sampler.ensembles [--error 1e-4] [--only 8,8,8,8:6]
 
 MILC's numbers are from version 7.8, su3_ora, updates of 4 overrelaxed and 4 quasi-heat-bath sweeps,
 errors by the Gamma method. Ours: chains from both starts until the error is below --error. Ends
@@ -85,7 +85,8 @@ def sigmas(one: float, its_error: float, other: float, other_error: float) -> fl
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--error", type=float, default=1e-4)
-    parser.add_argument("--only", help="x,y,z,t:beta")
+    parser.add_argument("--only", choices=[ensemble.name for ensemble in ENSEMBLES],
+                        metavar="X,Y,Z,T:BETA", help="one of them alone")
     options = parser.parse_args(argv)
     print(f"{fast.description()}\n{'lattice:beta':14} {'heat bath':>14} {'MILC':>14} "
           f"{'sigma':>6} {'cold-hot':>8} {'tau':>5} {'updates':>9} {'seconds':>8}")

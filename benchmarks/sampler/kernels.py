@@ -23,11 +23,16 @@ from l2hmc_bridge.sampling.mixture import Mixture
 from l2hmc_bridge.systems.actions import GaugeAction
 
 LENGTHS = (1.0, 2.0, 4.0)  # MD time of HMC
-TARGETS = (0.7, 0.85)  # acceptances
+TARGETS = (0.85, 0.7)  # acceptances
 REPEATS = (1, 2, 3)  # palindromes in a row
-RHOS = (0.02, 0.04, 0.06, 0.08, 0.1, 0.119)
-SWEEPS = ((1, 1), (1, 4), (4, 4))  # of the heat bath, and overrelaxed
+TRANSFORMED = ("wilson", "omf4")  # steps of trajectories in V, which cost most: no scan for them
+TARGET = 0.75  # acceptance of these, REPEATS the last
+LARGE = 12**4  # sites beyond which the last of each of these is all that is scanned
+RHOS = (0.06, 0.119, 0.02, 0.04, 0.08, 0.1)
+SWEEPS = ((1, 1), (4, 4))  # of the heat bath, and overrelaxed
 MIXING = 0.03
+SECANTS = 3  # of the search for a scale
+STEEPNESS = 8.0  # of <dH^2> in the steps, to begin with: fourth order
 WILSON = "wilson"  # the steps of the bundle that ships
 Setting = dict[str, Any]
 
@@ -80,16 +85,18 @@ def family(setting: Setting) -> str:
 
 
 def families(bundles: list[str], large: bool) -> list[str]:
-    """Names of everything that can be measured; on `large` lattices what is affordable."""
-    names = [f"HMC {name}" for name in INTEGRATORS] if not large else ["HMC omf4",
-                                                                      "HMC force_gradient"]
-    names += [f"steps {name}" for name in (WILSON, *bundles)]
+    """Names of everything that can be measured, what decides first; `large`: what is affordable."""
+    first = ["HMC omf4", f"steps {WILSON}", "heat bath 1 + 4"]
     if not large:
-        names += [f"steps {WILSON}, mixing {MIXING:g}"]
-        names += [f"steps {WILSON}, F rho {rho:g}" for rho in RHOS]
-        names += [f"steps omf4, F rho {rho:g}" for rho in RHOS]
+        first += [f"steps {steps}, F rho {rho:g}" for rho in RHOS[:2] for steps in TRANSFORMED]
+    names = [*first, "HMC force_gradient", *(f"steps {name}" for name in bundles)]
+    if not large:
+        names += [f"steps {WILSON}, mixing {MIXING:g}", "HMC omf2", "HMC leapfrog"]
+    names += [f"steps {WILSON} and heat bath 1 + 4", "HMC omf4 and heat bath 1 + 4"]
     names += [f"heat bath {sweeps} + {more}" for sweeps, more in SWEEPS]
-    return [*names, f"steps {WILSON} and heat bath 1 + 4", "HMC omf4 and heat bath 1 + 4"]
+    if not large:
+        names += [f"steps {steps}, F rho {rho:g}" for rho in RHOS[2:] for steps in TRANSFORMED]
+    return names
 
 
 def candidates(name: str, beta: float, links: Tensor) -> list[Setting]:
@@ -109,21 +116,24 @@ def candidates(name: str, beta: float, links: Tensor) -> list[Setting]:
     for word in words[1:]:
         key, value = word.removeprefix("F ").split()
         given[key] = float(value)
+    if "rho" in given:
+        return [scaled_to({**given, "repeats": REPEATS[-1]}, beta, links, TARGET)]
     return [scaled_to({**given, "repeats": repeats}, beta, links, target)
-            for repeats, target in itertools.product(REPEATS, TARGETS)]
+            for repeats, target in itertools.product(*several(links, REPEATS, TARGETS))]
 
 
 def _of_hmc(integrator: str, beta: float, links: Tensor) -> list[Setting]:
     """Per MD length the steps nearest to each target."""
     found: list[Setting] = []
-    for length in LENGTHS:
+    lengths, targets = several(links, LENGTHS, TARGETS)
+    for length in lengths:
 
         @functools.cache
         def acceptance(steps: int, length=length) -> float:
             return predicted_acceptance(
                 HMC(GaugeAction(beta), length / steps, steps, integrator), links)
 
-        for target in TARGETS:
+        for target in targets:
             high = next(2**k for k in range(9) if k == 8 or acceptance(2**k) >= target)
             low = high // 2 + 1
             while low < high:
@@ -135,23 +145,40 @@ def _of_hmc(integrator: str, beta: float, links: Tensor) -> list[Setting]:
     return found
 
 
+def several(links: Tensor, *values: tuple) -> list[tuple]:
+    """What is scanned of each of `values` on the lattice of `links`."""
+    large = links[0, 0, ..., 0, 0].numel() > LARGE
+    return [one[-1:] if large else one for one in values]
+
+
 def scaled_to(setting: Setting, beta: float, links: Tensor, target: float) -> Setting:
-    """The setting with its steps scaled to the predicted acceptance `target`."""
-    low, high = 0.2, 2.5
-    for _ in range(8):
-        middle = math.sqrt(low * high)
-        kernel = _learned({**setting, "scale": middle}, GaugeAction(beta))
-        good = predicted_acceptance(kernel, links) >= target
-        low, high = (middle, high) if good else (low, middle)
-    return {**setting, "scale": round(low, 4)}
+    """The setting with its steps scaled to the predicted acceptance `target`.
+
+    log <dH^2> is nearly straight in the log of the steps: a few secants, then the last scale.
+    """
+    wanted = math.log(8 * float(torch.special.erfinv(torch.tensor(1 - target))) ** 2)
+    tried: list[tuple[float, float]] = []
+    scale = 1.0
+    for _ in range(SECANTS):
+        kernel = _learned({**setting, "scale": scale}, GaugeAction(beta))
+        tried.append((math.log(scale), math.log(squared_error(kernel, links))))
+        (x, y), slope = tried[-1], STEEPNESS
+        if len(tried) > 1 and abs(x - tried[-2][0]) > 0.02:
+            slope = min(max((y - tried[-2][1]) / (x - tried[-2][0]), 2.0), 2 * STEEPNESS)
+        scale = min(max(math.exp(x + (wanted - y) / slope), 0.5 * scale), 2 * scale)
+    return {**setting, "scale": round(scale, 4)}
+
+
+def predicted_acceptance(kernel: Proposer, links: Tensor) -> float:
+    """erfc(sqrt(<dH^2> / 8)) from two proposals of each chain."""
+    return math.erfc(math.sqrt(squared_error(kernel, links) / 8))
 
 
 @torch.no_grad()
-def predicted_acceptance(kernel: Proposer, links: Tensor) -> float:
-    """erfc(sqrt(<dH^2> / 8)) from two proposals of each chain."""
+def squared_error(kernel: Proposer, links: Tensor) -> float:
+    """<dH^2> of two proposals of each chain; 1e6 where an energy error is no number."""
     state, squares = markov.state_at(kernel, links), []
     for n in range(2):
         _, info = markov.propose(kernel, state, markov.trajectory_generator(77, n, 0))
         squares.append(info.log_ratio.square())
-    mean = float(torch.cat(squares).mean())
-    return math.erfc(math.sqrt(mean / 8)) if math.isfinite(mean) else 0.0
+    return float(torch.cat(squares).mean().nan_to_num(1e6, posinf=1e6).clamp(1e-12, 1e6))

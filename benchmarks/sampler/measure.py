@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from l2hmc_bridge.systems.actions import GaugeAction, cold_start
 
 SLOW = ("E(t=1)", "E(t=2)", "Q", "Q^2")  # Q at t = 2
 FLOW_STEP = 0.15
-FLOW_WORK = 20  # forces' worth of trajectories between two measurements of the flow
+FLOW_WORK = 30  # forces' worth of trajectories between two measurements of the flow
 THERMALISATION = 300  # updates of the heat bath from the unit field
 SKIPPED = 4  # measurements
 
@@ -69,11 +70,11 @@ def measure(setting: Setting, beta: float, links: Tensor, seconds: float, error:
 
 
 def flowed(links: Tensor) -> np.ndarray:
-    """SLOW of each chain, [4, Nb]."""
-    (_, first), (_, second) = flow.integrate(links, [1.0, 2.0], FLOW_STEP)
+    """SLOW of each chain, [4, Nb]; the flow in single precision, which leaves seven digits."""
+    (_, first), (_, second) = flow.integrate(links.to(torch.complex64), [1.0, 2.0], FLOW_STEP)
     one, two = fast.clover(first), fast.clover(second)
     return torch.stack([one[:, :2].sum(1), two[:, :2].sum(1), two[:, 2],
-                        two[:, 2].square()]).numpy()
+                        two[:, 2].square()]).double().numpy()
 
 
 def known(rows: list[np.ndarray], error: float) -> bool:
@@ -86,26 +87,41 @@ def known(rows: list[np.ndarray], error: float) -> bool:
 def costs(kernel: Kernel, links: Tensor, forces: float, seconds: float) -> dict[str, Any]:
     """What a trajectory costs: seconds of a chain, gauge forces, forces of a host.
 
-    Gauge forces are seconds over those of one force of the same links, in turns in this process.
     A host's terms have no heat bath: nothing is said of kernels with one.
     """
-    parts = kernel.kernels if isinstance(kernel, Mixture) else [kernel]
-    moved = [one for one in parts if isinstance(one, L2HMC) and one.transformation is not None]
-    bath = any(isinstance(one, HeatBath) for one in parts)
-    single = force_seconds(links, kernel.action.force)
-    work = forces
-    if moved:
-        work = forces * force_seconds(links, moved[0].within().action.force) / single
-    return {"seconds_per_trajectory": seconds, "seconds_per_force": single, "gauge_forces": work,
+    parts = list(zip(kernel.kernels, kernel.weights, strict=True)) \
+        if isinstance(kernel, Mixture) else [(kernel, 1)]
+    single = processor_seconds(kernel.action.force, links)
+    work = sum(weight * gauge_forces(part, links, single) for part, weight in parts)
+    bath = any(isinstance(part, HeatBath) for part, _ in parts)
+    return {"seconds_per_trajectory": seconds, "seconds_per_force": single,
+            "gauge_forces": work / sum(weight for _, weight in parts),
             "host_forces": None if bath else forces, "md_length": kernel.length}
 
 
-def force_seconds(links: Tensor, force, repeats: int = 5) -> float:
-    """Processor seconds of one force of one chain, the best of a few."""
+def gauge_forces(kernel: Kernel, links: Tensor, single: float) -> float:
+    """Forces of one trajectory; where it is made of other work, that in forces of `single` seconds.
+
+    The sweeps of an update of the heat bath, the forces of a trajectory in V: in turns with the
+    plain force of the same links in this process.
+    """
+    state = kernel.init(links)
+    draws = trajectory_draws(77, [0] * len(links))
+    if isinstance(kernel, HeatBath):
+        return processor_seconds(lambda _: kernel.update(state, draws), links) / single
+    _, info = kernel.step(state, draws)
+    if not isinstance(kernel, L2HMC) or kernel.transformation is None:
+        return info.force_evaluations
+    inside = kernel.within().action.force
+    return info.force_evaluations * processor_seconds(inside, links) / single
+
+
+def processor_seconds(work: Callable[[Tensor], object], links: Tensor, repeats: int = 5) -> float:
+    """Processor seconds of some work on one chain, the best of a few."""
     best = math.inf
     for _ in range(repeats):
         clock = time.process_time()
-        force(links)
+        work(links)
         best = min(best, time.process_time() - clock)
     return best / len(links)
 

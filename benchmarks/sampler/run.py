@@ -21,14 +21,13 @@ from typing import Any
 import torch
 
 from benchmarks.sampler import table
-from benchmarks.sampler.kernels import candidates, families, family
+from benchmarks.sampler.kernels import LARGE, Setting, candidates, families, family
 from benchmarks.sampler.measure import measure, start
 from l2hmc_bridge import fast
 from l2hmc_bridge.storage.atomic import replacing
 
 RESULTS = Path(__file__).parents[1] / "results" / "efficiency.json"
 PAGE = Path(__file__).parents[1] / "efficiency.md"
-LARGE = 12**4  # sites beyond which the scan is smaller
 SEED = 11
 
 
@@ -75,17 +74,27 @@ def run(report: dict[str, Any], options: argparse.Namespace, beta: float) -> Non
         if links is None:
             links = start((size,) * 4, beta, options.chains, SEED)
         scan = [row for row in report["scan"] if same(row, place)]
-        for setting in [] if scan else candidates(name, beta, links):
+        found = [] if scan else mixed(report, place) or candidates(name, beta, links)
+        for setting in found if len(found) > 1 else []:
             row = {**place, **measure(setting, beta, links, options.scan_seconds, 0.0, 21)}
             scan.append(row)
             report["scan"].append(row)
             say(row)
-        best = max(scan, key=lambda row: gain(row))
-        row = {**place, **measure(best["setting"], beta, links, options.seconds, options.error,
-                                  31)}
+            write(options.out, report)
+        best = max(scan, key=gain)["setting"] if scan else found[0]
+        row = {**place, **measure(best, beta, links, options.seconds, options.error, 31)}
         report["long"].append(row)
         say(row)
         write(options.out, report)
+
+
+def mixed(report: dict[str, Any], place: dict[str, Any]) -> list[Setting]:
+    """The mixture of the settings that its kernels were found best with; [] without them."""
+    names = place["family"].split(" and ")
+    parts = [row["setting"] for name in names for row in report["long"]
+             if same(row, {**place, "family": name})]
+    both = len(names) == len(parts) == 2
+    return [{"kind": "mixture", "parts": [[part, 1] for part in parts]}] if both else []
 
 
 def gain(row: dict[str, Any]) -> float:

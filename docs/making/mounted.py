@@ -12,6 +12,7 @@ MOUNTED = {
     "measured/bundles-that-ship.md": "l2hmc_bridge/models/README.md",
     "measured/bundles-of-the-examples.md": "examples/models/README.md",
     "measured/speed.md": "benchmarks/README.md",
+    "measured/efficiency.md": "benchmarks/efficiency.md",
     "measured/kernel-tables.md": "benchmarks/results/kernels.md",
     "measured/kernel-tables-avx2.md": "benchmarks/results/kernels_avx2.md",
     "measured/ranks.md": "benchmarks/ranks.md",

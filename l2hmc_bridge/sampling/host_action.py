@@ -113,8 +113,8 @@ class Hosted:
 
     @property
     def guide(self) -> Action:
-        """The action whose force moves the links."""
-        return self.kernel.action
+        """What the kernel's own trajectories begin with."""
+        return self.kernel.guide
 
     @property
     def name(self) -> str:

@@ -45,7 +45,7 @@ class _Place:
 class Nested:
     """`inner` inside of `levels`, from the inside out; `scale` multiplies every step of all.
 
-    Raises ConfigError for no levels, a group that differs, or an inner step that is no palindrome.
+    Raises ConfigError for no levels, a group that differs, or an inner step that does not fit.
     """
 
     inner: Proposer
@@ -64,6 +64,9 @@ class Nested:
         if not self.inner.involutive:
             raise ConfigError("nested: expected an inner step that is a palindrome, found one that "
                               "goes forth or back at random (composition \"direction\")")
+        if self.inner.guide is not self.inner.action:
+            raise ConfigError("nested: expected an inner step on its own action, found a field "
+                              "transformation or Hosted (L2HMC(HostAction(S, force)) takes both)")
 
     @property
     def action(self) -> Total:
@@ -235,14 +238,13 @@ class Nested:
     @torch.no_grad()
     def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
         """(links', dH_effective = dK + dS - log|J|, Info) for a host that accepts itself."""
-        proposal, info = markov.propose(self, self.refreshed(self.init(links), generator),
-                                        generator)
+        state = self.refreshed(self.init(links), generator)
+        proposal, info = markov.propose(self, state, generator)
         return proposal.links, -info.log_ratio, info
 
 
 def _drawn(known: Tensor | None) -> Tensor:
     """What a state carries of its levels, or ConfigError."""
     if known is None:
-        raise ConfigError("nested: expected a state of `refreshed`, found one of `init` alone: "
-                          "its terms have drawn no noise yet")
+        raise ConfigError("nested: expected a `refreshed` state, found one that has drawn no noise")
     return known

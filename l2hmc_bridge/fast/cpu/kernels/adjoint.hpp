@@ -1,34 +1,46 @@
 // 8 x 8 matrices on su(3): what a link's smearing does to a change of the link, and its determinant.
 //
 // With x = components of TA(M), M = U A, y = -rho x and Z = ad Y the Jacobian of U -> exp(Y) U is, up to
-// a factor of determinant 1, T = cosh(Z/2) - rho (sinh(Z/2) / (Z/2)) P with the symmetric
-// P_ab = Re tr M delta_ab / 3 + d_abc u_c / 2, u_c = Re tr(lambda_c M). Both series are polynomials of third
-// degree in W = (Z/2)^2: its eigenvalues, 0 and three pairs, are roots of W^4 = e1 W^3 - e2 W^2 + e3 W with
+// a factor of determinant 1, S (C - rho P) with W = (Z/2)^2, S = sinh(Z/2) / (Z/2), C = (Z/2) coth(Z/2) and
+// P_ab = Re tr M delta_ab / 3 + d_abc u_c / 2, u_c = Re tr(lambda_c M): C, P and so their bracket are
+// symmetric. W has the eigenvalue 0 and three pairs, the roots of w^3 = e1 w^2 - e2 w + e3 with
 // e1 = -3/8 |y|^2, e2 = e1^2 / 4, e3 = -(|y|^6 / 16 - 27 c^2) / 64, c = Im det Y = -d_abc y_a y_b y_c / 12.
+// With g(w) = log(sinh(sqrt w) / sqrt w): C = 1 + 2 W g'(W), log det S = 2 (g(w1) + g(w2) + g(w3)).
 #pragma once
 #include "elementary.hpp"
 
 namespace {
 
-constexpr int MOST_SQUARES = 12;  // powers of (Z/2)^2; |Z| < 1.5 needs 9
+constexpr int MOST_POWERS = 40;  // of W; |Z| < 1.5 needs 13
 constexpr double HALF_ROOT3 = ROOT3 / 2;
 
 struct Eight {
     vec m[ALGEBRA][ALGEBRA];
 };
 
-// 1 / n!
-struct Factorials {
-    real inverse[2 * MOST_SQUARES + 2];
-    constexpr Factorials() : inverse() {
-        double factorial = 1;
-        for (int n = 0; n < 2 * MOST_SQUARES + 2; n++) {
-            if (n > 1) factorial *= n;
-            inverse[n] = 1 / factorial;
+// Of w^n in g(w) / w, in g'(w), and in sinh(sqrt w) / sqrt w: (-1)^n zeta(2n + 2) / pi^(2n + 2), over n + 1
+// in the first, and 1 / (2n + 1)!
+struct Powers {
+    real value[MOST_POWERS + 1], slope[MOST_POWERS + 1], sinh[MOST_POWERS + 1];
+    constexpr Powers() : value(), slope(), sinh() {
+        constexpr double FIRST[] = {1.0 / 6, -1.0 / 90, 1.0 / 945, -1.0 / 9450};
+        constexpr double PI_SQUARED = 9.869604401089358618834491;
+        double power = -1, factorial = 1;
+        for (int n = 0; n <= MOST_POWERS; n++) {
+            power /= -PI_SQUARED;
+            if (n) factorial *= 2.0 * n * (2 * n + 1);
+            double zeta = 0;
+            for (int k = 60; k > 0; k--) {
+                double term = 1;
+                for (int i = 0; i < 2 * n + 2; i++) term /= k;
+                zeta += term;
+            }
+            const double found = n < 4 ? FIRST[n] : power * zeta;
+            value[n] = found / (n + 1), slope[n] = found, sinh[n] = 1 / factorial;
         }
     }
 };
-constexpr Factorials FACTORIALS;
+constexpr Powers POWERS;
 
 constexpr int ROWS_AT_ONCE = WIDTH == 64 ? 2 : 1;  // as many sums as registers hold
 
@@ -46,6 +58,22 @@ __attribute__((noinline)) void times(Eight& c, const Eight& a, const Eight& b) {
         for (int r = 0; r < ROWS_AT_ONCE; r++)
 #pragma GCC unroll 8
             for (int j = 0; j < ALGEBRA; j++) c.m[i + r][j] = sum[r][j];
+    }
+}
+
+// c = a b where that is symmetric; c must not overlap a or b.
+__attribute__((noinline)) void times_symmetric(Eight& c, const Eight& a, const Eight& b) {
+#pragma GCC unroll 4
+    for (int i = 0; i < ALGEBRA; i += 2) {
+        vec sum[2][ALGEBRA] = {};
+#pragma GCC unroll 8
+        for (int k = 0; k < ALGEBRA; k++)
+#pragma GCC unroll 8
+            for (int j = 0; j < i + 2; j++)
+                for (int r = 0; r < 2; r++) sum[r][j] += a.m[i + r][k] * b.m[k][j];
+#pragma GCC unroll 8
+        for (int j = 0; j < i + 2; j++)
+            for (int r = 0; r < 2; r++) c.m[i + r][j] = c.m[j][i + r] = sum[r][j];
     }
 }
 
@@ -74,12 +102,11 @@ INLINE void set_turn(Eight& e, int a, int b, vec value) {
     e.m[b][a] = -value;
 }
 
-// P of M.
-INLINE void symmetric_part(Eight& p, const vec* m) {
+// P of u and Re tr M.
+INLINE void symmetric_part(Eight& p, const vec* u, vec trace) {
     constexpr real R = 1.0 / ROOT3;
-    vec u[ALGEBRA], q[ALGEBRA];
-    hermitian(u, m);
-    const vec mean = (m[0] + m[8] + m[16]) * (real)(1.0 / 3);
+    vec q[ALGEBRA];
+    const vec mean = trace * (real)(1.0 / 3);
     for (int a = 0; a < ALGEBRA; a++) q[a] = 0.25 * u[a];
     for (int a = 0; a < ALGEBRA; a++)
         for (int b = 0; b < ALGEBRA; b++) p.m[a][b] = vec{};
@@ -137,75 +164,68 @@ INLINE void adjoint(Eight& z, const vec* y) {
     set_turn(z, 5, 7, -H * y[6]), set_turn(z, 6, 7, H * y[5]);
 }
 
-// The gradient of y from that of Z, whose antisymmetric part is (r - r^T) / 2 times `scale`.
-INLINE void add_adjoint_pullback(vec* to_y, const Eight& r, real scale) {
-    constexpr real H = HALF_ROOT3;
-    const auto a = [&](int i, int j) { return scale * (r.m[i][j] - r.m[j][i]); };
-    to_y[0] += a(1, 2) + 0.5 * (a(3, 6) - a(4, 5));
-    to_y[1] += 0.5 * (a(3, 5) + a(4, 6)) - a(0, 2);
-    to_y[2] += a(0, 1) + 0.5 * (a(3, 4) - a(5, 6));
-    to_y[3] += H * a(4, 7) - 0.5 * (a(0, 6) + a(1, 5) + a(2, 4));
-    to_y[4] += 0.5 * (a(2, 3) + a(0, 5) - a(1, 6)) - H * a(3, 7);
-    to_y[5] += 0.5 * (a(1, 3) - a(0, 4) + a(2, 6)) + H * a(6, 7);
-    to_y[6] += 0.5 * (a(0, 3) + a(1, 4) - a(2, 5)) - H * a(5, 7);
-    to_y[7] += H * (a(3, 4) + a(5, 6));
-}
-
-// q_a = d_abc y_b y_c.
-INLINE void symmetric_square(vec* q, const vec* y) {
+// q_a = d_abc x_b y_c.
+INLINE void symmetric_product(vec* q, const vec* x, const vec* y) {
     constexpr real R = 1.0 / ROOT3;
-    const vec first = y[0] * y[0] + y[1] * y[1] + y[2] * y[2], upper = y[3] * y[3] + y[4] * y[4],
-              lower = y[5] * y[5] + y[6] * y[6], eighth = R * y[7];
-    q[0] = 2.0 * eighth * y[0] + y[3] * y[5] + y[4] * y[6];
-    q[1] = 2.0 * eighth * y[1] + y[4] * y[5] - y[3] * y[6];
-    q[2] = 2.0 * eighth * y[2] + 0.5 * (upper - lower);
-    q[3] = y[0] * y[5] - y[1] * y[6] + y[2] * y[3] - eighth * y[3];
-    q[4] = y[0] * y[6] + y[1] * y[5] + y[2] * y[4] - eighth * y[4];
-    q[5] = y[0] * y[3] + y[1] * y[4] - y[2] * y[5] - eighth * y[5];
-    q[6] = y[0] * y[4] - y[1] * y[3] - y[2] * y[6] - eighth * y[6];
-    q[7] = R * (first - 0.5 * (upper + lower) - y[7] * y[7]);
+    const auto pair = [&](int a, int b) { return 0.5 * (x[a] * y[b] + x[b] * y[a]); };
+    const vec first = x[0] * y[0] + x[1] * y[1] + x[2] * y[2], upper = x[3] * y[3] + x[4] * y[4],
+              lower = x[5] * y[5] + x[6] * y[6];
+    q[0] = 2.0 * R * pair(0, 7) + pair(3, 5) + pair(4, 6);
+    q[1] = 2.0 * R * pair(1, 7) + pair(4, 5) - pair(3, 6);
+    q[2] = 2.0 * R * pair(2, 7) + 0.5 * (upper - lower);
+    q[3] = pair(0, 5) - pair(1, 6) + pair(2, 3) - R * pair(3, 7);
+    q[4] = pair(0, 6) + pair(1, 5) + pair(2, 4) - R * pair(4, 7);
+    q[5] = pair(0, 3) + pair(1, 4) - pair(2, 5) - R * pair(5, 7);
+    q[6] = pair(0, 4) - pair(1, 3) - pair(2, 6) - R * pair(6, 7);
+    q[7] = R * (first - 0.5 * (upper + lower) - x[7] * y[7]);
 }
 
-// Powers of (Z/2)^2, whose eigenvalues are below |y|^2 / 4, that leave a rest below rounding.
-INLINE int squares_needed(const vec* y) {
-    vec sum = {};
-    for (int a = 0; a < ALGEBRA; a++) sum += y[a] * y[a];
-    double largest = 0, term = sizeof(real) == 8 ? 1e17 : 1e8;
+// Powers of W, whose eigenvalues are below |y|^2 / 4, that leave a rest below rounding.
+INLINE int powers_needed(vec size) {
+    double largest = 0;
     for (int lane = 0; lane < LANES; lane++)
-        if (sum[lane] > largest) largest = sum[lane];
-    int n = 0;
-    for (term *= largest / 8; term > 1 && n + 1 < MOST_SQUARES; n++)
-        term *= largest / 4 / ((2 * n + 3) * (2 * n + 4));
+        if (size[lane] > largest) largest = size[lane];
+    const double ratio = largest / 4 / 9.8;
+    double rest = sizeof(real) == 8 ? 1e16 : 1e8;
+    int n = 1;
+    for (rest *= ratio; rest > 1 && n < MOST_POWERS; n++) rest *= ratio;
     return n;
 }
 
-// a becomes its inverse, without a change of rows; returns its determinant.
-__attribute__((noinline)) vec invert(Eight& a) {
-    vec determinant = splat(1);
+// The symmetric a becomes -1 / a, without a change of rows: one sweep after the other.
+__attribute__((noinline)) void negative_inverse(Eight& a) {
+#pragma GCC unroll 8
     for (int k = 0; k < ALGEBRA; k++) {
-        determinant *= a.m[k][k];
         const vec pivot = 1.0 / a.m[k][k];
-        a.m[k][k] = splat(1);
-        for (int j = 0; j < ALGEBRA; j++) a.m[k][j] *= pivot;
+        vec row[ALGEBRA];
+#pragma GCC unroll 8
+        for (int i = 0; i < ALGEBRA; i++) row[i] = i < k ? a.m[k][i] : a.m[i][k];
+#pragma GCC unroll 8
         for (int i = 0; i < ALGEBRA; i++) {
             if (i == k) continue;
-            const vec factor = a.m[i][k];
-            a.m[i][k] = vec{};
+            const vec factor = row[i] * pivot;
 #pragma GCC unroll 8
-            for (int j = 0; j < ALGEBRA; j++) a.m[i][j] -= factor * a.m[k][j];
+            for (int j = 0; j <= i; j++)
+                if (j != k) a.m[i][j] -= factor * row[j];
+            (i < k ? a.m[k][i] : a.m[i][k]) = factor;
         }
+        a.m[k][k] = -pivot;
     }
-    return determinant;
+    for (int i = 0; i < ALGEBRA; i++)
+        for (int j = 0; j < i; j++) a.m[j][i] = a.m[i][j];
 }
 
-// The determinant alone; a is lost.
+// The determinant of the symmetric a, which is lost.
 __attribute__((noinline)) vec determinant(Eight& a) {
     vec product = a.m[0][0];
+#pragma GCC unroll 8
     for (int k = 0; k + 1 < ALGEBRA; k++) {
         const vec pivot = 1.0 / a.m[k][k];
+#pragma GCC unroll 8
         for (int i = k + 1; i < ALGEBRA; i++) {
             const vec factor = a.m[i][k] * pivot;
-            for (int j = k + 1; j < ALGEBRA; j++) a.m[i][j] -= factor * a.m[k][j];
+#pragma GCC unroll 8
+            for (int j = k + 1; j <= i; j++) a.m[i][j] -= factor * a.m[j][k];
         }
         product *= a.m[k + 1][k + 1];
     }
@@ -217,7 +237,7 @@ struct Roots {
     vec e[3], size, cubic, square[ALGEBRA];  // size = |y|^2, square_a = d_abc y_b y_c
 
     explicit Roots(const vec* y) {
-        symmetric_square(square, y);
+        symmetric_product(square, y, y);
         size = cubic = vec{};
         for (int a = 0; a < ALGEBRA; a++) {
             size += y[a] * y[a];
@@ -231,126 +251,151 @@ struct Roots {
 
     // Adds to the gradient of y that of e.
     void pullback(const vec* to_e, const vec* y, vec* to_y) const {
-        const vec to_size = (real)(-3.0 / 8) * to_e[0] + (real)(9.0 / 128) * size * to_e[1] -
-                            (real)(3.0 / 1024) * size * size * to_e[2],
-                  to_cubic = (real)(54.0 / 64) * cubic * to_e[2];
+        add((real)(-3.0 / 8) * to_e[0] + (real)(9.0 / 128) * size * to_e[1] -
+                (real)(3.0 / 1024) * size * size * to_e[2],
+            (real)(54.0 / 64) * cubic * to_e[2], y, to_y);
+    }
+
+    // Adds to the gradient of y that of -2 (g(w1) + g(w2) + g(w3)), from the coefficients of g'.
+    void log_pullback(const vec* c, const vec* y, vec* to_y) const {
+        add((real)(3.0 / 4) * c[0] - (real)(9.0 / 64) * size * c[1] +
+                (real)(33.0 / 1024) * size * size * c[2],
+            (real)(-27.0 / 16) * cubic * c[2], y, to_y);
+    }
+
+    void add(vec to_size, vec to_cubic, const vec* y, vec* to_y) const {
         for (int a = 0; a < ALGEBRA; a++)
             to_y[a] += 2.0 * to_size * y[a] - 0.25 * to_cubic * square[a];
     }
 };
 
-// sum over n <= top of W^n / (2 n + FIRST)! as c0 + c1 W + c2 W^2 + c3 W^3.
-template <int FIRST>
+// A power series as c0 + c1 w + c2 w^2 at the three roots w.
 struct Polynomial {
-    vec c[4] = {}, last[MOST_SQUARES];  // c3 before each multiplication by W
+    vec c[3] = {}, last[MOST_POWERS];  // c2 before each multiplication by w
 
-    void compute(const Roots& roots, int top) {
-        c[0] = splat(FACTORIALS.inverse[2 * top + FIRST]);
-        for (int n = top - 1; n >= 0; n--) {
-            const vec c3 = last[n] = c[3];
-            c[3] = c[2] + roots.e[0] * c3;
-            c[2] = c[1] - roots.e[1] * c3;
-            c[1] = c[0] + roots.e[2] * c3;
-            c[0] = splat(FACTORIALS.inverse[2 * n + FIRST]);
+    void compute(const Roots& roots, const real* series, int count) {
+        for (int n = count - 1; n >= 0; n--) {
+            const vec c2 = last[n] = c[2];
+            c[2] = c[1] + roots.e[0] * c2;
+            c[1] = c[0] - roots.e[1] * c2;
+            c[0] = series[n] + roots.e[2] * c2;
         }
     }
 
-    // Adds to the gradient of e that of c1, c2, c3 (lost); c0 is a number.
-    void pullback(const Roots& roots, int top, vec* g, vec* to_e) const {
-        for (int n = 0; n < top; n++) {
-            to_e[0] += g[3] * last[n];
-            to_e[1] -= g[2] * last[n];
-            to_e[2] += g[1] * last[n];
-            const vec g3 = roots.e[2] * g[1] - roots.e[1] * g[2] + roots.e[0] * g[3];
+    // Adds to the gradient of e that of c (lost).
+    void pullback(const Roots& roots, int count, vec* g, vec* to_e) const {
+        for (int n = 0; n < count; n++) {
+            to_e[0] += g[2] * last[n];
+            to_e[1] -= g[1] * last[n];
+            to_e[2] += g[0] * last[n];
+            const vec g2 = roots.e[2] * g[0] - roots.e[1] * g[1] + roots.e[0] * g[2];
+            g[0] = g[1];
             g[1] = g[2];
-            g[2] = g[3];
-            g[3] = g3;
+            g[2] = g2;
         }
     }
 };
 
-// T of one link, and what the way back needs.
+// Adds to the gradient of y that of tr(H W), H symmetric. Of the three irreducible parts of H in 8 x 8,
+// W = (ad Y)^2 / 4 sees each with a factor of its own (from their Casimirs):
+// 4 tr(H W) = y H y - 3/2 h . q - tr(H) |y|^2 / 2, h_c = d_abc H_ab, q_c = d_abc y_a y_b.
+INLINE void square_pullback(const Eight& h, const vec* y, vec* to_y) {
+    vec half[ALGEBRA], third, turned[ALGEBRA];
+    symmetric_pullback(h, half, third);
+    symmetric_product(turned, half, y);
+    const vec along = -0.75 * third;
+    for (int a = 0; a < ALGEBRA; a++) {
+        vec sum = h.m[a][0] * y[0];
+        for (int b = 1; b < ALGEBRA; b++) sum += h.m[a][b] * y[b];
+        to_y[a] += 0.5 * sum - 1.5 * turned[a] + along * y[a];
+    }
+}
+
+// C - rho P of one link, and what the way back needs: few matrices, all of them near.
 struct Bracket {
-    Eight z, w[3], p, factor, pushed, t;  // W, W^2, W^3; S and S P with S = sinh(Z/2) / (Z/2)
+    Eight w, t;
+    vec u[ALGEBRA], trace;  // of M
     Roots roots;
-    Polynomial<0> even;
-    Polynomial<1> odd;
-    int top;
+    Polynomial slope;  // g'
+    int count;
 
     // From M, y = -rho x and rho.
-    Bracket(const vec* m, const vec* y, vec rho) : roots(y), top(squares_needed(y)) {
-        symmetric_part(p, m);
-        adjoint(z, y);
-        times(w[0], z, z);
+    Bracket(const vec* m, const vec* y, vec rho) : roots(y), count(powers_needed(roots.size)) {
+        Eight one, two;
+        adjoint(one, y);
+        times_symmetric(w, one, one);
         for (int a = 0; a < ALGEBRA; a++)
-            for (int b = 0; b < ALGEBRA; b++) w[0].m[a][b] *= 0.25;
-        times(w[1], w[0], w[0]);
-        times(w[2], w[1], w[0]);
-        even.compute(roots, top);
-        odd.compute(roots, top);
-        for (int a = 0; a < ALGEBRA; a++) {
-            for (int b = 0; b < ALGEBRA; b++) {
-                const vec one = w[0].m[a][b], two = w[1].m[a][b], three = w[2].m[a][b];
-                factor.m[a][b] = odd.c[1] * one + odd.c[2] * two + odd.c[3] * three;
-                t.m[a][b] = even.c[1] * one + even.c[2] * two + even.c[3] * three;
-            }
-            factor.m[a][a] += odd.c[0];
-            t.m[a][a] += even.c[0];
-        }
-        times(pushed, factor, p);
-        for (int a = 0; a < ALGEBRA; a++)
-            for (int b = 0; b < ALGEBRA; b++) t.m[a][b] -= rho * pushed.m[a][b];
-    }
-
-    // f = S g.
-    void factor_times(vec* f, const vec* g) const {
-        for (int a = 0; a < ALGEBRA; a++) {
-            f[a] = factor.m[a][0] * g[0];
-            for (int b = 1; b < ALGEBRA; b++) f[a] += factor.m[a][b] * g[b];
-        }
-    }
-
-    // From the gradient of T: those of u, Re tr M, added to that of y, and of rho with y fixed.
-    void pullback(const Eight& gradient, vec rho, const vec* y, vec* to_u, vec& to_trace,
-                  vec* to_y, vec& to_rho) const {
-        Eight of_factor, of_p, g[3], one, two;
-        times(of_factor, gradient, p);
-        times(of_p, factor, gradient);
-        to_rho = -inner(gradient, pushed);
-        for (int a = 0; a < ALGEBRA; a++)
-            for (int b = 0; b < ALGEBRA; b++) {
-                of_factor.m[a][b] *= -rho;
-                of_p.m[a][b] *= -rho;
-            }
-        symmetric_pullback(of_p, to_u, to_trace);
-
-        vec of_even[4] = {}, of_odd[4] = {}, to_e[3] = {};
-        for (int k = 0; k < 3; k++) {
-            of_even[k + 1] = inner(gradient, w[k]);
-            of_odd[k + 1] = inner(of_factor, w[k]);
-        }
-        even.pullback(roots, top, of_even, to_e);
-        odd.pullback(roots, top, of_odd, to_e);
-        roots.pullback(to_e, y, to_y);
-
-        // Of W: G1 + {W, G2} + W^2 G3 + W G3 W + G3 W^2 with the symmetric parts G of c_k T + s_k S.
-        for (int a = 0; a < ALGEBRA; a++)
-            for (int b = 0; b <= a; b++) {
-                const vec t = 0.5 * (gradient.m[a][b] + gradient.m[b][a]),
-                          s = 0.5 * (of_factor.m[a][b] + of_factor.m[b][a]);
-                for (int k = 0; k < 3; k++)
-                    g[k].m[a][b] = g[k].m[b][a] = even.c[k + 1] * t + odd.c[k + 1] * s;
-            }
-        times(one, w[0], g[2]);
-        for (int a = 0; a < ALGEBRA; a++)
-            for (int b = 0; b < ALGEBRA; b++) g[1].m[a][b] += one.m[a][b];
-        times(two, one, w[0]);
-        times(one, w[0], g[1]);
+            for (int b = 0; b < ALGEBRA; b++) w.m[a][b] *= 0.25;
+        times_symmetric(two, w, w);
+        slope.compute(roots, POWERS.slope, count);
+        const vec c0 = 2.0 * slope.c[0], c1 = 2.0 * slope.c[1], c2 = 2.0 * slope.c[2];
         for (int a = 0; a < ALGEBRA; a++)
             for (int b = 0; b < ALGEBRA; b++)
-                two.m[a][b] += g[0].m[a][b] + one.m[a][b] + one.m[b][a];
-        times(one, two, z);
-        add_adjoint_pullback(to_y, one, -0.5);
+                two.m[a][b] = c1 * w.m[a][b] + c2 * two.m[a][b];
+        times_symmetric(t, w, two);
+        hermitian(u, m);
+        trace = m[0] + m[8] + m[16];
+        symmetric_part(one, u, trace);
+        for (int a = 0; a < ALGEBRA; a++) {
+            for (int b = 0; b < ALGEBRA; b++) t.m[a][b] += c0 * w.m[a][b] - rho * one.m[a][b];
+            t.m[a][a] += 1.0;
+        }
+    }
+
+    // log det S: p_n = w1^n + w2^n + w3^n are polynomials of |y|^2 and c.
+    vec log_factor() const {
+        Polynomial value;
+        value.compute(roots, POWERS.value, count);
+        const vec size = roots.size, p1 = roots.e[0], p2 = (real)(9.0 / 128) * size * size,
+                  p3 = 0.25 * p1 * p1 * p1 + 3.0 * roots.e[2];
+        return 2.0 * (value.c[0] * p1 + value.c[1] * p2 + value.c[2] * p3);
+    }
+
+    // f = S g, S = 1 + W (s0 + s1 W + s2 W^2).
+    void factor_times(vec* f, const vec* g) const {
+        Polynomial sinh;
+        sinh.compute(roots, POWERS.sinh + 1, count);
+        vec next[ALGEBRA];
+        for (int a = 0; a < ALGEBRA; a++) f[a] = sinh.c[2] * g[a];
+        for (int k = 1; k >= -1; k--) {
+            for (int a = 0; a < ALGEBRA; a++) {
+                next[a] = w.m[a][0] * f[0];
+                for (int b = 1; b < ALGEBRA; b++) next[a] += w.m[a][b] * f[b];
+            }
+            for (int a = 0; a < ALGEBRA; a++) f[a] = next[a] + (k < 0 ? g[a] : sinh.c[k] * g[a]);
+        }
+    }
+
+    // The gradient of -log det J: that of u, of Re tr M, added to that of y, and of rho with y fixed.
+    void pullback(vec rho, const vec* y, vec* to_u, vec& to_trace, vec* to_y, vec& to_rho) {
+        Eight &g = t, one, two, last;
+        negative_inverse(g);
+        symmetric_pullback(g, to_u, to_trace);
+        to_rho = -to_trace * trace;
+        to_trace *= -rho;
+        for (int a = 0; a < ALGEBRA; a++) {
+            to_rho -= to_u[a] * u[a];
+            to_u[a] *= -rho;
+        }
+
+        // Of W: c0 G + c1 {W, G} + c2 (W^2 G + W G W + G W^2).
+        times(one, w, g);
+        times_symmetric(last, one, w);
+        vec of_slope[3] = {2.0 * inner(g, w), 2.0 * inner(one, w), 2.0 * inner(last, w)},
+            to_e[3] = {}, c[3];
+        for (int k = 0; k < 3; k++) c[k] = 2.0 * slope.c[k];
+        slope.pullback(roots, count, of_slope, to_e);
+        roots.pullback(to_e, y, to_y);
+        roots.log_pullback(slope.c, y, to_y);
+        for (int a = 0; a < ALGEBRA; a++)
+            for (int b = 0; b < ALGEBRA; b++) {
+                last.m[a][b] = c[0] * g.m[a][b] + c[2] * last.m[a][b];
+                one.m[a][b] = c[1] * g.m[a][b] + c[2] * one.m[a][b];
+            }
+        times(two, w, one);
+        for (int a = 0; a < ALGEBRA; a++)
+            for (int b = 0; b < ALGEBRA; b++) last.m[a][b] += two.m[a][b] + two.m[b][a];
+        square_pullback(last, y, to_y);
     }
 };
 

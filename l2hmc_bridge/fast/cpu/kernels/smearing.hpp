@@ -91,7 +91,7 @@ struct Pull {
     vec log_det(const vec* y) const {
         Bracket bracket(loop.v, y, rho);
         const vec found = determinant(bracket.t);
-        return found > 0.0 ? log_lanes(found) : splat(NAN);
+        return found > 0.0 ? log_lanes(found) + bracket.log_factor() : splat(NAN);
     }
 };
 
@@ -175,11 +175,7 @@ inline void pull_blocks(const Subset& subset, const vec* start, vec* links, vec*
         Pull pull(subset, links, block);
         vec y[ALGEBRA], to_y[ALGEBRA], to_u[ALGEBRA], to_trace, to_rho, turned[ALGEBRA] = {};
         pull.at(u, moving, y);
-        const Bracket bracket(pull.loop.v, y, pull.rho);
-        Eight inverse = bracket.t, slope;
-        invert(inverse);
-        for (int a = 0; a < ALGEBRA; a++)
-            for (int b = 0; b < ALGEBRA; b++) slope.m[a][b] = -inverse.m[b][a];
+        Bracket bracket(pull.loop.v, y, pull.rho);
         // The adjoint of dexp is phi(-Z) = e^{-Z/2} S, and e^{-Z/2} is Ad exp(-Y/2).
         Matrix half, e, k, imaginary, both;
         vec part[ALGEBRA];
@@ -188,7 +184,7 @@ inline void pull_blocks(const Subset& subset, const vec* start, vec* links, vec*
         mul(e.v, half.v, half.v);
         bracket.factor_times(part, g);
         add_conjugate<true>(to_y, half.v, part);
-        bracket.pullback(slope, pull.rho, y, to_u, to_trace, to_y, to_rho);
+        bracket.pullback(pull.rho, y, to_u, to_trace, to_y, to_rho);
         for (int a = 0; a < ALGEBRA; a++) to_rho -= pull.x[a] * to_y[a];
 
         // Re tr(K dM), K = sum (to_u - i to_x) lambda_c + to_trace, to_x = -rho to_y.
@@ -216,16 +212,27 @@ inline void pull_blocks(const Subset& subset, const vec* start, vec* links, vec*
     }
 }
 
+// sum += the path from x along nu, mu and back, its three links those of three fields.
+INLINE void add_path(const Fields& fields, long block, int mu, int nu, const vec* first,
+                     const vec* second, const vec* third, Sum<false>& sum) {
+    Matrix rooms[3];
+    const bool back = nu & BACK;
+    const int32_t here = (int32_t)(block * LANES), beside = step(fields.lattice, here, nu),
+                  start = back ? beside : here, end = step(fields.lattice, start, mu);
+    (back ? add_mul_da_mul : add_mul_mul_ad)(sum.value.v, link(first, start, nu & 3, rooms[0]),
+                                             link(second, beside, mu, rooms[1]),
+                                             link(third, end, nu & 3, rooms[2]));
+}
+
 // Adds to the gradient of the frozen links what acts on the staples that they are part of.
 inline void spread_blocks(const Subset& subset, const vec* links, const vec* weights,
                           vec* gradient, long first, long end) {
     const Lattice& lattice = subset.lattice;
-    const Fields fields = {lattice, links, weights};
+    const Fields fields = {lattice, links, nullptr};
     for (long block = first; block < end; block++) {
         // Where blocks have one parity, only one of two neighbours moves.
         const bool here = !lattice.uniform(block, !subset.odd),
                    beside = !lattice.uniform(block, subset.odd);
-        const int32_t place = (int32_t)(block * LANES);
         for (int mu = 0; mu < 4; mu++) {
             if (mu == subset.mu && !beside) continue;
             const long at = block * 4 + mu;
@@ -233,16 +240,15 @@ inline void spread_blocks(const Subset& subset, const vec* links, const vec* wei
             Matrix loop;
             vec part[ALGEBRA];
             for (int nu = 0; nu < 8; nu++) {
-                if ((nu & 3) == mu) continue;
+                if ((nu & 3) == mu || (mu != subset.mu && (nu & 3) != subset.mu)) continue;
                 if (mu == subset.mu) {
-                    Walk<false>(fields, place).go(nu).go(mu, weights).add_to(sum, opposite(nu));
+                    add_path(fields, block, mu, nu, links, weights, links, sum);
                     continue;
                 }
-                if ((nu & 3) != subset.mu) continue;
                 if (nu & BACK ? beside : here)
-                    Walk<false>(fields, place).go(nu, weights).go(mu).add_to(sum, opposite(nu));
+                    add_path(fields, block, mu, nu, weights, links, links, sum);
                 if (nu & BACK ? here : beside)
-                    Walk<false>(fields, place).go(nu).go(mu).add_to(sum, opposite(nu), weights);
+                    add_path(fields, block, mu, nu, links, links, weights, sum);
             }
             mul_ad(loop.v, links + at * LINK, sum.value.v);
             project(part, loop.v);
