@@ -102,9 +102,9 @@ def other_byte_order(path: Path, payload: Payload) -> bool:
         os.close(descriptor)
 
     def unitary(big: bool) -> bool:
-        rows = raw.view(blocks.number_type(replace(payload, big=big))).astype(np.complex128)
-        rows = rows.reshape(4, payload.rows, 3)
-        with np.errstate(all="ignore"):
+        stored = raw.view(blocks.number_type(replace(payload, big=big)))
+        with np.errstate(all="ignore"):  # what the wrong order makes of the bytes is any number
+            rows = stored.astype(np.complex128).reshape(4, payload.rows, 3)
             defect = np.abs(rows @ rows.conj().transpose(0, 2, 1) - np.eye(payload.rows)).max()
         return bool(defect < UNITARY)
 

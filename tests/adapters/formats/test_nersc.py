@@ -44,6 +44,16 @@ def test_a_stated_order_is_not_second_guessed(tmp_path):
         files.read(path)
 
 
+def test_bytes_that_are_signalling_nans_in_either_order(tmp_path):
+    path = dialects.nersc(tmp_path / "cfg", LINKS, "IEEE32BIG", 3, ">c8")
+    raw = path.read_bytes()
+    begin = raw.index(b"END_HEADER\n") + len("END_HEADER\n")
+    signals = bytes.fromhex("7f800001 0100807f")  # a float32 each, big and little endian
+    path.write_bytes(raw[:begin] + signals + raw[begin + len(signals):])
+    with pytest.raises(VerificationError, match="checksum"):
+        files.read(path)
+
+
 def test_zero_is_a_checksum_and_absence_a_warning(tmp_path):
     zero = dialects.nersc(tmp_path / "zero", LINKS, CHECKSUM="0")
     with pytest.raises(VerificationError, match="checksum: expected 00000000"):
