@@ -15,6 +15,7 @@ MOUNTED = {
     "measured/efficiency.md": "benchmarks/efficiency.md",
     "measured/kernel-tables.md": "benchmarks/results/kernels.md",
     "measured/kernel-tables-avx2.md": "benchmarks/results/kernels_avx2.md",
+    "measured/gpu-model.md": "benchmarks/results/gpu_model.md",
     "measured/ranks.md": "benchmarks/ranks.md",
     "reference/observables.md": "l2hmc_bridge/observables/README.md",
     "project/architecture.md": "ARCHITECTURE.md",
