@@ -16,6 +16,7 @@ COSTS: dict[str, Callable[[Row], float | None]] = {
     "host forces": lambda row: row["host_forces"],
 }
 CLAIMED = 0.08  # largest relative error of a number that is claimed
+SHORTEST = 24  # measurements of a chain, below which tau_int would look shorter than it is
 UNCORRELATED = 0.75  # a tau_int in measurements below which they are too far apart to tell more
 HEAD = """# What a decorrelated configuration costs
 
@@ -26,8 +27,9 @@ trajectory in V = F^-1(U), F one sweep of the field transformation with this rho
 count a plain force as 1, an update of the heat bath and a force in V as what they take beside it in
 the same process; "host forces" are what a stream with quarks pays for: one for every MD step, and
 a heat bath has none. In brackets: one standard error; numbers known to {claimed:.0%} or better are
-**bold**, others are too coarse to be claimed; "<": measured too seldom to resolve it. The squared
-jump from one measurement to the next per trajectory is known well long before tau_int is; it
+**bold**, others are too coarse to be claimed; "<": measured too seldom to resolve it; "too short":
+of chains with fewer than {shortest} measurements no tau_int is said. The squared jump from one
+measurement to the next, per trajectory, is known well long before tau_int is; it
 compares kernels whose measurements are about as far apart.
 """
 
@@ -36,7 +38,7 @@ def page(report: dict[str, Any]) -> str:
     """Every lattice and coupling: averages, tau_int times each cost, the scan."""
     machine = report["machine"]
     text = [HEAD.format(machine=f"{machine['kernels']}, torch {machine['torch']}",
-                        claimed=CLAIMED)]
+                        claimed=CLAIMED, shortest=SHORTEST)]
     places = dict.fromkeys((row["lattice"], row["beta"]) for row in report["long"])
     for size, beta in places:
         rows = [row for row in report["long"] if (row["lattice"], row["beta"]) == (size, beta)]
@@ -97,12 +99,17 @@ def taus(rows: list[Row], cost: Callable[[Row], float | None]) -> list[str]:
         each = cost(row)
         if each is None:
             continue
-        cells = [("< " if far_apart(row, name) else "")
+        cells = ["too short" if too_short(row, name) else ("< " if far_apart(row, name) else "")
                  + claimed(row[name]["tau"], row[name]["tau_error"], each) for name in names]
         cells += [scientific(row[name]["jump"] / each, row[name]["jump_error"] / each)
                   for name in SLOW[:2]]
         lines.append(f"| {title(row)} | " + " | ".join(cells) + " |")
     return lines
+
+
+def too_short(row: Row, name: str) -> bool:
+    """Whether a chain has too few measurements of something to say its tau_int."""
+    return row["trajectories"] // (row["every"] if name in SLOW else 1) < SHORTEST
 
 
 def far_apart(row: Row, name: str) -> bool:
