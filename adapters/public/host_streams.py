@@ -35,9 +35,10 @@ from l2hmc_bridge.sampling.markov import State
 from l2hmc_bridge.storage import lock
 from l2hmc_bridge.stream import prepare, provenance
 from l2hmc_bridge.stream.choice import Choice, choose, decided
+from l2hmc_bridge.stream.deadline import Deadline
 from l2hmc_bridge.stream.outcome import set_threads
 from l2hmc_bridge.stream.prepare import Run
-from l2hmc_bridge.stream.progress import Deadline, Progress, Silent, Stop, never
+from l2hmc_bridge.stream.progress import Progress, Silent, Stop, never
 from l2hmc_bridge.stream.reading import from_files
 from l2hmc_bridge.stream.start import Start, first_state, sampled
 from l2hmc_bridge.stream.trajectories import Trajectories

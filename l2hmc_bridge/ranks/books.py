@@ -24,7 +24,8 @@ from l2hmc_bridge.sampling.markov import State
 from l2hmc_bridge.storage.together import digest_of
 from l2hmc_bridge.stream import summary
 from l2hmc_bridge.stream.configurations import Store
-from l2hmc_bridge.stream.progress import Deadline, Stop
+from l2hmc_bridge.stream.deadline import Deadline
+from l2hmc_bridge.stream.progress import Stop
 from l2hmc_bridge.stream.run import HISTORY_INTERVAL, Stream
 from l2hmc_bridge.stream.trajectories import Trajectories
 

@@ -25,10 +25,11 @@ from l2hmc_bridge.storage.atomic import replacing
 from l2hmc_bridge.stream import prepare, provenance, run as stream
 from l2hmc_bridge.stream.choice import Choice, choose, decided
 from l2hmc_bridge.stream.configurations import Configurations
+from l2hmc_bridge.stream.deadline import Deadline
 from l2hmc_bridge.stream.options import SampleOptions
 from l2hmc_bridge.stream.outcome import Recorded, record, set_threads
 from l2hmc_bridge.stream.prepare import Run
-from l2hmc_bridge.stream.progress import Deadline, Progress, Silent, Stop, never
+from l2hmc_bridge.stream.progress import Progress, Silent, Stop, never
 from l2hmc_bridge.stream.reading import (
     Files,
     Output,

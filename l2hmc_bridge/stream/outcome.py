@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from l2hmc_bridge.stream.progress import Deadline, Progress
+from l2hmc_bridge.stream.deadline import Deadline
+from l2hmc_bridge.stream.progress import Progress
 from l2hmc_bridge.stream.run import Stream
 
 

@@ -24,8 +24,9 @@ from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.heatbath import HeatBath, serves
 from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.stream import summary, trajectories
+from l2hmc_bridge.stream.deadline import Deadline
 from l2hmc_bridge.stream.options import UpdateOptions
-from l2hmc_bridge.stream.progress import Deadline, Phase, Progress
+from l2hmc_bridge.stream.progress import Phase, Progress
 from l2hmc_bridge.systems.actions import GaugeAction
 
 HEAT_BATH_UPDATES = 50  # of the thermalisation of a cold or hot start

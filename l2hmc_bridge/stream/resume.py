@@ -13,8 +13,9 @@ from l2hmc_bridge.recorded.log import closing_on_error
 from l2hmc_bridge.storage import lock
 from l2hmc_bridge.stream import prepare, provenance, run as stream
 from l2hmc_bridge.stream.configurations import Configurations
+from l2hmc_bridge.stream.deadline import Deadline
 from l2hmc_bridge.stream.outcome import Recorded, record, set_threads
-from l2hmc_bridge.stream.progress import Deadline, Progress, Silent, Stop, never
+from l2hmc_bridge.stream.progress import Progress, Silent, Stop, never
 from l2hmc_bridge.stream.reading import Files
 from l2hmc_bridge.stream.run import Stream
 from l2hmc_bridge.systems.actions import gauge_action
