@@ -21,6 +21,7 @@ from l2hmc_bridge.adapters.payload import blocks
 from l2hmc_bridge.adapters.payload.move import check_slices, links_array
 from l2hmc_bridge.adapters.payload.quality import link_checks, measure, writable
 from l2hmc_bridge.fields.configuration import Configuration
+from l2hmc_bridge.fields.slabs import read_at
 from l2hmc_bridge.storage.atomic import replacing
 
 from .openqcd_header import HEADER, SITE_BYTES, parse, refuse_odd
@@ -81,7 +82,7 @@ def _links(path: Path, nt: int, space: tuple[int, ...], slices: tuple[int, int] 
     descriptor = os.open(path, os.O_RDONLY)
 
     def move(time_slice: int, buffer: NDArray[np.uint8]) -> None:
-        blocks.read_at(descriptor, HEADER.size + time_slice * size, buffer)
+        read_at(descriptor, HEADER.size + time_slice * size, buffer.data)
         _decode(buffer.view("<c16").reshape(-1, 8, 3, 3), time_slice, nt, first, last, out)
 
     try:

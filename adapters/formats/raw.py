@@ -22,6 +22,7 @@ from l2hmc_bridge.adapters.payload.layout import Payload
 from l2hmc_bridge.adapters.payload.move import check_slices, read_payload
 from l2hmc_bridge.adapters.payload.quality import examined
 from l2hmc_bridge.fields.configuration import Configuration
+from l2hmc_bridge.fields.slabs import read_at
 
 from .raw_header import parse
 
@@ -60,7 +61,7 @@ def _byte_order(path: Path, payload: Payload, meta: dict[str, Any]) -> Payload:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         first = np.empty(18 * payload.word, np.uint8)
-        blocks.read_at(descriptor, 0, first)
+        read_at(descriptor, 0, first.data)
     finally:
         os.close(descriptor)
     for big in (True, False):

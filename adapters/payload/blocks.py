@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from l2hmc_bridge.errors import FormatError
-
 from . import dispatch
 from .layout import Block, Payload
 
@@ -51,23 +49,6 @@ def in_threads(
         return [one(item) for item in items]
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(one, items))
-
-
-def read_at(descriptor: int, offset: int, buffer: NDArray[np.uint8]) -> None:
-    """Fill the buffer from `offset`; FormatError if the file ends before."""
-    view, done = memoryview(buffer.data), 0
-    while done < len(view):
-        count = os.preadv(descriptor, [view[done:]], offset + done)
-        if count == 0:
-            raise FormatError(f"file ended while reading: expected {len(view) - done} more bytes")
-        done += count
-
-
-def write_at(descriptor: int, offset: int, raw: NDArray[np.uint8]) -> None:
-    """Write all of `raw` at `offset`."""
-    view, done = memoryview(raw.data), 0
-    while done < len(view):
-        done += os.pwrite(descriptor, view[done:], offset + done)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from torch import Tensor
 from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.part import Part
-from l2hmc_bridge.fields.slabs import SharedFile
+from l2hmc_bridge.fields.slabs import SharedFile, read_at, write_at
 
 from . import blocks, checksums
 from .layout import Block, Payload
@@ -78,7 +78,7 @@ def _pass_over(
     def move(block: Block, buffer: NDArray[np.uint8]) -> list[tuple[int, ...]]:
         site, size = payload.extent(block)
         raw = buffer[:size]
-        blocks.read_at(descriptor, payload.offset + site * payload.site_bytes, raw)
+        read_at(descriptor, payload.offset + site * payload.site_bytes, raw.data)
         partial = checksums.block_sums(raw, site, payload, sums)
         place(raw, block)
         return partial
@@ -97,7 +97,7 @@ def other_byte_order(path: Path, payload: Payload) -> bool:
     descriptor = os.open(path, os.O_RDONLY)
     raw = np.empty(payload.site_bytes, np.uint8)
     try:
-        blocks.read_at(descriptor, payload.offset, raw)
+        read_at(descriptor, payload.offset, raw.data)
     finally:
         os.close(descriptor)
 
@@ -131,7 +131,7 @@ def write_payload(
         raw = buffer[:size]
         blocks.encode(array, payload, block, raw)
         partial = checksums.block_sums(raw, site, payload, sums)
-        blocks.write_at(descriptor, payload.offset + site * payload.site_bytes, raw)
+        write_at(descriptor, payload.offset + site * payload.site_bytes, raw.data)
         return partial
 
     parts = blocks.blocks_of(payload, 0, payload.lattice[3])

@@ -16,7 +16,7 @@ from torch import Tensor
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.fields.part import Part
-from l2hmc_bridge.fields.slabs import Run, SharedFile, by_each, runs
+from l2hmc_bridge.fields.slabs import Run, SharedFile, by_each, read_at, runs, write_at
 
 from . import blocks, checksums
 from .layout import Block, Payload
@@ -63,46 +63,20 @@ def read_own(path: Path, payload: Payload, sums: Sequence[str], part: Part) -> t
     out = np.empty((4, *part.held, 3, 3), np.complex128)
     own = out[(slice(None), *part.own)]
 
-    def take(box: Box, raw: NDArray[np.uint8], descriptor: int) -> list[tuple[int, ...]]:
-        places = _places(payload, part, box)
-        for run in places:
-            blocks.read_at(descriptor, payload.offset + run.offset, raw[_bytes(run)])
-        partial = _sums(raw, places, payload, sums)
+    def keep(box: Box, raw: NDArray[np.uint8]) -> None:
         taken = np.empty((4, 1, *part.extents[1:3], box.planes, 3, 3), np.complex128)
         blocks.decode(raw, payload, Block(0, 0, 0, box.planes), taken)
         own[:, box.t, :, :, box.z : box.z + box.planes] = taken[:, 0]
-        return partial
 
-    def pass_over() -> Sums:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            return _each_box(payload, part, sums, lambda box, raw: take(box, raw, descriptor))
-        finally:
-            os.close(descriptor)
-
-    partial = by_each(part, path, pass_over)
+    found = _pass_over(path, payload, sums, part, keep)
     links = torch.from_numpy(out)[None]
     parts.renew(part, links)
-    return links, checksums.of_all(part.network, partial)
+    return links, found
 
 
 def sum_own(path: Path, payload: Payload, sums: Sequence[str], part: Part) -> Sums:
     """The sums of all sites alone."""
-
-    def take(box: Box, raw: NDArray[np.uint8], descriptor: int) -> list[tuple[int, ...]]:
-        places = _places(payload, part, box)
-        for run in places:
-            blocks.read_at(descriptor, payload.offset + run.offset, raw[_bytes(run)])
-        return _sums(raw, places, payload, sums)
-
-    def pass_over() -> Sums:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            return _each_box(payload, part, sums, lambda box, raw: take(box, raw, descriptor))
-        finally:
-            os.close(descriptor)
-
-    return checksums.of_all(part.network, by_each(part, path, pass_over))
+    return _pass_over(path, payload, sums, part, lambda _box, _raw: None)
 
 
 def write_own(
@@ -118,7 +92,7 @@ def write_own(
         blocks.encode(given, payload, Block(0, 0, 0, box.planes), raw)
         partial = _sums(raw, places, payload, sums)
         for run in places:
-            blocks.write_at(file.descriptor, payload.offset + run.offset, raw[_bytes(run)])
+            write_at(file.descriptor, payload.offset + run.offset, raw[_bytes(run)].data)
         return partial
 
     def pass_over() -> Sums:
@@ -126,6 +100,31 @@ def write_own(
             return _each_box(payload, part, sums, give)
 
     return checksums.of_all(part.network, file.pieces(pass_over))
+
+
+def _pass_over(
+    path: Path, payload: Payload, sums: Sequence[str], part: Part,
+    keep: Callable[[Box, NDArray[np.uint8]], None],
+) -> Sums:
+    """Read the own sites box after box, each given to `keep`; the sums of all sites."""
+
+    def pass_over() -> Sums:
+        descriptor = os.open(path, os.O_RDONLY)
+
+        def take(box: Box, raw: NDArray[np.uint8]) -> list[tuple[int, ...]]:
+            places = _places(payload, part, box)
+            for run in places:
+                read_at(descriptor, payload.offset + run.offset, raw[_bytes(run)].data)
+            partial = _sums(raw, places, payload, sums)
+            keep(box, raw)
+            return partial
+
+        try:
+            return _each_box(payload, part, sums, take)
+        finally:
+            os.close(descriptor)
+
+    return checksums.of_all(part.network, by_each(part, path, pass_over))
 
 
 def _each_box(payload: Payload, part: Part, sums: Sequence[str], move) -> Sums:
@@ -143,9 +142,8 @@ def _places(payload: Payload, part: Part, box: Box) -> list[Run]:
     """The runs of sites of a box, in bytes from the first site of the payload."""
     nx, ny, nz, _ = payload.lattice
     t, x, y, z = part.origin
-    found = runs((1, box.planes, part.extents[2], part.extents[1]), (t + box.t, z + box.z, y, x),
-                 (payload.lattice[3], nz, ny, nx), payload.site_bytes)
-    return found
+    return runs((1, box.planes, part.extents[2], part.extents[1]), (t + box.t, z + box.z, y, x),
+                (payload.lattice[3], nz, ny, nx), payload.site_bytes)
 
 
 def _bytes(run: Run) -> slice:

@@ -17,7 +17,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.errors import BridgeError
+from l2hmc_bridge.errors import BridgeError, FormatError
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.part import Extents, Part
 from l2hmc_bridge.storage.atomic import temporary_path
@@ -118,13 +118,13 @@ def write_at(descriptor: int, offset: int, data: bytes | memoryview) -> None:
         done += os.pwrite(descriptor, view[done:], offset + done)
 
 
-def read_at(descriptor: int, offset: int, view: memoryview) -> None:
-    """Fill `view` from `offset`; BridgeError if the file ends before."""
-    view, done = view.cast("B"), 0
+def read_at(descriptor: int, offset: int, buffer: memoryview) -> None:
+    """Fill the buffer from `offset`. Raises FormatError if the file ends before."""
+    view, done = buffer.cast("B"), 0
     while done < len(view):
         count = os.preadv(descriptor, [view[done:]], offset + done)
         if count == 0:
-            raise BridgeError(f"file ended while reading: expected {len(view) - done} more bytes")
+            raise FormatError(f"file ended while reading: expected {len(view) - done} more bytes")
         done += count
 
 

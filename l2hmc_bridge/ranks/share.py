@@ -154,12 +154,9 @@ class Share:
                     part.origin[1:], part.extents[1:], strict=True))] = found
         return whole
 
-    def whole_links(self, held: Tensor) -> Tensor | None:
-        """On rank 0 the whole field whose parts the ranks hold, elsewhere None."""
-        return self.part.network.gathered(self.part, held)
-
     def whole_state(self, state: State) -> State | None:
         """On rank 0 the state of the whole lattice, elsewhere None."""
-        links = self.whole_links(state.links)
-        force = None if state.force is None else self.whole_links(state.force)
+        part = self.part
+        links = part.network.gathered(part, state.links)
+        force = None if state.force is None else part.network.gathered(part, state.force)
         return None if links is None else State(links, state.action, force)

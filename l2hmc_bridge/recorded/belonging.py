@@ -18,11 +18,15 @@ RELATIVE = 1e-9  # of action and force, computed anew, perhaps by other kernels
 PLAQUETTE = 1e-10  # of the last row, which a projection to SU(3) may have followed
 
 
+def group_defect(links: Tensor) -> float:
+    """The larger of max|U U^+ - 1| and max|det U - 1|, of all who share the lattice."""
+    return largest(torch.tensor(max(fast.group_defects(links)), dtype=torch.float64), links)
+
+
 @torch.no_grad()
 def require_state(where: object, kernel: StreamKernel, state: State) -> None:
     """Raise StreamError unless links are in SU(3), and action and force are theirs."""
-    here = torch.tensor(max(fast.group_defects(state.links)), dtype=torch.float64)
-    defect = largest(here, state.links)
+    defect = group_defect(state.links)
     if not defect <= GROUP:
         raise StreamError(f"{where}: expected links in SU(3) within {GROUP:g}, found a distance of "
                           f"{defect:.2g}: this is not what was saved")

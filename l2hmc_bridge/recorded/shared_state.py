@@ -114,4 +114,3 @@ def _bytes(descriptor: int, offset: int, size: int) -> Iterator[memoryview]:
         piece = buffer[:min(PIECE, size - at)]
         slabs.read_at(descriptor, offset + at, piece)
         yield piece
-

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import fast
 from l2hmc_bridge.errors import FormatError, LayoutError
 from l2hmc_bridge.fields import part, su3
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.recorded import randomness, state as checkpoint
+from l2hmc_bridge.recorded.belonging import group_defect
 from l2hmc_bridge.sampling.numbered import numbered
 from l2hmc_bridge.stream.start import Start
 from l2hmc_bridge.systems.actions import cold_start
@@ -196,8 +196,7 @@ def _defect(read: Configuration) -> float:
     """The larger of max|U U^+ - 1| and max|det U - 1|, as the reader found them if it looked."""
     unitarity, determinant = (read.meta.get(name) for name in ("unitarity", "determinant"))
     if unitarity is None or determinant is None:
-        found = torch.tensor(max(fast.group_defects(read.links)), dtype=torch.float64)
-        return part.largest(found, read.links)
+        return group_defect(read.links)
     return max(float(unitarity), float(determinant))
 
 
