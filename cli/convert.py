@@ -1,8 +1,8 @@
 """`l2hmc-bridge convert`: gauge files from any format to any other, one or many."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,11 +141,9 @@ class Job:
 
         self._with_progress(one, jobs)
 
-    @contextmanager
-    def _shared(self, crew: "Crew", item: int) -> Iterator[None]:
+    def _shared(self, crew: "Crew", item: int) -> AbstractContextManager[None]:
         """Under it a configuration is read and written by the ranks of `crew` together."""
-        with crew.sharing(lambda: self.ensemble.header(item)["lattice"], 1):
-            yield
+        return crew.sharing(lambda: self.ensemble.header(item)["lattice"], 1)
 
     def _read(self, item: int) -> "Configuration":
         configuration = self.ensemble[item]

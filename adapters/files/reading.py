@@ -1,7 +1,6 @@
 """How configurations are to be read, as one value: what a verb's options and its workers share."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,13 +40,11 @@ class Reading:
         """The metadata of one configuration. Raises FormatError."""
         return files.header(path, self.format, **self._options(index))
 
-    @contextmanager
     def shared(
         self, crew: "Crew", path: Path, index: int | None = None, reach: int = 1
-    ) -> Iterator[None]:
+    ) -> AbstractContextManager[None]:
         """Under it a file is read by the ranks of `crew` together. Raises BridgeError."""
-        with crew.sharing(lambda: self.header(path, index)["lattice"], reach):
-            yield
+        return crew.sharing(lambda: self.header(path, index)["lattice"], reach)
 
     def count(self, path: Path) -> int:
         """How many configurations a file holds. Raises FormatError."""
