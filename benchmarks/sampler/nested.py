@@ -9,8 +9,8 @@ For each case (lattice, beta, quark mass), every part kept in FOLDER as soon as 
    finenesses of the gauge part for the best: MD time per host force at 80 % acceptance
    (`training.nested.sample.worth`) on the links for validation;
 3. training from several starts, Gauss-Newton on the other links, and the same number;
-4. streams with the best untrained and the best trained scheme: tau_int of plaquette and E(t=1)
-   times host forces. The force after a new draw of noise counts.
+4. streams with untrained and trained schemes, long and short: tau_int of plaquette and E(t=1) times
+   host forces. The force after a new draw of noise counts.
 """
 
 import argparse
@@ -37,7 +37,7 @@ from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import Host
 from l2hmc_bridge.systems.actions import GaugeAction, cold_start
 from l2hmc_bridge.training import levenberg
-from l2hmc_bridge.training.nested.sample import Sample, Worth, iterations, ratio, worth
+from l2hmc_bridge.training.nested.sample import Sample, Worth, iterations, ratio, softened, worth
 from l2hmc_bridge.training.nested.shape import plan_of, values_of
 
 
@@ -50,21 +50,23 @@ class Case(NamedTuple):
     twist: float
     chains: int
     spacing: float
+    draws: int  # of noise and momenta on every configuration
 
 
 CASES = {
-    "heavy48": Case((8, 4, 4, 4), 5.6, 0.150, 0.0, 16, 0.16),
-    "light48": Case((8, 4, 4, 4), 5.6, 0.165, 0.01, 16, 0.12),
-    "heavy88": Case((8, 8, 8, 8), 5.6, 0.150, 0.0, 4, 0.09),
-    "light88": Case((8, 8, 8, 8), 5.6, 0.165, 0.01, 4, 0.07),
+    "heavy48": Case((8, 4, 4, 4), 5.6, 0.150, 0.0, 16, 0.16, 4),
+    "light48": Case((8, 4, 4, 4), 5.6, 0.165, 0.01, 16, 0.12, 4),
+    "heavy88": Case((8, 8, 8, 8), 5.6, 0.150, 0.0, 16, 0.09, 1),
+    "light88": Case((8, 8, 8, 8), 5.6, 0.165, 0.01, 16, 0.07, 1),
 }
-SCAN = (("leapfrog", 6), ("leapfrog", 10), ("leapfrog", 16), ("omf2", 2), ("omf2", 4), ("omf2", 6),
-        ("omf2", 8), ("omf4", 1), ("omf4", 2), ("omf4", 3), ("force_gradient", 2),
+SCAN = (("leapfrog", 8), ("leapfrog", 16), ("leapfrog", 24), ("omf2", 2), ("omf2", 4), ("omf2", 8),
+        ("omf2", 12), ("omf4", 1), ("omf4", 2), ("omf4", 4), ("force_gradient", 2),
         ("force_gradient", 4))
-STARTS = (("leapfrog", 6), ("leapfrog", 8), ("leapfrog", 11), ("omf2", 4), ("omf2", 6))
+STARTS = (("leapfrog", 8, 0), ("leapfrog", 16, 4), ("leapfrog", 24, 4))  # steps; `ends` of shape.py
+SHORT = "scan omf2 4"
 INSIDE = (0.1, 0.2, 0.4)  # longest MD time of one gauge trajectory, OMF4 of two steps
-TOLERANCE, APART = 1e-6, 4  # of the solver; trajectories between links to train and to validate
-ITERATIONS, RESAMPLE, DRAWS, TRIES = 6, 2, 2, 4
+TOLERANCE, APART = 1e-8, 4  # of the solver; trajectories between links to train and to validate
+ITERATIONS, RESAMPLE, TRIES = 8, 4, 4
 TRAINING, VALIDATION, START, STREAM = 900, 901, 902, 903  # chains of the random numbers
 
 
@@ -107,26 +109,35 @@ def plan_for(case: Case, name: str, steps: int) -> Schedule:
 
 def measured(case: Case, host: Host, links: Tensor, plan: Schedule, inside: float = 0.2) -> Worth:
     """MD time per host force of a plan, on the points of validation."""
-    return worth(nested(case, host, plan, inside), samples(links, VALIDATION, 0, DRAWS),
+    return worth(nested(case, host, plan, inside), samples(links, VALIDATION, 0, case.draws),
                  tries=TRIES)
 
 
-def trained(case: Case, host: Host, links: Tensor, plan: Schedule, say: Callable[[str], None]
-            ) -> Schedule:
-    """The plan after Gauss-Newton on noise and momenta of its own."""
-    values, damping, sample = values_of(plan), levenberg.DAMPING, None
+def trained(case: Case, host: Host, links: Tensor, plan: Schedule, ends: int,
+            say: Callable[[str], None]) -> Schedule:
+    """The plan after Gauss-Newton on noise and momenta of its own, at 80 % acceptance."""
+    damping, sample = levenberg.DAMPING, None
     for number in range(ITERATIONS):
         if number % RESAMPLE == 0:
-            sample, = samples(links, TRAINING, number, 1)
-            damping = levenberg.DAMPING
+            sample, = samples(links, TRAINING, 64 * number, case.draws)
+            found = worth(nested(case, host, plan), [sample], tries=TRIES)
+            plan, damping = scaled(plan, found.scale), levenberg.DAMPING
+            say(f"MD time per force {found.value:.4f}, all steps times {found.scale:.3f}")
 
-        def residuals(numbers: Tensor, sample: Sample = sample) -> Tensor:
-            return sample.residuals(nested(case, host, plan_of(numbers, plan)))
+        def residuals(numbers: Tensor, sample: Sample = sample, like: Schedule = plan) -> Tensor:
+            return softened(sample.residuals(nested(case, host, plan_of(numbers, like, ends))))
 
-        fit = levenberg.iterate(residuals, values, damping, levenberg.ahead)
-        values, damping = fit.values, fit.damping
+        fit = levenberg.iterate(residuals, values_of(plan, ends), damping, levenberg.ahead)
+        plan, damping = plan_of(fit.values, plan, ends), fit.damping
         say(f"iteration {number}: rms dH {fit.loss**0.5:.3f}")
-    return plan_of(values, plan)
+    return plan
+
+
+def scaled(plan: Schedule, factor: float) -> Schedule:
+    """The plan with all steps times `factor`."""
+    return Schedule(tuple(factor * kick for kick in plan.kicks),
+                    tuple(factor * drift for drift in plan.drifts),
+                    tuple(factor**2 * displacement for displacement in plan.displacements))
 
 
 def streamed(case: Case, host: Host, links: Tensor, plan: Schedule, seconds: float
@@ -186,10 +197,7 @@ def as_worth(row: dict[str, Any]) -> Worth:
 
 def at_scale(row: dict[str, Any]) -> Schedule:
     """The plan of a row with its scale worked in."""
-    kicks, drifts, displacements = row["plan"]
-    scale = row["scale"]
-    return Schedule(tuple(scale * kick for kick in kicks), tuple(scale * drift for drift in drifts),
-                    tuple(scale**2 * displacement for displacement in displacements))
+    return scaled(Schedule(*map(tuple, row["plan"])), row["scale"])
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -210,8 +218,8 @@ def main(arguments: list[str] | None = None) -> None:
         plan = plan_for(case, name, steps)
         return told(measured(case, host, links, plan, inside), plan)
 
-    def learned(name: str, steps: int) -> dict[str, Any]:
-        plan = trained(case, host, learning, plan_for(case, name, steps),
+    def learned(name: str, steps: int, ends: int) -> dict[str, Any]:
+        plan = trained(case, host, learning, plan_for(case, name, steps), ends,
                        lambda text: print(f"  {name} {steps} {text}", flush=True))
         return told(measured(case, host, links, plan), plan)
 
@@ -223,12 +231,13 @@ def main(arguments: list[str] | None = None) -> None:
     for inside in INSIDE:
         kept.get(f"inner {name} {steps} {inside:g}",
                  lambda i=inside: scanned(name, int(steps), i))
-    for name, steps in STARTS:
-        kept.get(f"trained {name} {steps}", lambda n=name, s=steps: learned(n, s))
+    for name, steps, ends in STARTS:
+        kept.get(f"trained {name} {steps}", lambda n=name, s=steps, e=ends: learned(n, s, e))
     winner = max((one for one in kept.rows if one.startswith("trained")),
                  key=lambda one: kept.rows[one]["value"])
     kept.get("gain", lambda: ratio(as_worth(kept.rows[winner]), as_worth(kept.rows[best])))
-    for row in (best, winner):
+    short = "trained {} {}".format(*STARTS[0])
+    for row in dict.fromkeys((best, winner, SHORT, short)):
         kept.get(f"stream {row}", lambda r=row: streamed(case, host, links,
                                                          at_scale(kept.rows[r]), given.seconds))
 

@@ -21,6 +21,7 @@ class Fit(NamedTuple):
     loss: float
     damping: float
     improved: bool
+    residuals: Tensor  # there, [m]
 
 
 def iterate(residuals: Residuals, values: Tensor, damping: float,
@@ -38,11 +39,12 @@ def iterate(residuals: Residuals, values: Tensor, damping: float,
         # regular by the damping. (solve, not lstsq: that is not reproducible to the last bit.)
         matrix = normal + damping * torch.diag(normal.diagonal() + 1e-12 * normal.trace())
         moved = values + torch.linalg.solve(matrix, -gradient)
-        value = float(residuals(moved).square().mean())
+        there = residuals(moved)
+        value = float(there.square().mean())
         if math.isfinite(value) and value < loss:
-            return Fit(moved, value, max(damping / 5, 1e-8), True)
+            return Fit(moved, value, max(damping / 5, 1e-8), True, there)
         damping *= 5
-    return Fit(values, loss, DAMPING, False)
+    return Fit(values, loss, DAMPING, False, start)
 
 
 def central(residuals: Residuals, values: Tensor, start: Tensor) -> Tensor:

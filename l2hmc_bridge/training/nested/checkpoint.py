@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ def save(run: Run, path: Path) -> None:
     tensors = {"values": values(run.kernel, run.config),
                "links": torch.view_as_real(run.links).contiguous()}
     texts = {"config": _text(run.config), "damping": repr(run.damping),
+             "scale": repr(run.kernel.scale),
              "seeds": json.dumps(run.sample.seeds if run.sample else None),
              "rows": json.dumps([vars(row) for row in run.rows])}
     write(path, tensors, texts)
@@ -46,8 +48,8 @@ def _restored(
                           f"another {', '.join(apart)}")
     links = torch.view_as_complex(tensors["links"].clone())
     seeds = parsing.json_value(meta["seeds"], f"{path}: seeds", StreamError)
-    return Run(config, host, assembled(start(config, host), config,
-                                        tensors["values"].clone()), links,
+    kernel = replace(start(config, host), scale=float(meta["scale"]))
+    return Run(config, host, assembled(kernel, config, tensors["values"].clone()), links,
                None if seeds is None else Sample(links, tuple(seeds)), float(meta["damping"]),
                [Row(**row) for row in json.loads(meta["rows"])])
 

@@ -45,6 +45,7 @@ class LevelStart:
     length: float = 1.0  # MD time of the outermost level; of others what their drifts give them
     inside: float = 0.2  # longest MD time of one trajectory of what is inside
     train: bool = True
+    ends: int = 0  # only so many outer kicks and drifts of each side are trained; 0: all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +66,7 @@ class NestedConfig:
     thermalisation: int = 30  # trajectories of the gauge action, and as many of the whole
     iterations: int = 12
     resample: int = 4  # iterations on one sample; the chains move on before the next
+    acceptance: float = 0.8  # every sample begins at the length that accepts so; 0: `length` stays
     validation_draws: int = 2
 
     @property
@@ -101,10 +103,12 @@ def check(config: NestedConfig) -> None:
     require(config.inner.steps > 0, "inner.steps", "> 0", config.inner.steps)
     for name in ("chains", "draws", "iterations", "resample", "validation_draws"):
         require(getattr(config, name) > 0, name, "> 0", getattr(config, name))
+    require(0 <= config.acceptance < 1, "acceptance", "0 <= acceptance < 1", config.acceptance)
     require(config.thermalisation >= 0, "thermalisation", ">= 0", config.thermalisation)
     require(0 <= config.seed < 2**63, "seed", "0 to 2^63 - 1", config.seed)
     for level in config.levels:
         one_of("level.integrator", level.integrator, INTEGRATORS)
+        require(level.ends >= 0, "level.ends", ">= 0", level.ends)
         require(bool(level.terms), "level.terms", "at least one name", level.terms)
         require(level.steps > 0 and level.length > 0 and level.inside > 0, "level",
                 "steps > 0, length > 0, inside > 0", level)

@@ -2,7 +2,8 @@
 
 Free are the steps of every level, kicks, drifts and displacements, each level of fixed length and
 the same backwards, and those of the inner step if asked for. Links come in equilibrium of the whole
-action and move by the step itself between samples.
+action and move by the step itself between samples. Every sample begins with all steps scaled to the
+acceptance asked for: what is best there is not what is best for small steps.
 """
 
 import math
@@ -23,11 +24,12 @@ from l2hmc_bridge.systems.actions import cold_start, gauge_action
 from l2hmc_bridge.training import gauss_newton, levenberg
 from l2hmc_bridge.training.nested.config import NestedConfig
 from l2hmc_bridge.training.nested.host import start
-from l2hmc_bridge.training.nested.sample import Sample
+from l2hmc_bridge.training.nested.sample import Sample, accepted, softened, worth
 from l2hmc_bridge.training.nested.shape import plan_of, values_of
 
 # Random numbers: chains of trajectory_generator that stand for a purpose.
 START, MOVE, CHECK, VALIDATION = 900, 901, 902, 903
+SCALINGS = 4  # batches of trajectories, at most, to find the acceptance asked for
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Row:
     """One iteration."""
 
     iteration: int
-    rms_log_ratio: float
-    acceptance: float  # erfc(rms / sqrt 8)
+    rms_log_ratio: float  # of `softened` r
+    acceptance: float
     improved: bool
     seconds: float
 
@@ -89,11 +91,11 @@ def iterate(run: Run) -> Row:
     if sample is None or run.iteration % config.resample == 0:
         sample = _next_sample(run)
     before = values(run.kernel, config)
-    fit = levenberg.iterate(lambda one: sample.residuals(assembled(run.kernel, config, one)),
-                            before, run.damping, levenberg.ahead)
+    fit = levenberg.iterate(
+        lambda one: softened(sample.residuals(assembled(run.kernel, config, one))), before,
+        run.damping, levenberg.ahead)
     run.kernel, run.damping = assembled(run.kernel, config, fit.values), fit.damping
-    rms = math.sqrt(fit.loss)
-    row = Row(run.iteration, rms, math.erfc(rms / math.sqrt(8)), fit.improved,
+    row = Row(run.iteration, math.sqrt(fit.loss), _acceptance(fit.residuals), fit.improved,
               time.perf_counter() - clock)
     run.rows.append(row)
     return row
@@ -111,8 +113,8 @@ def train(run: Run, report: Callable[[Row], None],
 
 def values(kernel: Nested, config: NestedConfig) -> Tensor:
     """The free numbers of every level that is trained, and of the inner step."""
-    parts = [values_of(level.plan) for level, one in zip(kernel.levels, config.levels, strict=True)
-             if one.train]
+    parts = [values_of(level.plan, one.ends)
+             for level, one in zip(kernel.levels, config.levels, strict=True) if one.train]
     parts += [parameter[n:n + 1].detach().to(torch.float64)
               for parameter, n in _of_inner(kernel, config)]
     return torch.cat(parts).clone()
@@ -123,8 +125,8 @@ def assembled(kernel: Nested, config: NestedConfig, numbers: Tensor) -> Nested:
     levels, at = [], 0
     for level, one in zip(kernel.levels, config.levels, strict=True):
         if one.train:
-            count = len(values_of(level.plan))
-            level = replace(level, plan=plan_of(numbers[at:at + count], level.plan))
+            count = len(values_of(level.plan, one.ends))
+            level = replace(level, plan=plan_of(numbers[at:at + count], level.plan, one.ends))
             at += count
         levels.append(level)
     for (parameter, n), value in zip(_of_inner(kernel, config), numbers[at:], strict=True):
@@ -154,13 +156,23 @@ def seeds(config: NestedConfig, purpose: int, first: int, count: int) -> tuple[i
 
 
 def _next_sample(run: Run) -> Sample:
-    """Chains move on (not before the first sample), noise and momenta are new."""
+    """Chains move on (not before the first sample), noise and momenta are new, and the steps are
+    scaled to the acceptance asked for.
+    """
     if run.sample is not None:
         run.links = moved(run, run.links, MOVE, 1)
     first = 2**20 + run.iteration * 64
     run.sample = Sample(run.links, seeds(run.config, MOVE, first, run.config.draws))
     run.damping = levenberg.DAMPING
+    if run.config.acceptance:
+        found = worth(run.kernel, [run.sample], tries=SCALINGS, acceptance=run.config.acceptance)
+        run.kernel = run.kernel.scaled(found.scale)
     return run.sample
+
+
+def _acceptance(residuals: Tensor) -> float:
+    """The acceptance of `softened` r: |r| = sqrt((1 + s^2 / 2)^2 - 1)."""
+    return float(accepted(((1 + residuals.square() / 2).square() - 1).sqrt()).mean())
 
 
 def _generator(config: NestedConfig, purpose: int, number: int) -> torch.Generator:

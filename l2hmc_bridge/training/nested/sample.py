@@ -41,15 +41,38 @@ class Sample:
 
     def residuals(self, kernel: Nested) -> Tensor:
         """r of every point, [draws Nb]."""
-        ratios = torch.cat([info.log_ratio for info in self.infos(kernel)])
-        return torch.where(ratios.isfinite(), ratios, TOO_LARGE)
+        return log_ratios(self.infos(kernel))
+
+
+def log_ratios(infos: Sequence[Info]) -> Tensor:
+    """r of every point, one that is not a number very large."""
+    ratios = torch.cat([info.log_ratio for info in infos])
+    return torch.where(ratios.isfinite(), ratios, TOO_LARGE)
+
+
+def accepted(ratios: Tensor) -> Tensor:
+    """2 / (1 + e^|r|) of every point, whose mean is the acceptance <min(1, e^r)>.
+
+    In equilibrium p(-r) = e^r p(r) (the way back from every end), so a point of this |r| goes up
+    with probability 1 / (1 + e^|r|). Far less noise than min(1, e^r), and a few points far out,
+    which a step near its limit of stability has, count for what they are.
+    """
+    return 2 * torch.sigmoid(-ratios.abs())
+
+
+def softened(ratios: Tensor) -> Tensor:
+    """What training makes small: r, but for |r| > 1, with the sign of r: square 2 sqrt(1+r^2) - 2.
+
+    (Pseudo-Huber.) The sum of r^2 of a step near its limit of stability is that of its worst point.
+    """
+    return ratios * (2 / (1 + (1 + ratios.square()).sqrt())).sqrt()
 
 
 class Worth(NamedTuple):
-    """MD time per unit of cost at 80 % acceptance, with what is known of its error."""
+    """MD time per unit of cost at an acceptance (80 %), with what is known of its error."""
 
     value: float
-    scale: float  # of all steps, where the acceptance is 80 %
+    scale: float  # of all steps, where the acceptance is that
     length: float  # of a trajectory there
     cost: float  # of a trajectory
     influence: Tensor  # what each point adds to log(value), mean zero
@@ -77,24 +100,25 @@ def iterations(infos: Sequence[Info]) -> float:
 
 
 def worth(kernel: Nested, samples: Sequence[Sample],
-          cost: Callable[[Sequence[Info]], float] = forces, tries: int = 6) -> Worth:
-    """The scale of all steps that gives acceptance erfc(sqrt(<r^2> / 8)) = 0.8, by secants.
+          cost: Callable[[Sequence[Info]], float] = forces, tries: int = 6,
+          acceptance: float = ACCEPTANCE) -> Worth:
+    """The scale of all steps that gives this acceptance (`accepted`), by secants.
 
-    That formula (Gaussian r with <e^r> = 1) is far less noisy than a mean of min(1, e^r). With
-    <r^2> ~ scale^p near the end, a point's share in the error of log(scale) is
-    -(r^2 / <r^2> - 1) / p.
+    They run in log(s^2) against log(scale), s the width of Gaussian r of the same acceptance,
+    erfc(s / sqrt 8): s^2 ~ scale^p. A point's share in the error of log(scale) is its share in the
+    acceptance's, over the slope.
     """
-    goal = math.log(8 * _inverse_erfc(ACCEPTANCE) ** 2)
-    points: list[tuple[float, float]] = []  # (log scale, log <r^2>)
+    goal = _height(acceptance)
+    points: list[tuple[float, float]] = []  # (log scale, log s^2)
     place, best, nearest = 0.0, None, math.inf
     for _ in range(tries):
         infos = [info for sample in samples for info in sample.infos(kernel.scaled(
             math.exp(place)))]
-        squares = torch.cat([info.log_ratio for info in infos]).square()
-        height = math.log(float(squares.mean())) if squares.isfinite().all() else 10.0
+        shares = accepted(log_ratios(infos))
+        height = _height(float(shares.mean()))
         points.append((place, height))
         if best is None or abs(height - goal) < nearest:
-            best, nearest = (place, height, squares, infos), abs(height - goal)
+            best, nearest = (place, height, shares, infos), abs(height - goal)
         power = _power(points)
         step = (goal - height) / power
         if abs(step) < 0.005:
@@ -102,16 +126,23 @@ def worth(kernel: Nested, samples: Sequence[Sample],
         place += max(-0.7, min(0.4, step))
     if best is None:
         raise ConfigError(f"tries: expected at least 1, found {tries}")
-    place, height, squares, infos = best
+    place, height, shares, infos = best
     power = _power(points)
     place += (goal - height) / power  # the rest of the way along the power law
     length, price = kernel.scaled(math.exp(place)).length, cost(infos)
-    influence = -(squares / squares.mean() - 1) / power
-    return Worth(length / price, math.exp(place), length, price, influence)
+    mean = float(shares.mean())
+    slope = (_height(mean + 1e-3) - _height(mean - 1e-3)) / 2e-3
+    return Worth(length / price, math.exp(place), length, price,
+                 -slope / power * (shares - mean))
+
+
+def _height(acceptance: float) -> float:
+    """log(s^2) with erfc(s / sqrt 8) = acceptance."""
+    return math.log(8 * _inverse_erfc(min(max(acceptance, 1e-6), 1 - 1e-6)) ** 2)
 
 
 def _power(points: Sequence[tuple[float, float]]) -> float:
-    """d log <r^2> / d log scale between the last two scales, 4 to begin with; at least 2."""
+    """d log s^2 / d log scale between the last two scales, 4 to begin with; at least 2."""
     if len(points) < 2 or points[-1][0] == points[-2][0]:
         return 4.0
     slope = (points[-1][1] - points[-2][1]) / (points[-1][0] - points[-2][0])

@@ -12,7 +12,7 @@ from l2hmc_bridge.errors import BundleError, ConfigError, StreamError
 from l2hmc_bridge.sampling.integrators import Schedule, schedule
 from l2hmc_bridge.training import levenberg
 from l2hmc_bridge.training.nested import checkpoint, config, host, loop, outcome
-from l2hmc_bridge.training.nested.sample import Sample, forces, ratio, worth
+from l2hmc_bridge.training.nested.sample import Sample, accepted, forces, ratio, softened, worth
 from l2hmc_bridge.training.nested.shape import plan_of, values_of
 
 TABLE = {
@@ -41,6 +41,21 @@ def test_a_schedule_is_its_free_numbers(name, steps):
     assert all(part == part[::-1] for part in moved)
 
 
+def test_ends_leave_the_inside_to_one_factor():
+    plan = schedule("leapfrog", 0.2, 9)
+    numbers = values_of(plan, 2)
+    assert len(numbers) == 4
+    for one, other in zip(plan_of(numbers, plan, 2), plan, strict=True):
+        assert one == pytest.approx(other, abs=1e-15)
+    moved = plan_of(numbers * torch.tensor([0.6, 1.1, 0.7, 1.0], dtype=torch.float64), plan, 2)
+    for part, old in zip(moved[:2], plan[:2], strict=True):
+        assert part == part[::-1] and sum(part) == pytest.approx(sum(old))
+        assert max(part[2:-2]) == pytest.approx(min(part[2:-2]))
+    assert moved.kicks[:2] == pytest.approx((0.6 * 0.1, 1.1 * 0.2))
+    assert moved.drifts[:2] == pytest.approx((0.7 * 0.2, 0.2))
+    assert len(values_of(schedule("leapfrog", 0.2, 4), 9)) == 2 + 1  # more ends than there are
+
+
 def test_free_numbers_are_half_and_no_more():
     assert len(values_of(schedule("leapfrog", 0.1, 4))) == 2 + 1
     assert len(values_of(schedule("force_gradient", 0.1, 2))) == 2 + 1 + 1
@@ -59,9 +74,39 @@ def test_levenberg_finds_a_minimum_with_both_slopes():
         assert abs(x[0] - 1) < 0.02 and abs(x[1] - x[0] ** 2) < 0.01
 
 
+def test_acceptance_counts_a_point_by_the_size_of_its_error():
+    """<2 / (1 + e^|r|)> = <min(1, e^r)> where <e^r> = 1: Gaussian r of mean -s^2/2 and width s."""
+    width = 1.1
+    r = width * torch.special.ndtri((torch.arange(200000, dtype=torch.float64) + 0.5) / 200000)
+    r = r - width**2 / 2
+    expected = math.erfc(width / math.sqrt(8))
+    assert float(r.clamp(max=0).exp().mean()) == pytest.approx(expected, abs=1e-4)
+    assert float(accepted(r).mean()) == pytest.approx(expected, abs=1e-4)
+    assert float(accepted(torch.tensor(1e6))) == 0.0
+
+
+def test_softened_errors_are_errors_while_small():
+    r = torch.tensor([-1e-3, 0.0, 0.5, 200.0, 1e6], dtype=torch.float64)
+    soft = softened(r)
+    assert soft[0] == pytest.approx(-1e-3, rel=1e-6) and soft[1] == 0
+    assert soft.square() == pytest.approx(2 * (1 + r.square()).sqrt() - 2)
+    assert loop._acceptance(soft[2:3]) == pytest.approx(float(accepted(r[2:3]).mean()))
+
+
+@pytest.mark.slow
+def test_every_sample_begins_at_the_acceptance_asked_for():
+    given = settings(acceptance=0.7, iterations=1)
+    run = loop.begin(given, host.find(given))
+    loop.iterate(run)
+    scaled = host.start(given, host.find(given)).scaled(run.kernel.scale)
+    found = float(accepted(run.sample.residuals(scaled)).mean())
+    assert found == pytest.approx(0.7, abs=0.03)
+    assert run.rows[0].acceptance > found and run.kernel.length == pytest.approx(scaled.length)
+
+
 @pytest.mark.slow
 def test_training_lowers_the_energy_error_and_keeps_the_length():
-    run = loop.begin(settings(), host.find(settings()))
+    run = loop.begin(settings(acceptance=0), host.find(settings()))
     before = run.kernel
     rows = []
     assert loop.train(run, rows.append)
@@ -88,15 +133,14 @@ def test_the_inner_step_is_trained_if_asked_for():
 
 @pytest.mark.slow
 def test_worth_is_that_of_its_definition():
-    """The scale found has rms r with erfc(rms / sqrt 8) = 0.8; cost counts the force of the noise.
-    """
+    """Acceptance is 0.8 at the scale found; cost counts the force of the noise."""
     given = settings()
     kernel = host.start(given, host.find(given))
     links = loop.thermalised(given, kernel)
     found = worth(kernel, [Sample(links, (1, 2, 3))])
     infos = Sample(links, (1, 2, 3)).infos(kernel.scaled(found.scale))
-    rms = float(torch.cat([info.log_ratio for info in infos]).square().mean().sqrt())
-    assert math.erfc(rms / math.sqrt(8)) == pytest.approx(0.8, abs=0.03)
+    ratios = torch.cat([info.log_ratio for info in infos])
+    assert float(accepted(ratios).mean()) == pytest.approx(0.8, abs=0.03)
     assert found.cost == forces(infos) == 5
     assert found.value == pytest.approx(kernel.scaled(found.scale).length / 5)
     same, error = ratio(found, found)
@@ -173,6 +217,8 @@ def test_command_line(tmp_path, capsys):
     ({"level": [{"terms": ["quarks"], "integrator": "euler"}]}, "level.integrator"),
     ({"level": [{"terms": ["quarks", "quarks"]}]}, "each term once"),
     ({"level": [{"terms": ["quarks"], "train": False}]}, "something to train"),
+    ({"level": [{"terms": ["quarks"], "ends": -1}]}, "level.ends"),
+    ({"acceptance": 1.0}, "acceptance: expected 0 <="),
     ({"level": [{"term": ["quarks"]}]}, "level.term: unknown key"),
     ({"level": [{"terms": [1]}]}, "level.terms: expected tuple"),
     ({"lattice": [4, 4, 4]}, "four even extents"),
