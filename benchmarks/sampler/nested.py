@@ -8,7 +8,8 @@ For each case (lattice, beta, quark mass), every part kept in FOLDER as soon as 
 2. scan: leapfrog, OMF2, OMF4, force gradient with several numbers of steps, and several
    finenesses of the gauge part for the best: MD time per host force at 80 % acceptance
    (`training.nested.sample.worth`) on the links for validation;
-3. training from several starts, Gauss-Newton on the other links, and the same number;
+3. training from several starts, Gauss-Newton on the other links, and the same number; that of a
+   step trained in the first case as it is, all steps scaled;
 4. streams with untrained and trained schemes, long and short: tau_int of plaquette and E(t=1) times
    host forces. The force after a new draw of noise counts.
 """
@@ -40,6 +41,12 @@ from l2hmc_bridge.training import levenberg
 from l2hmc_bridge.training.nested.sample import Sample, Worth, iterations, ratio, softened, worth
 from l2hmc_bridge.training.nested.shape import plan_of, values_of
 
+SCAN = (("leapfrog", 8), ("leapfrog", 16), ("leapfrog", 24), ("omf2", 2), ("omf2", 4), ("omf2", 8),
+        ("omf2", 12), ("omf4", 1), ("omf4", 2), ("omf4", 4), ("force_gradient", 2),
+        ("force_gradient", 4))
+COARSE = (("leapfrog", 16), ("omf2", 4), ("omf2", 8), ("omf4", 2), ("force_gradient", 4))
+STARTS = (("leapfrog", 8, 0), ("leapfrog", 16, 4))  # steps; `ends` of shape.py
+
 
 class Case(NamedTuple):
     """One ensemble; steps are what thermalises it, and `spacing` MD time between forces to try."""
@@ -48,21 +55,20 @@ class Case(NamedTuple):
     beta: float
     kappa: float
     twist: float
-    chains: int
     spacing: float
-    draws: int  # of noise and momenta on every configuration
+    draws: int = 4  # of noise and momenta on every configuration, to train half of them
+    chains: int = 16
+    scan: tuple[tuple[str, int], ...] = SCAN
+    starts: tuple[tuple[str, int, int], ...] = STARTS
 
 
 CASES = {
-    "heavy48": Case((8, 4, 4, 4), 5.6, 0.150, 0.0, 16, 0.16, 4),
-    "light48": Case((8, 4, 4, 4), 5.6, 0.165, 0.01, 16, 0.12, 4),
-    "heavy88": Case((8, 8, 8, 8), 5.6, 0.150, 0.0, 16, 0.09, 1),
-    "light88": Case((8, 8, 8, 8), 5.6, 0.165, 0.01, 16, 0.07, 1),
+    "heavy48": Case((8, 4, 4, 4), 5.6, 0.150, 0.0, 0.16),
+    "light48": Case((8, 4, 4, 4), 5.6, 0.165, 0.01, 0.12),
+    "heavy88": Case((8, 8, 8, 8), 5.6, 0.150, 0.0, 0.09, 1, 16, COARSE, STARTS[1:]),
+    "light88": Case((8, 8, 8, 8), 5.6, 0.165, 0.01, 0.07, 1, 16, COARSE, STARTS[1:]),
 }
-SCAN = (("leapfrog", 8), ("leapfrog", 16), ("leapfrog", 24), ("omf2", 2), ("omf2", 4), ("omf2", 8),
-        ("omf2", 12), ("omf4", 1), ("omf4", 2), ("omf4", 4), ("force_gradient", 2),
-        ("force_gradient", 4))
-STARTS = (("leapfrog", 8, 0), ("leapfrog", 16, 4), ("leapfrog", 24, 4))  # steps; `ends` of shape.py
+TRANSFERRED = ("heavy48", "trained leapfrog 16")
 SHORT = "scan omf2 4"
 INSIDE = (0.1, 0.2, 0.4)  # longest MD time of one gauge trajectory, OMF4 of two steps
 TOLERANCE, APART = 1e-8, 4  # of the solver; trajectories between links to train and to validate
@@ -70,7 +76,7 @@ ITERATIONS, RESAMPLE, TRIES = 8, 4, 4
 TRAINING, VALIDATION, START, STREAM = 900, 901, 902, 903  # chains of the random numbers
 
 
-def nested(case: Case, host: Host, plan: Schedule, inside: float = 0.2) -> Nested:
+def nested(case: Case, host: Host, plan: Schedule, inside: float = INSIDE[-1]) -> Nested:
     """A level of all quarks with this plan around the gauge part."""
     repeats = tuple(max(1, math.ceil(abs(drift) / inside - 1e-9)) for drift in plan.drifts)
     gauge = HMC(GaugeAction(case.beta), 0.5, 2, "omf4")
@@ -107,7 +113,8 @@ def plan_for(case: Case, name: str, steps: int) -> Schedule:
     return schedule(name, case.spacing * drifts * (0.8 if name != "omf2" else 1.0), steps)
 
 
-def measured(case: Case, host: Host, links: Tensor, plan: Schedule, inside: float = 0.2) -> Worth:
+def measured(case: Case, host: Host, links: Tensor, plan: Schedule, inside: float = INSIDE[-1]
+             ) -> Worth:
     """MD time per host force of a plan, on the points of validation."""
     return worth(nested(case, host, plan, inside), samples(links, VALIDATION, 0, case.draws),
                  tries=TRIES)
@@ -119,7 +126,7 @@ def trained(case: Case, host: Host, links: Tensor, plan: Schedule, ends: int,
     damping, sample = levenberg.DAMPING, None
     for number in range(ITERATIONS):
         if number % RESAMPLE == 0:
-            sample, = samples(links, TRAINING, 64 * number, case.draws)
+            sample, = samples(links, TRAINING, 64 * number, (case.draws + 1) // 2)
             found = worth(nested(case, host, plan), [sample], tries=TRIES)
             plan, damping = scaled(plan, found.scale), levenberg.DAMPING
             say(f"MD time per force {found.value:.4f}, all steps times {found.scale:.3f}")
@@ -223,7 +230,7 @@ def main(arguments: list[str] | None = None) -> None:
                        lambda text: print(f"  {name} {steps} {text}", flush=True))
         return told(measured(case, host, links, plan), plan)
 
-    for name, steps in SCAN:
+    for name, steps in case.scan:
         kept.get(f"scan {name} {steps}", lambda n=name, s=steps: scanned(n, s, 0.2))
     best = max((one for one in kept.rows if one.startswith("scan")),
                key=lambda one: kept.rows[one]["value"])
@@ -231,12 +238,17 @@ def main(arguments: list[str] | None = None) -> None:
     for inside in INSIDE:
         kept.get(f"inner {name} {steps} {inside:g}",
                  lambda i=inside: scanned(name, int(steps), i))
-    for name, steps, ends in STARTS:
+    for name, steps, ends in case.starts:
         kept.get(f"trained {name} {steps}", lambda n=name, s=steps, e=ends: learned(n, s, e))
+    elsewhere = Kept(given.work / f"{TRANSFERRED[0]}.json").rows.get(TRANSFERRED[1])
+    if elsewhere and given.case != TRANSFERRED[0]:
+        plan = scaled(at_scale(elsewhere), case.spacing / CASES[TRANSFERRED[0]].spacing)
+        kept.get("{1} of {0}".format(*TRANSFERRED),
+                 lambda: told(measured(case, host, links, plan), plan))
     winner = max((one for one in kept.rows if one.startswith("trained")),
                  key=lambda one: kept.rows[one]["value"])
     kept.get("gain", lambda: ratio(as_worth(kept.rows[winner]), as_worth(kept.rows[best])))
-    short = "trained {} {}".format(*STARTS[0])
+    short = "trained {} {}".format(*case.starts[0])
     for row in dict.fromkeys((best, winner, SHORT, short)):
         kept.get(f"stream {row}", lambda r=row: streamed(case, host, links,
                                                          at_scale(kept.rows[r]), given.seconds))

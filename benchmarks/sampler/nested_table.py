@@ -15,6 +15,27 @@ from l2hmc_bridge.training.nested.sample import ratio
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 AIMS = {"the best untrained": 1.3, "leapfrog": 2.5, "omf2": 1.8}
 Rows = dict[str, Any]
+HEAD = """\
+# Nested steps: what a host's force buys
+
+Quarks of [examples/two_flavour](../../examples/two_flavour/README.md), beta 5.6, one level of
+kicks with their force around OMF4 of the gauge action. The number compared is MD time per host
+force at 80 % acceptance, the force after a new draw of noise counted: fields of 16 chains in
+equilibrium, noise and momenta that training never saw. Acceptance is <2 / (1 + e^|dH|)>, which is
+<min(1, e^-dH)> in equilibrium with less noise. Errors are from the spread over points, those of
+ratios on the same points.
+
+    python -m benchmarks.sampler.nested --case heavy48 --work FOLDER
+    python -m benchmarks.sampler.nested_table FOLDER
+
+What is learned. To first order in the quarks' force, which is small beside the gauge force, the
+energy error of a trajectory is that of a quadrature of dS/dt along it, S the quarks' action. Equal
+steps are such a good one but for the two ends, and so a leapfrog, which has one force for each
+step, needs nothing but other steps there (symplectic correctors, as in celestial mechanics). OMF2
+spends a second force on every step for a smaller error everywhere. Training finds the ends from a
+plain leapfrog; it is then worth most on long trajectories. What is left is of second order in the
+quarks' force, and a few points at which the step is near its limit of stability.
+"""
 
 
 def best(rows: Rows, start: str) -> str | None:
@@ -53,6 +74,19 @@ def table(rows: Rows) -> list[str]:
     return lines
 
 
+def shape(rows: Rows) -> list[str]:
+    """The outer steps of the best trained plan, in units of its middle drift."""
+    winner = best(rows, "trained")
+    if winner is None:
+        return []
+    kicks, drifts, displacements = rows[winner]["plan"]
+    middle = drifts[len(drifts) // 2]
+    told = [", ".join(f"{step / middle:.3f}" for step in part[:6]) for part in (kicks, drifts)]
+    lines = ["", f"Steps of {winner} from either end, in units of its middle drift "
+             f"({rows[winner]['scale'] * middle:.3f} at 80 %): kicks {told[0]}; drifts {told[1]}."]
+    return lines if not any(displacements) else [*lines, "Some kicks are displaced."]
+
+
 def streams(rows: Rows) -> list[str]:
     """tau_int times forces of what was run as a stream."""
     found = [name for name in rows if name.startswith("stream")]
@@ -72,11 +106,7 @@ def streams(rows: Rows) -> list[str]:
 def page(folder: Path) -> tuple[Rows, str]:
     """(every result by case, the page)."""
     whole: Rows = {}
-    lines = ["# Nested steps: what a host's force buys", "",
-             "`python -m benchmarks.sampler.nested`, quarks of examples/two_flavour, beta 5.6; one",
-             "level around OMF4 of the gauge action. MD time per host force at 80 % acceptance,",
-             "the force after a new draw of noise counted; errors from the spread over points,",
-             "those of ratios on the same points."]
+    lines = HEAD.splitlines()
     for name, case in CASES.items():
         path = folder / f"{name}.json"
         if not path.exists():
@@ -84,7 +114,7 @@ def page(folder: Path) -> tuple[Rows, str]:
         rows = whole[name] = json.loads(path.read_text())
         t, x, y, z = case.lattice
         lines += ["", f"## {x}x{y}x{z}x{t}, kappa {case.kappa:g}, 2 kappa mu {case.twist:g}", "",
-                  *gains(rows), "", *table(rows), *streams(rows)]
+                  *gains(rows), *shape(rows), "", *table(rows), *streams(rows)]
     return whole, "\n".join(lines) + "\n"
 
 

@@ -16,6 +16,7 @@ MOUNTED = {
     "measured/kernel-tables.md": "benchmarks/results/kernels.md",
     "measured/kernel-tables-avx2.md": "benchmarks/results/kernels_avx2.md",
     "measured/gpu-model.md": "benchmarks/results/gpu_model.md",
+    "measured/nested-steps.md": "benchmarks/results/nested.md",
     "measured/ranks.md": "benchmarks/ranks.md",
     "reference/observables.md": "l2hmc_bridge/observables/README.md",
     "project/architecture.md": "ARCHITECTURE.md",
