@@ -19,6 +19,15 @@ from l2hmc_bridge.storage.parsing import Entries
 from l2hmc_bridge.storage.together import Aside
 
 
+def found(
+    host: HostStream, folders: Sequence[Path]
+) -> tuple[dict[str, Any] | None, list[Path], list[str]]:
+    """The last entry about the stream, and what `finish` made of its update."""
+    entry = host_log.last(host.folder, host.name)
+    renamed, said = finish(host, folders, entry)
+    return entry, renamed, said
+
+
 def finish(
     host: HostStream, folders: Sequence[Path], entry: Mapping[str, Any] | None
 ) -> tuple[list[Path], list[str]]:

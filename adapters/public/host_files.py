@@ -12,6 +12,7 @@ from l2hmc_bridge.adapters.records import host_log
 from l2hmc_bridge.adapters.streams.names import HostStream
 from l2hmc_bridge.adapters.streams.side import Side
 from l2hmc_bridge.fields.configuration import Configuration
+from l2hmc_bridge.ranks.hands import Hands
 from l2hmc_bridge.recorded.definition import Definition
 from l2hmc_bridge.storage import together
 from l2hmc_bridge.storage.together import Aside
@@ -20,9 +21,12 @@ from l2hmc_bridge.stream.configurations import renamed
 
 def aside(
     host: HostStream, number: int, first: int, definition: Definition, links: torch.Tensor,
-    sides: Sequence[Side],
+    sides: Sequence[Side], hands: Hands,
 ) -> list[Aside]:
-    """Configuration and side files under temporary names, in the order of hosts."""
+    """Configuration and side files under temporary names, in the order of hosts.
+
+    All write the configuration, the first of `hands` its side files: `sides` are asked for there.
+    """
     path = host.path(number)
     reached = number
     if host.scheme.name == "tmLQCD":  # whose files are numbered by saves, not by trajectories
@@ -33,7 +37,13 @@ def aside(
     def write(place: Path) -> None:
         files.write(place, configuration, format=host.format, **host.options)
 
-    made = [together.write_aside(path, False, write)]
+    written = together.write_aside(path, False, write, hands)
+    with _forgotten([written]):
+        return [written, *hands.made(lambda: _sides_aside(sides))]
+
+
+def _sides_aside(sides: Sequence[Side]) -> list[Aside]:
+    made: list[Aside] = []
     with _forgotten(made):
         for side in sides:
             made.append(together.write_aside(side.path, side.replaces, side.write))

@@ -24,8 +24,11 @@ from l2hmc_bridge.adapters.streams import (
 )
 from l2hmc_bridge.adapters.streams.names import HostStream
 from l2hmc_bridge.adapters.streams.side import Side
+from l2hmc_bridge.adapters.streams.stream_files import StreamFiles
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fast.devices import device_of
+from l2hmc_bridge.ranks.hands import Hands, Outline, hands
+from l2hmc_bridge.ranks.steps import require_cpu
 from l2hmc_bridge.recorded import randomness
 from l2hmc_bridge.recorded.definition import Definition
 from l2hmc_bridge.recorded.randomness import PHILOX
@@ -38,8 +41,8 @@ from l2hmc_bridge.stream.choice import Choice, choose, decided
 from l2hmc_bridge.stream.deadline import Deadline
 from l2hmc_bridge.stream.outcome import set_threads
 from l2hmc_bridge.stream.prepare import Run
-from l2hmc_bridge.stream.progress import Progress, Silent, Stop, never
-from l2hmc_bridge.stream.reading import from_files
+from l2hmc_bridge.stream.progress import Progress, Stop, never
+from l2hmc_bridge.stream.reading import from_files, outline
 from l2hmc_bridge.stream.start import Start, first_state, sampled
 from l2hmc_bridge.stream.trajectories import Trajectories
 
@@ -66,53 +69,84 @@ class _Ready(NamedTuple):
 
 
 def continue_stream(
-    options: ContinueOptions, progress: Progress | None = None, stop: Stop = never
+    options: ContinueOptions, progress: Progress | None = None, stop: Stop = never,
+    ranks: str | None = None,
 ) -> Continued:
     """Run trajectories from the host's last configuration and write what the host goes on from.
 
-    Raises BridgeError, with nothing written, where anything does not fit.
+    ranks: one lattice over several processes, each of which calls this: how many along x, y, z, t
+    ("1,1,1,2"), or "auto". Raises BridgeError, with nothing written, where anything does not fit.
     """
-    path, deadline, progress = options.path, Deadline(None, stop), progress or Silent()
+    if ranks is not None:
+        require_cpu(options.device)
+    with hands(ranks) as those:
+        return _continued(options, those, those.listener(progress), those.deadline(stop))
+
+
+def _continued(
+    options: ContinueOptions, those: Hands, progress: Progress, deadline: Deadline
+) -> Continued:
+    """The stream's next configuration, once its folder is locked and what was cut short done."""
+    path = options.path
     set_threads(options.threads)
-    device = device_of(options.device)
-    host = host_streams.recognise(path, files.header(path))
+    host = those.made(lambda: host_streams.recognise(path, files.header(path)))
     folders = [host.folder, *options.side_files]
-    with lock.locked(host.folder):
-        before = host_log.last(host.folder, host.name)
-        renamed, told = cut_short.finish(host, folders, before)
+    with those.entered(lock.locked(host.folder)):
+        before, renamed, told = those.made(lambda: cut_short.found(host, folders))
         for sentence in told:
             progress.say(sentence)
         if before is not None and renamed and before["from"] == path.name:
             return _finished(host, before)
         options = options.after(before)
-        number = host.number + options.trajectories
-        host_streams.refuse_later(host, folders)
-        start = from_files(stream_files.asked_for(options, folders), (path,), None)
-        host = host_streams.recognise(path, start.read)  # the links may have told more
-        decision = decided(start, options)
-        host_theory.require_beta(host, folders, decision.beta)
-        start = start.under(decision).on(device)
-        sides = _planned(host, number, start, folders, options)
-        run = Run(options.drawn_seed(), progress, deadline)
-        choice = choose(start, decision, options, device)
-        with randomness.arithmetic(PHILOX, start.links):
-            ready = _ready(host, start, choice, options, before, run)
-            state, rows = _trajectories(host, ready, number, run)
-        host_streams.refuse_later(host, folders)
-        made = host_files.aside(host, number, start.first[0], ready.definition, state.links, sides)
-        said = [f"{side.path}: {side.said}" for side in sides]
-        host_files.place(host, made, _entry(host, number, ready.definition, rows, options, said))
+        those.made(lambda: host_streams.refuse_later(host, folders))
+        reading = stream_files.asked_for(options, folders)
+        with those.holding(lambda: _outlined(options, reading)):
+            run = Run(those.made(options.drawn_seed), progress, deadline)
+            return _updated(options, reading, folders, before, run, those)
+
+
+def _outlined(options: ContinueOptions, reading: StreamFiles) -> Outline:
+    """What the head of the configuration tells of the update."""
+    start = outline(reading, (options.path,), None)
+    choice = choose(start, decided(start, options), options, device_of(options.device))
+    return Outline(choice.kernel, choice.spec, start.extents)
+
+
+def _updated(
+    options: ContinueOptions, reading: StreamFiles, folders: Sequence[Path],
+    before: Mapping[str, Any] | None, run: Run, those: Hands,
+) -> Continued:
+    """The next configuration, from links that each process has read its part of."""
+    start = from_files(reading, (options.path,), None)
+    host = host_streams.recognise(options.path, start.read)  # the links may have told more
+    number, device = host.number + options.trajectories, device_of(options.device)
+    decision = decided(start, options)
+    those.made(lambda: host_theory.require_beta(host, folders, decision.beta))
+    start = start.under(decision).on(device)
+    sides: list[Side] = []  # of the first process, which writes them
+    lattice = tuple(start.lattice)
+    notes, said = those.made(lambda: _planned(host, number, lattice, folders, options, sides))
+    start.notes.extend(notes)
+    choice = choose(start, decision, options, device)
+    with randomness.arithmetic(PHILOX, start.links):
+        ready = _ready(host, start, choice, options, before, run)
+        state, rows = _trajectories(host, ready, number, run)
+    those.made(lambda: host_streams.refuse_later(host, folders))
+    made = host_files.aside(host, number, start.first[0], ready.definition, state.links, sides,
+                            those)
+    entry = _entry(host, number, ready.definition, rows, options, said)
+    those.made(lambda: host_files.place(host, made, entry))
     return Continued(host, number, rows, said, start.warnings)
 
 
 def _planned(
-    host: HostStream, number: int, start: Start, folders: Sequence[Path], options: ContinueOptions
-) -> list[Side]:
-    """The side files of configuration `number`; what is to be said of others goes to the notes."""
-    sides, notes = side_files.plan(host, number, tuple(start.lattice), folders,
-                                   options.without_rng)
-    start.notes.extend(notes)
-    return sides
+    host: HostStream, number: int, lattice: Sequence[int], folders: Sequence[Path],
+    options: ContinueOptions, sides: list[Side],
+) -> tuple[list[str], list[str]]:
+    """Fills `sides` for configuration `number`; (what to say of others, what is said of these)."""
+    planned, notes = side_files.plan(host, number, lattice, folders, options.without_rng)
+    sides.extend(planned)
+    return notes, [f"{side.path}: {side.said}" for side in planned]
 
 
 def _finished(host: HostStream, entry: Mapping[str, Any]) -> Continued:

@@ -45,7 +45,7 @@ ON_RESUME = ("inputs", "out", "resume", "trajectories", "max_seconds", "threads"
 # What belongs to a stream of our own and not to one that a host keeps.
 NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "thermalise",
                    "save_every", "format", "check_reversibility", "max_seconds", "first",
-                   "keep_every", "measure", "flow_time", "flow_step", "ranks")
+                   "keep_every", "measure", "flow_time", "flow_step")
 
 
 @click.command(cls=Computing,
@@ -158,7 +158,7 @@ def command(context: click.Context, resume: bool, ranks: str | None, **options: 
         run.resume(options["inputs"][0], options["trajectories"], options["max_seconds"],
                    options["threads"], options["device"], ranks)
     elif isinstance(chosen, ContinueOptions):
-        run.go_on(chosen)
+        run.go_on(chosen, ranks)
     else:
         run.begin(chosen, ranks)
 

@@ -35,10 +35,12 @@ def resume(
              ranks)
 
 
-def go_on(options: ContinueOptions) -> None:
-    """Write the next configuration of a host's stream."""
+def go_on(options: ContinueOptions, ranks: str | None = None) -> None:
+    """Write the next configuration of a host's stream; of several ranks the first says so."""
     with stopper() as stop:
-        found = continue_stream(options, Screen(), stop)
+        found = continue_stream(options, Screen(), stop, ranks)
+    if ranks is not None and launch.is_beside():
+        return
     for row in found.rows:
         click.echo(trajectory_text(row))
     host = found.host

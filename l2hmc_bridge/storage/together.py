@@ -11,12 +11,13 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.storage import atomic, regular
 from l2hmc_bridge.storage.parsing import Entries
 
+Made = TypeVar("Made")
 TEMPORARY = re.compile(r"\.(?P<stem>.+)\.[0-9a-f]{8}\.part(?P<suffix>\.[^.]*)?", re.DOTALL)
 
 
@@ -57,23 +58,53 @@ class Aside:
         return digest_of(self.path) not in (self.before, self.digest)
 
 
-def write_aside(path: Path, replaces: bool, write: Callable[[Path], None]) -> Aside:
-    """Let `write` fill a file beside `path`. Raises BridgeError, with nothing left behind."""
-    atomic.refuse_existing(path, replaces)
-    part = atomic.temporary_name(path)
+class Maker(Protocol):
+    """Who looks at names and files for all who write one."""
+
+    def made(self, make: Callable[[], Made]) -> Made:
+        """What one process makes, in all of them; all raise its error."""
+
+
+class Itself:
+    """The process that writes."""
+
+    def made(self, make: Callable[[], Made]) -> Made:
+        return make()
+
+
+def write_aside(
+    path: Path, replaces: bool, write: Callable[[Path], None], maker: Maker | None = None
+) -> Aside:
+    """Let `write` fill a file beside `path`. Raises BridgeError, with nothing left behind.
+
+    Of several processes all write the same file, and `maker` names it and looks at it.
+    """
+    maker = maker or Itself()
+    part = maker.made(lambda: _named(path, replaces))
     try:
         write(part)
-        atomic.sync(part)
-        digest = digest_of(part)
-        if digest is None:
-            raise StreamError(f"{path}: could not be written")
-        return Aside(part, path, digest, digest_of(path))
+        return maker.made(lambda: _written(part, path))
     except OSError as error:
         part.unlink(missing_ok=True)
         raise StreamError(f"{path}: could not be written: {error.strerror or error}") from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _named(path: Path, replaces: bool) -> Path:
+    """A temporary name for `path`, if that can be written."""
+    atomic.refuse_existing(path, replaces)
+    return atomic.temporary_name(path)
+
+
+def _written(part: Path, path: Path) -> Aside:
+    """What lies aside at `part` for `path`, synced."""
+    atomic.sync(part)
+    digest = digest_of(part)
+    if digest is None:
+        raise StreamError(f"{path}: could not be written")
+    return Aside(part, path, digest, digest_of(path))
 
 
 def finish(files: Sequence[Aside]) -> list[Path]:
