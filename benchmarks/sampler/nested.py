@@ -46,6 +46,7 @@ SCAN = (("leapfrog", 8), ("leapfrog", 16), ("leapfrog", 24), ("omf2", 2), ("omf2
         ("force_gradient", 4))
 COARSE = (("leapfrog", 16), ("omf2", 4), ("omf2", 8), ("omf4", 2), ("force_gradient", 4))
 STARTS = (("leapfrog", 8, 0), ("leapfrog", 16, 4))  # steps; `ends` of shape.py
+AGAIN = (("transferred", 16, 4),)  # the best of the first case, as it is, to begin with
 
 
 class Case(NamedTuple):
@@ -60,19 +61,21 @@ class Case(NamedTuple):
     chains: int = 16
     scan: tuple[tuple[str, int], ...] = SCAN
     starts: tuple[tuple[str, int, int], ...] = STARTS
+    iterations: int = 8
+    inside: bool = True  # whether the fineness of the gauge part is scanned
 
 
 CASES = {
     "heavy48": Case((8, 4, 4, 4), 5.6, 0.150, 0.0, 0.16),
     "light48": Case((8, 4, 4, 4), 5.6, 0.165, 0.01, 0.12),
-    "heavy88": Case((8, 8, 8, 8), 5.6, 0.150, 0.0, 0.09, 1, 16, COARSE, STARTS[1:]),
-    "light88": Case((8, 8, 8, 8), 5.6, 0.165, 0.01, 0.07, 1, 16, COARSE, STARTS[1:]),
+    "heavy88": Case((8, 8, 8, 8), 5.6, 0.150, 0.0, 0.09, 1, 16, COARSE, AGAIN, 4, False),
+    "light88": Case((8, 8, 8, 8), 5.6, 0.165, 0.01, 0.07, 1, 16, COARSE, AGAIN, 4, False),
 }
 TRANSFERRED = ("heavy48", "trained leapfrog 16")
 SHORT = "scan omf2 4"
 INSIDE = (0.1, 0.2, 0.4)  # longest MD time of one gauge trajectory, OMF4 of two steps
 TOLERANCE, APART = 1e-8, 4  # of the solver; trajectories between links to train and to validate
-ITERATIONS, RESAMPLE, TRIES = 8, 4, 4
+RESAMPLE, TRIES, LEAST = 4, 4, 12
 TRAINING, VALIDATION, START, STREAM = 900, 901, 902, 903  # chains of the random numbers
 
 
@@ -124,7 +127,7 @@ def trained(case: Case, host: Host, links: Tensor, plan: Schedule, ends: int,
             say: Callable[[str], None]) -> Schedule:
     """The plan after Gauss-Newton on noise and momenta of its own, at 80 % acceptance."""
     damping, sample = levenberg.DAMPING, None
-    for number in range(ITERATIONS):
+    for number in range(case.iterations):
         if number % RESAMPLE == 0:
             sample, = samples(links, TRAINING, 64 * number, (case.draws + 1) // 2)
             found = worth(nested(case, host, plan), [sample], tries=TRIES)
@@ -152,7 +155,7 @@ def streamed(case: Case, host: Host, links: Tensor, plan: Schedule, seconds: flo
     """tau_int of plaquette and E(t=1) in host forces, from so many processor seconds."""
     kernel = nested(case, host, plan)
     state, rows, begin, infos = kernel.init(links), [], time.process_time(), []
-    while time.process_time() - begin < seconds or len(rows) < 40:
+    while time.process_time() - begin < seconds or len(rows) < LEAST:
         chance = [trajectory_generator(STREAM, chain, len(rows)) for chain in range(case.chains)]
         state, info = kernel.step(state, chance)
         (_, smooth), = flow.integrate(state.links, [1.0], 0.1)
@@ -226,30 +229,32 @@ def main(arguments: list[str] | None = None) -> None:
         return told(measured(case, host, links, plan, inside), plan)
 
     def learned(name: str, steps: int, ends: int) -> dict[str, Any]:
-        plan = trained(case, host, learning, plan_for(case, name, steps), ends,
+        begin = transferred if name == "transferred" else plan_for(case, name, steps)
+        plan = trained(case, host, learning, begin, ends,
                        lambda text: print(f"  {name} {steps} {text}", flush=True))
         return told(measured(case, host, links, plan), plan)
 
     for name, steps in case.scan:
-        kept.get(f"scan {name} {steps}", lambda n=name, s=steps: scanned(n, s, 0.2))
+        kept.get(f"scan {name} {steps}", lambda n=name, s=steps: scanned(n, s, INSIDE[-1]))
     best = max((one for one in kept.rows if one.startswith("scan")),
                key=lambda one: kept.rows[one]["value"])
     _, name, steps = best.split()[:3]
-    for inside in INSIDE:
+    for inside in INSIDE if case.inside else ():
         kept.get(f"inner {name} {steps} {inside:g}",
                  lambda i=inside: scanned(name, int(steps), i))
+    first, row = TRANSFERRED
+    if given.case != first:
+        elsewhere = Kept(given.work / f"{first}.json").rows[row]
+        transferred = scaled(at_scale(elsewhere), case.spacing / CASES[first].spacing)
+        kept.get(f"{row} of {first}",
+                 lambda: told(measured(case, host, links, transferred), transferred))
     for name, steps, ends in case.starts:
         kept.get(f"trained {name} {steps}", lambda n=name, s=steps, e=ends: learned(n, s, e))
-    elsewhere = Kept(given.work / f"{TRANSFERRED[0]}.json").rows.get(TRANSFERRED[1])
-    if elsewhere and given.case != TRANSFERRED[0]:
-        plan = scaled(at_scale(elsewhere), case.spacing / CASES[TRANSFERRED[0]].spacing)
-        kept.get("{1} of {0}".format(*TRANSFERRED),
-                 lambda: told(measured(case, host, links, plan), plan))
     winner = max((one for one in kept.rows if one.startswith("trained")),
                  key=lambda one: kept.rows[one]["value"])
     kept.get("gain", lambda: ratio(as_worth(kept.rows[winner]), as_worth(kept.rows[best])))
-    short = "trained {} {}".format(*case.starts[0])
-    for row in dict.fromkeys((best, winner, SHORT, short)):
+    short = (SHORT, "trained {} {}".format(*STARTS[0]))
+    for row in dict.fromkeys((best, winner, *(one for one in short if one in kept.rows))):
         kept.get(f"stream {row}", lambda r=row: streamed(case, host, links,
                                                          at_scale(kept.rows[r]), given.seconds))
 
