@@ -129,7 +129,8 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
               help="Threads of the computation.")
 @click.option("--device", help="cpu (default) or cuda[:N].")
 @click.option("--ranks", metavar="X,Y,Z,T", help="One lattice over the processes that torchrun, "
-              "mpirun or srun started: how many along each direction, or auto.")
+              "mpirun or srun started: how many along each direction, or auto. A multiple of "
+              "them spreads the chains.")
 @speaking
 @click.pass_context
 def command(context: click.Context, resume: bool, ranks: str | None, **options: Any) -> None:
@@ -191,7 +192,7 @@ def _check_usage(context: click.Context, resume: bool, options: dict[str, Any]) 
     if resume:
         fixed = [p for p in context.command.params if given(p.name) and p.name not in ON_RESUME]
         _require(not fixed, f"{_flag(fixed)}: the stream fixed it when it began; --resume takes "
-                 "-n, --max-seconds, --threads and --device")
+                 "-n, --max-seconds, --threads, --device and --ranks")
         _require(len(inputs) == 1, f"--resume: expected one --in STREAM, found {len(inputs)}")
         _require(options["out"] in (None, inputs[0]), "--out: --resume goes on in --in")
         return

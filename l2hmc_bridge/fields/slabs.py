@@ -85,14 +85,21 @@ def by_first(part: Part | None, make: Callable[[], Made]) -> Made:
 def written(path: Path, force: bool, lattice: Extents) -> Iterator[SharedFile]:
     """A new file of a field on this lattice, that gets its name when all of it is written."""
     part = parts.shared(lattice)
-    if part is None:
+    if part is not None:
+        with written_together(path, force, part) as file:
+            yield file
+    else:
         with temporary_path(path, force) as temporary:
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
             try:
                 yield SharedFile(path, descriptor, None)
             finally:
                 os.close(descriptor)
-        return
+
+
+@contextmanager
+def written_together(path: Path, force: bool, part: Part) -> Iterator[SharedFile]:
+    """A new file that the processes of a part's network write, whatever they hold."""
     network = part.network
     with ExitStack() as stack:
 

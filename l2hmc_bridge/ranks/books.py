@@ -47,9 +47,9 @@ class OnRanks(Stream):
 
     def __init__(self, folder: Path, share: Share, definition: Definition, kernel: StreamKernel,
                  state: State, target: int, store: Store, book: Log | None, rows: list[Row]):
-        Trajectories.__init__(self, definition, kernel, state, rows)
+        Trajectories.__init__(self, definition, kernel, state, rows, share.chains)
         self.folder, self.share, self.target, self.store = folder, share, target, store
-        self.book, self.world = book, share.world
+        self.book, self.world = book, share.everyone
         self.notes = []
         self._history_time = time.monotonic()
 
@@ -64,14 +64,19 @@ class OnRanks(Stream):
 
     def save_configurations(self, numbers: list[int]) -> list[str]:
         """Write the configuration of every chain; returns the SHA-256 of each file."""
-        digests = []
-        for chain, number in enumerate(numbers):
-            path = self.configuration_path(chain, number)
-            self.world.made(partial(path.parent.mkdir, exist_ok=True))
+        return self.chains.every(self.world.settled(lambda: self._own_configurations(numbers)))
+
+    def _own_configurations(self, numbers: list[int]) -> list[str]:
+        """The same for the own chains, by those who share their lattice."""
+        digests, own = [], self.share.world
+        for links, chain in zip(self.state.links, self.chains.own(range(len(numbers))),
+                                strict=True):
+            path = self.configuration_path(chain, numbers[chain])
+            own.made(partial(path.parent.mkdir, exist_ok=True))
             kept = self.definition.meta[chain] if self.definition.meta else {}
-            self.store.write(path, Configuration(self.state.links[chain, None],
-                                                 {**kept, "trajectory": number}))
-            digests.append(self.world.made(partial(digest_of, path)) or "")
+            self.store.write(path, Configuration(links[None],
+                                                 {**kept, "trajectory": numbers[chain]}))
+            digests.append(own.made(partial(digest_of, path)) or "")
         return digests
 
     def _is_there(self, path: Path, digest: str | None) -> bool:
@@ -82,7 +87,8 @@ class OnRanks(Stream):
         """Make here and now the point from which it can go on, on any grid."""
         size, digest = self.world.made(self._log_synced)
         shared_state.save(self.folder, Checkpoint(self.definition, self.state, self.count,
-                                                  self.target, size, digest), self.share.part)
+                                                  self.target, size, digest),
+                          self.share.part_of_all, self.chains)
         if self.world.made(lambda: time.monotonic() - self._history_time > HISTORY_INTERVAL):
             self.save_history()
 
@@ -131,7 +137,7 @@ def created(
                               "with it, --out names another folder)")
         kept.append(Log.begin(folder / places.LOG))
 
-    share.world.made(begin)
+    share.everyone.made(begin)
     made = OnRanks(folder, share, as_stored(definition), kernel, state_now, target, store,
                    kept[0] if kept else None, [])
     try:
@@ -146,9 +152,10 @@ def reopened(
     folder: Path, share: Share, kernel: StreamKernel, store: Store, more: int | None
 ) -> OnRanks:
     """`stream.run.reopen` on all ranks."""
-    point = shared_state.load(folder, share.part)
+    world, chains = share.everyone, share.chains
+    point = shared_state.load(folder, share.part_of_all, chains)
     definition = point.definition
-    belonging.require_state(folder / state.NAME, kernel, point.state)
+    world.settled(lambda: belonging.require_state(folder / state.NAME, kernel, point.state))
     kept: list[Log] = []
 
     def opened() -> list[Row]:
@@ -157,14 +164,15 @@ def reopened(
         kept.append(log)
         return rows
 
-    rows = share.world.made(opened)
+    rows = world.made(opened)
     made = OnRanks(folder, share, definition, kernel, point.state,
                    point.target if more is None else point.count + more, store,
                    kept[0] if kept else None, rows)
     try:
         if rows:
-            belonging.require_last(folder / places.LOG, point.state, rows[-1])
-        share.world.made(lambda: _tidy(made))
+            world.settled(lambda: belonging.require_last(folder / places.LOG, point.state,
+                                                         rows[-1], chains))
+        world.made(lambda: _tidy(made))
         made.restore_configurations(point.target)
         if made.target != point.target:
             made.save_state()

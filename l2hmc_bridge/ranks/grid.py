@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import NoReturn
 
 import torch
 
@@ -56,27 +57,50 @@ class Grid:
         return _shown(self.ranks)
 
 
-def chosen(asked: str, lattice: Extents, size: int, halo: int, even: bool) -> Grid:
-    """The grid that "X,Y,Z,T" or "auto" asks for, of `size` ranks. Raises ConfigError.
+def chosen(
+    asked: str, lattice: Extents, size: int, halo: int, even: bool, chains: int = 1
+) -> Grid:
+    """The grid that "X,Y,Z,T" or "auto" asks for, of `size` processes. Raises ConfigError.
 
-    auto: the least surface; of equal ones that with the cut along t, then x, y.
+    Several `chains` may run in groups of processes, each on such a grid with as many chains as any
+    other. auto: as few groups as there can be, then the least surface; of equal ones that with the
+    cut along t, then x, y.
     """
     if asked == "auto":
-        grids = [Grid(ranks) for ranks in _factorised(size)
-                 if _fault(Grid(ranks), lattice, halo, even) is None]
-        if not grids:
+        grids = next(filter(None, (_fitting(lattice, size // groups, halo, even)
+                                   for groups in _groups(size, chains))), None)
+        if grids is None:
             raise ConfigError(f"ranks: expected a number of processes that can share the lattice "
                               f"{_shown(lattice)}, found {size}: no grid has parts of at least "
                               f"{max(LEAST, halo)} sites" + (", all even" if even else ""))
         return min(grids, key=lambda grid: (_surface(grid, lattice), *grid.ranks[::-1]))
     grid = _read(asked)
-    if grid.size != size:
-        raise ConfigError(f"ranks: expected a grid of {size} ranks, as many as there are "
-                          f"processes, found {asked}: {grid.size}")
+    if size % grid.size or size // grid.size not in _groups(size, chains):
+        _refuse(asked, grid.size, size, chains)
     fault = _fault(grid, lattice, halo, even)
     if fault is not None:
         raise ConfigError(f"ranks: {fault}")
     return grid
+
+
+def _groups(size: int, chains: int) -> list[int]:
+    """Numbers of groups of equally many processes, with equally many chains each."""
+    return [count for count in range(1, chains + 1) if not (chains % count or size % count)]
+
+
+def _refuse(asked: str, ranks: int, size: int, chains: int) -> NoReturn:
+    if chains == 1:
+        raise ConfigError(f"ranks: expected a grid of {size} ranks, as many as there are "
+                          f"processes, found {asked}: {ranks}")
+    fitting = [str(count * ranks) for count in range(1, chains + 1) if chains % count == 0]
+    raise ConfigError(f"ranks: expected {' or '.join(fitting)} processes ({asked} for each of "
+                      f"equal groups of the {chains} chains), found {size}")
+
+
+def _fitting(lattice: Extents, size: int, halo: int, even: bool) -> list[Grid]:
+    """Grids of so many ranks that fit a lattice."""
+    grids = map(Grid, _factorised(size))
+    return [grid for grid in grids if _fault(grid, lattice, halo, even) is None]
 
 
 def _read(asked: str) -> Grid:

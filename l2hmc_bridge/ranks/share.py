@@ -1,6 +1,7 @@
 """One lattice in the hands of all ranks: scattered, gathered, and what neighbours exchange."""
 
 import hashlib
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from torch import Tensor
 from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.fields.part import Extents, Part, Single
 from l2hmc_bridge.ranks.grid import Grid
+from l2hmc_bridge.ranks.groups import Groups
 from l2hmc_bridge.ranks.world import World
 from l2hmc_bridge.sampling.markov import State
 
@@ -31,36 +33,38 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What this rank tells the others, by torch.distributed."""
+    """What this rank tells the others of its lattice, `world`, by torch.distributed.
+
+    files: those that read and write the same files.
+    """
 
     world: World
     grid: Grid
+    files: World
     traffic: Traffic = field(default_factory=Traffic)
 
     def total(self, numbers: Tensor) -> Tensor:
         """The sum over processes of whole numbers, int64."""
-        summed = numbers.clone()
-        dist.all_reduce(summed)
-        return summed
+        return self.world.summed(numbers.clone())
 
     def largest(self, numbers: Tensor) -> Tensor:
         """The largest over processes, element by element; NaN if any is."""
         found = torch.stack((numbers.nan_to_num(0.0), numbers.isnan().to(numbers)))
-        dist.all_reduce(found, dist.ReduceOp.MAX)
+        self.world.summed(found, dist.ReduceOp.MAX)
         return torch.where(found[1] > 0, torch.nan, found[0])
 
     @property
     def first(self) -> bool:
         """Whether this is rank 0."""
-        return self.world.first
+        return self.files.first
 
     def agreed(self, error: Exception | None) -> None:
         """Raise on every rank the error of the lowest one that has one."""
-        self.world.all_well(error)
+        self.files.all_well(error)
 
     def made(self, make: Callable[[], Made]) -> Made:
         """What rank 0 makes of whole fields, on every rank; every rank raises its error."""
-        return self.world.made(make)
+        return self.files.made(make)
 
     def scattered(self, part: Part, whole: Tensor | None) -> Tensor:
         """A field [Nb,4,...] of rank 0 as this rank holds it, copies of others included."""
@@ -96,12 +100,14 @@ class Neighbours:
 
     def swap(self, mu: int, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
         """What the neighbours in direction mu send: (from below, from above)."""
-        lower, upper = (self.grid.beside(self.world.rank, mu, step) for step in (-1, 1))
+        world, group = self.world, self.world.group
+        lower, upper = (world.base + self.grid.beside(world.rank, mu, step) for step in (-1, 1))
         began = time.perf_counter()
         below, above = torch.empty_like(up), torch.empty_like(down)
-        waiting = [dist.isend(down.contiguous(), lower, tag=DOWN),
-                   dist.isend(up.contiguous(), upper, tag=UP),
-                   dist.irecv(below, lower, tag=UP), dist.irecv(above, upper, tag=DOWN)]
+        waiting = [dist.isend(down.contiguous(), lower, group=group, tag=DOWN),
+                   dist.isend(up.contiguous(), upper, group=group, tag=UP),
+                   dist.irecv(below, lower, group=group, tag=UP),
+                   dist.irecv(above, upper, group=group, tag=DOWN)]
         for one in waiting:
             if one is not None:
                 one.wait()
@@ -113,29 +119,62 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class Share:
-    """The part of this rank, and those of all others."""
+    """The part of this rank, and those of all others.
+
+    world: those who share the lattice; run: all of several groups of them, each with chains of its
+    own.
+    """
 
     world: World
     grid: Grid
     lattice: Extents  # t, x, y, z
     halo: int
+    run: World | None = None
 
     @property
     def part(self) -> Part:
-        """The part of this rank."""
+        """The part of this rank, whose files are those of the ones who share the lattice."""
+        return self._with_files_of(self.world)
+
+    @property
+    def part_of_all(self) -> Part:
+        """The same, with files that all groups write together."""
+        return self._with_files_of(self.everyone)
+
+    @property
+    def everyone(self) -> World:
+        """All processes of the run."""
+        return self.world if self.run is None else self.run
+
+    @property
+    def chains(self) -> Groups:
+        """The chains of a stream, and those of this group."""
+        return Groups(self.everyone, self.world)
+
+    def _with_files_of(self, files: World) -> Part:
         return self.grid.part(self.lattice, self.world.rank, self.halo,
-                              Neighbours(self.world, self.grid))
+                              Neighbours(self.world, self.grid, files))
 
     def digest(self, held: Tensor) -> str:
-        """`stream.begin.digest_of` of a field whose parts the ranks hold: rank 0 sees it go by."""
-        sha = hashlib.sha256()
-        for chain in range(len(held)):
-            for mu in range(held.shape[1]):
-                for t in range(self.lattice[0]):
-                    whole = self._slice(self.part.kept(held)[chain, mu], t)
-                    if whole is not None:
-                        sha.update(whole.numpy().data)
-        return self.world.made(sha.hexdigest)
+        """`stream.begin.digest_of` of fields whose parts the ranks hold: rank 0 sees them go by."""
+        sha, own = hashlib.sha256(), self.part.kept(held)
+        places = itertools.product(range(self.chains.count), range(len(held)),
+                                   range(held.shape[1]), range(self.lattice[0]))
+        for group, chain, mu, t in places:
+            whole = self._slice(own[chain, mu], t) if group == self.chains.number else None
+            whole = self._at_first(whole, group * self.world.size, own)
+            if whole is not None:
+                sha.update(whole.numpy().data)
+        return self.everyone.made(sha.hexdigest)
+
+    def _at_first(self, whole: Tensor | None, rank: int, own: Tensor) -> Tensor | None:
+        """On rank 0 of all the time slice that `rank` has, elsewhere what was given."""
+        if self.everyone.rank not in (0, rank) or rank == 0:
+            return whole
+        if whole is None:
+            whole = own.new_empty(*self.lattice[1:], *own.shape[6:])
+        found = self.everyone.received(whole, rank)
+        return found if self.everyone.first else None
 
     def _slice(self, own: Tensor, t: int) -> Tensor | None:
         """On rank 0 time slice t [Nx,Ny,Nz,3,3] of a field whose own sites are `own` here."""

@@ -17,15 +17,17 @@ from l2hmc_bridge.stream.progress import Progress, Silent
 
 
 def share_of(
-    world: World, ranks: str, kernel: StreamKernel, spec: KernelSpec, lattice: Extents
+    world: World, ranks: str, kernel: StreamKernel, spec: KernelSpec, lattice: Extents,
+    chains: int = 1,
 ) -> Share:
-    """How a lattice (t, x, y, z) is cut for this kernel."""
+    """How a lattice (t, x, y, z) is cut for this kernel, and its chains are spread over groups."""
     if isinstance(spec, BundleSpec):
         world.agreed("bundle", spec.hash)
     world.agreed("lattice", str(lattice))
     depth = halo(kernel)
-    grid = chosen(ranks, lattice, world.size, depth, needs_even(kernel))
-    return Share(world, grid, lattice, depth)
+    world.agreed("chains", str(chains))
+    grid = chosen(ranks, lattice, world.size, depth, needs_even(kernel), chains)
+    return Share(world.divided(grid.size), grid, lattice, depth, world)
 
 
 def require_cpu(device: str | None) -> None:

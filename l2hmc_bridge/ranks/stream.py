@@ -55,9 +55,11 @@ def begin_on_ranks(
                   Together(world, options.max_seconds, stop))
         world.made(lambda: places.require_free(options.folder))
         start, choice = world.each(lambda: _chosen(outlined(options, files), options))
-        share = share_of(world, ranks, choice.kernel, choice.spec, start.extents)
+        share = share_of(world, ranks, choice.kernel, choice.spec, start.extents, len(start.first))
+        run = run._replace(chains=share.chains)
         with holding(share.part):
-            start, choice = _chosen(started(options, files, run.seed), options)
+            start, choice = world.settled(
+                lambda: _chosen(started(options, files, run.seed, share.chains), options))
             return _recorded(share, options, files, start, choice, run)
 
 
@@ -81,7 +83,8 @@ def resume_on_ranks(
             set_threads(threads or definition.threads)
             kernel = world.each(lambda: stream.kernel_of(definition, folder, CPU))
             share = share_of(world, ranks, kernel, definition.kernel,
-                             world.each(lambda: shared_state.lattice_of(folder)))
+                             world.each(lambda: shared_state.lattice_of(folder)),
+                             definition.chains)
             with holding(share.part):
                 for sentence in resume.differences(folder, definition, CPU):
                     progress.say(sentence)
@@ -105,8 +108,8 @@ def _recorded(
     share: Share, options: SampleOptions, files: Files, start: Start, choice: Choice, run: Run
 ) -> Recorded:
     """The stream from a start whose sites each rank has read."""
-    world, folder = share.world, options.folder
-    state = first_state(start, choice.kernel)
+    world, folder = share.everyone, options.folder
+    state = world.settled(lambda: first_state(start, choice.kernel))
     output = files.output_format(start, options.format)
     for sentence in (*start.notes, *start.warnings):
         run.progress.say(sentence)

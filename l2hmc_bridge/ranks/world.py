@@ -21,10 +21,21 @@ WAIT = datetime.timedelta(minutes=30)  # for a process that is there and says no
 
 
 class World:
-    """All processes, and this one among them."""
+    """All processes, or a group of them, and this one among them."""
 
-    def __init__(self) -> None:
-        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+    def __init__(self, group: dist.ProcessGroup | None = None, base: int = 0) -> None:
+        """base: number among all processes of the first one of the group."""
+        self.group, self.base = group, base
+        self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
+
+    def divided(self, size: int) -> "World":
+        """This process's group of `size`, of processes one after the other. Asked by all."""
+        if size == self.size:
+            return self
+        groups = [dist.new_group(list(range(first, first + size)), timeout=WAIT)
+                  for first in range(0, self.size, size)]
+        own = self.rank // size
+        return World(groups[own], own * size)
 
     @property
     def first(self) -> bool:
@@ -40,20 +51,32 @@ class World:
                     told = [(make(), None)]
             except (BridgeError, OSError, MemoryError) as error:
                 told = [(None, error)]
-        dist.broadcast_object_list(told, 0)
+        dist.broadcast_object_list(told, self.base, group=self.group)
         value, refused = told[0] or (None, None)
         if refused is not None:
             raise refused
         return value  # type: ignore[return-value]
 
     def each(self, make: Callable[[], Made]) -> Made:
-        """What every rank makes by itself; every rank raises the error of the lowest that has one.
+        """What every rank makes of whole fields by itself; every rank raises the error of the
+        lowest that has one.
+        """
+
+        def whole() -> Made:
+            with holding(None):
+                return make()
+
+        return self.settled(whole)
+
+    def settled(self, make: Callable[[], Made]) -> Made:
+        """What every rank, or each group of them, makes by itself of what it holds.
+
+        Every rank raises the error of the lowest that has one.
         """
         made: list[Made] = []
         failed: Exception | None = None
         try:
-            with holding(None):
-                made.append(make())
+            made.append(make())
         except (BridgeError, OSError, MemoryError) as error:
             failed = error
         self.all_well(failed)
@@ -61,16 +84,13 @@ class World:
 
     def all_well(self, failed: Exception | None) -> None:
         """Raise on every rank the error of the lowest one that has one."""
-        found: list[Exception | None] = [None] * self.size
-        dist.all_gather_object(found, failed)
-        for error in found:
+        for error in self.told(failed):
             if error is not None:
                 raise error
 
     def agreed(self, what: str, value: str) -> None:
         """Raise StreamError unless every rank has the same text."""
-        found: list[str] = [""] * self.size
-        dist.all_gather_object(found, value)
+        found = self.told(value)
         for rank, one in enumerate(found):
             if one != found[0]:
                 raise StreamError(f"{what}: expected {found[0][:80]} on every rank as on rank 0, "
@@ -78,32 +98,42 @@ class World:
 
     def reason(self, why: str | None) -> str | None:
         """The reason to stop of the lowest rank that has one."""
-        found: list[str | None] = [None] * self.size
-        dist.all_gather_object(found, why)
-        return next((one for one in found if one is not None), None)
+        return next((one for one in self.told(why) if one is not None), None)
+
+    def told(self, value: Made) -> list[Made]:
+        """What each rank has to tell, in their order."""
+        found = [value] * self.size
+        dist.all_gather_object(found, value, group=self.group)
+        return found
+
+    def summed(self, numbers: Tensor, operation: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM
+               ) -> Tensor:
+        """`numbers` of all ranks in one, in place."""
+        dist.all_reduce(numbers, operation, group=self.group)
+        return numbers
 
     def sent(self, fields: Iterable[Tensor], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """The field that rank 0 has for this rank; `fields` are asked for there alone."""
         if not self.first:
             held = torch.empty(shape, dtype=dtype)
-            dist.recv(_real(held), 0)
+            dist.recv(_real(held), self.base, group=self.group)
             return held
         mine: Tensor | None = None
         for rank, one in enumerate(fields):
             if mine is None:
                 mine = one
             else:
-                dist.send(_real(one), rank)
+                dist.send(_real(one), self.base + rank, group=self.group)
         return torch.empty(shape, dtype=dtype) if mine is None else mine
 
     def received(self, field: Tensor, rank: int) -> Tensor:
         """On rank 0 the field of another rank, which has this shape; elsewhere what is sent."""
         if self.first and rank:
             held = torch.empty_like(field)
-            dist.recv(_real(held), rank)
+            dist.recv(_real(held), self.base + rank, group=self.group)
             return held
         if self.rank == rank != 0:
-            dist.send(_real(field), 0)
+            dist.send(_real(field), self.base, group=self.group)
         return field
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fields.part import largest, of
+from l2hmc_bridge.recorded.chains import ALL, Chains
 from l2hmc_bridge.recorded.rows import Row
 from l2hmc_bridge.recorded.specs import StreamKernel
 from l2hmc_bridge.sampling.markov import State
@@ -40,10 +41,11 @@ def require_state(where: object, kernel: StreamKernel, state: State) -> None:
         _same(where, "force", state.force, guide.force(state.links), state.links)
 
 
-def require_last(where: object, state: State, row: Row) -> None:
+def require_last(where: object, state: State, row: Row, chains: Chains = ALL) -> None:
     """Raise StreamError unless the last row has the plaquettes of these links."""
     found = fast.plaquettes(state.links).mean(1).tolist()
-    for chain, (ours, told) in enumerate(zip(found, row["plaquette"], strict=True)):
+    for chain, ours in zip(chains.own(range(len(row["plaquette"]))), found, strict=True):
+        told = row["plaquette"][chain]
         if not abs(ours - told) <= PLAQUETTE:
             raise StreamError(f"{where}: expected the log of this state, whose plaquette in chain "
                               f"{chain} is {ours:.12f}, found {told:.12f} in its last row: the log "

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.fields import part
+from l2hmc_bridge.recorded.chains import ALL, Chains
 from l2hmc_bridge.sampling.draws import (
     Draws,
     PerChain,
@@ -39,17 +40,28 @@ def arithmetic(kind: str, links: Tensor) -> Iterator[None]:
         yield
 
 
-def recorded(kind: str, seed: int, numbers: Sequence[int], device: torch.device) -> Draws:
-    """The draws of the recorded trajectory `numbers[chain]` of each chain."""
+def recorded(
+    kind: str, seed: int, numbers: Sequence[int], device: torch.device, chains: Chains = ALL
+) -> Draws:
+    """The draws of the recorded trajectory `numbers[chain]` of each chain, of the own ones."""
     if kind == PHILOX:
-        return numbered(seed, numbers)
-    return trajectory_draws(seed, [number % RECORDED for number in numbers], device)
+        drawn: Draws = numbered(seed, numbers)
+    else:
+        drawn = trajectory_draws(seed, [number % RECORDED for number in numbers], device)
+    return drawn.of(chains.own(range(len(numbers))))
 
 
-def reserved(kind: str, seed: int, chains: int, purpose: int, number: int = 0) -> Draws:
-    """The draws of each chain for `purpose` (TUNING, ...): none that a recorded trajectory has."""
+def reserved(
+    kind: str, seed: int, count: int, purpose: int, number: int = 0, chains: Chains = ALL
+) -> Draws:
+    """The draws of each of `count` chains for `purpose` (TUNING, ...), of the own ones.
+
+    None that a recorded trajectory has.
+    """
     if kind == PHILOX:
-        return numbered(seed, [number] * chains, PHASES[purpose])
-    number %= 2**19  # beyond it another purpose begins
-    return PerChain(tuple(trajectory_generator(seed, chain, purpose + number)
-                          for chain in range(chains)))
+        drawn: Draws = numbered(seed, [number] * count, PHASES[purpose])
+    else:
+        number %= 2**19  # beyond it another purpose begins
+        drawn = PerChain(tuple(trajectory_generator(seed, chain, purpose + number)
+                               for chain in range(count)))
+    return drawn.of(chains.own(range(count)))

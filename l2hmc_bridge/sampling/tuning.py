@@ -30,6 +30,7 @@ SMALLEST, LARGEST = 1 / 64, 8.0
 Tried = tuple[float, tuple[float, ...]]  # a factor, and the effective dH of each chain under it
 GeneratorsOf = Callable[[int], Generators]  # number of a trajectory, 1, 2, ... -> generators
 Report = Callable[[int, float, Sequence[float]], bool]  # number, factor, dH; True stops
+Every = Callable[[list[float]], list[float]]
 
 
 class Tuning(NamedTuple):
@@ -43,13 +44,14 @@ class Tuning(NamedTuple):
 @torch.no_grad()
 def tune(
     kernel: Proposer, state: State, trajectories: int, generators: GeneratorsOf, report: Report,
-    aim: float = AIM
+    aim: float = AIM, every: Every = list,
 ) -> Tuning:
     """Factor for kernel.scaled(factor) that gives the acceptance `aim` in equilibrium.
 
     `trajectories` of kernel start at `state`; a proposal is taken when dH is below the natural
     spread of H under a refresh of the momenta, so that a start out of equilibrium, or steps far
     too large, cannot freeze the copy. Steps change after each trajectory. `report` may stop it.
+    `every` gives dH of all chains of several processes from those of this one.
     """
     factor = 1.0
     tried: tuple[Tried, ...] = ()
@@ -62,7 +64,7 @@ def tune(
         delta = -info.log_ratio
         taken = torch.where(delta < bound, 0.0, -math.inf)  # a NaN compares as false
         state, _ = markov.metropolis(state, proposal, taken, torch.zeros_like(taken))
-        tried = (*tried, (factor, tuple(delta.tolist())))
+        tried = (*tried, (factor, tuple(every(delta.tolist()))))
         if report(number, factor, tried[-1][1]):
             break
         factor = next_factor(tried, aim)

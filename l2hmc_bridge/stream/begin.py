@@ -16,6 +16,7 @@ from torch import Tensor
 from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.observables.plan import Plan
 from l2hmc_bridge.recorded import folder as places, randomness
+from l2hmc_bridge.recorded.chains import ALL, Chains
 from l2hmc_bridge.recorded.definition import Definition
 from l2hmc_bridge.recorded.randomness import PHILOX
 from l2hmc_bridge.recorded.specs import BundleSpec, StreamKernel
@@ -100,11 +101,13 @@ def outlined(options: SampleOptions, files: Files) -> Start:
     return outline_of_nothing(options.start, options.lattice, options.chains or 1)
 
 
-def started(options: SampleOptions, files: Files, seed: int) -> Start:
-    """The first fields, read or made. Raises BridgeError."""
+def started(
+    options: SampleOptions, files: Files, seed: int, chains: Chains = ALL
+) -> Start:
+    """The first fields of the own chains, read or made. Raises BridgeError."""
     if options.start is None or options.lattice is None:
-        return from_files(files, options.paths, options.chains)
-    return from_nothing(options.start, options.lattice, options.chains or 1, seed)
+        return from_files(files, options.paths, options.chains, chains)
+    return from_nothing(options.start, options.lattice, options.chains or 1, seed, chains)
 
 
 def prepared(
@@ -115,7 +118,8 @@ def prepared(
     begun = prepare.thermalised(choice.kernel, choice.action, state, count, run)
     tuned = prepare.tuned(choice.kernel, begun.state, options, run)
     checks = prepare.proofs(tuned.kernel, choice.action, begun.state, run.seed,
-                            None if begun.updates else start.plaquette, start.name)
+                            None if begun.updates else start.plaquette, start.name,
+                            chains=run.chains)
     start.warnings.extend(prepare.require(checks, start.name, options.ungated))
     return Ready(tuned.kernel, tuned.factor, begun.state, {
         "thermalised": begun.updates,

@@ -17,6 +17,7 @@ from l2hmc_bridge.fields.layout import volume
 from l2hmc_bridge.gate import rows as gate
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.recorded import randomness
+from l2hmc_bridge.recorded.chains import ALL, Chains
 from l2hmc_bridge.recorded.randomness import PHILOX
 from l2hmc_bridge.recorded.specs import StreamKernel
 from l2hmc_bridge.sampling import markov, tuning
@@ -26,7 +27,7 @@ from l2hmc_bridge.sampling.markov import Proposer, State
 from l2hmc_bridge.stream import summary, trajectories
 from l2hmc_bridge.stream.deadline import Deadline
 from l2hmc_bridge.stream.options import UpdateOptions
-from l2hmc_bridge.stream.progress import Phase, Progress
+from l2hmc_bridge.stream.progress import Progress
 from l2hmc_bridge.systems.actions import GaugeAction
 
 HEAT_BATH_UPDATES = 50  # of the thermalisation of a cold or hot start
@@ -34,11 +35,12 @@ REFLECTION_BOUND, GROUP_BOUND = 1e-12, 1e-12
 
 
 class Run(NamedTuple):
-    """What all phases share: the seed, who listens, and when to end."""
+    """What all phases share: the seed, who listens, when to end, and whose chains these are."""
 
     seed: int
     progress: Progress
     deadline: Deadline
+    chains: Chains = ALL
 
 
 class Tuned(NamedTuple):
@@ -99,12 +101,21 @@ def tuned(kernel: StreamKernel, state: State, options: UpdateOptions, run: Run) 
 
 def proofs(
     kernel: StreamKernel, action: GaugeAction, state: State, seed: int, plaquette: float | None,
-    source: str, numbers: str = PHILOX,
+    source: str, numbers: str = PHILOX, chains: Chains = ALL,
 ) -> list[Check]:
     """Group, inverse and action of the tuned kernel at the first chain, with the stream's numbers.
 
     plaquette: what the reader of `source` measured on the links of `state`, if it is theirs.
     """
+    return chains.of_first(
+        lambda: _proofs(kernel, action, state, seed, plaquette, source, numbers))
+
+
+def _proofs(
+    kernel: StreamKernel, action: GaugeAction, state: State, seed: int, plaquette: float | None,
+    source: str, numbers: str,
+) -> list[Check]:
+    """Those of whoever has the first chain."""
     force = None if state.force is None else state.force[:1]
     first = State(state.links[:1], state.action[:1], force)
     generator = randomness.reserved(numbers, seed, 1, randomness.GATE)
@@ -155,18 +166,14 @@ def require(checks: Sequence[Check], source: str, ungated: bool) -> list[str]:
 def _heated(bath: HeatBath, state: State, count: int, run: Run) -> Tensor:
     """Links after `count` updates of the heat bath; StreamError when stopped among them."""
     run.deadline.restart()
-    generators = _generators(run.seed, state, randomness.THERMALISATION)
+    generators = _generators(run, state, randomness.THERMALISATION)
     state = markov.state_at(bath, state.links)
     with run.progress.phase("thermalise", count) as shown:
         for number in range(1, count + 1):
             state, _ = bath.update(state, generators(number))
-            _shown(shown, state)
+            shown.thermalised(run.chains.every(fast.plaquettes(state.links).mean(1).tolist()))
             _require_time(run.deadline.why())
     return state.links
-
-
-def _shown(phase: Phase, state: State) -> None:
-    phase.thermalised(fast.plaquettes(state.links).mean(1).tolist())
 
 
 def _require_time(reason: str | None) -> None:
@@ -189,12 +196,12 @@ def _phase(
             reason.extend(filter(None, [run.deadline.why()]))
             return bool(reason)
 
-        found = tuning.tune(kernel, state, count, _generators(run.seed, state, purpose), report,
-                            aim)
+        found = tuning.tune(kernel, state, count, _generators(run, state, purpose), report,
+                            aim, run.chains.every)
     _require_time(reason[0] if reason else None)
     return found
 
 
-def _generators(seed: int, state: State, purpose: int) -> Callable[[int], Generators]:
-    chains = len(state.links)
-    return lambda number: randomness.reserved(PHILOX, seed, chains, purpose, number)
+def _generators(run: Run, state: State, purpose: int) -> Callable[[int], Generators]:
+    count = len(run.chains.every([None] * len(state.links)))
+    return lambda number: randomness.reserved(PHILOX, run.seed, count, purpose, number, run.chains)

@@ -16,6 +16,7 @@ from l2hmc_bridge.fields import part, su3
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.recorded import randomness, state as checkpoint
 from l2hmc_bridge.recorded.belonging import group_defect
+from l2hmc_bridge.recorded.chains import ALL, Chains
 from l2hmc_bridge.sampling.numbered import numbered
 from l2hmc_bridge.stream.start import Start
 from l2hmc_bridge.systems.actions import cold_start
@@ -71,8 +72,12 @@ class _Source(NamedTuple):
     defect: float
 
 
-def from_files(files: Files, paths: Sequence[Path], chains: int | None) -> Start:
+def from_files(
+    files: Files, paths: Sequence[Path], chains: int | None, held: Chains = ALL
+) -> Start:
     """Read and verify; one file serves all chains, several files are one chain each.
+
+    held: the chains whose links are kept; all files are read and verified by everybody.
 
     Raises FormatError, VerificationError, LayoutError.
     """
@@ -83,7 +88,7 @@ def from_files(files: Files, paths: Sequence[Path], chains: int | None) -> Start
     for number, path in enumerate(paths):
         source, one = _read(files, path, notes)
         sources.append(source)
-        links = _placed(paths, number, one, links, order)
+        links = _placed(paths, number, one, links, held.own(order))
     if links is None:
         raise FormatError("start: expected a configuration file, found none")
     numbers = [max(0, source.meta.get("trajectory") or 0) for source in sources]
@@ -143,7 +148,7 @@ def _placed(
     """The links of all chains once those of file `number` are there; the first makes room for all.
     """
     if links is None:
-        if len(order) == 1:
+        if list(order) == [number]:
             return one
         links = one.new_empty(len(order), *one.shape[1:])
     if one.shape[1:] != links.shape[1:]:
@@ -154,15 +159,17 @@ def _placed(
 
 
 def from_nothing(
-    kind: str, lattice: tuple[int, int, int, int], chains: int, seed: int
+    kind: str, lattice: tuple[int, int, int, int], chains: int, seed: int, own: Chains = ALL
 ) -> Start:
-    """Cold (unit) or hot (Haar-random) links on X,Y,Z,T."""
+    """Cold (unit) or hot (Haar-random) links on X,Y,Z,T, of the own chains."""
     x, y, z, t = lattice
+    rows = own.own(range(chains))
     held = part.shared((t, x, y, z)) or part.whole((t, x, y, z))
     if kind == "cold":
-        links = cold_start(held.held, chains)
+        links = cold_start(held.held, len(rows))
     else:
-        links = numbered(seed, [0] * chains, randomness.PHASES[randomness.START]).links(held)
+        drawn = numbered(seed, [0] * chains, randomness.PHASES[randomness.START])
+        links = drawn.of(rows).links(held)
     record = {"start": kind, "start_trajectory": 0, "start_projected": False}
     return Start(links, [0] * chains, [{"date": "not recorded"}] * chains, kind, record=record)
 

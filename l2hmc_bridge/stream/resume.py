@@ -73,7 +73,7 @@ def prove_again(made: Stream, definition: Definition, progress: Progress) -> Non
     """The quick gate before a stream goes on; BundleError if a check fails, unless it began so."""
     action = gauge_action(definition.action["name"], definition.action["beta"])
     checks = prepare.proofs(made.kernel, action, made.state, definition.seed, None,
-                            str(made.folder), definition.numbers)
+                            str(made.folder), definition.numbers, made.chains)
     for sentence in prepare.require(checks, str(made.folder),
                                     definition.record.get("ungated") is True):
         progress.say(sentence)

@@ -15,6 +15,7 @@ from l2hmc_bridge.fields.part import largest
 from l2hmc_bridge.observables import plan
 from l2hmc_bridge.observables.topology import topological_charge
 from l2hmc_bridge.recorded import randomness
+from l2hmc_bridge.recorded.chains import ALL, Chains
 from l2hmc_bridge.recorded.definition import Definition
 from l2hmc_bridge.recorded.rows import Row
 from l2hmc_bridge.recorded.specs import StreamKernel
@@ -27,11 +28,15 @@ from l2hmc_bridge.systems.actions import normalised_change
 UNITARITY_KEPT = 1e-13  # beyond this defect a save point projects the links back to SU(3)
 
 class Trajectories:
-    """The chains of a stream under way: `state` is that after the trajectories in `rows`."""
+    """The chains of a stream under way: `state` is that after the trajectories in `rows`.
+
+    chains: those of them whose fields `state` holds.
+    """
 
     def __init__(self, definition: Definition, kernel: StreamKernel, state: State,
-                 rows: list[Row]):
+                 rows: list[Row], chains: Chains = ALL):
         self.definition, self.kernel, self.state, self.rows = definition, kernel, state, rows
+        self.chains = chains
 
     @property
     def count(self) -> int:
@@ -43,7 +48,7 @@ class Trajectories:
         definition, before = self.definition, self.state
         numbers = [first + self.count + 1 for first in definition.first]
         draws = randomness.recorded(definition.numbers, definition.seed, numbers,
-                                    before.links.device)
+                                    before.links.device, self.chains)
         began = time.perf_counter()
         self.state, info = update(self.kernel, before, draws)
         seconds = (time.perf_counter() - began) / definition.chains
@@ -57,7 +62,7 @@ class Trajectories:
         return {
             "trajectory": numbers,
             **_levels(info),
-            **{name: values.tolist() for name, values in columns.items()},
+            **self._of_every({name: values.tolist() for name, values in columns.items()}),
             "seconds": [seconds] * definition.chains,
             "force_evaluations": info.force_evaluations,
             "reunitarised": 0,
@@ -68,7 +73,17 @@ class Trajectories:
     def measured(self) -> dict[str, Any]:
         """What is measured of a configuration that is kept, for its row: the flow, if asked for."""
         time, step = self.definition.flow_time, self.definition.flow_step
-        return {"flow": plan.flowed(self.state.links, time, step)} if time else {}
+        if not time:
+            return {}
+        flowed = plan.flowed(self.state.links, time, step)
+        times = {"t": flowed.pop("t")}
+        return {"flow": {**times, **self._of_every(flowed)}}
+
+    def _of_every(self, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        """Columns of every chain from those of the own ones."""
+        whole = self.chains.every(list(zip(*columns.values(), strict=True)))
+        return {name: list(column)
+                for name, column in zip(columns, zip(*whole, strict=True), strict=True)}
 
     def reversibility(self) -> float | None:
         """max |U'' - U| after a trajectory forth and back from here, if one is due."""
@@ -77,13 +92,14 @@ class Trajectories:
             return None
         definition = self.definition
         draws = randomness.reserved(definition.numbers, definition.seed, definition.chains,
-                                    randomness.REVERSIBILITY, number)
-        return reversibility_defect(self.kernel, self.state, draws)
+                                    randomness.REVERSIBILITY, number, self.chains)
+        return self.chains.largest(reversibility_defect(self.kernel, self.state, draws))
 
     def reunitarise(self, row: Row) -> Row:
         """Project the links to SU(3) where their defect exceeds 1e-13, and note it in the row."""
         links = self.state.links
-        if largest(su3.unitarity_defect(links).max(), links) <= UNITARITY_KEPT:
+        defect = self.chains.largest(largest(su3.unitarity_defect(links).max(), links))
+        if defect <= UNITARITY_KEPT:
             return row
         self.state = self.kernel.init(self.projected())
         return {**row, "reunitarised": 1, "force_evaluations": row["force_evaluations"] + 1}

@@ -38,6 +38,25 @@ def test_grids_that_do_not_fit_are_refused_by_name(asked, size, halo, even, mess
         chosen(asked, LATTICE, size, halo, even)
 
 
+def test_chains_spread_over_groups_of_equally_many():
+    def of(asked, size, chains):
+        return str(chosen(asked, LATTICE, size, 1, False, chains))
+
+    assert of("1,1,1,2", 2, 4) == "1,1,1,2"  # all chains on one grid
+    assert of("1,1,1,2", 4, 4) == of("1,1,1,2", 8, 4) == "1,1,1,2"
+    assert of("1,1,1,1", 3, 3) == "1,1,1,1"
+    assert of("auto", 4, 4) == "1,1,1,4"
+    assert of("auto", 7, 7) == "1,1,1,1"  # no grid of seven fits
+    for asked, size, chains, message in (
+            ("1,1,1,2", 6, 4, r"expected 2 or 4 or 8 processes \(1,1,1,2 for each of equal groups "
+             r"of the 4 chains\), found 6"),
+            ("1,1,1,2", 3, 2, "expected 2 or 4 processes"),
+            ("1,1,1,4", 2, 2, "expected 4 or 8 processes"),
+            ("auto", 7, 2, "a number of processes that can share the lattice")):
+        with pytest.raises(ConfigError, match=message):
+            of(asked, size, chains)
+
+
 def test_parity_masks_need_even_parts():
     chosen("1,1,1,2", (10, 4, 4, 4), 2, 2, False)
     with pytest.raises(ConfigError, match="even extent along t"):

@@ -1,6 +1,7 @@
 """Streams on several ranks: the bits of one rank, on any grid; refusals, deaths, signals."""
 
 import json
+import math
 import os
 import signal
 import time
@@ -19,10 +20,8 @@ START = ROOT / "examples" / "data" / "milc_l4x6x8x10_b6.0.ildg"
 HOW = {"seed": 1, "tune": 2, "save_every": 2, "check_reversibility": 2, "threads": 1}
 
 
-def sample(grid, out, *words, kernel="hmc"):
-    size = 1
-    for count in grid.split(","):
-        size *= int(count)
+def sample(grid, out, *words, kernel="hmc", size=None):
+    size = size or math.prod(map(int, grid.split(",")))
     given = [word for name, value in HOW.items()
              for word in (f"--{name.replace('_', '-')}", value)]
     return ranks.command(size, "sample", "--ranks", grid, "--in", START, "--out", out,
@@ -30,8 +29,8 @@ def sample(grid, out, *words, kernel="hmc"):
 
 
 def on_one(out, count, **how):
-    return lb.begin_stream(lb.SampleOptions(inputs=START, out=out, trajectories=count,
-                                            **{**HOW, **how}))
+    return lb.begin_stream(lb.SampleOptions(out=out, trajectories=count,
+                                            **{"inputs": START, **HOW, **how}))
 
 
 def same(one, other):
@@ -57,6 +56,25 @@ def test_a_stream_has_the_bits_of_one_rank_and_goes_on_on_another_grid(tmp_path)
 
 
 @pytest.mark.slow
+def test_each_chain_on_ranks_of_its_own_and_resumed_otherwise(tmp_path):
+    """Two files, two chains, four processes; then a process for each chain; then one for all."""
+    before = on_one(tmp_path / "before", 1, kernel="hmc").folder / "cfg_1.ildg"
+    told = sample("1,1,1,2", tmp_path / "four", "-n", 2, "--in", before, size=4)
+    assert [status for status, *_ in told] == [0] * 4, told
+    assert all(one[1:] == ("", "") for one in told[1:])
+    on_one(tmp_path / "one", 2, kernel="hmc", inputs=[START, before])
+    assert same(tmp_path / "one", tmp_path / "four")
+    told = ranks.command(2, "sample", "--in", tmp_path / "four", "--resume", "-n", 2, "--ranks",
+                         "1,1,1,1")
+    assert [status for status, *_ in told] == [0, 0], told
+    lb.resume_stream(tmp_path / "one", 2)
+    assert same(tmp_path / "one", tmp_path / "four")
+    lb.resume_stream(tmp_path / "four", 1)
+    lb.resume_stream(tmp_path / "one", 1)
+    assert same(tmp_path / "one", tmp_path / "four")
+
+
+@pytest.mark.slow
 def test_the_bundle_that_ships_on_four_ranks(tmp_path):
     told = sample("1,2,1,2", tmp_path / "four", "-n", 2, kernel="l2hmc")
     assert [status for status, *_ in told] == [0] * 4, told
@@ -65,9 +83,12 @@ def test_the_bundle_that_ships_on_four_ranks(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("grid", ["1,1,1,2", "2,1,1,1"])
+@pytest.mark.parametrize("grid", ["1,1,1,2", "2,1,1,1", "1,1,1,1"])
 def test_a_hot_start_thermalised_and_sampled_by_the_heat_bath(grid, tmp_path):
-    """Extents of 6 and 10 sites have three colours; the flow is measured on the way."""
+    """Extents of 6 and 10 sites have three colours; the flow is measured on the way.
+
+    On the last grid each process has a chain.
+    """
     lattice, seed = (6, 4, 4, 10), 5
     flow = {"flow_time": 0.1, "flow_step": 0.05}
     words = [word for name, value in flow.items()
@@ -86,6 +107,7 @@ def test_a_hot_start_thermalised_and_sampled_by_the_heat_bath(grid, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("words", "message"), [
     (("--ranks", "1,1,1,4"), "expected a grid of 2 ranks, as many as there are processes, found"),
+    (("--ranks", "1,1,1,1", "--chains", 3), "expected 1 or 3 processes (1,1,1,1 for each of equal"),
     (("--ranks", "1,1,2,1", "--in", "nowhere.ildg"), "nowhere.ildg: expected a file, found none"),
     (("--ranks", "1,2,1,1", "--bundle", "nowhere.safetensors", "--kernel", "l2hmc"), "nowhere"),
 ])
@@ -104,12 +126,12 @@ def test_without_other_processes_ranks_are_refused(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("of", [(), (1,)])
-def test_a_full_disk_ends_all_with_one_line(of, tmp_path):
-    """Of all ranks, and of one that is not the first."""
-    processes = ranks.start(2, "cli", "sample", "--ranks", "1,1,1,2", "--in", START, "--out",
-                            tmp_path / "s", "-n", 1, "--kernel", "hmc", "--tune", 0, room=1 << 20,
-                            of=of)
+@pytest.mark.parametrize(("grid", "of"), [("1,1,1,2", ()), ("1,1,1,2", (1,)), ("1,1,1,1", (1,))])
+def test_a_full_disk_ends_all_with_one_line(grid, of, tmp_path):
+    """Of all ranks, of one that is not the first, and of one with a chain of its own."""
+    processes = ranks.start(2, "cli", "sample", "--ranks", grid, "--in", START, "--out",
+                            tmp_path / "s", "-n", 1, "--kernel", "hmc", "--tune", 0, "--chains", 2,
+                            room=1 << 20, of=of)
     told = ranks.ended(processes)
     assert [status for status, *_ in told] == [1, 1]
     lines = told[0][2].splitlines()
