@@ -8,8 +8,8 @@ For each case (lattice, beta, quark mass), every part kept in FOLDER as soon as 
 2. scan: leapfrog, OMF2, OMF4, force gradient with several numbers of steps, and several
    finenesses of the gauge part for the best: MD time per host force at 80 % acceptance
    (`training.nested.sample.worth`) on the links for validation;
-3. training from several starts, Gauss-Newton on the other links, and the same number; that of a
-   step trained in the first case as it is, all steps scaled;
+3. training from several starts, Gauss-Newton on the other links (on 8^4 none), and the same
+   number; that of a step trained in the first case as it is, all steps scaled;
 4. streams with untrained and trained schemes, long and short: tau_int of plaquette and E(t=1) times
    host forces. The force after a new draw of noise counts.
 """
@@ -46,7 +46,6 @@ SCAN = (("leapfrog", 8), ("leapfrog", 16), ("leapfrog", 24), ("omf2", 2), ("omf2
         ("force_gradient", 4))
 COARSE = (("leapfrog", 16), ("omf2", 4), ("omf2", 8), ("omf4", 2), ("force_gradient", 4))
 STARTS = (("leapfrog", 8, 0), ("leapfrog", 16, 4))  # steps; `ends` of shape.py
-AGAIN = (("transferred", 16, 4),)  # the best of the first case, as it is, to begin with
 
 
 class Case(NamedTuple):
@@ -61,21 +60,20 @@ class Case(NamedTuple):
     chains: int = 16
     scan: tuple[tuple[str, int], ...] = SCAN
     starts: tuple[tuple[str, int, int], ...] = STARTS
-    iterations: int = 8
     inside: bool = True  # whether the fineness of the gauge part is scanned
 
 
 CASES = {
     "heavy48": Case((8, 4, 4, 4), 5.6, 0.150, 0.0, 0.16),
     "light48": Case((8, 4, 4, 4), 5.6, 0.165, 0.01, 0.12),
-    "heavy88": Case((8, 8, 8, 8), 5.6, 0.150, 0.0, 0.09, 1, 16, COARSE, AGAIN, 4, False),
-    "light88": Case((8, 8, 8, 8), 5.6, 0.165, 0.01, 0.07, 1, 16, COARSE, AGAIN, 4, False),
+    "heavy88": Case((8, 8, 8, 8), 5.6, 0.150, 0.0, 0.09, 1, 16, COARSE, (), False),
+    "light88": Case((8, 8, 8, 8), 5.6, 0.165, 0.01, 0.07, 1, 16, COARSE, (), False),
 }
 TRANSFERRED = ("heavy48", "trained leapfrog 16")
 SHORT = "scan omf2 4"
 INSIDE = (0.1, 0.2, 0.4)  # longest MD time of one gauge trajectory, OMF4 of two steps
 TOLERANCE, APART = 1e-8, 4  # of the solver; trajectories between links to train and to validate
-RESAMPLE, TRIES, LEAST = 4, 4, 12
+ITERATIONS, RESAMPLE, TRIES, LEAST = 8, 4, 4, 12
 TRAINING, VALIDATION, START, STREAM = 900, 901, 902, 903  # chains of the random numbers
 
 
@@ -127,7 +125,7 @@ def trained(case: Case, host: Host, links: Tensor, plan: Schedule, ends: int,
             say: Callable[[str], None]) -> Schedule:
     """The plan after Gauss-Newton on noise and momenta of its own, at 80 % acceptance."""
     damping, sample = levenberg.DAMPING, None
-    for number in range(case.iterations):
+    for number in range(ITERATIONS):
         if number % RESAMPLE == 0:
             sample, = samples(links, TRAINING, 64 * number, (case.draws + 1) // 2)
             found = worth(nested(case, host, plan), [sample], tries=TRIES)
@@ -229,8 +227,7 @@ def main(arguments: list[str] | None = None) -> None:
         return told(measured(case, host, links, plan, inside), plan)
 
     def learned(name: str, steps: int, ends: int) -> dict[str, Any]:
-        begin = transferred if name == "transferred" else plan_for(case, name, steps)
-        plan = trained(case, host, learning, begin, ends,
+        plan = trained(case, host, learning, plan_for(case, name, steps), ends,
                        lambda text: print(f"  {name} {steps} {text}", flush=True))
         return told(measured(case, host, links, plan), plan)
 
