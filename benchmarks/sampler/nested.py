@@ -70,7 +70,7 @@ CASES = {
     "light88": Case((8, 8, 8, 8), 5.6, 0.165, 0.01, 0.07, 1, 16, COARSE, (), False),
 }
 TRANSFERRED = ("heavy48", "trained leapfrog 16")
-SHORT = "scan omf2 4"
+OTHERS = ("scan omf2 4", "scan omf2 12")  # streams beside the best ones
 INSIDE = (0.1, 0.2, 0.4)  # longest MD time of one gauge trajectory, OMF4 of two steps
 TOLERANCE, APART = 1e-8, 4  # of the solver; trajectories between links to train and to validate
 ITERATIONS, RESAMPLE, TRIES, LEAST = 8, 4, 4, 12
@@ -250,8 +250,8 @@ def main(arguments: list[str] | None = None) -> None:
     winner = max((one for one in kept.rows if one.startswith("trained")),
                  key=lambda one: kept.rows[one]["value"])
     kept.get("gain", lambda: ratio(as_worth(kept.rows[winner]), as_worth(kept.rows[best])))
-    short = (SHORT, "trained {} {}".format(*STARTS[0]))
-    for row in dict.fromkeys((best, winner, *(one for one in short if one in kept.rows))):
+    others = (*OTHERS, "trained {} {}".format(*STARTS[0]))
+    for row in dict.fromkeys((best, winner, *(one for one in others if one in kept.rows))):
         kept.get(f"stream {row}", lambda r=row: streamed(case, host, links,
                                                          at_scale(kept.rows[r]), given.seconds))
 
