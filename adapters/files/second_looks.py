@@ -18,10 +18,7 @@ def mended(configuration: Configuration) -> Configuration:
     if found is None:
         return configuration
     from l2hmc_bridge.adapters.payload.quality import measure
-    from l2hmc_bridge.fields import part, su3
-
-    if part.shared(part.lattice_of(configuration.links)) is not None:
-        return configuration  # nobody holds all of the links and sees what else might be wrong
+    from l2hmc_bridge.fields import su3
 
     meta = dict(configuration.meta)
     links = su3.project_group(configuration.links)

@@ -20,6 +20,8 @@ from l2hmc_bridge.fields.axes import DIRECTIONS
 
 from .edges import edge as edge_of, fixed_slice
 
+SOME_PHASES = ("phases (|det U - 1| up to {:.2g}, max|U U^+ - 1| small) multiplied into the links "
+               "(one process says which); multiply them out again")
 ORDERED = 0.4  # a mean plaquette from which turned plaquettes stand out
 
 
@@ -35,8 +37,9 @@ def oddity(
 ) -> Oddity | None:
     """What is odd about links [1,4,Nt,Nx,Ny,Nz,3,3] with these defects; None if nothing has a name.
 
-    Links in SU(3) are asked for fixed boundaries and, if `centre`, for centre phases only; others
-    have no name here if several processes share them.
+    Links in SU(3) are asked for fixed boundaries and, if `centre`, for centre phases only. If
+    several processes share them, phases of others have no pattern, and what is further from SU(3)
+    than drift no name.
     """
     if fixed_slice(links):
         return Oddity(True, "Schroedinger-functional boundaries (constant diagonal spatial links "
@@ -45,7 +48,9 @@ def oddity(
         turned = centre_phases(links) if centre else None
         return None if turned is None else Oddity(True, turned)
     if parts.shared(parts.lattice_of(links)) is not None:
-        return None
+        # Unitary links are told from drifted ones; those near SU(3) are neither 0 nor scaled.
+        phases = unitarity <= GROUP_BOUND < determinant
+        return Oddity(False, SOME_PHASES.format(determinant)) if phases else None
     if not torch.view_as_real(links).isfinite().all():
         return Oddity(False, "NaN or infinity")
     opened = switched_off(links)

@@ -18,6 +18,8 @@ from l2hmc_bridge.storage import together
 from l2hmc_bridge.storage.together import Aside
 from l2hmc_bridge.stream.configurations import renamed
 
+NAMED = ("ildg", "scidac")  # formats that hold a logical file name
+
 
 def aside(
     host: HostStream, number: int, first: int, definition: Definition, links: torch.Tensor,
@@ -32,6 +34,8 @@ def aside(
     if host.scheme.name == "tmLQCD":  # whose files are numbered by saves, not by trajectories
         reached += first - host.number
     meta = renamed({**definition.meta[0], "trajectory": reached}, path.name)
+    if host.format in NAMED:  # not after the temporary name
+        meta["lfn"] = meta.get("lfn") or f"lfn://l2hmc-bridge/{path.name}"
     configuration = Configuration(links.cpu(), meta)
 
     def write(place: Path) -> None:

@@ -1,20 +1,34 @@
 """Which process this is, as torchrun, mpirun or srun tell it in the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from l2hmc_bridge.errors import ConfigError
 
-# (who starts, rank, number of processes, number on this machine), the first that is there counts.
+
+class Starter(NamedTuple):
+    """Who starts processes, and where it tells rank, number of processes and those on a machine."""
+
+    name: str
+    rank: str
+    size: str
+    local: str
+
+
+# The first that is there counts: torchrun and mpirun may themselves have been started by srun.
 STARTERS = (
-    ("torchrun", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
-    ("mpirun (Open MPI)", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
-     "OMPI_COMM_WORLD_LOCAL_SIZE"),
-    ("mpirun (MPICH)", "PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS"),
-    ("srun", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"),
+    Starter("torchrun", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
+    Starter("mpirun (Open MPI)", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
+            "OMPI_COMM_WORLD_LOCAL_SIZE"),
+    Starter("mpirun (MPICH)", "PMI_RANK", "PMI_SIZE", "MPI_LOCALNRANKS"),
+    Starter("srun", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS_PER_NODE"),
+    Starter("srun", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"),
 )
-JOBS = ("PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid", "PMI_JOBID", "SLURM_JOB_ID")
+JOBS = (("PMIX_NAMESPACE",), ("OMPI_MCA_ess_base_jobid",), ("PMI_JOBID",),
+        ("SLURM_JOB_ID", "SLURM_STEP_ID"))  # of a job several steps may run side by side
+NODES = ("SLURM_STEP_NODELIST", "SLURM_NODELIST", "SLURM_JOB_NODELIST")
 FIRST_PORT, PORTS = 20000, 20000
 
 
@@ -31,23 +45,41 @@ def launch(environment: Mapping[str, str] = os.environ) -> Launch:
     """What the environment tells. Raises ConfigError where nothing was started in parallel.
 
     Ranks meet at MASTER_ADDR and MASTER_PORT; without them on this machine, if all are here, or
-    where srun began, at a port made of the number of the job.
+    on the first of srun's, at a port made of the number of the job.
     """
-    for _, rank, size, local in STARTERS:
-        if rank in environment and size in environment:
-            count = _whole(environment, size)
-            return Launch(_whole(environment, rank), count,
-                          _address(environment, count, environment.get(local, "")),
-                          _port(environment))
-    names = ", ".join(name for name, *_ in STARTERS)
-    raise ConfigError("ranks: expected several processes, found one (start them with "
-                      f"{names}: torchrun --nproc-per-node N -m l2hmc_bridge.cli ...)")
+    starter = _starter(environment)
+    if starter is None:
+        names = ", ".join(dict.fromkeys(one.name for one in STARTERS))
+        raise ConfigError("ranks: expected several processes, found one (start them with "
+                          f"{names}: torchrun --nproc-per-node N -m l2hmc_bridge.cli ...)")
+    rank, size = _whole(environment, starter.rank), _whole(environment, starter.size)
+    if not rank < size:
+        raise ConfigError(f"{starter.rank}: expected a rank below {starter.size}, {size}, found "
+                          f"{rank}")
+    if starter.name == "srun":
+        _refuse_batch(environment)
+    return Launch(rank, size, _address(environment, size, environment.get(starter.local, "")),
+                  _port(environment))
 
 
 def is_beside(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether this is a process of several, and not the first: what it has to say, that one says.
     """
-    return any(environment.get(rank, "0") not in ("", "0") for _, rank, _, _ in STARTERS)
+    starter = _starter(environment)
+    return starter is not None and environment[starter.rank] not in ("", "0")
+
+
+def _starter(environment: Mapping[str, str]) -> Starter | None:
+    return next((one for one in STARTERS if one.rank in environment and one.size in environment),
+                None)
+
+
+def _refuse_batch(environment: Mapping[str, str]) -> None:
+    """Raise ConfigError for the script of a job, which sees the numbers of tasks that nobody runs.
+    """
+    if environment.get("ENVIRONMENT") == "BATCH" and "SLURM_STEP_ID" not in environment:
+        raise ConfigError("ranks: expected a process that srun started, found the script of the "
+                          "job (begin the command with srun)")
 
 
 def _whole(environment: Mapping[str, str], name: str) -> int:
@@ -60,16 +92,27 @@ def _whole(environment: Mapping[str, str], name: str) -> int:
 def _address(environment: Mapping[str, str], count: int, local: str) -> str:
     if "MASTER_ADDR" in environment:
         return environment["MASTER_ADDR"]
-    if local == str(count) or environment.get("SLURM_NNODES") == "1":
+    nodes = environment.get("SLURM_STEP_NUM_NODES") or environment.get("SLURM_NNODES")
+    if local == str(count) or nodes == "1":
         return "127.0.0.1"
-    if "SLURM_LAUNCH_NODE_IPADDR" in environment:
-        return environment["SLURM_LAUNCH_NODE_IPADDR"]
-    raise ConfigError("MASTER_ADDR: expected the machine of rank 0 in the environment, found none")
+    listed = next((environment[name] for name in NODES if environment.get(name)), "")
+    first = _first_node(listed) or environment.get("SLURM_LAUNCH_NODE_IPADDR", "")
+    if not first:
+        raise ConfigError("MASTER_ADDR: expected the machine of rank 0 in the environment, found "
+                          "none")
+    return first
+
+
+def _first_node(listed: str) -> str:
+    """Of SLURM's list of machines, "n[01-04,07],m" -> "n01"; the first one has rank 0."""
+    found = re.match(r"(?:[^,\[]|\[[^\]]*\])*", listed)
+    return re.sub(r"\[([^\],-]*)[^\]]*\]", r"\1", found.group()) if found else ""
 
 
 def _port(environment: Mapping[str, str]) -> int:
     if "MASTER_PORT" in environment:
         return _whole(environment, "MASTER_PORT")
-    job = next((environment[name] for name in JOBS if name in environment), "")
-    digits = "".join(letter for letter in job if letter.isdigit())
+    job = next((names for names in JOBS if names[0] in environment), ())
+    told = "".join(environment.get(name, "") for name in job)
+    digits = "".join(letter for letter in told if letter.isascii() and letter.isdigit())
     return FIRST_PORT + int(digits or 0) % PORTS

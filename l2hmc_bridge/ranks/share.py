@@ -50,7 +50,7 @@ class Neighbours:
     def largest(self, numbers: Tensor) -> Tensor:
         """The largest over processes, element by element; NaN if any is."""
         found = torch.stack((numbers.nan_to_num(0.0), numbers.isnan().to(numbers)))
-        self.world.summed(found, dist.ReduceOp.MAX)
+        self.world.largest(found)
         return torch.where(found[1] > 0, torch.nan, found[0])
 
     @property

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from l2hmc_bridge.errors import BridgeError, StreamError
+from l2hmc_bridge.errors import BridgeError, ConfigError, StreamError
 from l2hmc_bridge.fields.part import holding
 from l2hmc_bridge.ranks.launch import launch
 
@@ -23,7 +23,7 @@ WAIT = datetime.timedelta(minutes=30)  # for a process that is there and says no
 class World:
     """All processes, or a group of them, and this one among them."""
 
-    def __init__(self, group: dist.ProcessGroup | None = None, base: int = 0) -> None:
+    def __init__(self, group: "dist.ProcessGroup | None" = None, base: int = 0) -> None:
         """base: number among all processes of the first one of the group."""
         self.group, self.base = group, base
         self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
@@ -106,10 +106,14 @@ class World:
         dist.all_gather_object(found, value, group=self.group)
         return found
 
-    def summed(self, numbers: Tensor, operation: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM
-               ) -> Tensor:
-        """`numbers` of all ranks in one, in place."""
-        dist.all_reduce(numbers, operation, group=self.group)
+    def summed(self, numbers: Tensor) -> Tensor:
+        """Element by element the sum over ranks, in place."""
+        dist.all_reduce(numbers, dist.ReduceOp.SUM, group=self.group)
+        return numbers
+
+    def largest(self, numbers: Tensor) -> Tensor:
+        """Element by element the largest over ranks, in place."""
+        dist.all_reduce(numbers, dist.ReduceOp.MAX, group=self.group)
         return numbers
 
     def sent(self, fields: Iterable[Tensor], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -141,6 +145,9 @@ class World:
 def joined() -> Iterator[World]:
     """The processes that were started together. Raises ConfigError, StreamError."""
     here = launch()
+    if not (dist.is_available() and dist.is_gloo_available()):
+        raise ConfigError("ranks: expected torch.distributed with gloo, found none (install a "
+                          "build of torch that has it)")
     with ended_processes():
         store = None if dist.is_torchelastic_launched() else dist.TCPStore(
             here.address, here.port, here.size, here.rank == 0, timeout=WAIT)

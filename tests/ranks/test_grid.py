@@ -1,11 +1,13 @@
 """How a lattice is cut, what is refused, and who is who in the environments of launchers."""
 
 import pytest
+import torch
 
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fields.part import Single
 from l2hmc_bridge.ranks.grid import Grid, chosen
 from l2hmc_bridge.ranks.launch import is_beside, launch
+from l2hmc_bridge.ranks.world import joined
 
 LATTICE = (32, 16, 16, 16)  # t, x, y, z
 
@@ -85,6 +87,14 @@ def test_launchers_are_known_by_their_environment():
     srun = {"SLURM_PROCID": "3", "SLURM_NTASKS": "8", "SLURM_JOB_ID": "123456",
             "SLURM_LAUNCH_NODE_IPADDR": "10.0.0.1"}
     assert launch(srun) == (3, 8, "10.0.0.1", 20000 + 123456 % 20000)
+    step = {**srun, "SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_ID": "2", "SLURM_NNODES": "3",
+            "SLURM_NODELIST": "a1,n[01-03]", "SLURM_STEP_NODELIST": "n[02-03,07],a1",
+            "ENVIRONMENT": "BATCH"}
+    assert launch(step) == (3, 4, "n02", 20000 + 1234562 % 20000)
+    assert launch({**step, "SLURM_STEP_NUM_NODES": "1"}).address == "127.0.0.1"
+    racks = {**srun, "SLURM_NODELIST": "r[1-2]n[3,5]x"}
+    assert launch(racks).address == "r1n3x" and launch({**racks, **told}) == (1, 4, "host", 7)
+    assert is_beside({**srun, **told}) and not is_beside({**srun, **told, "RANK": "0"})
     assert launch({"PMI_RANK": "1", "PMI_SIZE": "2", "MPI_LOCALNRANKS": "2"}).size == 2
     assert is_beside(srun) and not is_beside(open_mpi) and not is_beside({})
 
@@ -92,6 +102,20 @@ def test_launchers_are_known_by_their_environment():
 def test_environments_that_tell_too_little_are_refused():
     for told, message in (({}, "expected several processes, found one"),
                           ({"RANK": "x", "WORLD_SIZE": "2"}, "WORLD_SIZE|RANK: expected a whole"),
-                          ({"PMI_RANK": "1", "PMI_SIZE": "2"}, "MASTER_ADDR: expected")):
+                          ({"PMI_RANK": "1", "PMI_SIZE": "2"}, "MASTER_ADDR: expected"),
+                          ({"SLURM_PROCID": "0", "SLURM_NTASKS": "2"}, "MASTER_ADDR: expected"),
+                          ({"SLURM_PROCID": "2", "SLURM_NTASKS": "2"},
+                           "SLURM_PROCID: expected a rank below SLURM_NTASKS, 2, found 2"),
+                          ({"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "ENVIRONMENT": "BATCH"},
+                           "found the script of the job"),
+                          ({"SLURM_NTASKS": "2"}, "expected several processes, found one")):
         with pytest.raises(ConfigError, match=message):
             launch(told)
+
+
+def test_without_gloo_ranks_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_gloo_available", lambda: False)
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_WORLD_SIZE", "1")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match="expected torch.distributed with gloo"), joined():
+        pass

@@ -10,6 +10,7 @@ import pytest
 
 import l2hmc_bridge as lb
 from l2hmc_bridge.fast.cpu import library
+from tests.support import ranks
 from tests.support.places import ROOT
 from tests.support.streams import contents, differences
 from tests.support.verbs_worker import said
@@ -33,6 +34,20 @@ def launched(launcher, *words):
         env={**os.environ, **AS_ROOT, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.mark.slow
+def test_processes_find_each_other_by_what_srun_tells(tmp_path):
+    """The first machine of its list and the number of the job; nothing of torchrun or mpirun."""
+    port = ranks.free_port(20000 + os.getpid() % 15000)
+    told = ranks.ended(ranks.start(
+        2, "cli", "sample", "--in", START, "--out", tmp_path / "two", "-n", 1, "--kernel", "hmc",
+        "--seed", 1, "--tune", 0, "--ranks", "1,1,1,2", told=ranks.of_srun, port=port))
+    assert [status for status, *_ in told] == [0, 0], told
+    assert "1 of 1" in told[0][1] and told[1][1:] == ("", "")
+    lb.begin_stream(lb.SampleOptions(inputs=START, out=tmp_path / "one", trajectories=1,
+                                     kernel="hmc", seed=1, tune=0))
+    assert differences(contents(tmp_path / "one"), contents(tmp_path / "two")) == []
 
 
 @pytest.mark.slow

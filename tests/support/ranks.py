@@ -16,18 +16,34 @@ def environment(rank, size, port):
     return {**os.environ, **{name: str(value) for name, value in told.items()}}
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def of_srun(rank, size, port):
+    """What srun tells a process of a step on this machine and others, at this port."""
+    kept = {name: value for name, value in os.environ.items()
+            if not name.startswith(("OMPI_", "PMI", "SLURM", "MASTER_", "RANK", "WORLD_SIZE"))}
+    told = {"SLURM_PROCID": rank, "SLURM_NTASKS": size, "SLURM_NNODES": 2, "SLURM_LOCALID": rank,
+            "SLURM_NODELIST": "localhost,n[01-03]", "SLURM_JOB_ID": port - 20000,
+            "OMP_NUM_THREADS": 1}
+    return {**kept, **{name: str(value) for name, value in told.items()}}
 
 
-def start(size, *words, room=None, of=()):
+def free_port(first=0):
+    """A port that nobody listens at, the next one from `first` on if that is given."""
+    for port in range(first, first + 1000) if first else (0,):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
+    raise OSError(f"no free port from {first} on")
+
+
+def start(size, *words, room=None, of=(), told=environment, port=None):
     """The processes of `python -m words...`, not waited for.
 
-    room: bytes of a file of those ranks `of`, of all by default.
+    room: bytes of a file of those ranks `of`, of all by default. told: what their launcher says.
     """
-    port = free_port()
+    port = port or free_port()
 
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
@@ -35,7 +51,7 @@ def start(size, *words, room=None, of=()):
     return [subprocess.Popen([sys.executable, "-m", *map(str, words)], cwd=ROOT, text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                              preexec_fn=limit if room and rank in (of or (rank,)) else None,
-                             env=environment(rank, size, port)) for rank in range(size)]
+                             env=told(rank, size, port)) for rank in range(size)]
 
 
 def ended(processes, seconds=90):
