@@ -6,6 +6,7 @@ Rank 0 writes a line for each kernel: its name, and what is not the same bit for
 """
 
 import sys
+from dataclasses import replace
 
 import torch
 
@@ -15,6 +16,8 @@ from l2hmc_bridge.fields import su3
 from l2hmc_bridge.fields.part import holding, whole
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, Steps
+from l2hmc_bridge.networks.smeared import SmearedDrift
+from l2hmc_bridge.networks.transformation import FieldTransformation
 from l2hmc_bridge.observables.topology import topological_charge
 from l2hmc_bridge.ranks.grid import chosen
 from l2hmc_bridge.ranks.reach import halo, needs_even
@@ -40,14 +43,25 @@ def rough(network):
 
 
 def learned(integrator="omf2", action=WILSON, loops=("square",), activation="isru", subsets=None,
-            outputs=("q",), mixing=False, composition="palindrome"):
+            outputs=("q",), mixing=False, composition="palindrome", transformation=None):
     plan = schedule(integrator, 0.3, 2)
     drift = None if subsets is None else rough(DriftNetwork(len(plan.drifts), 4, subsets, outputs))
     mixed = MomentumMixing() if mixing else None
     if mixed is not None:
         mixed.coefficient.data.fill_(-0.01)
     return L2HMC(action, Steps(plan), rough(KickNetwork(len(plan.kicks), 4, loops, activation)),
-                 drift, mixed, composition)
+                 drift, mixed, composition,
+                 transformation=transformation)
+
+
+def smearing(kind=FieldTransformation, sweeps=1, hidden=3, rho=0.08, times=1):
+    """A field transformation whose rho differs from link to link."""
+    made = rough(kind(sweeps, hidden))
+    made.start_at(rho)
+    with torch.no_grad():
+        for one in (made.weight, made.bias):
+            one.mul_(times)
+    return made
 
 
 KERNELS = {
@@ -61,6 +75,13 @@ KERNELS = {
     "drift network, turn": learned(subsets="turn"),
     "drift network, all, mixing": learned(subsets="all", outputs=("q", "t"), mixing=True),
     "all of it, rectangles": learned("force_gradient", IWASAKI, subsets="turn", mixing=True),
+    "smeared drifts": replace(learned(mixing=True),
+                              drift_network=smearing(SmearedDrift, 4, times=50)),
+    "steps, field transformation": L2HMC(WILSON, Steps(schedule("omf2", 0.3, 2)),
+                                         transformation=smearing(sweeps=2)),
+    "all of it, field transformation": learned(
+        "force_gradient", IWASAKI, subsets="turn", mixing=True, activation="tanh",
+        composition="direction", transformation=smearing(hidden=6, rho=-0.06)),
 }
 
 
