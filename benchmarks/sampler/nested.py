@@ -15,17 +15,17 @@ For each case (lattice, beta, quark mass), every part kept in FOLDER as soon as 
 """
 
 import argparse
-import json
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from benchmarks.sampler.nested_cases import CASES, STARTS, Case
+from benchmarks.sampler.nested_rows import Kept, as_worth, at_scale, scaled, told
 from examples.two_flavour.host import two_flavour
 from l2hmc_bridge import fast
 from l2hmc_bridge.analysis.statistics import estimate
@@ -114,13 +114,6 @@ def trained(case: Case, host: Host, links: Tensor, plan: Schedule, ends: int,
     return plan
 
 
-def scaled(plan: Schedule, factor: float) -> Schedule:
-    """The plan with all steps times `factor`."""
-    return Schedule(tuple(factor * kick for kick in plan.kicks),
-                    tuple(factor * drift for drift in plan.drifts),
-                    tuple(factor**2 * displacement for displacement in plan.displacements))
-
-
 def streamed(case: Case, host: Host, links: Tensor, plan: Schedule, seconds: float
              ) -> dict[str, Any]:
     """tau_int of plaquette and E(t=1) in host forces, from so many processor seconds."""
@@ -146,39 +139,55 @@ def _times(one: dict[str, Any], forces: int) -> list[float | None]:
     return [None if one[key] is None else one[key] * forces for key in ("tau_int", "tau_int_error")]
 
 
-class Kept:
-    """Results by name in one JSON file, each computed once."""
+class Study(NamedTuple):
+    """One case, its links to train on and to measure on, and what is known."""
 
-    def __init__(self, path: Path):
-        self.path = path
-        self.rows: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    case: Case
+    host: Host
+    learning: Tensor
+    links: Tensor
+    kept: Kept
 
-    def get(self, name: str, make: Callable[[], Any]) -> Any:
-        """The result called `name`, made and kept if it is not there."""
-        if name not in self.rows:
-            began = time.process_time()
-            self.rows[name] = make()
-            print(f"{name}: {time.process_time() - began:.0f} processor seconds", flush=True)
-            self.path.write_text(json.dumps(self.rows, indent=1) + "\n")
-        return self.rows[name]
+    def scan(self) -> str:
+        """Measure all untrained schemes; the name of the best."""
+        for name, steps in self.case.scan:
+            self.kept.get(f"scan {name} {steps}", lambda n=name, s=steps: self.untrained(n, s))
+        best = self.best("scan")
+        _, name, steps = best.split()[:3]
+        for inside in INSIDE if self.case.inside else ():
+            self.kept.get(f"inner {name} {steps} {inside:g}",
+                          lambda i=inside: self.untrained(name, int(steps), i))
+        return best
 
+    def learn(self, elsewhere: dict[str, Any] | None) -> str:
+        """Train from every start, and measure a row of another case; the name of the best."""
+        if elsewhere is not None:
+            first, row = TRANSFERRED
+            plan = scaled(at_scale(elsewhere), self.case.spacing / CASES[first].spacing)
+            self.kept.get(f"{row} of {first}", lambda: self.told(plan))
+        for name, steps, ends in self.case.starts:
+            self.kept.get(f"trained {name} {steps}",
+                          lambda n=name, s=steps, e=ends: self.trained(n, s, e))
+        return self.best("trained")
 
-def told(found: Worth, plan: Schedule) -> dict[str, Any]:
-    """A worth as JSON, the plan at its scale of 80 % acceptance beside it."""
-    return {"value": found.value, "error": found.error, "length": found.length,
-            "forces": found.cost, "scale": found.scale, "plan": [list(part) for part in plan],
-            "influence": found.influence.tolist()}
+    def untrained(self, name: str, steps: int, inside: float = INSIDE[-1]) -> dict[str, Any]:
+        """What an integrator is worth."""
+        return self.told(plan_for(self.case, name, steps), inside)
 
+    def trained(self, name: str, steps: int, ends: int) -> dict[str, Any]:
+        """What it is worth after training."""
+        return self.told(trained(
+            self.case, self.host, self.learning, plan_for(self.case, name, steps), ends,
+            lambda text: print(f"  {name} {steps} {text}", flush=True)))
 
-def as_worth(row: dict[str, Any]) -> Worth:
-    """Inverse of `told`."""
-    return Worth(row["value"], row["scale"], row["length"], row["forces"],
-                 torch.tensor(row["influence"], dtype=torch.float64))
+    def told(self, plan: Schedule, inside: float = INSIDE[-1]) -> dict[str, Any]:
+        """A plan, and what it is worth."""
+        return told(measured(self.case, self.host, self.links, plan, inside), plan)
 
-
-def at_scale(row: dict[str, Any]) -> Schedule:
-    """The plan of a row with its scale worked in."""
-    return scaled(Schedule(*map(tuple, row["plan"])), row["scale"])
+    def best(self, start: str) -> str:
+        """The row of the largest value whose name begins so."""
+        return max((one for one in self.kept.rows if one.startswith(start)),
+                   key=lambda one: self.kept.rows[one]["value"])
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -190,42 +199,17 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     given.work.mkdir(parents=True, exist_ok=True)
     fast.keep_memory()
-    case = CASES[given.case]
+    case, (first, row) = CASES[given.case], TRANSFERRED
     host = two_flavour(case.lattice, case.kappa, case.twist, tolerance=TOLERANCE)
-    learning, links = equilibrium(case, host, given.work / f"{given.case}.pt")
     kept = Kept(given.work / f"{given.case}.json")
-
-    def scanned(name: str, steps: int, inside: float) -> dict[str, Any]:
-        plan = plan_for(case, name, steps)
-        return told(measured(case, host, links, plan, inside), plan)
-
-    def learned(name: str, steps: int, ends: int) -> dict[str, Any]:
-        plan = trained(case, host, learning, plan_for(case, name, steps), ends,
-                       lambda text: print(f"  {name} {steps} {text}", flush=True))
-        return told(measured(case, host, links, plan), plan)
-
-    for name, steps in case.scan:
-        kept.get(f"scan {name} {steps}", lambda n=name, s=steps: scanned(n, s, INSIDE[-1]))
-    best = max((one for one in kept.rows if one.startswith("scan")),
-               key=lambda one: kept.rows[one]["value"])
-    _, name, steps = best.split()[:3]
-    for inside in INSIDE if case.inside else ():
-        kept.get(f"inner {name} {steps} {inside:g}",
-                 lambda i=inside: scanned(name, int(steps), i))
-    first, row = TRANSFERRED
-    if given.case != first:
-        elsewhere = Kept(given.work / f"{first}.json").rows[row]
-        transferred = scaled(at_scale(elsewhere), case.spacing / CASES[first].spacing)
-        kept.get(f"{row} of {first}",
-                 lambda: told(measured(case, host, links, transferred), transferred))
-    for name, steps, ends in case.starts:
-        kept.get(f"trained {name} {steps}", lambda n=name, s=steps, e=ends: learned(n, s, e))
-    winner = max((one for one in kept.rows if one.startswith("trained")),
-                 key=lambda one: kept.rows[one]["value"])
+    study = Study(case, host, *equilibrium(case, host, given.work / f"{given.case}.pt"), kept)
+    best = study.scan()
+    winner = study.learn(None if given.case == first else
+                         Kept(given.work / f"{first}.json").rows[row])
     kept.get("gain", lambda: ratio(as_worth(kept.rows[winner]), as_worth(kept.rows[best])))
     others = (*OTHERS, "trained {} {}".format(*STARTS[0]))
     for row in dict.fromkeys((best, winner, *(one for one in others if one in kept.rows))):
-        kept.get(f"stream {row}", lambda r=row: streamed(case, host, links,
+        kept.get(f"stream {row}", lambda r=row: streamed(case, host, study.links,
                                                          at_scale(kept.rows[r]), given.seconds))
 
 

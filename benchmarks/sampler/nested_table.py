@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.sampler.nested import as_worth
 from benchmarks.sampler.nested_cases import CASES, SCAN
+from benchmarks.sampler.nested_rows import as_worth
 from l2hmc_bridge.analysis.statistics import with_error
 from l2hmc_bridge.training.nested.sample import ratio
 
