@@ -14,13 +14,13 @@ from torch import Tensor
 from l2hmc_bridge import fast
 from l2hmc_bridge.fast.cpu import blocks, learned, library
 from l2hmc_bridge.fast.cpu.scratch import SCRATCH
+from l2hmc_bridge.l2hmc.compiled_action import CompiledAction, known
 from l2hmc_bridge.l2hmc.compiled_field import LOCAL, LOOPS, CompiledField, Subset
 from l2hmc_bridge.l2hmc.compiled_weights import drift_weights, kick_weights
 from l2hmc_bridge.l2hmc.engine import Map
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, subsets
 from l2hmc_bridge.sampling.markov import Trajectory
 from l2hmc_bridge.sampling.seen import Seen
-from l2hmc_bridge.systems.actions import GaugeAction
 
 
 class CompiledEngine:
@@ -31,7 +31,7 @@ class CompiledEngine:
         """Whether action and parts are those that the kernels know, and no gradients are wanted."""
         kick, drift, mixing = kernel.kick_network, kernel.drift_network, kernel.mixing
         return (
-            type(kernel.action) is GaugeAction
+            known(kernel.action) is not None
             and (kick is None or (type(kick) is KickNetwork and LOOPS.issuperset(kick.loops)))
             and (drift is None or type(drift) is DriftNetwork)
             and (mixing is None or type(mixing) is MomentumMixing)
@@ -52,7 +52,8 @@ class CompiledEngine:
         self.kick_network = cast(KickNetwork | None, kernel.kick_network)
         self.drift_network = cast(DriftNetwork | None, kernel.drift_network)
         self.mixing = None if kernel.mixing is None else float(kernel.mixing.coefficient)
-        self.action, self.displaced = cast(GaugeAction, kernel.action), kernel.steps.displaced
+        self.action = cast(CompiledAction, known(kernel.action))
+        self.displaced = kernel.steps.displaced
         self.kicks, self.drifts, self.displacements = (one.tolist() for one in kernel.effective())
         self.lattice = library.lattice_of(links)
         self.momenta = blocks.algebra_in(self.lattice, momenta)  # every kick overwrites them
@@ -186,7 +187,7 @@ class CompiledEngine:
         Without a network it must not be known; with one, nor what the network sees and what the
         drift wants of `subset`, which come along with the force and cost as much by themselves.
         """
-        if self.displaced[k] or self.field.looked_at(subset):
+        if self.displaced[k] or not self.action.local or self.field.looked_at(subset):
             return False
         loops = self.field.loops
         return self.field.given is None if loops is None else LOCAL.issuperset(loops)

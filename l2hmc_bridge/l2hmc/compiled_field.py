@@ -8,8 +8,8 @@ from l2hmc_bridge.fast.cpu import blocks
 from l2hmc_bridge.fast.cpu.learned import Local, Squares
 from l2hmc_bridge.fast.cpu.library import ALGEBRA, Lattice
 from l2hmc_bridge.fast.cpu.scratch import SCRATCH
+from l2hmc_bridge.l2hmc.compiled_action import CompiledAction
 from l2hmc_bridge.sampling.seen import Seen
-from l2hmc_bridge.systems.actions import GaugeAction
 
 LOOPS = {"laplacian", "rectangle", "square"}
 LOCAL = {"square"}  # made of what the force kernel holds in registers
@@ -24,7 +24,7 @@ class CompiledField:
     change the links; it is called before anything is computed here.
     """
 
-    def __init__(self, lattice: Lattice, links: Tensor, action: GaugeAction,
+    def __init__(self, lattice: Lattice, links: Tensor, action: CompiledAction,
                  loops: tuple[str, ...] | None, run: Callable[[], None]):
         self.lattice, self.links, self.action, self.loops = lattice, links, action, loops
         self.run = run
@@ -90,8 +90,7 @@ class CompiledField:
             self.run()
             moved = blocks.drift(self.lattice, force, self.links, -displacement)
             self.lattice.renew(moved)
-            self._displaced[kick] = blocks.force(self.lattice, moved, self.action.beta,
-                                                 self.action.c1)
+            self._displaced[kick] = self.action.force(self.lattice, moved)
             self.evaluations += 1
         return self._displaced[kick]
 
@@ -112,15 +111,14 @@ class CompiledField:
         return tuple(one for one in (*self._known, *self._handed.values()) if one is not None)
 
     def _computed(self) -> Local:
-        action = self.action
         if self.loops is None and self.given is not None:
             return Local(self.given)
         self.run()
         local = self._empty()
         if self.loops is None:
-            blocks.force(self.lattice, self.links, action.beta, action.c1, out=local.force)
+            self.action.force(self.lattice, self.links, local.force)
         else:
-            blocks.force_and_invariants(self.lattice, self.links, action.beta, action.c1, *local)
+            self.action.look(self.lattice, self.links, local, self.given)
         return local
 
     def _empty(self) -> Local:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from l2hmc_bridge.errors import ConfigError, LayoutError
 from l2hmc_bridge.fast import transformation
 from l2hmc_bridge.fast.smearing import Rules
+from l2hmc_bridge.fields.part import lattice_of
 from l2hmc_bridge.networks.covariant import known_activation
 
 LARGEST = 0.125  # |rho| below it leaves the map invertible on every field
@@ -63,7 +64,7 @@ class FieldTransformation(nn.Module):
 
     def check(self, links: Tensor) -> None:
         """LayoutError where the parity masks do not fit an odd extent."""
-        nt, nx, ny, nz = links.shape[2:6]
+        nt, nx, ny, nz = lattice_of(links)
         if any(n % 2 for n in (nt, nx, ny, nz)):
             raise LayoutError(f"lattice {nx},{ny},{nz},{nt}: expected even extents for the parity "
                               "masks of the field transformation, found an odd one")

@@ -30,11 +30,8 @@ def halo(kernel: StreamKernel) -> int:
     reach = 1 if action.c1 == 0 else 2
     if isinstance(kernel, HMC | HeatBath):
         return reach
-    if kernel.transformation is not None:
-        raise ConfigError("ranks: expected a bundle without a field transformation, found one with "
-                          "it, which runs on one rank alone")
     with torch.no_grad():
-        if not CompiledEngine.serves(kernel, links):
+        if not CompiledEngine.serves(kernel.within(), links):
             raise ConfigError("ranks: expected a bundle whose networks the compiled kernels know, "
                               "found others, which run on one rank alone")
     return 1 + (2 if "rectangle" in _loops(kernel) else reach)

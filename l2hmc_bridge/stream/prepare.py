@@ -99,6 +99,7 @@ def tuned(kernel: StreamKernel, state: State, options: UpdateOptions, run: Run) 
     return Tuned(found.factor, scaled, options.tune)
 
 
+@torch.no_grad()
 def proofs(
     kernel: StreamKernel, action: GaugeAction, state: State, seed: int, plaquette: float | None,
     source: str, numbers: str = PHILOX, chains: Chains = ALL,

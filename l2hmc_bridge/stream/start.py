@@ -71,6 +71,7 @@ class Start:
                        warnings=[*self.warnings, *decision.warnings])
 
 
+@torch.no_grad()
 def first_state(start: Start, kernel: Kernel) -> State:
     """Action and force of the start, computed once for everything that begins there.
 

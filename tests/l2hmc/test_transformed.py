@@ -7,13 +7,14 @@ import torch
 
 from l2hmc_bridge import fast
 from l2hmc_bridge.analysis.statistics import estimate
-from l2hmc_bridge.errors import ConfigError, LayoutError
+from l2hmc_bridge.errors import LayoutError
+from l2hmc_bridge.fast.cpu import library
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.gate import laws
 from l2hmc_bridge.l2hmc.compiled import CompiledEngine
+from l2hmc_bridge.l2hmc.reference import TorchEngine
 from l2hmc_bridge.l2hmc.transformed import Guide, TransformedAction, TransformedEngine
 from l2hmc_bridge.networks.transformation import FieldTransformation
-from l2hmc_bridge.ranks.reach import halo
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.sampling.mixture import Mixture
@@ -165,15 +166,33 @@ def test_a_lost_log_det_and_its_wrong_sign_show(factor, monkeypatch):
     assert abs(weights.mean() - 1) > 0.5
 
 
-def test_the_engine_of_plain_links_and_ranks_do_not_serve_it(generator):
-    """Either would run Phi in U and leave F out."""
+def test_the_engine_of_plain_links_does_not_serve_it(generator):
+    """It would run Phi in U and leave F out; what runs in V it serves."""
     kernel, links = strong(0.08), rough_links(generator, (2, 2, 2, 2))
     plain = replace(kernel, transformation=None)
     with torch.no_grad():
         assert not CompiledEngine.serves(kernel, links)
-        assert CompiledEngine.serves(plain, links) == fast.compiled(links)
-    with pytest.raises(ConfigError, match="ranks: expected"):
-        halo(kernel)
+        for served in (plain, kernel.within()):
+            assert CompiledEngine.serves(served, links) == fast.compiled(links)
+
+
+@torch.no_grad()
+@pytest.mark.skipif(library.library() is None, reason="no compiled kernels here")
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda one: one.name)
+@pytest.mark.parametrize("kind", ["steps", "kick", "drift", "mixing", "all"])
+def test_both_engines_go_the_same_way_in_v(kind, action, generator):
+    kernel = transformed(kind, generator, action=action).within()
+    links, momenta = phase_point(generator, LATTICE, 2)
+    force = kernel.action.force(links)
+    ends = []
+    for engine in (CompiledEngine, TorchEngine):
+        at = engine.enter(kernel, links, momenta, force)
+        kernel.palindrome(at)
+        ends.append(at.leave())
+    one, other = ends
+    for name in ("links", "momenta", "log_det", "force"):
+        torch.testing.assert_close(getattr(one, name), getattr(other, name), rtol=0, atol=1e-10)
+    assert one.force_evaluations == other.force_evaluations
 
 
 def test_an_odd_lattice_is_refused(generator):

@@ -9,10 +9,12 @@ import time
 import pytest
 
 import l2hmc_bridge as lb
+from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fast.cpu import library
 from tests.support import ranks
 from tests.support.places import ROOT
+from tests.support.ranks_worker import learned, smearing
 from tests.support.streams import contents, differences
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="no compiled kernels here")
@@ -80,6 +82,23 @@ def test_the_bundle_that_ships_on_four_ranks(tmp_path):
     assert [status for status, *_ in told] == [0] * 4, told
     on_one(tmp_path / "one", 2)
     assert same(tmp_path / "one", tmp_path / "four")
+
+
+@pytest.mark.slow
+def test_a_bundle_with_a_field_transformation_goes_on_on_another_grid(tmp_path):
+    path = tmp_path / "smeared.safetensors"
+    bundle.save(path, learned(loops=("square",), transformation=smearing(1, 3)),
+                {"purpose": "test"}, (5.5, 6.5))
+    told = sample("1,1,1,2", tmp_path / "two", "-n", 2, "--bundle", path, "--ungated",
+                  kernel="l2hmc")
+    assert [status for status, *_ in told] == [0, 0], told
+    on_one(tmp_path / "one", 2, bundle=path, kernel="l2hmc", ungated=True)
+    assert same(tmp_path / "one", tmp_path / "two")
+    told = ranks.command(2, "sample", "--in", tmp_path / "two", "--resume", "-n", 1, "--ranks",
+                         "1,2,1,1")
+    assert [status for status, *_ in told] == [0, 0], told
+    lb.resume_stream(tmp_path / "one", 1)
+    assert same(tmp_path / "one", tmp_path / "two")
 
 
 @pytest.mark.slow

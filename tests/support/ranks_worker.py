@@ -15,6 +15,7 @@ from l2hmc_bridge.fields import su3
 from l2hmc_bridge.fields.part import holding, whole
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, Steps
+from l2hmc_bridge.networks.transformation import FieldTransformation
 from l2hmc_bridge.observables.topology import topological_charge
 from l2hmc_bridge.ranks.grid import chosen
 from l2hmc_bridge.ranks.reach import halo, needs_even
@@ -40,14 +41,22 @@ def rough(network):
 
 
 def learned(integrator="omf2", action=WILSON, loops=("square",), activation="isru", subsets=None,
-            outputs=("q",), mixing=False, composition="palindrome"):
+            outputs=("q",), mixing=False, composition="palindrome", transformation=None):
     plan = schedule(integrator, 0.3, 2)
     drift = None if subsets is None else rough(DriftNetwork(len(plan.drifts), 4, subsets, outputs))
     mixed = MomentumMixing() if mixing else None
     if mixed is not None:
         mixed.coefficient.data.fill_(-0.01)
     return L2HMC(action, Steps(plan), rough(KickNetwork(len(plan.kicks), 4, loops, activation)),
-                 drift, mixed, composition)
+                 drift, mixed, composition,
+                 transformation=transformation)
+
+
+def smearing(sweeps=1, hidden=3, rho=0.08):
+    """A field transformation whose rho differs from link to link."""
+    made = rough(FieldTransformation(sweeps, hidden))
+    made.start_at(rho)
+    return made
 
 
 KERNELS = {
@@ -61,6 +70,11 @@ KERNELS = {
     "drift network, turn": learned(subsets="turn"),
     "drift network, all, mixing": learned(subsets="all", outputs=("q", "t"), mixing=True),
     "all of it, rectangles": learned("force_gradient", IWASAKI, subsets="turn", mixing=True),
+    "steps, field transformation": L2HMC(WILSON, Steps(schedule("omf2", 0.3, 2)),
+                                         transformation=smearing(2)),
+    "all of it, field transformation": learned(
+        "force_gradient", IWASAKI, subsets="turn", mixing=True, activation="tanh",
+        composition="direction", transformation=smearing(1, 6, -0.06)),
 }
 
 

@@ -21,7 +21,7 @@ LEVELS = {  # what torch says of the processor -> builds to try, best first
     "DEFAULT": ("default",),
 }
 FOLDER = Path(__file__).parent
-INTERFACE = 17  # of kernels/exports.cpp
+INTERFACE = 18  # of kernels/exports.cpp
 LINK, ALGEBRA = 18, 8  # numbers per matrix, components per algebra element
 SUFFIX = {torch.float64: "", torch.float32: "_single"}  # of a build's name
 REAL = {torch.complex128: torch.float64, torch.float64: torch.float64,

@@ -1,4 +1,8 @@
-"""The field transformation on the compiled kernels; formulas in `fast/smearing.py`."""
+"""The field transformation on the compiled kernels; formulas in `fast/smearing.py`.
+
+On a part of a lattice the links of a subset are renewed beside it once they have moved, and on the
+way back of a gradient what acts on the staples, so that each pass looks one site far.
+"""
 
 from collections.abc import Callable
 
@@ -11,43 +15,67 @@ from l2hmc_bridge.fast.cpu.learned import ACTIVATIONS
 from l2hmc_bridge.fast.cpu.library import LINK, Lattice
 from l2hmc_bridge.fast.cpu.scratch import SCRATCH
 from l2hmc_bridge.fast.smearing import ORDER, Rules
+from l2hmc_bridge.fields import part as parts
 
 
 def transform(links: Tensor, rules: Rules) -> tuple[Tensor, Tensor]:
     """(F(V), log|J| [Nb])."""
     lattice, blocks = _entered(links)
-    change = torch.zeros(len(links), dtype=torch.float64)
-    for sweep in range(len(rules.biases)):
-        for subset in ORDER:
-            change += _subset(lattice, blocks, rules, sweep, subset, 1)
+    change = transform_blocks(lattice, blocks, rules)
     return _left(lattice, blocks), change
 
 
 def inverse(links: Tensor, rules: Rules) -> tuple[Tensor, Tensor]:
     """(V = F^-1(U), log|J| of F at V, [Nb]). Raises InversionError."""
     lattice, blocks = _entered(links)
-    change = torch.zeros(len(links), dtype=torch.float64)
-    for sweep in reversed(range(len(rules.biases))):
-        for subset in reversed(ORDER):
-            change += _subset(lattice, blocks, rules, sweep, subset, -1)
+    change = inverse_blocks(lattice, blocks, rules)
     return _left(lattice, blocks), change
 
 
 def force(links: Tensor, rules: Rules, force_of: Callable[[Tensor], Tensor]) -> Tensor:
     """The force at V of S(F(V)) - log|J|, `force_of` that of S; like links."""
     lattice, blocks = _entered(links)
-    starts = []  # of every sweep
+
+    def outer(moved: Tensor) -> Tensor:
+        return blocked.algebra_in(lattice, force_of(blocked.links_out(lattice, moved)))
+
+    gradient = force_blocks(lattice, blocks, rules, outer)
+    SCRATCH.give(blocks)
+    return blocked.algebra_out(lattice, gradient)
+
+
+def transform_blocks(lattice: Lattice, blocks: Tensor, rules: Rules) -> Tensor:
+    """log|J| [Nb] of blocked links, which move in place."""
+    moves = [(sweep, *subset) for sweep in range(len(rules.biases)) for subset in ORDER]
+    return _moved(lattice, blocks, rules, moves, 1)
+
+
+def inverse_blocks(lattice: Lattice, blocks: Tensor, rules: Rules) -> Tensor:
+    """log|J| [Nb] of the map that ends at blocked links, which go back in place; InversionError."""
+    moves = [(sweep, *subset) for sweep in range(len(rules.biases)) for subset in ORDER]
+    return _moved(lattice, blocks, rules, moves[::-1], -1)
+
+
+def force_blocks(lattice: Lattice, blocks: Tensor, rules: Rules,
+                 force_of: Callable[[Tensor], Tensor], out: Tensor | None = None) -> Tensor:
+    """The components of `force` at blocked links; `force_of` computes those of S at others."""
+    moved, starts = SCRATCH.like(blocks).copy_(blocks), [blocks]  # links before every sweep
     for sweep in range(len(rules.biases)):
-        starts.append(SCRATCH.like(blocks).copy_(blocks))
-        _sweep(lattice, blocks, rules, sweep)
-    outer = force_of(blocked.links_out(lattice, blocks))
-    weights, gradient = SCRATCH.like(blocks), blocked.algebra_in(lattice, outer)
+        if sweep:
+            starts.append(SCRATCH.like(moved).copy_(moved))
+        _sweep(lattice, moved, rules, sweep)
+    gradient = force_of(moved)
+    weights = SCRATCH.like(moved)
     for sweep in reversed(range(len(rules.biases))):
         for mu, odd in reversed(ORDER):
-            lattice.call("smear_pullback", blocks, mu, int(odd), *_rule(rules, sweep),
-                         starts[sweep], blocks, weights, gradient)
-    SCRATCH.give(*starts, blocks, weights)
-    return blocked.algebra_out(lattice, gradient)
+            here = _here(lattice, odd)
+            lattice.call("smear_pull", moved, mu, here, *_rule(rules, sweep), starts[sweep], moved,
+                         weights, gradient)
+            lattice.renew(weights[:, :, mu:mu + 1])
+            lattice.call("smear_spread", moved, mu, here, moved, weights, gradient)
+    SCRATCH.give(*starts[1:], moved, weights)
+    lattice.renew(gradient)
+    return gradient if out is None else out.copy_(gradient)
 
 
 def _entered(links: Tensor) -> tuple[Lattice, Tensor]:
@@ -66,21 +94,30 @@ def _sweep(lattice: Lattice, blocks: Tensor, rules: Rules, sweep: int) -> None:
     """One sweep in place, without log|J|."""
     lost = torch.zeros(1, dtype=torch.int64)
     for mu, odd in ORDER:
-        lattice.call("smear_subset", blocks, mu, int(odd), 1, *_rule(rules, sweep), blocks, lost,
-                     None)
+        lattice.call("smear_subset", blocks, mu, _here(lattice, odd), 1, *_rule(rules, sweep),
+                     blocks, lost, None)
+        lattice.renew(blocks[:, :, mu:mu + 1])
 
 
-def _subset(lattice: Lattice, blocks: Tensor, rules: Rules, sweep: int, subset: tuple[int, bool],
-            sign: int) -> Tensor:
-    """log|J| of one subset [Nb], which moves in place."""
+def _moved(lattice: Lattice, blocks: Tensor, rules: Rules, moves: list[tuple[int, int, bool]],
+           sign: int) -> Tensor:
+    """log|J| [Nb] of subsets (sweep, direction, odd) that move in place, one after the other."""
     lost = torch.zeros(1, dtype=torch.int64)
-    mu, odd = subset
-    change = lattice.sums("smear_subset", blocks, 1, mu, int(odd), sign, *_rule(rules, sweep),
-                          blocks, lost)[:, 0]
+    change = torch.zeros(len(blocks), dtype=torch.float64)
+    for sweep, mu, odd in moves:
+        change += lattice.sums("smear_subset", blocks, 1, mu, _here(lattice, odd), sign,
+                               *_rule(rules, sweep), blocks, lost)[:, 0]
+        lattice.renew(blocks[:, :, mu:mu + 1])
+    part = None if lattice.part is None else parts.current()
+    lost = lost if part is None or sign > 0 else part.network.total(lost)
     if int(lost):
-        SCRATCH.give(blocks)
         raise reference.not_inverted(int(lost))
     return change
+
+
+def _here(lattice: Lattice, odd: bool) -> int:
+    """The parity, as the sites of a part are counted."""
+    return int(odd if lattice.part is None else odd != bool(lattice.part.parity))
 
 
 def _rule(rules: Rules, sweep: int) -> tuple:

@@ -11,7 +11,8 @@
 
 namespace {
 
-constexpr int MOST_POWERS = 40;  // of W; |Z| < 1.5 needs 13
+constexpr int MOST_POWERS = 40;  // of W
+constexpr int ENOUGH_POWERS = 13;  // |Z| < 1.5, all that links of the group and |rho| < 1/8 come to
 constexpr double HALF_ROOT3 = ROOT3 / 2;
 
 struct Eight {
@@ -319,8 +320,10 @@ struct Bracket {
     Polynomial slope;  // g'
     int count;
 
-    // From M, y = -rho x and rho.
-    Bracket(const vec* m, const vec* y, vec rho) : roots(y), count(powers_needed(roots.size)) {
+    // From M, y = -rho x and rho; alone: no lane's count depends on the lanes beside it.
+    Bracket(const vec* m, const vec* y, vec rho, bool alone)
+        : roots(y), count(powers_needed(roots.size)) {
+        if (alone && count < ENOUGH_POWERS) count = ENOUGH_POWERS;
         Eight one, two;
         adjoint(one, y);
         times_symmetric(w, one, one);

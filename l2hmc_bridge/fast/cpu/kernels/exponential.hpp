@@ -153,8 +153,8 @@ INLINE void rotate(Matrix& out, const vec* components, int count, const vec* u) 
     }
 }
 
-// exp(sum_a x_a T_a) u with as many halvings in each lane as its own element needs.
-inline void rotate_alone(Matrix& out, const vec* components, const vec* u) {
+// exp(sum_a x_a T_a) with as many halvings in each lane as its own element needs.
+inline void exponential_alone(Matrix& e, const vec* components) {
     vec sum = {}, scale = splat(1), scaled[ALGEBRA];
     for (int a = 0; a < ALGEBRA; a++) sum += components[a] * components[a];
     int most = 0, counts[LANES] = {};
@@ -166,7 +166,7 @@ inline void rotate_alone(Matrix& out, const vec* components, const vec* u) {
             most = count > most ? count : most;
         }
     for (int a = 0; a < ALGEBRA; a++) scaled[a] = components[a] * scale;
-    Matrix e, spare;
+    Matrix spare;
     series<0>(e.v, scaled, 0);
     for (int k = 0; k < most; k++) {
         lanes_index more;
@@ -174,6 +174,12 @@ inline void rotate_alone(Matrix& out, const vec* components, const vec* u) {
         mul(spare.v, e.v, e.v);
         for (int i = 0; i < LINK; i++) e.v[i] = more ? spare.v[i] : e.v[i];
     }
+}
+
+// exp(sum_a x_a T_a) u, each lane by itself.
+inline void rotate_alone(Matrix& out, const vec* components, const vec* u) {
+    Matrix e;
+    exponential_alone(e, components);
     mul(out.v, e.v, u);
 }
 

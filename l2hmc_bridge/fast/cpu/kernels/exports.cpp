@@ -9,7 +9,7 @@
 #endif
 
 // Changes whenever an argument list does; library.py refuses any other number.
-EXPORT int interface_version() { return 17; }
+EXPORT int interface_version() { return 18; }
 
 EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
 EXPORT void* lattice_create_part(const int* extent, const int* low, const int* high) {

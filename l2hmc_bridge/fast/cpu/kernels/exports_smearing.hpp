@@ -25,9 +25,10 @@ EXPORT void smear_subset(Call* call, int mu, int odd, int sign, double bound, do
     *lost += missed;
 }
 
-// The gradient of f(U') - log|J| along the group at U from that of f at U', in place; `links` go back from U'
-// to U, of which `start` has the links that move. weights [chains][blocks][4][18] is room.
-EXPORT void smear_pullback(Call* call, int mu, int odd, double bound, double bias, int hidden,
+// The gradient of f(U') - log|J| along the group at U from that of f at U', in place, for the links that
+// move; `links` go back from U' to U, of which `start` has those. What acts on their staples goes to
+// weights [chains][blocks][4][18], from which `smear_spread` goes on.
+EXPORT void smear_pull(Call* call, int mu, int odd, double bound, double bias, int hidden,
                            int activation, const double* slope, const double* offset,
                            const double* weight, const vec* start, vec* links, vec* weights,
                            vec* gradient) {
@@ -39,6 +40,12 @@ EXPORT void smear_pullback(Call* call, int mu, int odd, double bound, double bia
                    pull_blocks(subset, start + shift, links + shift, weights + shift,
                                gradient + call->algebra(chain), first, end);
                });
+}
+
+// Adds to the gradient what the links that are frozen get through `weights` of `smear_pull`.
+EXPORT void smear_spread(Call* call, int mu, int odd, const vec* links, const vec* weights,
+                         vec* gradient) {
+    const Subset subset = {*call->lattice, mu, odd, {}};
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
                    const long shift = call->links(chain);

@@ -61,6 +61,12 @@ struct Subset {
     int mu, odd;
     Rule rule;
 
+    // out = exp(Y) u; on a part of a lattice each lane by itself.
+    void turned(Matrix& out, const vec* y, const vec* u) const {
+        if (lattice.alone) rotate_alone(out, y, u);
+        else rotate(out, y, halvings(y), u);
+    }
+
     // The lanes of a block that move.
     lanes_index moving(long block) const {
         const int bits = lattice.odd[block], all = (1 << LANES) - 1;
@@ -70,11 +76,12 @@ struct Subset {
 
 // What a link moves by: paths = A^dagger, M = U A, x of TA(M), rho.
 struct Pull {
+    const Lattice& lattice;
     Sum<false> paths;
     Matrix loop;
     vec x[ALGEBRA], rho, change;
 
-    Pull(const Subset& subset, const vec* links, long block) {
+    Pull(const Subset& subset, const vec* links, long block) : lattice(subset.lattice) {
         const Fields fields = {subset.lattice, links, nullptr};
         plaquette_paths<false>(fields, block, subset.mu, paths);
         const vec square = real_trace_ad(paths.value.v, paths.value.v) * (real)(1.0 / 36);
@@ -89,7 +96,7 @@ struct Pull {
     }
 
     vec log_det(const vec* y) const {
-        Bracket bracket(loop.v, y, rho);
+        Bracket bracket(loop.v, y, rho, lattice.alone);
         const vec found = determinant(bracket.t);
         return found > 0.0 ? log_lanes(found) + bracket.log_factor() : splat(NAN);
     }
@@ -109,7 +116,7 @@ inline void smear_blocks(const Subset& subset, vec* links, long first, long end,
         vec y[ALGEBRA];
         pull.at(u, moving, y);
         Matrix moved;
-        rotate(moved, y, halvings(y), u);
+        subset.turned(moved, y, u);
         if (total) {
             const vec change = pull.log_det(y);
             add_to(subset.lattice, total, total + 1, block, widen(moving ? change : vec{}));
@@ -135,7 +142,7 @@ inline long unsmear_blocks(const Subset& subset, vec* links, long first, long en
         for (int n = 0; n < MOST_ITERATIONS && any(still); n++) {
             pull.at(now.v, moving, y);
             for (int a = 0; a < ALGEBRA; a++) y[a] = -y[a];
-            rotate(next, y, halvings(y), u);
+            subset.turned(next, y, u);
             vec change = {};
             for (int i = 0; i < LINK; i++) {
                 const vec difference = next.v[i] - now.v[i],
@@ -146,7 +153,8 @@ inline long unsmear_blocks(const Subset& subset, vec* links, long first, long en
             still &= (change > ROUNDING) & ((change < last) | (change > NEARLY));
             last = change;
         }
-        for (int lane = 0; lane < LANES; lane++) lost += still[lane] != 0;
+        for (int lane = 0; lane < LANES; lane++)
+            lost += still[lane] != 0 && (subset.lattice.own[block] >> lane & 1);
         if (total) {
             pull.at(now.v, moving, y);
             const vec change = pull.log_det(y);
@@ -175,12 +183,13 @@ inline void pull_blocks(const Subset& subset, const vec* start, vec* links, vec*
         Pull pull(subset, links, block);
         vec y[ALGEBRA], to_y[ALGEBRA], to_u[ALGEBRA], to_trace, to_rho, turned[ALGEBRA] = {};
         pull.at(u, moving, y);
-        Bracket bracket(pull.loop.v, y, pull.rho);
+        Bracket bracket(pull.loop.v, y, pull.rho, subset.lattice.alone);
         // The adjoint of dexp is phi(-Z) = e^{-Z/2} S, and e^{-Z/2} is Ad exp(-Y/2).
         Matrix half, e, k, imaginary, both;
         vec part[ALGEBRA];
         for (int a = 0; a < ALGEBRA; a++) part[a] = 0.5 * y[a], to_y[a] = vec{};
-        exponential(half.v, part, halvings(part));
+        if (subset.lattice.alone) exponential_alone(half, part);
+        else exponential(half.v, part, halvings(part));
         mul(e.v, half.v, half.v);
         bracket.factor_times(part, g);
         add_conjugate<true>(to_y, half.v, part);
