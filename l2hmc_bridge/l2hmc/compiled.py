@@ -12,13 +12,15 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge import fast
-from l2hmc_bridge.fast.cpu import blocks, learned, library
+from l2hmc_bridge.fast.cpu import blocks, learned, library, smearing
 from l2hmc_bridge.fast.cpu.scratch import SCRATCH
 from l2hmc_bridge.l2hmc.compiled_action import CompiledAction, known
 from l2hmc_bridge.l2hmc.compiled_field import LOCAL, LOOPS, CompiledField, Subset
+from l2hmc_bridge.l2hmc.compiled_moves import Moves
 from l2hmc_bridge.l2hmc.compiled_weights import drift_weights, kick_weights
 from l2hmc_bridge.l2hmc.engine import Map
-from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, subsets
+from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing
+from l2hmc_bridge.networks.smeared import SmearedDrift
 from l2hmc_bridge.sampling.markov import Trajectory
 from l2hmc_bridge.sampling.seen import Seen
 
@@ -33,7 +35,7 @@ class CompiledEngine:
         return (
             known(kernel.action) is not None
             and (kick is None or (type(kick) is KickNetwork and LOOPS.issuperset(kick.loops)))
-            and (drift is None or type(drift) is DriftNetwork)
+            and (drift is None or type(drift) in (DriftNetwork, SmearedDrift))
             and (mixing is None or type(mixing) is MomentumMixing)
             and kernel.transformation is None
             and not torch.is_grad_enabled()
@@ -50,12 +52,16 @@ class CompiledEngine:
                  seen: Seen | None):
         self.name = fast.description()
         self.kick_network = cast(KickNetwork | None, kernel.kick_network)
-        self.drift_network = cast(DriftNetwork | None, kernel.drift_network)
+        drift = kernel.drift_network
+        self.drift_network = drift if isinstance(drift, DriftNetwork) else None
+        self.smeared = drift if isinstance(drift, SmearedDrift) else None
         self.mixing = None if kernel.mixing is None else float(kernel.mixing.coefficient)
         self.action = cast(CompiledAction, known(kernel.action))
         self.displaced = kernel.steps.displaced
         self.kicks, self.drifts, self.displacements = (one.tolist() for one in kernel.effective())
         self.lattice = library.lattice_of(links)
+        self.moves = Moves(self.lattice, self.drift_network, self.mixing is not None,
+                           len(self.drifts))
         self.momenta = blocks.algebra_in(self.lattice, momenta)  # every kick overwrites them
         self.evaluations = 0
         self.log_det = torch.zeros(len(links), dtype=torch.float64)  # of the passes that are over
@@ -88,10 +94,14 @@ class CompiledEngine:
 
     def drift(self, k: int, sign: int) -> None:
         """Lambda+ (sign 1) or Lambda- (sign -1), later; the links are overwritten."""
-        for n, (net, mu, odd, order) in enumerate(self._moves(k, sign)):
+        if sign < 0:
+            self._smear(k, sign)
+        for n, move in enumerate(self.moves.of_drift(k, sign, self._drift_net)):
             self._waiting.append(learned.drift_task(
-                net, mu, odd, self.drifts[k], sign, self.mixing or 0.0, self.momenta,
-                self.field.links, order, self._squares if n == 0 else None))
+                move.net, move.mu, move.odd, self.drifts[k], sign, self.mixing or 0.0,
+                self.momenta, self.field.links, move.order, self._squares if n == 0 else None))
+        if sign > 0:
+            self._smear(k, sign)
         self._spare += self.field.left()
         self.evaluations += 1 + self.field.evaluations
         self.field, self._squares = self._arrived(self.field.links), None
@@ -139,7 +149,7 @@ class CompiledEngine:
     def _kick(self, k: int, share: float, mode: int) -> None:
         net = (None if self.kick_network is None
                else self._network(kick_weights, self.kick_network, k))
-        subset, ends = self._subset(k, mode, net), self._ends(k, mode)
+        subset, ends = self.moves.first_after(k, mode, net is not None), self._ends(k, mode)
         h, push, keep = share * self.kicks[k], self._push(k, net, subset), None
         if push.force is not None:
             self._squares = self.field.squares(subset)
@@ -196,36 +206,16 @@ class CompiledEngine:
         """Whether this kick ends a pass: the next pass or trajectory begins with what it found."""
         return k == {learned.FORWARD: len(self.drifts), learned.INVERSE: 0}.get(mode)
 
-    def _moves(self, k: int, sign: int):
-        """(network or None, direction, parity, order) of each pass of drift k."""
-        network = self.drift_network
-        net = None if network is None else self._network(drift_weights, network, k)
-        if network is None and self.mixing is None:
-            return [(None, learned.NO_DIRECTION, None, learned.LAST)]
-        order = subsets(network, k, sign)
-        if self.mixing is None and network is not None and network.subsets == "turn":
-            (mu, odd, _), = (one for one in order if one[2])
-            return [(net, mu, self._here(odd), learned.FIRST if order[0][2] else learned.LAST)]
-        return [(net if alive else None, mu, self._here(odd), learned.ALONE)
-                for mu, odd, alive in order]
+    def _smear(self, k: int, sign: int) -> None:
+        """s_U of drift k or its inverse, once all that waits has run."""
+        if self.smeared is not None:
+            self._run()
+            rules = self.smeared.of_drift(k, self.drifts[k], self.action.beta)
+            move = smearing.transform_blocks if sign > 0 else smearing.inverse_blocks
+            self.log_det = self.log_det + sign * move(self.lattice, self.field.links, rules)
 
-    def _here(self, odd: bool | None) -> bool | None:
-        """The parity, as the sites of this part are counted."""
-        part = self.lattice.part
-        return odd if odd is None or part is None else bool(odd) != bool(part.parity)
-
-    def _subset(self, k: int, mode: int, net: learned.Network | None) -> Subset | None:
-        """The links that move first after this kick, if some do before all others.
-
-        After one with a network that ends an inverse pass: those of a forward pass from there.
-        """
-        network = self.drift_network
-        forward = mode == learned.FORWARD or (k == 0 and net is not None)
-        k, sign = (k, 1) if forward else (k - 1, -1)
-        if network is None or network.subsets != "turn" or not 0 <= k < len(self.drifts):
-            return None
-        mu, odd, first = subsets(network, k, sign)[0]
-        return (mu, bool(self._here(bool(odd)))) if first else None
+    def _drift_net(self, k: int) -> learned.Network:
+        return self._network(drift_weights, cast(DriftNetwork, self.drift_network), k)
 
     def _room_of(self, subset: Subset | None, kept: bool) -> learned.Squares | None:
         """Room for the squares of the staples of these links: of this pass, or kept with its end.

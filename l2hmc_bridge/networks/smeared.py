@@ -40,14 +40,14 @@ class SmearedDrift(FieldTransformation):
     def move(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, sign: int,
              mixing: Mixing | None, beta: float) -> tuple[Tensor, Tensor]:
         """(links', log|J| [Nb]) of Lambda+ (sign 1) or its exact inverse (sign -1)."""
-        rules = self._of_drift(drift, step, beta)
+        rules = self.of_drift(drift, step, beta)
         if sign > 0:
             links = _drifted(drift, step, links, momenta, 1, mixing)
             return transformation.transform(links, rules)
         links, change = transformation.inverse(links, rules)
         return _drifted(drift, step, links, momenta, -1, mixing), -change
 
-    def _of_drift(self, drift: int, step: Tensor, beta: float) -> Rules:
+    def of_drift(self, drift: int, step: Tensor | float, beta: float) -> Rules:
         """The rules of one drift alone."""
         rules, one = self.rules(beta), slice(drift, drift + 1)
         return rules._replace(weights=step**2 * rules.weights[one],

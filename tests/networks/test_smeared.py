@@ -1,4 +1,4 @@
-"""s_U inside drifts: inverse, log|J|, covariance, averages; in bundles and by the torch engine."""
+"""s_U inside drifts: inverse, log|J|, covariance, averages; in bundles and by both engines."""
 
 from dataclasses import replace
 
@@ -9,7 +9,10 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.analysis.statistics import estimate
 from l2hmc_bridge.bundle import architecture, file as bundle
 from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.fast.cpu import library, smearing as compiled
 from l2hmc_bridge.gate import laws, rows as gate
+from l2hmc_bridge.l2hmc.compiled import CompiledEngine
+from l2hmc_bridge.l2hmc.reference import TorchEngine
 from l2hmc_bridge.networks.smeared import SmearedDrift
 from l2hmc_bridge.systems.actions import GaugeAction, hot_start
 from tests.l2hmc.test_kernel import make_kernel, phase_point
@@ -55,14 +58,31 @@ def test_log_det_is_that_of_the_dense_jacobian(kind, generator):
 def test_a_lost_log_det_is_caught(generator, monkeypatch):
     kernel = smeared("steps", generator)
     links, momenta = phase_point(generator, (2, 2, 2, 2))
-    honest = SmearedDrift.move
+    honest, blocks = SmearedDrift.move, compiled.transform_blocks
 
     def move(self, *given):
         moved, change = honest(self, *given)
         return moved, 0 * change
 
     monkeypatch.setattr(SmearedDrift, "move", move)
+    monkeypatch.setattr(compiled, "transform_blocks", lambda *given: 0 * blocks(*given))
     assert laws.jacobian_defect(laws.forward_map(kernel), links, momenta) > 0.5
+
+
+@torch.no_grad()
+@pytest.mark.skipif(library.library() is None, reason="no compiled kernels here")
+@pytest.mark.parametrize("kind", ["steps", "kick", "mixing"])
+def test_both_engines_go_the_same_way(kind, generator):
+    kernel = smeared(kind, generator)
+    links, momenta = phase_point(generator, LATTICE, 2)
+    force, ends = kernel.action.force(links), []
+    for engine in (CompiledEngine, TorchEngine):
+        assert engine.serves(kernel, links)
+        at = engine.enter(kernel, links, momenta, force)
+        kernel.palindrome(at)
+        ends.append(at.leave())
+    for name in ("links", "momenta", "log_det", "force"):
+        torch.testing.assert_close(*(getattr(end, name) for end in ends), rtol=0, atol=1e-10)
 
 
 @pytest.mark.slow

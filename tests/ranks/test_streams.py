@@ -87,7 +87,7 @@ def test_the_bundle_that_ships_on_four_ranks(tmp_path):
 @pytest.mark.slow
 def test_a_bundle_with_a_field_transformation_goes_on_on_another_grid(tmp_path):
     path = tmp_path / "smeared.safetensors"
-    bundle.save(path, learned(loops=("square",), transformation=smearing(1, 3)),
+    bundle.save(path, learned(loops=("square",), transformation=smearing()),
                 {"purpose": "test"}, (5.5, 6.5))
     told = sample("1,1,1,2", tmp_path / "two", "-n", 2, "--bundle", path, "--ungated",
                   kernel="l2hmc")

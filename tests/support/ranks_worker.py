@@ -6,6 +6,7 @@ Rank 0 writes a line for each kernel: its name, and what is not the same bit for
 """
 
 import sys
+from dataclasses import replace
 
 import torch
 
@@ -15,6 +16,7 @@ from l2hmc_bridge.fields import su3
 from l2hmc_bridge.fields.part import holding, whole
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, Steps
+from l2hmc_bridge.networks.smeared import SmearedDrift
 from l2hmc_bridge.networks.transformation import FieldTransformation
 from l2hmc_bridge.observables.topology import topological_charge
 from l2hmc_bridge.ranks.grid import chosen
@@ -52,10 +54,13 @@ def learned(integrator="omf2", action=WILSON, loops=("square",), activation="isr
                  transformation=transformation)
 
 
-def smearing(sweeps=1, hidden=3, rho=0.08):
+def smearing(kind=FieldTransformation, sweeps=1, hidden=3, rho=0.08, times=1):
     """A field transformation whose rho differs from link to link."""
-    made = rough(FieldTransformation(sweeps, hidden))
+    made = rough(kind(sweeps, hidden))
     made.start_at(rho)
+    with torch.no_grad():
+        for one in (made.weight, made.bias):
+            one.mul_(times)
     return made
 
 
@@ -70,11 +75,13 @@ KERNELS = {
     "drift network, turn": learned(subsets="turn"),
     "drift network, all, mixing": learned(subsets="all", outputs=("q", "t"), mixing=True),
     "all of it, rectangles": learned("force_gradient", IWASAKI, subsets="turn", mixing=True),
+    "smeared drifts": replace(learned(mixing=True),
+                              drift_network=smearing(SmearedDrift, 4, times=50)),
     "steps, field transformation": L2HMC(WILSON, Steps(schedule("omf2", 0.3, 2)),
-                                         transformation=smearing(2)),
+                                         transformation=smearing(sweeps=2)),
     "all of it, field transformation": learned(
         "force_gradient", IWASAKI, subsets="turn", mixing=True, activation="tanh",
-        composition="direction", transformation=smearing(1, 6, -0.06)),
+        composition="direction", transformation=smearing(hidden=6, rho=-0.06)),
 }
 
 
