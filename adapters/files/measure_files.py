@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from l2hmc_bridge.errors import BridgeError, ConfigError
+from l2hmc_bridge.errors import BridgeError
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.observables.plan import Plan, records
 from l2hmc_bridge.ranks.crew import Crew
@@ -50,13 +50,6 @@ def measure_shared(
 
     Every rank has every record, with the numbers of one process bit for bit.
     """
-    for setting, wrong in (("smear", plan.smear), ("wilson_loops", plan.wilson_loops),
-                           ("flow tolerance", plan.tolerance),
-                           ("flow kernel", plan.kernel if plan.kernel == "zeuthen" else None)):
-        if wrong:
-            raise ConfigError("ranks: expected no smearing, no Wilson loops and a Wilson or "
-                              f"Symanzik flow of fixed steps, found {setting} {wrong}, which runs "
-                              "on one rank alone")
     for source in sources:
         try:
             with reading.shared(crew, source.path, source.index, FURTHEST):

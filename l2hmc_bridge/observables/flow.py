@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge import fast
-from l2hmc_bridge.errors import ActionError
-from l2hmc_bridge.fields import loops, su3
+from l2hmc_bridge.errors import ActionError, LayoutError
+from l2hmc_bridge.fields import loops, part, su3
 from l2hmc_bridge.systems.coefficients import RECTANGLE_COEFFICIENTS
 
 SYMANZIK = RECTANGLE_COEFFICIENTS["symanzik"]
@@ -37,6 +37,9 @@ def zeuthen(links: Tensor) -> Tensor:
 
     Free of all tree-level O(a^2) errors of the flow equation (arXiv:1508.05552, eq. 2.23).
     """
+    held = part.of(links)
+    if held is not None:
+        held.require(3)  # two of `symanzik` at the links beside
     force = symanzik(links)
     result = []
     for mu in range(4):
@@ -71,12 +74,17 @@ def _stages(
     """(third-order result, (Z0, Z1)) of one step."""
     size = step[:, None, None, None, None, None, None, None] if torch.is_tensor(step) else step
     first = size * kernel(links)
-    middle = fast.expm_multiply(first, links, 0.25)
+    middle = _moved(first, links, 0.25)
     second = size * kernel(middle)
-    last = fast.expm_multiply((8 / 9) * second - (17 / 36) * first, middle)
+    last = _moved((8 / 9) * second - (17 / 36) * first, middle)
     third = size * kernel(last)
     exponent = 0.75 * third - (8 / 9) * second + (17 / 36) * first
-    return fast.expm_multiply(exponent, last), (first, second)
+    return _moved(exponent, last), (first, second)
+
+
+def _moved(algebra: Tensor, links: Tensor, step: float = 1.0) -> Tensor:
+    """exp(step X) U, of the links of other processes too."""
+    return part.renewed(fast.expm_multiply(algebra, links, step))
 
 
 def integrate(
@@ -142,8 +150,7 @@ def _adaptive(
     while bool((left > 0).any()):
         step = torch.minimum(size, left)
         proposal, (first, second) = _stages(links, step, KERNELS[kernel])
-        lower = fast.expm_multiply(2 * second - first, links)
-        distance = torch.linalg.matrix_norm(proposal - lower).flatten(1).amax(1) / 9
+        distance = _furthest(proposal, fast.expm_multiply(2 * second - first, links)) / 9
         taken = (distance <= tolerance) & (left > 0)
         links = torch.where(taken.view(-1, *[1] * 7), proposal, links)
         whole = step == left
@@ -155,13 +162,21 @@ def _adaptive(
     return links, size
 
 
+def _furthest(links: Tensor, others: Tensor) -> Tensor:
+    """max |U - V|_F over all links of all processes that share them, [Nb]."""
+    held, apart = part.of(links), links - others
+    own = apart if held is None else held.kept(apart)
+    largest = torch.view_as_real(own).square().flatten(-3).sum(-1).flatten(1).amax(1).sqrt()
+    return largest if held is None else held.network.largest(largest)
+
+
 def stout(links: Tensor, rho: float = 0.1, steps: int = 1) -> Tensor:
     """Isotropic stout smearing, U' = exp(-rho TA(U A)) U (hep-lat/0311018, eqs. 1-3); like links.
 
     One step is an Euler step of the Wilson flow of size rho.
     """
     for _ in range(steps):
-        links = fast.expm_multiply(wilson(links), links, rho)
+        links = _moved(wilson(links), links, rho)
     return links
 
 
@@ -172,7 +187,19 @@ def ape(links: Tensor, alpha: float = 0.5, steps: int = 1) -> Tensor:
     divided by det^(1/3).
     """
     for _ in range(steps):
-        links = su3.project_group(
-            (1 - alpha) * links + (alpha / 6) * fast.staples(links).mH
-        )
+        links = _projected((1 - alpha) * links + (alpha / 6) * fast.staples(links).mH)
     return links
+
+
+def _projected(matrices: Tensor) -> Tensor:
+    """The nearest links, on a part of a lattice of own sites; all processes raise what one does."""
+    held = part.of(matrices)
+    if held is None:
+        return su3.project_group(matrices)
+    error: LayoutError | None = None
+    try:
+        held.kept(matrices).copy_(su3.project_group(held.kept(matrices)))
+    except LayoutError as found:
+        error = found
+    held.network.agreed(error)
+    return part.renewed(matrices)

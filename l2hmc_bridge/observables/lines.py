@@ -1,4 +1,6 @@
-"""Lines of links around a lattice that several processes share: each carries them through its part.
+"""Lines of links on a lattice that several processes share, however far they reach.
+
+Around the lattice each process carries them through its part; else what lies ahead is sent back.
 """
 
 import torch
@@ -29,6 +31,51 @@ def polyakov_loop(part: Part, links: Tensor, mu: int) -> Tensor:
     real, imaginary = (exact_total(part.network, one[:, None, None])
                        for one in traces.unbind(-1))
     return torch.complex(real, imaginary) / (3 * transverse)
+
+
+def wilson_loop(part: Part, links: Tensor, r: int, t: int) -> Tensor:
+    """`standard.wilson_loop` of a part: mean of Re tr / 3 over sites and x, y, z, [Nb]."""
+    field = part.kept(links)
+    time = _line(part, field[:, 0], 0, t)
+    total = torch.zeros(len(links), dtype=torch.float64)
+    for mu in (1, 2, 3):
+        space = _line(part, field[:, mu], mu, r)
+        loop = (space @ ahead(part, time, mu, r)) @ (time @ ahead(part, space, 0, t)).mH
+        total = total + exact_total(part.network, su3.trace(loop).real[:, None])
+    return total / (9 * part.volume)
+
+
+def ahead(part: Part, field: Tensor, mu: int, steps: int) -> Tensor:
+    """field(x + steps mu) at the own sites x of a field [Nb,Nt,Nx,Ny,Nz,...] on them, steps >= 0.
+
+    What lies beyond the next process comes through it.
+    """
+    axis, extent = 1 + mu, part.extents[mu]
+    if part.lattice[mu] == extent:
+        return field.roll(-steps, axis)
+    for _ in range(steps % part.lattice[mu] // extent):
+        field = _from_above(part, field, mu)
+    rest = steps % extent
+    if rest == 0:
+        return field
+    above = _from_above(part, field.narrow(axis, 0, rest), mu)
+    return torch.cat((field.narrow(axis, rest, extent - rest), above), axis)
+
+
+def _from_above(part: Part, field: Tensor, mu: int) -> Tensor:
+    """What the next process has of this field."""
+    numbers = torch.view_as_real(field).contiguous()
+    _, above = part.network.swap(mu, numbers, numbers.new_zeros(1))
+    return torch.view_as_complex(above)
+
+
+def _line(part: Part, link: Tensor, mu: int, length: int) -> Tensor:
+    """U_mu(x) U_mu(x+mu) ... of `length` links at own sites."""
+    product = link
+    for _ in range(1, length):
+        link = ahead(part, link, mu, 1)
+        product = product @ link
+    return product
 
 
 def _through(field: Tensor, mu: int, line: Tensor | None = None) -> Tensor:

@@ -89,6 +89,9 @@ def wilson_loop(links: Tensor, r: int, t: int) -> Tensor:
 
     Phys. Rev. D 10 (1974) 2445; planes of time and one space direction only, both turns alike.
     """
+    held = part.of(links)
+    if held is not None and links.device.type == "cpu":
+        return lines.wilson_loop(held, links, r, t)
     time = loops.line(links, 0, t)
     total = torch.zeros(len(links), dtype=torch.float64, device=links.device)
     for mu in (1, 2, 3):

@@ -54,20 +54,36 @@ def test_verbs_on_ranks_say_and_write_what_one_process_does(grid, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("grid", ["1,1,1,2", "1,1,2,1"])
+def test_loops_beyond_a_part_smeared_links_and_flows_that_look_far(grid, tmp_path):
+    """Wilson loops of six links on parts of five and four; steps that adapt."""
+    flow = ["--flow-time", 0.4]
+    commands = [["measure", DATA, "--json", *words] for words in (
+        ["--wilson-loops", 6, "--smear", "ape", "--smear-parameter", 0.5, "--smear-steps", 2],
+        ["--smear", "stout", "--smear-steps", 3, *flow, "--flow-tolerance", 1e-4],
+        [*flow, "--flow-tolerance", 1e-5, "--flow-step", 0.06, "--flow-kernel", "zeuthen"],
+        [*flow, "--flow-step", 0.05, "--flow-kernel", "zeuthen"])]
+    alone = [said(list(map(str, words))) for words in commands]
+    assert together(tmp_path, grid, commands) == alone
+    assert all(status == 0 and not errors for status, _, errors in alone)
+    loops = json.loads(alone[0][1])[0]["wilson_loops"]
+    assert len(loops) == 6 and loops[0][0] > loops[2][2] > 0
+
+
+@pytest.mark.slow
 def test_files_converted_on_ranks_and_what_is_refused(tmp_path):
     outputs = {"ildg": [], "nersc": ["--rows", 2, "--precision", 32], "scidac": [], "milc": []}
     commands = [["convert", NERSC, tmp_path / f"two.{name}", *options, "--reunitarize"]
                 for name, options in outputs.items()]
-    refused = [["convert", NERSC, tmp_path / "two.ildg"], ["measure", DATA, "--wilson-loops", 2],
-               ["info", tmp_path / "none.ildg"], ["measure", DATA, "--jobs", 2]]
+    refused = [["convert", NERSC, tmp_path / "two.ildg"], ["info", tmp_path / "none.ildg"],
+               ["measure", DATA, "--jobs", 2]]
     told = together(tmp_path, "1,2,1,1", [*commands, *refused])
-    assert [status for status, *_ in told] == [0] * 4 + [1] * 3 + [2]
+    assert [status for status, *_ in told] == [0] * 4 + [1] * 2 + [2]
     for name, options in outputs.items():
         words = ["convert", NERSC, tmp_path / f"one.{name}", *options, "--reunitarize"]
         assert said(list(map(str, words)))[0] == 0
         one, two = ((tmp_path / f"{who}.{name}").read_bytes() for who in ("one", "two"))
         assert len(one) == len(two) and sum(a != b for a, b in zip(one, two, strict=True)) < 30
-    for message, (_, output, errors) in zip(("expected no file here, found one",
-                                             "expected no smearing, no Wilson loops", "none"),
-                                            told[4:7], strict=True):
+    for message, (_, output, errors) in zip(("expected no file here, found one", "none"),
+                                            told[4:6], strict=True):
         assert message in errors and errors.count("\n") == 1 and output == ""

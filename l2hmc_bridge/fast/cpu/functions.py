@@ -51,6 +51,11 @@ def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) ->
     if isinstance(step, Tensor) and step.numel() > 1:
         momenta, step = step * momenta, 1.0
     momenta, links = torch.broadcast_tensors(momenta, links)
+    if parts.of(links) is not None and links.dtype == torch.complex128:
+        with _blocks(links) as (lattice, blocks):  # no choice of a series for several links
+            blocked.drift(lattice, blocked.algebra_in(lattice, momenta), blocks, float(step),
+                          out=blocks)
+            return blocked.links_out(lattice, blocks)
     library.check_real(library.REAL[links.dtype], momenta)
     out = torch.empty(links.shape, dtype=links.dtype)
     library.call("exp_multiply", library.long(links.numel() // 9), library.threads(), float(step),
