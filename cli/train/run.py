@@ -19,7 +19,7 @@ from l2hmc_bridge.cli.screen.voice import warn, wrote
 from l2hmc_bridge.cli.train.inputs import provenance_of, starting_links
 from l2hmc_bridge.cli.train.nested import train_on_host
 from l2hmc_bridge.errors import ConfigError, StreamError
-from l2hmc_bridge.fast.devices import device_of
+from l2hmc_bridge.fast.devices import own_device
 from l2hmc_bridge.gate.report import check_bundle
 from l2hmc_bridge.training import (
     checkpoint as training_checkpoint,
@@ -41,7 +41,7 @@ def train(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, 
                       {"out": out, "inputs": inputs, "resume": resume, "gated": gated,
                        "tensorboard": tensorboard, "device": device}, provenance_of(inputs))
         return
-    settings, device = read(config), device_of(device)
+    settings, device = read(config), own_device(device)
     settings = settings if seed is None else replace(settings, seed=seed)
     extents = parse_any_lattice(gate_lattice or _gate_lattice(settings))
     out = Path(out)
@@ -49,7 +49,9 @@ def train(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, 
     _refuse_overwriting(out, checkpoint, resume, force, settings.snapshots)
     provenance = provenance_of(inputs)
     links = starting_links(settings, inputs, reading, provenance)
-    with parallel.processes(device.type == "cuda"):
+    with parallel.processes(device) as note:
+        if note and parallel.rank() == 0:
+            warn(note)
         trainer = (training_checkpoint.load(settings, checkpoint, device) if resume
                    else training.start(settings, device))
         _same_inputs(trainer, inputs, checkpoint if resume else None)

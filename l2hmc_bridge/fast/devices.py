@@ -1,5 +1,8 @@
 """Which device a computation runs on, by its name."""
 
+import os
+from collections.abc import Mapping
+
 import torch
 
 from l2hmc_bridge.errors import ConfigError
@@ -15,3 +18,20 @@ def device_of(name: str) -> torch.device:
         raise ConfigError(f"--device {name}: expected a device of this machine, found none: "
                           f"{reason}") from error
     return device
+
+
+# The number of a process among those of its machine: torchrun, Open MPI, MPICH, srun.
+LOCAL_RANKS = ("LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID")
+
+
+def own_device(name: str, environment: Mapping[str, str] = os.environ) -> torch.device:
+    """`device_of` for one of several processes: "cuda" is the GPU with its number on this machine.
+
+    Where there are fewer GPUs they are dealt out in turn. Raises ConfigError.
+    """
+    told = next((environment[one] for one in LOCAL_RANKS if one in environment), None)
+    if name != "cuda" or told is None or not torch.cuda.is_available():
+        return device_of(name)
+    if not (told.isascii() and told.isdigit()):
+        raise ConfigError(f"LOCAL_RANK: expected a whole number, found {told[:40]!r}")
+    return device_of(f"cuda:{int(told) % torch.cuda.device_count()}")

@@ -1,11 +1,14 @@
 """Steps of a run on several ranks: what is required, how the lattice is cut, the run itself."""
 
+import functools
+import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 
 import torch
 
-from l2hmc_bridge import __version__, fast
+from l2hmc_bridge import __version__, errors, fast
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fields.part import Extents
 from l2hmc_bridge.ranks.grid import chosen
@@ -43,8 +46,19 @@ def listener(world: World, progress: Progress | None) -> Progress:
 
 
 def require_one_program(world: World) -> None:
-    """Raise StreamError unless every rank runs the same version with the same kernels."""
-    world.agreed("ranks", f"version {__version__}, torch {torch.__version__}, {fast.description()}")
+    """Raise StreamError unless every rank runs the same source on the same torch and kernels."""
+    for what, value in (("version", __version__), ("torch", str(torch.__version__)),
+                        ("kernels", fast.description()), ("source", _source())):
+        world.agreed(f"ranks: {what}", value)
+
+
+@functools.cache
+def _source() -> str:
+    """A SHA-256 of the modules that compute: two checkouts may have one version."""
+    root, found = Path(errors.__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()
 
 
 @contextmanager

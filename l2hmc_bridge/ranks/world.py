@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from l2hmc_bridge.errors import BridgeError, ConfigError, StreamError
+from l2hmc_bridge.fast.collectives import Collectives
 from l2hmc_bridge.fields.part import holding
 from l2hmc_bridge.ranks.launch import launch
 
@@ -27,6 +28,7 @@ class World:
         """base: number among all processes of the first one of the group."""
         self.group, self.base = group, base
         self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
+        self.collectives = Collectives(control=group)
 
     def divided(self, size: int) -> "World":
         """This process's group of `size`, of processes one after the other. Asked by all."""
@@ -105,16 +107,6 @@ class World:
         found = [value] * self.size
         dist.all_gather_object(found, value, group=self.group)
         return found
-
-    def summed(self, numbers: Tensor) -> Tensor:
-        """Element by element the sum over ranks, in place."""
-        dist.all_reduce(numbers, dist.ReduceOp.SUM, group=self.group)
-        return numbers
-
-    def largest(self, numbers: Tensor) -> Tensor:
-        """Element by element the largest over ranks, in place."""
-        dist.all_reduce(numbers, dist.ReduceOp.MAX, group=self.group)
-        return numbers
 
     def sent(self, fields: Iterable[Tensor], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """The field that rank 0 has for this rank; `fields` are asked for there alone."""

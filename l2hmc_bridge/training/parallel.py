@@ -6,14 +6,20 @@ rounding. Without torchrun every function is that of a single process.
 """
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.fast import collectives
+from l2hmc_bridge.fast.collectives import Collectives
 from l2hmc_bridge.sampling.draws import Share
+
+_together: ContextVar[Collectives | None] = ContextVar("l2hmc_bridge_training", default=None)
 
 
 def size() -> int:
@@ -27,17 +33,27 @@ def rank() -> int:
 
 
 @contextmanager
-def processes(cuda: bool = False):
-    """The process group of torchrun (gloo, nccl too with `cuda`); nothing outside of torchrun."""
+def processes(device: torch.device) -> Iterator[str]:
+    """The process group of torchrun, each with its `device`; nothing outside of torchrun.
+
+    Gives what is to be said once of how tensors on GPUs travel, "" if nothing.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        yield
+        yield ""
         return
-    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+    dist.init_process_group("gloo")
     try:
-        yield
+        together = collectives.connected(device)
+        before = _together.set(together)
+        yield together.note
+        _together.reset(before)
         dist.barrier()  # a process that leaves early breaks the connections of those at work
     finally:
         dist.destroy_process_group()
+
+
+def _all() -> Collectives:
+    return _together.get() or Collectives()
 
 
 def part(chains: int) -> slice:
@@ -62,7 +78,7 @@ def mean(value: Tensor) -> Tensor:
     if size() == 1:
         return value
     total = value.detach().clone()
-    dist.all_reduce(total)
+    _all().add_up(total)
     return total / size() + (value - value.detach())
 
 
@@ -72,7 +88,7 @@ def average_gradients(parameters) -> None:
         return
     for parameter in parameters:
         if parameter.grad is not None:
-            dist.all_reduce(parameter.grad)
+            _all().add_up(parameter.grad)
             parameter.grad /= size()
 
 
@@ -81,9 +97,7 @@ def gathered(chains: Tensor) -> Tensor:
     if size() == 1:
         return chains
     numbers = torch.view_as_real(chains) if chains.is_complex() else chains
-    parts = [torch.empty_like(numbers.contiguous()) for _ in range(size())]
-    dist.all_gather(parts, numbers.contiguous())
-    whole = torch.cat(parts)
+    whole = torch.cat(_all().gathered(numbers))
     return torch.view_as_complex(whole) if chains.is_complex() else whole
 
 
@@ -92,5 +106,5 @@ def any_of(flag: bool) -> bool:
     if size() == 1:
         return flag
     total = torch.tensor(float(flag))
-    dist.all_reduce(total)
+    _all().add_up(total)
     return bool(total > 0)
