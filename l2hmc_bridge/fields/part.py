@@ -227,14 +227,6 @@ def renew(part: Part, field: Tensor) -> None:
                 one.narrow(mu, halo + extent, halo).copy_(above)
 
 
-def renewed(links: Tensor) -> Tensor:
-    """Links whose copies of other processes' sites are right: renewed in place if there are any."""
-    held = of(links)
-    if held is not None and held.cut:
-        renew(held, links)
-    return links
-
-
 def _sheets(field: Tensor, mu: int, halo: int) -> tuple[Tensor, ...]:
     """A field [Nt,Nx,Ny,Nz,...] across mu, in pieces whose messages take little memory."""
     across = 1 if mu == 0 else 0

@@ -84,7 +84,7 @@ def _stages(
 
 def _moved(algebra: Tensor, links: Tensor, step: float = 1.0) -> Tensor:
     """exp(step X) U, of the links of other processes too."""
-    return part.renewed(fast.expm_multiply(algebra, links, step))
+    return _renewed(fast.expm_multiply(algebra, links, step))
 
 
 def integrate(
@@ -162,6 +162,14 @@ def _adaptive(
     return links, size
 
 
+def _renewed(links: Tensor) -> Tensor:
+    """Links whose copies of other processes' sites are right, in place if there are any."""
+    held = part.of(links)
+    if held is not None and held.cut:
+        part.renew(held, links)
+    return links
+
+
 def _furthest(links: Tensor, others: Tensor) -> Tensor:
     """max |U - V|_F over all links of all processes that share them, [Nb]."""
     held, apart = part.of(links), links - others
@@ -202,4 +210,4 @@ def _projected(matrices: Tensor) -> Tensor:
     except LayoutError as found:
         error = found
     held.network.agreed(error)
-    return part.renewed(matrices)
+    return _renewed(matrices)
