@@ -49,9 +49,7 @@ def train(config, out, inputs, resume, force, tensorboard, gated, gate_lattice, 
     _refuse_overwriting(out, checkpoint, resume, force, settings.snapshots)
     provenance = provenance_of(inputs)
     links = starting_links(settings, inputs, reading, provenance)
-    with parallel.processes(device) as note:
-        if note and parallel.rank() == 0:
-            warn(note)
+    with parallel.processes(device, warn):
         trainer = (training_checkpoint.load(settings, checkpoint, device) if resume
                    else training.start(settings, device))
         _same_inputs(trainer, inputs, checkpoint if resume else None)

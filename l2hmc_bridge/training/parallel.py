@@ -6,7 +6,7 @@ rounding. Without torchrun every function is that of a single process.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -33,19 +33,21 @@ def rank() -> int:
 
 
 @contextmanager
-def processes(device: torch.device) -> Iterator[str]:
+def processes(device: torch.device, say: Callable[[str], object]) -> Iterator[None]:
     """The process group of torchrun, each with its `device`; nothing outside of torchrun.
 
-    Gives what is to be said once of how tensors on GPUs travel, "" if nothing.
+    The first process is to `say` why tensors on GPUs go the longer way, if they do.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        yield ""
+        yield
         return
     dist.init_process_group("gloo")
     try:
         together = collectives.connected(device)
+        if together.note and rank() == 0:
+            say(together.note)
         before = _together.set(together)
-        yield together.note
+        yield
         _together.reset(before)
         dist.barrier()  # a process that leaves early breaks the connections of those at work
     finally:
