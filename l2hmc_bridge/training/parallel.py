@@ -46,11 +46,11 @@ def processes(device: torch.device, say: Callable[[str], object]) -> Iterator[No
         together = collectives.connected(device)
         if together.note and rank() == 0:
             say(together.note)
-        before = _together.set(together)
+        _together.set(together)
         yield
-        _together.reset(before)
         dist.barrier()  # a process that leaves early breaks the connections of those at work
     finally:
+        _together.set(None)
         dist.destroy_process_group()
 
 

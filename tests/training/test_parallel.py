@@ -6,7 +6,12 @@ import sys
 
 import h5py
 import pytest
+import torch
+import torch.distributed as dist
 
+from l2hmc_bridge.fast import collectives
+from l2hmc_bridge.fast.collectives import Collectives
+from l2hmc_bridge.training import parallel
 from tests.support.places import ROOT
 
 U1 = """
@@ -90,3 +95,21 @@ def test_chains_that_cannot_be_shared_are_refused(tmp_path):
     folder.mkdir()
     status, errors = train(2, folder)
     assert status != 0 and "multiple of the 2 processes" in errors
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_the_first_process_says_that_gpus_are_shared(rank, monkeypatch):
+    said, carried, together = [], [], Collectives(note="several processes share a GPU")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, fake in (("init_process_group", lambda backend: said.append(backend)),
+                       ("is_initialized", lambda: True), ("get_world_size", lambda: 2),
+                       ("get_rank", lambda: rank), ("barrier", lambda: None),
+                       ("destroy_process_group", lambda: None)):
+        monkeypatch.setattr(dist, name, fake)
+    monkeypatch.setattr(collectives, "connected", lambda device: together)
+    monkeypatch.setattr(Collectives, "add_up", lambda self, tensor: carried.append(self))
+    with parallel.processes(torch.device("cuda", rank), said.append):
+        parallel.any_of(False)
+    parallel.any_of(False)
+    assert said == ["gloo", together.note][:2 - rank]
+    assert carried[0] is together and carried[1] is not together  # not beyond the run
