@@ -32,15 +32,9 @@ class Collectives:
     control: their gloo group, None for all processes. Numbers of processes are those among all.
     """
 
-<<<<<<< HEAD
-    gpus: dist.ProcessGroup | None = None
-    note: str = ""  # why tensors on GPUs take the longer way, to be said once
-    control: dist.ProcessGroup | None = None
-=======
     gpus: "dist.ProcessGroup | None" = None
     note: str = ""  # why tensors on GPUs take the longer way, to be said once
     control: "dist.ProcessGroup | None" = None
->>>>>>> r3
 
     def add_up(self, tensor: Tensor) -> None:
         """Replace it by the sum over processes."""
@@ -71,21 +65,13 @@ class Collectives:
         return _home(below, up), _home(above, down)
 
     def _carry(self, tensor: Tensor,
-<<<<<<< HEAD
-               how: Callable[[Tensor, dist.ProcessGroup | None], object]) -> None:
-=======
                how: "Callable[[Tensor, dist.ProcessGroup | None], object]") -> None:
->>>>>>> r3
         carried, group = self._carried(tensor)
         how(carried, group)
         if carried is not tensor:
             tensor.copy_(carried)
 
-<<<<<<< HEAD
-    def _carried(self, tensor: Tensor) -> tuple[Tensor, dist.ProcessGroup | None]:
-=======
     def _carried(self, tensor: Tensor) -> "tuple[Tensor, dist.ProcessGroup | None]":
->>>>>>> r3
         """The tensor that travels, and the group that carries it."""
         if tensor.device.type == "cpu":
             return tensor, self.control

@@ -44,21 +44,13 @@ class Neighbours:
     def total(self, numbers: Tensor) -> Tensor:
         """The sum over processes of whole numbers, int64."""
         summed = numbers.clone()
-<<<<<<< HEAD
         self.world.transport.total(summed)
-=======
-        self.world.collectives.add_up(summed)
->>>>>>> r3
         return summed
 
     def largest(self, numbers: Tensor) -> Tensor:
         """The largest over processes, element by element; NaN if any is."""
         found = torch.stack((numbers.nan_to_num(0.0), numbers.isnan().to(numbers)))
-<<<<<<< HEAD
         self.world.transport.largest(found)
-=======
-        self.world.collectives.take_largest(found)
->>>>>>> r3
         return torch.where(found[1] > 0, torch.nan, found[0])
 
     @property
@@ -108,17 +100,10 @@ class Neighbours:
 
     def swap(self, mu: int, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
         """What the neighbours in direction mu send: (from below, from above)."""
-<<<<<<< HEAD
         lower, upper = (self.grid.beside(self.world.rank, mu, step) for step in (-1, 1))
         began = time.perf_counter()
         below, above = self.world.transport.swap(lower, upper, down.contiguous(),
                                                  up.contiguous())
-=======
-        world = self.world
-        lower, upper = (world.base + self.grid.beside(world.rank, mu, step) for step in (-1, 1))
-        began = time.perf_counter()
-        below, above = world.collectives.swapped(down, up, lower, upper)
->>>>>>> r3
         self.traffic.messages += 2
         self.traffic.sent += down.nbytes + up.nbytes
         self.traffic.seconds += time.perf_counter() - began

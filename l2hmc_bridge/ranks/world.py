@@ -12,7 +12,6 @@ import torch.distributed as dist
 from torch import Tensor
 
 from l2hmc_bridge.errors import BridgeError, ConfigError, StreamError
-from l2hmc_bridge.fast.collectives import Collectives
 from l2hmc_bridge.fields.part import holding
 from l2hmc_bridge.ranks.launch import launch
 from l2hmc_bridge.ranks.transport import WAIT, Distributed, Transport
@@ -23,16 +22,8 @@ Made = TypeVar("Made")
 class World:
     """All processes, or a group of them, and this one among them."""
 
-<<<<<<< HEAD
     def __init__(self, transport: Transport) -> None:
         self.transport, self.rank, self.size = transport, transport.rank, transport.size
-=======
-    def __init__(self, group: "dist.ProcessGroup | None" = None, base: int = 0) -> None:
-        """base: number among all processes of the first one of the group."""
-        self.group, self.base = group, base
-        self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
-        self.collectives = Collectives(control=group)
->>>>>>> r3
 
     def divided(self, size: int) -> "World":
         """This process's group of `size`, of processes one after the other. Asked by all."""
@@ -102,13 +93,7 @@ class World:
 
     def told(self, value: Made) -> list[Made]:
         """What each rank has to tell, in their order."""
-<<<<<<< HEAD
         return self.transport.of_all(value)
-=======
-        found = [value] * self.size
-        dist.all_gather_object(found, value, group=self.group)
-        return found
->>>>>>> r3
 
     def sent(self, fields: Iterable[Tensor], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """The field that rank 0 has for this rank; `fields` are asked for there alone."""
