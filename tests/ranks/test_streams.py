@@ -158,10 +158,10 @@ def test_a_full_disk_ends_all_with_one_line(grid, of, tmp_path):
     assert told[1][1:] == ("", "") and not (tmp_path / "s").exists()
 
 
-def under_way(out, size=2):
+def under_way(out, *words):
     """Processes of a long stream, once some of it is there."""
-    processes = ranks.start(size, "cli", "sample", "--ranks", "1,1,1,2", "--in", START, "--out",
-                            out, "--kernel", "hmc", "--seed", 1, "--tune", 0, "-n", 100000)
+    processes = ranks.start(2, "cli", "sample", "--in", START, "--out", out, "--kernel", "hmc",
+                            "--seed", 1, "--tune", 0, "-n", 100000, *words)
     end = time.monotonic() + 60
     while not (out / "log.jsonl").exists() or (out / "log.jsonl").stat().st_size < 2000:
         assert time.monotonic() < end and all(one.poll() is None for one in processes)
@@ -170,8 +170,10 @@ def under_way(out, size=2):
 
 
 @pytest.mark.slow
-def test_a_rank_that_dies_ends_all_and_the_stream_goes_on(tmp_path):
-    processes = under_way(tmp_path / "s")
+@pytest.mark.parametrize("grid", ["1,1,1,2", "1,1,1,1"])
+def test_a_rank_that_dies_ends_all_and_the_stream_goes_on(grid, tmp_path):
+    """One that shares the lattices of both chains, and one with a chain of its own."""
+    processes = under_way(tmp_path / "s", "--ranks", grid, "--chains", 2)
     processes[1].kill()
     began = time.monotonic()
     told = ranks.ended(processes, 30)
@@ -180,13 +182,13 @@ def test_a_rank_that_dies_ends_all_and_the_stream_goes_on(tmp_path):
     assert "Traceback" not in told[0][2]
     done = lb.resume_stream(tmp_path / "s", 1)
     on_one(tmp_path / "one", done.trajectories, kernel="hmc", tune=0, save_every=None,
-           check_reversibility=0)
+           check_reversibility=0, chains=2)
     assert same(tmp_path / "one", tmp_path / "s")
 
 
 @pytest.mark.slow
 def test_a_signal_to_one_rank_ends_all_with_everything_saved(tmp_path):
-    processes = under_way(tmp_path / "s")
+    processes = under_way(tmp_path / "s", "--ranks", "1,1,1,2")
     os.kill(processes[1].pid, signal.SIGTERM)
     told = ranks.ended(processes, 30)
     assert [status for status, *_ in told] == [0, 0]

@@ -5,6 +5,7 @@ import resource
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 
 from tests.support.places import ROOT
 
@@ -56,11 +57,11 @@ def start(size, *words, room=None, of=(), told=environment, port=None):
 
 def ended(processes, seconds=90):
     """(status, output, errors) of each, once all have ended."""
-    try:
-        told = [one.communicate(timeout=seconds) for one in processes]
-    finally:
+    with ExitStack() as stack:
         for one in processes:
-            one.kill()
+            stack.enter_context(one)  # closes its pipes and waits for it
+            stack.callback(one.kill)
+        told = [one.communicate(timeout=seconds) for one in processes]
     return [(one.returncode, *said) for one, said in zip(processes, told, strict=True)]
 
 
