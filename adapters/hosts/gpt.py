@@ -18,6 +18,7 @@ G = sum_a t_a dS/da: so P = i pi, F = i G, and K and MD time are ours. Its actio
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any, cast
 
@@ -26,10 +27,13 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import ActionError, BridgeError, LayoutError
+from l2hmc_bridge.fields.part import holding, whole
+from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.host_action import HostAction, Hosted
 from l2hmc_bridge.sampling.markov import Kernel, Proposer, Proposes
 from l2hmc_bridge.systems.actions import GaugeAction
 
+from .cut import draws_from, everywhere_finite, require_rank_alone, sharing
 from .gpt_fields import (
     ALGEBRA,
     GROUP,
@@ -41,6 +45,7 @@ from .gpt_fields import (
     to_momenta,
     write,
 )
+from .gpt_grid import cut_of, grid_of
 
 __all__ = ["from_links", "from_momenta", "gauge_action", "host_action", "l2hmc_proposal",
            "l2hmc_update", "library", "to_links", "to_momenta"]
@@ -96,77 +101,118 @@ def host_action(action: Any, U: Sequence[Any], fields: Sequence[Any] = (), rng: 
 
     def value(links: Tensor) -> Any:
         write(links, scratch, GROUP)
-        return action(scratch + more)
+        with holding(None):  # GPT computes with what it has, whatever part of it is ours
+            return action(scratch + more)
 
     def force(links: Tensor) -> Tensor:
         write(links, scratch, GROUP)
-        return 1j * read(action.gradient(scratch + more, scratch), ALGEBRA)
+        with holding(None):
+            gradient = action.gradient(scratch + more, scratch)
+        return 1j * read(gradient, ALGEBRA)
 
     def draw(links: Tensor, _generator: Any) -> None:
         write(links, scratch, GROUP)
-        action.draw(scratch + more, rng)
+        with holding(None):
+            action.draw(scratch + more, rng)
 
     return HostAction(value, force if hasattr(action, "gradient") else None,
                       draw if more else None, beta or getattr(action, "beta", 0.0))
 
 
-class l2hmc_update:
+class _Moves:
+    """What both of GPT's ways to move by a kernel of ours have: it, GPT's rng, the ranks."""
+
+    def __init__(self, kernel: Any, rng: Any, communicator: Any = None, gather: bool = False):
+        self.kernel, self.rng = kernel, rng
+        self.communicator, self.gather = communicator, gather
+
+    def together(self, U: Sequence[Any], kernel: Proposes) -> AbstractContextManager[None]:
+        """Compute with what this rank has of the lattice of U, or with the whole of it."""
+        cut = cut_of(grid_of(U, GROUP))
+        return holding(whole(cut.lattice)) if self.gather else sharing(cut, kernel,
+                                                                       self.communicator)
+
+
+class l2hmc_update(_Moves):
     """A kernel as an object like those of g.algorithms.markov: update(U) moves U in place.
 
     rng is GPT's: one number is drawn from it per trajectory and seeds ours, so a run repeats with
     its seed. update(U, action) lets a GPT action decide if it is not the kernel's own. On a
     single grid the step is computed in double and U' rounded where it is stored: exact to that
     rounding, 1e-7 of a link, as any stream kept in single precision; convert U for more.
+
+    With several ranks each computes with its own sites, bit for bit what one rank would:
+    communicator is that of mpi4py which has them, MPI.COMM_WORLD by default. With gather every rank
+    has the whole field and takes rank 0's result, for steps that run on one rank alone and without
+    mpi4py. Raises as `cut.sharing`.
     """
 
-    def __init__(self, kernel: Kernel, rng: Any):
-        self.kernel, self.rng = kernel, rng
+    kernel: Kernel
 
     def __call__(self, U: Sequence[Any], action: Any = None) -> tuple[bool, float]:
         """(accepted, dH_effective = dK + dS - log|J|); a rejected U is not touched."""
-        kernel = self.kernel if action is None else Hosted(
+        kernel: Any = self.kernel if action is None else Hosted(
             cast(Proposer, self.kernel), host_action(action, U))
-        links, grid = to_links(U), U[0].grid
-        state, info = kernel.step(kernel.init(links), generator_of(self.rng, grid))
-        numbers = np.array([float(info.accepted[0]), -float(info.log_ratio[0])])
-        moved = agreed(state.links, numbers, grid)
-        if numbers[0]:
-            from_links(moved, U)
+        with self.together(U, kernel):
+            links, grid = to_links(U), U[0].grid
+            state, info = kernel.step(kernel.init(links), draws_of(self.rng, grid))
+            numbers = np.array([float(info.accepted[0]), -float(info.log_ratio[0])])
+            moved = agreed(state.links, numbers, grid) if self.gather else state.links
+            if numbers[0]:
+                from_links(moved, U)
         return bool(numbers[0]), float(numbers[1])
 
 
-class l2hmc_proposal:
-    """The kernel's proposal alone, for GPT's own accept/reject (see the module's first lines)."""
+class l2hmc_proposal(_Moves):
+    """The kernel's proposal alone, for GPT's own accept/reject (see the module's first lines).
 
-    def __init__(self, kernel: Proposes, rng: Any):
-        self.kernel, self.rng = kernel, rng
+    rng, communicator, gather: as `l2hmc_update`.
+    """
+
+    kernel: Proposes
 
     def __call__(self, U: Sequence[Any]) -> float:
         """Move U in place to U' and return dK - log|J|; +inf, and U untouched, if it diverged.
 
         accrej(h1, h0) with h1 = S(U') + this and h0 = S(U) restores U if it rejects.
         """
-        grid = U[0].grid
-        moved, _, info = self.kernel.propose(to_links(U), generator_of(self.rng, grid))
-        numbers = np.array([float(info.delta_proposal[0])])
-        if not moved.isfinite().all():
-            numbers[0] = np.inf
-        moved = agreed(moved, numbers, grid)
-        if not np.isfinite(numbers[0]):
-            return float("inf")
-        from_links(moved, U)
+        with self.together(U, self.kernel):
+            links, grid = to_links(U), U[0].grid
+            moved, _, info = self.kernel.propose(links, draws_of(self.rng, grid))
+            numbers = np.array([float(info.delta_proposal[0])])
+            if not everywhere_finite(moved):
+                numbers[0] = np.inf
+            if self.gather:
+                moved = agreed(moved, numbers, grid)
+            if not np.isfinite(numbers[0]):
+                return float("inf")
+            from_links(moved, U)
         return float(numbers[0])
 
 
+def draws_of(rng: Any, grid: Any) -> Generators:
+    """The draws of one trajectory, numbered by the site under a seed that GPT draws.
+
+    A torch.Generator draws itself, on one rank.
+    """
+    if isinstance(rng, torch.Generator):
+        require_rank_alone("GPT field")
+        return rng
+    return draws_from(lambda: seed_of(rng, grid))
+
+
 def generator_of(rng: Any, grid: Any) -> torch.Generator:
-    """A generator seeded by one 31-bit number of GPT's, the same on all ranks.
+    """A generator seeded by one 31-bit number of GPT's, the same on all ranks."""
+    if isinstance(rng, torch.Generator):
+        return rng
+    return torch.Generator().manual_seed(seed_of(rng, grid))
+
+
+def seed_of(rng: Any, grid: Any) -> int:
+    """One 31-bit number of GPT's, rank 0's on all ranks.
 
     GPT takes the bounds of uniform_int as C ints: beyond 2^31 - 1 it returns 0 for ever.
     """
-    if isinstance(rng, torch.Generator):
-        return rng
     drawn = rng.uniform_int(min=0, max=2**31 - 1)
     word = grid.globalsum(float(drawn) if grid.processor == 0 else 0.0)
-    return torch.Generator().manual_seed(int(np.real(word)))
-
-
+    return int(np.real(word))

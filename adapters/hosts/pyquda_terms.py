@@ -27,7 +27,7 @@ from l2hmc_bridge.sampling.markov import Info
 from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import HostTerm, SolverReport
 
-from .pyquda import as_tensor, from_links, move, to_links
+from .pyquda_fields import as_tensor, from_links, move, to_links
 
 __all__ = ["host_term", "nested_update", "to_momenta"]
 

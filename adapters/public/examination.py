@@ -30,7 +30,7 @@ PACKAGES = {  # module: what it is for
     "tensorboard": "`train --tensorboard`: pip install tensorboard",
     "gpt": "fields of GPT; built from its repository, not the gpt of PyPI",
     "pyquda": "fields of PyQUDA: pip install pyquda",
-    "mpi4py": "GPT on several ranks: pip install mpi4py",
+    "mpi4py": "GPT and PyQUDA on several ranks: pip install 'l2hmc-bridge[mpi]'",
 }
 
 

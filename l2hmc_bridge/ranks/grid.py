@@ -77,10 +77,15 @@ def chosen(
     grid = _read(asked)
     if size % grid.size or size // grid.size not in _groups(size, chains):
         _refuse(asked, grid.size, size, chains)
+    require_fit(grid, lattice, halo, even)
+    return grid
+
+
+def require_fit(grid: Grid, lattice: Extents, halo: int, even: bool) -> None:
+    """Raise ConfigError unless a lattice may be cut so: into parts as large, or even, as needed."""
     fault = _fault(grid, lattice, halo, even)
     if fault is not None:
         raise ConfigError(f"ranks: {fault}")
-    return grid
 
 
 def _groups(size: int, chains: int) -> list[int]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from l2hmc_bridge.errors import LayoutError
@@ -19,7 +18,6 @@ from l2hmc_bridge.ranks.world import World
 from l2hmc_bridge.sampling.markov import State
 
 Made = TypeVar("Made")
-DOWN, UP = 1, 2  # tags of messages
 
 
 @dataclass
@@ -33,7 +31,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What this rank tells the others of its lattice, `world`, by torch.distributed.
+    """What this rank tells the others of its lattice, `world`.
 
     files: those that read and write the same files.
     """
@@ -45,12 +43,14 @@ class Neighbours:
 
     def total(self, numbers: Tensor) -> Tensor:
         """The sum over processes of whole numbers, int64."""
-        return self.world.summed(numbers.clone())
+        summed = numbers.clone()
+        self.world.transport.total(summed)
+        return summed
 
     def largest(self, numbers: Tensor) -> Tensor:
         """The largest over processes, element by element; NaN if any is."""
         found = torch.stack((numbers.nan_to_num(0.0), numbers.isnan().to(numbers)))
-        self.world.largest(found)
+        self.world.transport.largest(found)
         return torch.where(found[1] > 0, torch.nan, found[0])
 
     @property
@@ -100,17 +100,10 @@ class Neighbours:
 
     def swap(self, mu: int, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
         """What the neighbours in direction mu send: (from below, from above)."""
-        world, group = self.world, self.world.group
-        lower, upper = (world.base + self.grid.beside(world.rank, mu, step) for step in (-1, 1))
+        lower, upper = (self.grid.beside(self.world.rank, mu, step) for step in (-1, 1))
         began = time.perf_counter()
-        below, above = torch.empty_like(up), torch.empty_like(down)
-        waiting = [dist.isend(down.contiguous(), lower, group=group, tag=DOWN),
-                   dist.isend(up.contiguous(), upper, group=group, tag=UP),
-                   dist.irecv(below, lower, group=group, tag=UP),
-                   dist.irecv(above, upper, group=group, tag=DOWN)]
-        for one in waiting:
-            if one is not None:
-                one.wait()
+        below, above = self.world.transport.swap(lower, upper, down.contiguous(),
+                                                 up.contiguous())
         self.traffic.messages += 2
         self.traffic.sent += down.nbytes + up.nbytes
         self.traffic.seconds += time.perf_counter() - began

@@ -3,7 +3,6 @@
 An error of rank 0 is raised by all of them; where a process ends, the others end too.
 """
 
-import datetime
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -15,27 +14,20 @@ from torch import Tensor
 from l2hmc_bridge.errors import BridgeError, ConfigError, StreamError
 from l2hmc_bridge.fields.part import holding
 from l2hmc_bridge.ranks.launch import launch
+from l2hmc_bridge.ranks.transport import WAIT, Distributed, Transport
 
 Made = TypeVar("Made")
-WAIT = datetime.timedelta(minutes=30)  # for a process that is there and says nothing
 
 
 class World:
     """All processes, or a group of them, and this one among them."""
 
-    def __init__(self, group: "dist.ProcessGroup | None" = None, base: int = 0) -> None:
-        """base: number among all processes of the first one of the group."""
-        self.group, self.base = group, base
-        self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
+    def __init__(self, transport: Transport) -> None:
+        self.transport, self.rank, self.size = transport, transport.rank, transport.size
 
     def divided(self, size: int) -> "World":
         """This process's group of `size`, of processes one after the other. Asked by all."""
-        if size == self.size:
-            return self
-        groups = [dist.new_group(list(range(first, first + size)), timeout=WAIT)
-                  for first in range(0, self.size, size)]
-        own = self.rank // size
-        return World(groups[own], own * size)
+        return self if size == self.size else World(self.transport.divided(size))
 
     @property
     def first(self) -> bool:
@@ -44,15 +36,14 @@ class World:
 
     def made(self, make: Callable[[], Made]) -> Made:
         """What rank 0 makes of whole fields, on every rank; every rank raises its error."""
-        told: list[tuple[Made | None, Exception | None] | None] = [None]
+        told: tuple[Made | None, Exception | None] = (None, None)
         if self.first:
             try:
                 with holding(None):
-                    told = [(make(), None)]
+                    told = (make(), None)
             except (BridgeError, OSError, MemoryError) as error:
-                told = [(None, error)]
-        dist.broadcast_object_list(told, self.base, group=self.group)
-        value, refused = told[0] or (None, None)
+                told = (None, error)
+        value, refused = self.transport.from_first(told)
         if refused is not None:
             raise refused
         return value  # type: ignore[return-value]
@@ -102,42 +93,30 @@ class World:
 
     def told(self, value: Made) -> list[Made]:
         """What each rank has to tell, in their order."""
-        found = [value] * self.size
-        dist.all_gather_object(found, value, group=self.group)
-        return found
-
-    def summed(self, numbers: Tensor) -> Tensor:
-        """Element by element the sum over ranks, in place."""
-        dist.all_reduce(numbers, dist.ReduceOp.SUM, group=self.group)
-        return numbers
-
-    def largest(self, numbers: Tensor) -> Tensor:
-        """Element by element the largest over ranks, in place."""
-        dist.all_reduce(numbers, dist.ReduceOp.MAX, group=self.group)
-        return numbers
+        return self.transport.of_all(value)
 
     def sent(self, fields: Iterable[Tensor], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """The field that rank 0 has for this rank; `fields` are asked for there alone."""
         if not self.first:
             held = torch.empty(shape, dtype=dtype)
-            dist.recv(_real(held), self.base, group=self.group)
+            self.transport.receive(_real(held), 0)
             return held
         mine: Tensor | None = None
         for rank, one in enumerate(fields):
             if mine is None:
                 mine = one
             else:
-                dist.send(_real(one), self.base + rank, group=self.group)
+                self.transport.send(_real(one), rank)
         return torch.empty(shape, dtype=dtype) if mine is None else mine
 
     def received(self, field: Tensor, rank: int) -> Tensor:
         """On rank 0 the field of another rank, which has this shape; elsewhere what is sent."""
         if self.first and rank:
             held = torch.empty_like(field)
-            dist.recv(_real(held), self.base + rank, group=self.group)
+            self.transport.receive(_real(held), rank)
             return held
         if self.rank == rank != 0:
-            dist.send(_real(field), self.base, group=self.group)
+            self.transport.send(_real(field), 0)
         return field
 
 
@@ -154,7 +133,7 @@ def joined() -> Iterator[World]:
         dist.init_process_group("gloo", store=store, rank=here.rank, world_size=here.size,
                                 timeout=WAIT)
         try:
-            yield World()
+            yield World(Distributed())
             dist.barrier()  # a process that leaves early breaks the connections of those at work
         finally:
             dist.destroy_process_group()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from l2hmc_bridge.adapters.hosts import pyquda as bridge
+from l2hmc_bridge.adapters.hosts import pyquda as bridge, pyquda_fields
 from l2hmc_bridge.analysis.statistics import estimate, exp_minus_dh
 from l2hmc_bridge.errors import ActionError, LayoutError, VerificationError
 from l2hmc_bridge.sampling.hmc import HMC
@@ -72,8 +72,8 @@ def test_blocks_on_a_device_move_as_places_in_main_memory_do():
     links = links_on()
     data = torch.from_numpy(field(links).data)
     moved, again = torch.empty_like(links), torch.empty_like(data)
-    bridge.move(moved, data, into_links=True)
-    bridge.move(links, again, into_links=False)
+    pyquda_fields.move(moved, data, into_links=True)
+    pyquda_fields.move(links, again, into_links=False)
     assert torch.equal(moved, links) and torch.equal(again, data)
 
 

@@ -41,10 +41,9 @@ class grid:
         self.Nprocessors, self.processor = int(np.prod(self.mpi)), processor
         self.ldimensions = [n // m for n, m in zip(self.fdimensions, self.mpi, strict=True)]
         self.gdimensions, self.gsites = self.fdimensions, int(np.prod(self.fdimensions))
-        self.processor_coor, rest = [], processor
-        for m in self.mpi:
-            self.processor_coor.append(rest % m)
-            rest //= m
+        self.processor_coor, rest = [0] * self.nd, processor
+        for at in reversed(range(self.nd)):  # as GPT asserts: the last direction is the fastest
+            rest, self.processor_coor[at] = divmod(rest, self.mpi[at])
         self.said = [] if said is None else said  # by rank 0, in order
         self.heard = 0
 
@@ -100,6 +99,14 @@ class lattice:
 
     def new(self):
         return lattice(self)
+
+    def whole(self):
+        """The numbers of all sites, T, Z, Y, X, row, column."""
+        return self.data
+
+    def put(self, values):
+        """Inverse of `whole`."""
+        self.data[...] = values
 
     def mview(self):
         return [memoryview(self.memory).cast("B")]
@@ -158,14 +165,14 @@ def copy(first, second=None):
 
 def tensor(U):
     """Links of four lattices, by index arithmetic of its own."""
-    array = np.stack([one.data for one in U])[[3, 0, 1, 2]]  # t, x, y, z; T, Z, Y, X
+    array = np.stack([one.whole() for one in U])[[3, 0, 1, 2]]  # t, x, y, z; T, Z, Y, X
     return torch.from_numpy(array.transpose(0, 1, 4, 3, 2, 5, 6).astype(np.complex128))[None]
 
 
 def store(links, U):
     array = links[0].numpy().transpose(0, 1, 4, 3, 2, 5, 6)[[1, 2, 3, 0]]
     for one, values in zip(U, array, strict=True):
-        one.data[...] = values
+        one.put(values)
 
 
 class random:

@@ -19,7 +19,11 @@ from l2hmc_bridge.systems.actions import GaugeAction
 
 
 class LatticeInfo:
-    def __init__(self, latt_size, t_boundary=1, anisotropy=1.0, Nc=3, grid=(1, 1, 1, 1)):
+    mpi_comm, mpi_rank = None, 0
+
+    def __init__(self, latt_size, t_boundary=1, anisotropy=1.0, Nc=3, grid=(1, 1, 1, 1),
+                 coordinates=(0, 0, 0, 0)):
+        self.grid_size, self.grid_coord = list(grid), list(coordinates)
         self.Nd, self.Nc = len(latt_size), Nc
         self.t_boundary, self.anisotropy = t_boundary, anisotropy
         self.global_size = list(latt_size)
