@@ -18,6 +18,7 @@ from l2hmc_bridge.errors import BridgeError
 from l2hmc_bridge.fast.cpu import library
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.ranks.world import joined
+from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.sampling.hmc import HMC
 from tests.support.ranks_worker import WILSON, learned
 from tests.support.standins import gpt_standin, pyquda_standin, ranks_standin as ranks
@@ -26,6 +27,7 @@ KERNELS = {
     "hmc": HMC(WILSON, 0.2, 3, "force_gradient"),
     "kick network": learned(),
     "drift network, mixing": learned(subsets="turn", mixing=True),
+    "heat bath": HeatBath(WILSON, 1, 1),  # which proposes nothing
 }
 
 
@@ -46,7 +48,8 @@ def gpt_updates(kernel, mine, alone, communicator):
     told = []
     for name, make, action in (
             ("update", gpt.l2hmc_update, ()), ("proposal", gpt.l2hmc_proposal, ()),
-            ("update by GPT's action", gpt.l2hmc_update, (gpt_standin.wilson(5.6),))):
+            ("update by GPT's action", gpt.l2hmc_update, (gpt_standin.wilson(5.6),))
+    )[:1 if isinstance(kernel, HeatBath) else 3]:
         rank = mine[0].grid.processor
         here = make(kernel, gpt_standin.random(f"rank {rank}"), communicator)
         there = make(kernel, gpt_standin.random("rank 0"))
@@ -59,6 +62,8 @@ def gpt_updates(kernel, mine, alone, communicator):
 def pyquda_updates(kernel, mine, alone, communicator):
     """The same of PyQUDA's."""
     told, info = [], mine.latt_info
+    if isinstance(kernel, HeatBath):
+        return []
     here = pyquda.l2hmc_proposal(kernel, Random(7 + info.mpi_rank), communicator)
     there = pyquda.l2hmc_proposal(kernel, Random(7))
     for _ in range(2):

@@ -23,7 +23,8 @@ from tests.support.standins import gpt_standin, pyquda_standin
 
 needs_kernels = pytest.mark.skipif(library.library() is None, reason="no compiled kernels here")
 HMC_KERNEL = HMC(GaugeAction(5.7), 0.1, 2)
-SAME = ["hmc: the same", "kick network: the same", "drift network, mixing: the same"]
+SAME = ["hmc: the same", "kick network: the same", "drift network, mixing: the same",
+        "heat bath: the same"]
 REFUSED = ["odd parts: ConfigError ranks: expected parts of even extent along t for the parity "
            "masks of the drift network, found 3",
            "a boundary: VerificationError GPT field: expected max|U U^dagger - 1| and "
@@ -59,9 +60,9 @@ def test_transports_say_the_same(transport, size):
 def test_updates_of_hosts_have_the_bits_of_one_rank(transport, grid, lattice):
     size = int(np.prod([int(n) for n in grid.split(",")]))
     found = lines(transport, size, "hosts_worker", grid, lattice)
-    assert found[:3] == SAME
+    assert found[:4] == SAME
     if grid.endswith("2"):
-        assert [line.split(", found")[0] for line in found[3:]] == [
+        assert [line.split(", found")[0] for line in found[4:]] == [
             line.split(", found")[0] for line in REFUSED]
 
 
@@ -69,7 +70,7 @@ def test_updates_of_hosts_have_the_bits_of_one_rank(transport, grid, lattice):
 @pytest.mark.slow
 def test_parts_without_the_sites_beside_them_are_found():
     found = lines("gloo", 2, "hosts_worker", "1,1,1,2", "2,4,2,16", "without-copies")
-    assert len(found) == 5
+    assert len(found) == 6
     for line in found[:3]:
         assert "GPT update" in line and "GPT proposal" in line and "PyQUDA proposal" in line
 
