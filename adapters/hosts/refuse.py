@@ -18,7 +18,7 @@ def require_periodic_su3(
     Bounds are those of files, 2e-5 on max|U U^dagger - 1| and max|det U - 1|. What has a name is
     named: open, fixed and anti-periodic boundaries, staggered and other phases. defects: those of
     these links if the pass that fetched them found them. Ranks that share a lattice raise alike,
-    and name fixed boundaries and phases at most.
+    and name fixed boundaries, and phases without their pattern.
     """
     unitarity, determinant = (largest(torch.tensor(defect, dtype=torch.float64), links)
                               for defect in defects or fast.group_defects(links))
