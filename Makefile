@@ -68,7 +68,7 @@ fuzz: $(VENV)/.tested  ## Damaged and forged files to every reader; ten minutes 
 kills: $(VENV)/.tested  ## 60 streams killed at random moments and resumed: the same files
 	TMPDIR=$(MEMORY) $(BIN)/python tests/fuzz/kills.py --streams 60
 
-two-flavour: $(VENV)/.tested  ## Streams with quarks against tmLQCD and exact determinants; an hour
+two-flavour: $(VENV)/.tested  ## Streams with quarks against tmLQCD and exact determinants; three hours
 	$(BIN)/python -m benchmarks.sampler.quarks
 
 clean:
