@@ -98,6 +98,30 @@ def schedule(name: str, step_size: float, steps: int) -> Schedule:
     )
 
 
+# Outer steps in units of the inner ones, trained on two flavours of Wilson quarks (kappa 0.150,
+# beta 5.6, 4^3 x 8): benchmarks/results/nested.md.
+_OUTER_KICKS = (0.2286, 0.8755, 0.9953, 1.0118)
+_OUTER_DRIFTS = (0.6364, 0.9593, 1.0118)
+
+
+def corrected_leapfrog(step_size: float, steps: int) -> Schedule:
+    """A leapfrog of `steps` drifts whose ends are corrected, for a level of a small force.
+
+    One force for each step. To first order in the force the energy error is that of a quadrature
+    of dS/dt with nodes at the kicks, which equal steps do to all orders but for the ends
+    (symplectic correctors: Wisdom, Holman, Touma, 1996). step_size is the MD time of an inner
+    drift; kicks and drifts have the same sum. ConfigError for fewer than 8 steps.
+    """
+    if steps < 8:
+        raise ConfigError(f"steps: expected at least 8 for both ends, found {steps}")
+    drifts = [*_OUTER_DRIFTS, *[1.0] * (steps - 6), *reversed(_OUTER_DRIFTS)]
+    inside = steps - 7
+    kick = (sum(drifts) - 2 * sum(_OUTER_KICKS)) / inside
+    kicks = [*_OUTER_KICKS, *[kick] * inside, *reversed(_OUTER_KICKS)]
+    return Schedule(tuple(kick * step_size for kick in kicks),
+                    tuple(drift * step_size for drift in drifts), (0.0,) * (steps + 1))
+
+
 def force_evaluations(plan: Schedule) -> int:
     """Forces of one trajectory whose first force is known: one per drift and per displacement."""
     return len(plan.drifts) + sum(1 for g in plan.displacements if g != 0.0)
