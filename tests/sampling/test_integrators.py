@@ -32,7 +32,7 @@ def test_a_corrected_leapfrog_is_a_palindrome_of_one_force_a_step(steps):
 
 @pytest.mark.parametrize("frequency", [2.0, 3.0, 4.0])
 def test_corrected_ends_are_a_better_quadrature(frequency):
-    """Of a force that changes at this rate, steps of 0.25; over many lengths, for ends interfere."""
+    """Of a force that changes at this rate, steps of 0.25; over many lengths: ends interfere."""
     errors = []
     for steps in range(16, 48):
         corrected = corrected_leapfrog(0.25, steps)
