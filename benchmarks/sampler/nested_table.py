@@ -26,8 +26,11 @@ equilibrium, noise and momenta that training never saw. Acceptance is <2 / (1 + 
 <min(1, e^-dH)> in equilibrium with less noise. Errors are from the spread over points, those of
 ratios on the same points.
 
-    python -m benchmarks.sampler.nested --case heavy48 --work FOLDER
-    python -m benchmarks.sampler.nested_table FOLDER
+<!-- not run: a case takes hours; the table is written from what they leave in FOLDER -->
+```sh
+python -m benchmarks.sampler.nested --case heavy48 --work FOLDER
+python -m benchmarks.sampler.nested_table FOLDER
+```
 
 What is learned. To first order in the quarks' force, which is small beside the gauge force, the
 energy error of a trajectory is that of a quadrature of dS/dt along it, S the quarks' action. Equal
