@@ -30,8 +30,9 @@ from l2hmc_bridge.systems.actions import cold_start
 LAW = "exact law"
 SIGMAS, CHAINS = 4.0, 8
 EXP_ERROR, PLAQUETTE_ERROR = 0.03, 2e-3  # largest standard errors that still prove something
-COARSE = 5.0  # rough forces are rounded to this, over the root of their components' number
+COARSE = 5.0  # rough forces are rounded to this at most, over the root of their components' number
 CALM = 0.15  # largest <r^2> of the statistical rows: acceptance 0.85
+ROUGH = 0.6  # that of their rough force: acceptance 0.7
 MEMORY = 0.05  # share of the force at the field before in one that remembers
 
 
@@ -139,7 +140,7 @@ def statistical(kernel: Nested, links: Tensor, trajectories: int,
     """
     factor = calming(on_stand_ins(kernel), links, generator)
     kernel = kernel.scaled(factor)
-    right, rough = on_stand_ins(kernel), on_stand_ins(kernel, _rounded)
+    right, rough = on_stand_ins(kernel), coarse(kernel, links, generator)
     runs = [_chain(one, links, trajectories, generator)
             for one in (right, rough, reference(right))]
     accepted = [float(one[2].mean()) for one in runs]
@@ -172,6 +173,20 @@ def calming(kernel: Nested, links: Tensor, generator: torch.Generator) -> float:
     return factor
 
 
+def coarse(kernel: Nested, links: Tensor, generator: torch.Generator) -> Nested:
+    """The kernel on forces rounded as coarsely as COARSE and ROUGH let them be."""
+    unit = COARSE
+    rough = on_stand_ins(kernel, _rounded(unit))
+    momenta = draw_momenta(links, generator)
+    while unit > 1e-3 * COARSE:
+        _, info = rough.moved(rough.init(links), momenta, generator)
+        if float(info.log_ratio.square().mean()) < ROUGH:
+            break
+        unit *= 0.7
+        rough = on_stand_ins(kernel, _rounded(unit))
+    return rough
+
+
 def reference(kernel: Nested) -> hmc.HMC:
     """HMC for the whole action."""
     return hmc.HMC(kernel.action, 0.25, 4, "omf2")
@@ -184,13 +199,18 @@ def thermalised(kernel: Nested, lattice: tuple[int, int, int, int], generator: t
                           lambda n: generator)
 
 
-def _rounded(force: Force) -> Force:
-    def rough(links: Tensor) -> Tensor:
-        numbers = su3.to_components(force(links))
-        unit = COARSE / numbers[0].numel()**0.5
-        return su3.from_components(unit * torch.round(numbers / unit))
+def _rounded(size: float) -> Callable[[Force], Force]:
+    """Forces whose components are rounded to `size` over the root of their number."""
 
-    return rough
+    def of(force: Force) -> Force:
+        def rough(links: Tensor) -> Tensor:
+            numbers = su3.to_components(force(links))
+            unit = size / numbers[0].numel()**0.5
+            return su3.from_components(unit * torch.round(numbers / unit))
+
+        return rough
+
+    return of
 
 
 def _no_gradient(force: Force) -> Force:

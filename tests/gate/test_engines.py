@@ -6,6 +6,7 @@ import torch
 from l2hmc_bridge.fast.cpu import learned, library
 from l2hmc_bridge.gate import engines, rows as gate
 from l2hmc_bridge.l2hmc.compiled import CompiledEngine
+from l2hmc_bridge.l2hmc.compiled_moves import Moves
 from l2hmc_bridge.l2hmc.engines import engine_for
 from l2hmc_bridge.systems.actions import gauge_action
 from tests.l2hmc.test_kernel import make_kernel, randomise
@@ -40,11 +41,17 @@ class DroppedTerm(CompiledEngine):
             self._changes.pop()
 
 
+class ForwardOrder(Moves):
+    def of_drift(self, k, sign, net):
+        return super().of_drift(k, 1, net)
+
+
 class WrongOrder(CompiledEngine):
     """The inverse drift takes the subsets in the order of the forward one."""
 
-    def _moves(self, k, sign):
-        return super()._moves(k, 1)
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self.moves = ForwardOrder(**vars(self.moves))
 
 
 class StaleForce(CompiledEngine):
