@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.sampler.nested_cases import CASES, STARTS, Case
-from benchmarks.sampler.nested_rows import Kept, as_worth, at_scale, scaled, told
+from benchmarks.sampler.nested_rows import Kept, at_scale, best, told
 from examples.two_flavour.host import two_flavour
 from l2hmc_bridge import fast
 from l2hmc_bridge.analysis.statistics import estimate
@@ -39,7 +39,7 @@ from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import Host
 from l2hmc_bridge.systems.actions import GaugeAction, cold_start
 from l2hmc_bridge.training import levenberg
-from l2hmc_bridge.training.nested.sample import Sample, Worth, iterations, ratio, softened, worth
+from l2hmc_bridge.training.nested.sample import Sample, Worth, iterations, softened, worth
 from l2hmc_bridge.training.nested.shape import plan_of, values_of
 
 TRANSFERRED = ("heavy48", "trained leapfrog 16")
@@ -102,7 +102,7 @@ def trained(case: Case, host: Host, links: Tensor, plan: Schedule, ends: int,
         if number % RESAMPLE == 0:
             sample, = samples(links, TRAINING, 64 * number, (case.draws + 1) // 2)
             found = worth(nested(case, host, plan), [sample], tries=TRIES)
-            plan, damping = scaled(plan, found.scale), levenberg.DAMPING
+            plan, damping = plan.scaled(found.scale), levenberg.DAMPING
             say(f"MD time per force {found.value:.4f}, all steps times {found.scale:.3f}")
 
         def residuals(numbers: Tensor, sample: Sample = sample, like: Schedule = plan) -> Tensor:
@@ -152,18 +152,18 @@ class Study(NamedTuple):
         """Measure all untrained schemes; the name of the best."""
         for name, steps in self.case.scan:
             self.kept.get(f"scan {name} {steps}", lambda n=name, s=steps: self.untrained(n, s))
-        best = self.best("scan")
-        _, name, steps = best.split()[:3]
+        found = self.best("scan")
+        _, name, steps = found.split()[:3]
         for inside in INSIDE if self.case.inside else ():
             self.kept.get(f"inner {name} {steps} {inside:g}",
                           lambda i=inside: self.untrained(name, int(steps), i))
-        return best
+        return found
 
     def learn(self, elsewhere: dict[str, Any] | None) -> str:
         """Train from every start, and measure a row of another case; the name of the best."""
         if elsewhere is not None:
             first, row = TRANSFERRED
-            plan = scaled(at_scale(elsewhere), self.case.spacing / CASES[first].spacing)
+            plan = at_scale(elsewhere).scaled(self.case.spacing / CASES[first].spacing)
             self.kept.get(f"{row} of {first}", lambda: self.told(plan))
         for name, steps, ends in self.case.starts:
             self.kept.get(f"trained {name} {steps}",
@@ -186,8 +186,9 @@ class Study(NamedTuple):
 
     def best(self, start: str) -> str:
         """The row of the largest value whose name begins so."""
-        return max((one for one in self.kept.rows if one.startswith(start)),
-                   key=lambda one: self.kept.rows[one]["value"])
+        found = best(self.kept.rows, start)
+        assert found is not None
+        return found
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -203,12 +204,11 @@ def main(arguments: list[str] | None = None) -> None:
     host = two_flavour(case.lattice, case.kappa, case.twist, tolerance=TOLERANCE)
     kept = Kept(given.work / f"{given.case}.json")
     study = Study(case, host, *equilibrium(case, host, given.work / f"{given.case}.pt"), kept)
-    best = study.scan()
+    untrained = study.scan()
     winner = study.learn(None if given.case == first else
                          Kept(given.work / f"{first}.json").rows[row])
-    kept.get("gain", lambda: ratio(as_worth(kept.rows[winner]), as_worth(kept.rows[best])))
     others = (*OTHERS, "trained {} {}".format(*STARTS[0]))
-    for row in dict.fromkeys((best, winner, *(one for one in others if one in kept.rows))):
+    for row in dict.fromkeys((untrained, winner, *(one for one in others if one in kept.rows))):
         kept.get(f"stream {row}", lambda r=row: streamed(case, host, study.links,
                                                          at_scale(kept.rows[r]), given.seconds))
 

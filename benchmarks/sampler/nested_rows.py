@@ -44,11 +44,10 @@ def as_worth(row: dict[str, Any]) -> Worth:
 
 def at_scale(row: dict[str, Any]) -> Schedule:
     """The plan of a row with its scale worked in."""
-    return scaled(Schedule(*map(tuple, row["plan"])), row["scale"])
+    return Schedule(*map(tuple, row["plan"])).scaled(row["scale"])
 
 
-def scaled(plan: Schedule, factor: float) -> Schedule:
-    """The plan with all steps times `factor`."""
-    return Schedule(tuple(factor * kick for kick in plan.kicks),
-                    tuple(factor * drift for drift in plan.drifts),
-                    tuple(factor**2 * displacement for displacement in plan.displacements))
+def best(rows: dict[str, Any], start: str) -> str | None:
+    """The row of largest value among those whose name begins so."""
+    names = [name for name in rows if name.startswith(start)]
+    return max(names, key=lambda name: rows[name]["value"]) if names else None

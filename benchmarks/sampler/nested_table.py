@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sampler.nested_cases import CASES, SCAN
-from benchmarks.sampler.nested_rows import as_worth
+from benchmarks.sampler.nested_rows import as_worth, best
 from l2hmc_bridge.analysis.statistics import with_error
 from l2hmc_bridge.training.nested.sample import ratio
 
@@ -47,12 +47,6 @@ beyond where the step is stable: at h = 0.28 on the heavy 4^3 x 8 a tenth of the
 2, by OMF2 already at 0.20. So 1.8 x OMF2 and 2.5 x leapfrog are out of reach of steps that call
 this force for all quarks at once; a Hasenbusch ratio changes F, not this.
 """
-
-
-def best(rows: Rows, start: str) -> str | None:
-    """The row of largest value among those whose name begins so."""
-    names = [name for name in rows if name.startswith(start)]
-    return max(names, key=lambda name: rows[name]["value"]) if names else None
 
 
 def gains(rows: Rows) -> list[str]:

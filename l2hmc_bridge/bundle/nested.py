@@ -183,11 +183,7 @@ def _parameters(given: Entries) -> dict[str, float]:
 def _effective(kernel: Nested) -> Nested:
     """The same kernel with `scale` worked into its outermost level: what is inside follows."""
     *inside, outer = kernel.levels
-    kicks, drifts, displacements = outer.plan
-    plan = Schedule(tuple(kernel.scale * kick for kick in kicks),
-                    tuple(kernel.scale * drift for drift in drifts),
-                    tuple(kernel.scale**2 * displacement for displacement in displacements))
-    return Nested(kernel.inner, (*inside, replace(outer, plan=plan)))
+    return Nested(kernel.inner, (*inside, replace(outer, plan=outer.plan.scaled(kernel.scale))))
 
 
 @torch.no_grad()

@@ -164,27 +164,29 @@ def statistical(kernel: Nested, links: Tensor, trajectories: int,
 
 def calming(kernel: Nested, links: Tensor, generator: torch.Generator) -> float:
     """A factor <= 1 on all steps that brings <r^2> below CALM."""
-    state, momenta, factor = kernel.init(links), draw_momenta(links, generator), 1.0
-    while factor > 1e-3:
-        _, info = kernel.scaled(factor).moved(state, momenta, generator)
-        if float(info.log_ratio.square().mean()) < CALM:
-            break
-        factor *= 0.8
-    return factor
+    return _bearable(kernel.scaled, 0.8, CALM, links, generator)
 
 
 def coarse(kernel: Nested, links: Tensor, generator: torch.Generator) -> Nested:
     """The kernel on forces rounded as coarsely as COARSE and ROUGH let them be."""
-    unit = COARSE
-    rough = on_stand_ins(kernel, _rounded(unit))
-    momenta = draw_momenta(links, generator)
-    while unit > 1e-3 * COARSE:
-        _, info = rough.moved(rough.init(links), momenta, generator)
-        if float(info.log_ratio.square().mean()) < ROUGH:
+
+    def rough(share: float) -> Nested:
+        return on_stand_ins(kernel, _rounded(share * COARSE))
+
+    return rough(_bearable(rough, 0.7, ROUGH, links, generator))
+
+
+def _bearable(made: Callable[[float], Nested], less: float, most: float, links: Tensor,
+              generator: torch.Generator) -> float:
+    """The largest of 1, less, less^2, ... whose kernel has <r^2> below `most`; 1e-3 at least."""
+    momenta, factor = draw_momenta(links, generator), 1.0
+    while factor > 1e-3:
+        kernel = made(factor)
+        _, info = kernel.moved(kernel.init(links), momenta, generator)
+        if float(info.log_ratio.square().mean()) < most:
             break
-        unit *= 0.7
-        rough = on_stand_ins(kernel, _rounded(unit))
-    return rough
+        factor *= less
+    return factor
 
 
 def reference(kernel: Nested) -> hmc.HMC:

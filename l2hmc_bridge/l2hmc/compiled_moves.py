@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from l2hmc_bridge.fast.cpu import learned
+from l2hmc_bridge.fast.cpu.halo import odd_here
 from l2hmc_bridge.fast.cpu.library import Lattice
 from l2hmc_bridge.l2hmc.compiled_field import Subset
 from l2hmc_bridge.networks.covariant import DriftNetwork, subsets
@@ -52,9 +53,7 @@ class Moves:
         if network is None or network.subsets != "turn" or not 0 <= k < self.count:
             return None
         mu, odd, first = subsets(network, k, sign)[0]
-        return (mu, bool(self._here(bool(odd)))) if first else None
+        return (mu, odd_here(self.lattice.part, bool(odd))) if first else None
 
     def _here(self, odd: bool | None) -> bool | None:
-        """The parity, as the sites of this part are counted."""
-        part = self.lattice.part
-        return odd if odd is None or part is None else bool(odd) != bool(part.parity)
+        return None if odd is None else odd_here(self.lattice.part, odd)

@@ -16,6 +16,7 @@ from l2hmc_bridge.ranks.books import Together
 from l2hmc_bridge.ranks.steps import listener, on_rank_0, require_one_program, share_of
 from l2hmc_bridge.ranks.world import World, joined
 from l2hmc_bridge.recorded.specs import KernelSpec, StreamKernel
+from l2hmc_bridge.storage.together import Itself
 from l2hmc_bridge.stream.deadline import Deadline
 from l2hmc_bridge.stream.progress import Progress, Silent, Stop
 
@@ -49,12 +50,8 @@ class Hands(Protocol):
         """Who is told; of several processes the first one's alone."""
 
 
-@dataclass(frozen=True)
-class Alone:
+class Alone(Itself):
     """This process by itself."""
-
-    def made(self, make: Callable[[], Made]) -> Made:
-        return make()
 
     @contextmanager
     def entered(self, context: AbstractContextManager[object]) -> Iterator[None]:

@@ -35,6 +35,14 @@ def on_one(out, count, **how):
                                             **{"inputs": START, **HOW, **how}))
 
 
+def goes_on(folder, count, grid, one):
+    """A stream resumed by two processes on another grid is `one`, resumed by this process."""
+    told = ranks.command(2, "sample", "--in", folder, "--resume", "-n", count, "--ranks", grid)
+    assert [status for status, *_ in told] == [0, 0], told
+    lb.resume_stream(one, count)
+    assert same(one, folder)
+
+
 def same(one, other):
     found = [contents(folder) for folder in (one, other)]
     rows = [[{name: value for name, value in json.loads(line.partition(" ")[2]).items()
@@ -50,11 +58,7 @@ def test_a_stream_has_the_bits_of_one_rank_and_goes_on_on_another_grid(tmp_path)
     assert "2 of 2" in told[0][1] and told[1][1:] == ("", "")  # rank 0 alone speaks
     on_one(tmp_path / "one", 2, kernel="hmc", chains=2)
     assert same(tmp_path / "one", tmp_path / "two")
-    told = ranks.command(2, "sample", "--in", tmp_path / "two", "--resume", "-n", 2, "--ranks",
-                         "1,1,2,1")
-    assert [status for status, *_ in told] == [0, 0], told
-    lb.resume_stream(tmp_path / "one", 2)
-    assert same(tmp_path / "one", tmp_path / "two")
+    goes_on(tmp_path / "two", 2, "1,1,2,1", tmp_path / "one")
 
 
 @pytest.mark.slow
@@ -66,11 +70,7 @@ def test_each_chain_on_ranks_of_its_own_and_resumed_otherwise(tmp_path):
     assert all(one[1:] == ("", "") for one in told[1:])
     on_one(tmp_path / "one", 2, kernel="hmc", inputs=[START, before])
     assert same(tmp_path / "one", tmp_path / "four")
-    told = ranks.command(2, "sample", "--in", tmp_path / "four", "--resume", "-n", 2, "--ranks",
-                         "1,1,1,1")
-    assert [status for status, *_ in told] == [0, 0], told
-    lb.resume_stream(tmp_path / "one", 2)
-    assert same(tmp_path / "one", tmp_path / "four")
+    goes_on(tmp_path / "four", 2, "1,1,1,1", tmp_path / "one")
     lb.resume_stream(tmp_path / "four", 1)
     lb.resume_stream(tmp_path / "one", 1)
     assert same(tmp_path / "one", tmp_path / "four")
@@ -94,11 +94,7 @@ def test_a_bundle_with_a_field_transformation_goes_on_on_another_grid(tmp_path):
     assert [status for status, *_ in told] == [0, 0], told
     on_one(tmp_path / "one", 2, bundle=path, kernel="l2hmc", ungated=True)
     assert same(tmp_path / "one", tmp_path / "two")
-    told = ranks.command(2, "sample", "--in", tmp_path / "two", "--resume", "-n", 1, "--ranks",
-                         "1,2,1,1")
-    assert [status for status, *_ in told] == [0, 0], told
-    lb.resume_stream(tmp_path / "one", 1)
-    assert same(tmp_path / "one", tmp_path / "two")
+    goes_on(tmp_path / "two", 1, "1,2,1,1", tmp_path / "one")
 
 
 @pytest.mark.slow

@@ -75,3 +75,8 @@ def _first(places: Places) -> Places:
     new[1:] = number[1:] != number[:-1]
     order = order[new]
     return Places(places.blocks[order], places.lanes[order], places.of_layer[order])
+
+
+def odd_here(part: Part | None, odd: bool) -> bool:
+    """A parity of the whole lattice, as the sites of a part of it are counted."""
+    return bool(odd) if part is None else bool(odd) != bool(part.parity)

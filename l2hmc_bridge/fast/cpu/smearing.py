@@ -11,6 +11,7 @@ from torch import Tensor
 
 from l2hmc_bridge.fast import smearing as reference
 from l2hmc_bridge.fast.cpu import blocks as blocked, library
+from l2hmc_bridge.fast.cpu.halo import odd_here
 from l2hmc_bridge.fast.cpu.learned import ACTIVATIONS
 from l2hmc_bridge.fast.cpu.library import LINK, Lattice
 from l2hmc_bridge.fast.cpu.scratch import SCRATCH
@@ -68,7 +69,7 @@ def force_blocks(lattice: Lattice, blocks: Tensor, rules: Rules,
     weights = SCRATCH.like(moved)
     for sweep in reversed(range(len(rules.biases))):
         for mu, odd in reversed(ORDER):
-            here = _here(lattice, odd)
+            here = int(odd_here(lattice.part, odd))
             lattice.call("smear_pull", moved, mu, here, *_rule(rules, sweep), starts[sweep], moved,
                          weights, gradient)
             lattice.renew(weights[:, :, mu:mu + 1])
@@ -94,8 +95,8 @@ def _sweep(lattice: Lattice, blocks: Tensor, rules: Rules, sweep: int) -> None:
     """One sweep in place, without log|J|."""
     lost = torch.zeros(1, dtype=torch.int64)
     for mu, odd in ORDER:
-        lattice.call("smear_subset", blocks, mu, _here(lattice, odd), 1, *_rule(rules, sweep),
-                     blocks, lost, None)
+        here = int(odd_here(lattice.part, odd))
+        lattice.call("smear_subset", blocks, mu, here, 1, *_rule(rules, sweep), blocks, lost, None)
         lattice.renew(blocks[:, :, mu:mu + 1])
 
 
@@ -105,19 +106,15 @@ def _moved(lattice: Lattice, blocks: Tensor, rules: Rules, moves: list[tuple[int
     lost = torch.zeros(1, dtype=torch.int64)
     change = torch.zeros(len(blocks), dtype=torch.float64)
     for sweep, mu, odd in moves:
-        change += lattice.sums("smear_subset", blocks, 1, mu, _here(lattice, odd), sign,
-                               *_rule(rules, sweep), blocks, lost)[:, 0]
+        here = int(odd_here(lattice.part, odd))
+        change += lattice.sums("smear_subset", blocks, 1, mu, here, sign, *_rule(rules, sweep),
+                               blocks, lost)[:, 0]
         lattice.renew(blocks[:, :, mu:mu + 1])
     part = None if lattice.part is None else parts.current()
     lost = lost if part is None or sign > 0 else part.network.total(lost)
     if int(lost):
         raise reference.not_inverted(int(lost))
     return change
-
-
-def _here(lattice: Lattice, odd: bool) -> int:
-    """The parity, as the sites of a part are counted."""
-    return int(odd if lattice.part is None else odd != bool(lattice.part.parity))
 
 
 def _rule(rules: Rules, sweep: int) -> tuple:
