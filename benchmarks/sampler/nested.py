@@ -8,8 +8,9 @@ For each case (lattice, beta, quark mass), every part kept in FOLDER as soon as 
 2. scan: leapfrog, OMF2, OMF4, force gradient with several numbers of steps, and several
    finenesses of the gauge part for the best: MD time per host force at 80 % acceptance
    (`training.nested.sample.worth`) on the links for validation;
-3. training from several starts, Gauss-Newton on the other links (on 8^4 none), and the same
-   number; that of a step trained in the first case as it is, all steps scaled;
+3. training from several starts (of 8^4 on the heavier quarks, from the step of the first case), by
+   Gauss-Newton on the other links, and the same number; that of the step trained in the first case
+   as it is, all steps scaled;
 4. streams with untrained and trained schemes, long and short: tau_int of plaquette and E(t=1) times
    host forces. The force after a new draw of noise counts.
 """
@@ -46,7 +47,7 @@ TRANSFERRED = ("heavy48", "trained leapfrog 16")
 OTHERS = ("scan omf2 4", "scan omf2 12")  # streams beside the best ones
 INSIDE = (0.1, 0.2, 0.4)  # longest MD time of one gauge trajectory, OMF4 of two steps
 TOLERANCE, APART = 1e-8, 4  # of the solver; trajectories between links to train and to validate
-ITERATIONS, RESAMPLE, TRIES, LEAST = 8, 4, 4, 12
+TRAINED_ON, RESAMPLE, TRIES, LEAST = 2, 4, 4, 12  # draws on every configuration to train on; ...
 TRAINING, VALIDATION, START, STREAM = 900, 901, 902, 903  # chains of the random numbers
 
 
@@ -98,9 +99,9 @@ def trained(case: Case, host: Host, links: Tensor, plan: Schedule, ends: int,
             say: Callable[[str], None]) -> Schedule:
     """The plan after Gauss-Newton on noise and momenta of its own, at 80 % acceptance."""
     damping, sample = levenberg.DAMPING, None
-    for number in range(ITERATIONS):
+    for number in range(case.iterations):
         if number % RESAMPLE == 0:
-            sample, = samples(links, TRAINING, 64 * number, (case.draws + 1) // 2)
+            sample, = samples(links, TRAINING, 64 * number, TRAINED_ON)
             found = worth(nested(case, host, plan), [sample], tries=TRIES)
             plan, damping = plan.scaled(found.scale), levenberg.DAMPING
             say(f"MD time per force {found.value:.4f}, all steps times {found.scale:.3f}")
@@ -161,24 +162,26 @@ class Study(NamedTuple):
 
     def learn(self, elsewhere: dict[str, Any] | None) -> str:
         """Train from every start, and measure a row of another case; the name of the best."""
+        onward = None
         if elsewhere is not None:
             first, row = TRANSFERRED
             plan = at_scale(elsewhere).scaled(self.case.spacing / CASES[first].spacing)
             self.kept.get(f"{row} of {first}", lambda: self.told(plan))
+            onward = plan if self.case.onward else None
         for name, steps, ends in self.case.starts:
+            start = plan_for(self.case, name, steps) if onward is None else onward
             self.kept.get(f"trained {name} {steps}",
-                          lambda n=name, s=steps, e=ends: self.trained(n, s, e))
+                          lambda n=name, s=steps, e=ends, p=start: self.trained(n, s, e, p))
         return self.best("trained")
 
     def untrained(self, name: str, steps: int, inside: float = INSIDE[-1]) -> dict[str, Any]:
         """What an integrator is worth."""
         return self.told(plan_for(self.case, name, steps), inside)
 
-    def trained(self, name: str, steps: int, ends: int) -> dict[str, Any]:
+    def trained(self, name: str, steps: int, ends: int, start: Schedule) -> dict[str, Any]:
         """What it is worth after training."""
-        return self.told(trained(
-            self.case, self.host, self.learning, plan_for(self.case, name, steps), ends,
-            lambda text: print(f"  {name} {steps} {text}", flush=True)))
+        return self.told(trained(self.case, self.host, self.learning, start, ends,
+                                 lambda text: print(f"  {name} {steps} {text}", flush=True)))
 
     def told(self, plan: Schedule, inside: float = INSIDE[-1]) -> dict[str, Any]:
         """A plan, and what it is worth."""

@@ -17,16 +17,19 @@ class Case(NamedTuple):
     kappa: float
     twist: float
     spacing: float
-    draws: int = 4  # of noise and momenta on every configuration, to train half of them
+    draws: int = 4  # of noise and momenta on every configuration of validation
     chains: int = 16
     scan: tuple[tuple[str, int], ...] = SCAN
     starts: tuple[tuple[str, int, int], ...] = STARTS
     inside: bool = True  # whether the fineness of the gauge part is scanned
+    iterations: int = 8  # of training; each takes a trajectory of all points for every free number
+    onward: bool = False  # whether training goes on from the step trained in the first case
 
 
 CASES = {
     "heavy48": Case((8, 4, 4, 4), 5.6, 0.150, 0.0, 0.16),
     "light48": Case((8, 4, 4, 4), 5.6, 0.165, 0.01, 0.12),
-    "heavy88": Case((8, 8, 8, 8), 5.6, 0.150, 0.0, 0.09, 1, 16, COARSE, (), False),
+    "heavy88": Case((8, 8, 8, 8), 5.6, 0.150, 0.0, 0.09, 2, 16, COARSE, (("leapfrog", 16, 3),),
+                    False, 3, True),
     "light88": Case((8, 8, 8, 8), 5.6, 0.165, 0.01, 0.07, 1, 16, COARSE, (), False),
 }

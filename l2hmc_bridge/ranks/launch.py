@@ -33,12 +33,13 @@ FIRST_PORT, PORTS = 20000, 20000
 
 
 class Launch(NamedTuple):
-    """This process, how many there are, and where they meet."""
+    """This process, how many there are, where they meet, and who started them."""
 
     rank: int
     size: int
     address: str
     port: int
+    starter: str
 
 
 def launch(environment: Mapping[str, str] = os.environ) -> Launch:
@@ -59,7 +60,7 @@ def launch(environment: Mapping[str, str] = os.environ) -> Launch:
     if starter.name == "srun":
         _refuse_batch(environment)
     return Launch(rank, size, _address(environment, size, environment.get(starter.local, "")),
-                  _port(environment))
+                  _port(environment), starter.name)
 
 
 def is_beside(environment: Mapping[str, str] = os.environ) -> bool:

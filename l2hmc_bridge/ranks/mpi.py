@@ -12,6 +12,7 @@ from torch import Tensor
 
 from l2hmc_bridge.errors import BridgeError
 from l2hmc_bridge.fast.collectives import DOWN, UP
+from l2hmc_bridge.ranks.transport import Transport
 
 Told = TypeVar("Told")
 
@@ -75,6 +76,24 @@ class Mpi:
 
     def divided(self, size: int) -> "Mpi":
         return Mpi(self.communicator.Split(self.rank // size, self.rank))
+
+
+def beside(everyone: Transport, starter: str) -> Mpi | None:
+    """What carries the messages of neighbours among processes that mpirun started, or None.
+
+    MPI knows which processes share memory. Asked by all: one answer, None where any of them has no
+    mpi4py, or one of another MPI than that of the launcher. starter: who started them.
+    """
+    if not starter.startswith("mpirun"):
+        return None
+    try:
+        found: Mpi | None = over()
+    except BridgeError:
+        found = None
+    fits = found is not None and (found.rank, found.size) == (everyone.rank, everyone.size)
+    if found is None or not all(everyone.of_all(fits)):
+        return None
+    return Mpi(found.communicator.Dup())
 
 
 def over(communicator: Any = None) -> Mpi:

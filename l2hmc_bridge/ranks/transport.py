@@ -55,14 +55,24 @@ class Transport(Protocol):
         """This process's group of `size`, of processes one after the other. Asked by all."""
 
 
+class Carrier(Protocol):
+    """What carries the messages of neighbours, by the numbers of processes among all."""
+
+    def swap(self, lower: int, upper: int, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
+        """As that of a transport."""
+
+
 class Distributed:
     """Processes of torch.distributed: all of them in its order, or a group in another.
 
-    order: their numbers among all, by the number here.
+    order: their numbers among all, by the number here; carrier: of what neighbours swap, gloo by
+    default, which sends it through the network even between processes of one machine.
     """
 
-    def __init__(self, order: Sequence[int] = (), group: dist.ProcessGroup | None = None) -> None:
+    def __init__(self, order: Sequence[int] = (), group: dist.ProcessGroup | None = None,
+                 carrier: Carrier | None = None) -> None:
         self.order, self.group = tuple(order) or tuple(range(dist.get_world_size())), group
+        self.carrier = carrier
         self.size, self.rank = len(self.order), self.order.index(dist.get_rank())
         self.collectives = Collectives(control=group)
 
@@ -90,12 +100,16 @@ class Distributed:
         dist.recv(field, self.order[rank], group=self.group)
 
     def swap(self, lower: int, upper: int, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
-        return self.collectives.swapped(down, up, self.order[lower], self.order[upper])
+        lower, upper = self.order[lower], self.order[upper]
+        if self.carrier is not None:
+            return self.carrier.swap(lower, upper, down, up)
+        return self.collectives.swapped(down, up, lower, upper)
 
     def in_order(self, order: Sequence[int]) -> "Distributed":
-        return Distributed([self.order[number] for number in order], self.group)
+        return Distributed([self.order[number] for number in order], self.group, self.carrier)
 
     def divided(self, size: int) -> "Distributed":
         members = [self.order[first:first + size] for first in range(0, self.size, size)]
         groups = [dist.new_group(sorted(one), timeout=WAIT) for one in members]
-        return Distributed(members[self.rank // size], groups[self.rank // size])
+        number = self.rank // size
+        return Distributed(members[number], groups[number], self.carrier)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from l2hmc_bridge.errors import BridgeError, ConfigError, StreamError
 from l2hmc_bridge.fields.part import holding
+from l2hmc_bridge.ranks import mpi
 from l2hmc_bridge.ranks.launch import launch
 from l2hmc_bridge.ranks.transport import WAIT, Distributed, Transport
 
@@ -133,7 +134,7 @@ def joined() -> Iterator[World]:
         dist.init_process_group("gloo", store=store, rank=here.rank, world_size=here.size,
                                 timeout=WAIT)
         try:
-            yield World(Distributed())
+            yield World(Distributed(carrier=mpi.beside(Distributed(), here.starter)))
             dist.barrier()  # a process that leaves early breaks the connections of those at work
         finally:
             dist.destroy_process_group()

@@ -48,13 +48,12 @@ def contents(folder):
 
 
 def places(folder, kind):
-    """The same last configuration of a host in two folders."""
-    found = []
-    for name in ("one", "two"):
-        place = folder / f"{name} {kind}"
-        place.mkdir()
-        found.append(leave(place, kind))
-    return found
+    """The same last configuration of a host in two folders, its header's date included."""
+    first, second = (folder / f"{name} {kind}" for name in ("one", "two"))
+    first.mkdir()
+    left = leave(first, kind)
+    shutil.copytree(first, second)
+    return left, second / left.name
 
 
 KINDS = ("columbia", "chroma", "openqcd")  # by slabs, with checksums at the end, through rank 0

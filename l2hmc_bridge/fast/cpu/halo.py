@@ -1,6 +1,7 @@
 """Copies of the neighbours' sites in the blocked layout: where they lie, and how they are renewed.
 
-Direction after direction, copies of earlier ones included, so that corners come along.
+Direction after direction, copies of earlier ones included, so that corners come along. Where a
+layer has blocks of its own, whole blocks are sent, in place where one follows the other.
 """
 
 from typing import NamedTuple
@@ -18,15 +19,49 @@ class Places(NamedTuple):
     lanes: Tensor
     of_layer: Tensor
 
+    def of(self, field: Tensor) -> Tensor:
+        """What is there, one site of the layer after the other."""
+        return field[:, self.blocks, :, :, self.lanes]
+
+    def put(self, field: Tensor, values: Tensor) -> None:
+        """Replace it, from the order of the layer."""
+        field[:, self.blocks, :, :, self.lanes] = values[self.of_layer]
+
+
+class Blocks(NamedTuple):
+    """Numbers of the blocks that a layer of sites fills: `first` to `end`, if they are in a row."""
+
+    numbers: Tensor
+    first: int
+    end: int
+
+    @property
+    def row(self) -> bool:
+        """Whether they are one after the other."""
+        return self.end - self.first == len(self.numbers)
+
+    def of(self, field: Tensor) -> Tensor:
+        """What is there, one block of the layer after the other."""
+        if self.row:
+            return field[:, self.first:self.end]
+        return field.index_select(1, self.numbers)
+
+    def put(self, field: Tensor, values: Tensor) -> None:
+        """Replace it."""
+        if self.row:
+            field[:, self.first:self.end] = values
+        else:
+            field.index_copy_(1, self.numbers, values)
+
 
 class Layers(NamedTuple):
     """Of one direction: what is sent down and up, what comes from below and from above."""
 
     mu: int
-    down: Places
-    up: Places
-    below: Places
-    above: Places
+    down: Places | Blocks
+    up: Places | Blocks
+    below: Places | Blocks
+    above: Places | Blocks
 
 
 def layers(part: Part, sites: Tensor) -> tuple[Layers, ...]:
@@ -34,37 +69,48 @@ def layers(part: Part, sites: Tensor) -> tuple[Layers, ...]:
     made = []
     for mu in part.cut:
         halo, extent = part.halo[mu], part.extents[mu]
-        made.append(Layers(mu, _first(_places(part, sites, mu, halo, halo)),
-                           _first(_places(part, sites, mu, extent, halo)),
-                           _places(part, sites, mu, 0, halo),
-                           _places(part, sites, mu, halo + extent, halo)))
+        starts = (halo, extent, 0, halo + extent)  # down, up, below, above
+        inside = [_inside(part, sites, mu, start) for start in starts]
+        if all(torch.equal(one.any(1), one.all(1)) for one in inside):
+            made.append(Layers(mu, *map(_blocks, inside)))
+            continue
+        down, up, below, above = (_places(part, sites, mu, start) for start in starts)
+        made.append(Layers(mu, _first(down), _first(up), below, above))
     return tuple(made)
 
 
 def renew(part: Part, known: tuple[Layers, ...], field: Tensor) -> None:
     """Replace the copies in a blocked field [Nb, blocks, 4, width, lanes] by what they copy."""
     for layer in known:
-        below, above = part.network.swap(layer.mu, *(
-            field[:, at.blocks, :, :, at.lanes] for at in (layer.down, layer.up)))
-        for at, values in ((layer.below, below), (layer.above, above)):
-            field[:, at.blocks, :, :, at.lanes] = values[at.of_layer]
+        below, above = part.network.swap(layer.mu, layer.down.of(field), layer.up.of(field))
+        layer.below.put(field, below)
+        layer.above.put(field, above)
 
 
-def _places(part: Part, sites: Tensor, mu: int, start: int, count: int) -> Places:
-    """Of the sites whose coordinate mu is start <= c < start + count."""
-    coordinate, rest = sites, torch.zeros_like(sites)
-    stride = 1
-    for nu in range(3, -1, -1):
-        here = coordinate % part.held[nu]
-        coordinate = coordinate // part.held[nu]
-        if nu == mu:
-            inside, here, extent = (here >= start) & (here < start + count), here - start, count
-        else:
-            extent = part.held[nu]
-        rest = rest + here * stride
-        stride *= extent
-    blocks, lanes = inside.nonzero(as_tuple=True)
-    return Places(blocks, lanes, rest[blocks, lanes])
+def _coordinate(part: Part, sites: Tensor, mu: int) -> Tensor:
+    return sites // torch.Size(part.held[mu + 1:]).numel() % part.held[mu]
+
+
+def _inside(part: Part, sites: Tensor, mu: int, start: int) -> Tensor:
+    """Which places [blocks, lanes] are in the layer that begins at c_mu = start, deep as copies."""
+    along = _coordinate(part, sites, mu)
+    return (along >= start) & (along < start + part.halo[mu])
+
+
+def _blocks(inside: Tensor) -> Blocks:
+    numbers = inside.all(1).nonzero()[:, 0]
+    return Blocks(numbers, int(numbers[0]), int(numbers[-1]) + 1)
+
+
+def _places(part: Part, sites: Tensor, mu: int, start: int) -> Places:
+    """Of the sites of that layer."""
+    of_layer = torch.zeros_like(sites)
+    for nu in range(4):
+        along = _coordinate(part, sites, nu)
+        extent, first = (part.halo[mu], start) if nu == mu else (part.held[nu], 0)
+        of_layer = of_layer * extent + along - first
+    blocks, lanes = _inside(part, sites, mu, start).nonzero(as_tuple=True)
+    return Places(blocks, lanes, of_layer[blocks, lanes])
 
 
 def _first(places: Places) -> Places:

@@ -61,16 +61,21 @@ __attribute__((noinline)) void force_link(const Fields& fields, const Coupling& 
 }
 
 // out = keep * in + push * F, [blocks][4][8]; `in` may be null (then keep is not used). Where they are
-// not null, `invariants` becomes [blocks][4][2] and `square` [blocks][4][8].
+// not null, `invariants` becomes [blocks][4][2] and `square` [blocks][4][8]. F and they are 0 where the
+// neighbours are not here.
 inline void force_blocks(const Fields& fields, const Coupling& coupling, long first, long end,
                          real keep, const vec* in, real push, vec* out, vec* invariants,
                          vec* square) {
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++) {
             const long at = block * 4 + mu;
-            vec f[ALGEBRA];
-            force_link(fields, coupling, block, mu, f, invariants ? invariants + 2 * at : nullptr,
-                       square ? square + at * ALGEBRA : nullptr, nullptr);
+            vec f[ALGEBRA] = {};
+            vec* seen = invariants ? invariants + 2 * at : nullptr;
+            vec* squared = square ? square + at * ALGEBRA : nullptr;
+            if (fields.lattice.outermost[block]) {
+                if (seen) seen[0] = seen[1] = vec{};
+                for (int a = 0; squared && a < ALGEBRA; a++) squared[a] = vec{};
+            } else force_link(fields, coupling, block, mu, f, seen, squared, nullptr);
             for (int a = 0; a < ALGEBRA; a++)
                 out[at * ALGEBRA + a] =
                     in ? keep * in[at * ALGEBRA + a] + push * f[a] : push * f[a];

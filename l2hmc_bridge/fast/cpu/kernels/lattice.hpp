@@ -37,6 +37,7 @@ struct Lattice {
     bool alone;
     int low[4], high[4];         // coordinates of these sites
     std::vector<uint16_t> own;  // [blocks]
+    std::vector<bool> outermost;  // [blocks], no site of it has all its neighbours here: see locate()
 
     explicit Lattice(const int* n, const int* low = nullptr, const int* high = nullptr)
         : alone(low != nullptr) {
@@ -47,10 +48,8 @@ struct Lattice {
         int bits = 0;
         volume = 1;
         for (int mu = 0; mu < 4; mu++) extent[mu] = n[mu], bit[mu] = -1;
-        while (bits < MOST_BITS) {  // the longest even direction first, of equal ones the last: then
-            int best = -1;          // slices of the slowest direction are thin, and neighbours near
-            for (int mu = 3; mu >= 0; mu--)
-                if (bit[mu] < 0 && n[mu] % 2 == 0 && (best < 0 || n[mu] > n[best])) best = mu;
+        while (bits < MOST_BITS) {
+            const int best = next_halved();
             if (best < 0) break;
             bit[best] = bits++;
         }
@@ -66,11 +65,28 @@ struct Lattice {
         place.resize(blocks * LANES);
         odd.resize(blocks);
         own.resize(blocks);
+        outermost.resize(blocks, true);
         for (long b = 0; b < blocks; b++) {
             connect(b);
             for (int lane = 0; lane < LANES; lane++) locate(b, lane);
             even = even && (uniform(b, 0) || uniform(b, 1));
         }
+    }
+
+    // Whether there are copies of other processes' sites on both sides of a direction.
+    bool cut(int mu) const { return low[mu] > 0; }
+
+    // The longest even direction that is not halved yet, of equal ones the last: then slices of the
+    // slowest direction are thin, and neighbours near. Those with copies come last: if they stay whole,
+    // copies have blocks of their own. -1: none is left.
+    int next_halved() const {
+        int best = -1;
+        for (int mu = 3; mu >= 0; mu--) {
+            if (bit[mu] >= 0 || extent[mu] % 2 != 0) continue;
+            if (best < 0 || cut(mu) < cut(best) ||
+                (cut(mu) == cut(best) && extent[mu] > extent[best])) best = mu;
+        }
+        return best;
     }
 
     // Whether the rows along y and z that staples reach, seven, and as much again fit into it.
@@ -124,7 +140,7 @@ struct Lattice {
     // Where a lane of a block lies in [Nt, Nx, Ny, Nz], and its parity.
     void locate(long b, int lane) {
         int c[4], sum = 0;
-        bool inside = lane < active;
+        bool inside = lane < active, outside = false;
         coordinates(b, c);
         long at = 0;
         for (int mu = 0; mu < 4; mu++) {
@@ -132,8 +148,10 @@ struct Lattice {
             at = at * extent[mu] + c[mu];
             sum += c[mu];
             inside = inside && low[mu] <= c[mu] && c[mu] < high[mu];
+            outside = outside || (cut(mu) && (c[mu] == 0 || c[mu] == extent[mu] - 1));
         }
         own[b] |= inside << lane;
+        outermost[b] = outermost[b] && (outside || lane >= active);
         place[b * LANES + lane] = at;
         odd[b] |= (sum & 1) << lane;
     }
