@@ -2,7 +2,8 @@
 
     python -m tests.support.transport_worker TRANSPORT
 
-Rank 0 writes a line for each order: what every rank found wrong.
+Rank 0 writes a line for each order: what every rank found wrong. mpi: MPI alone; carried: of
+processes that mpirun started, and what neighbours swap must go by MPI; gloo: it must not.
 """
 
 import sys
@@ -89,4 +90,6 @@ if __name__ == "__main__":
         compared(over())
     else:
         with joined() as every:
+            by_mpi = every.transport.carrier is not None
+            assert by_mpi == (sys.argv[1] == "carried"), every.transport.carrier
             compared(every.transport)
