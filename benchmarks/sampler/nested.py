@@ -12,7 +12,7 @@ For each case (lattice, beta, quark mass), every part kept in FOLDER as soon as 
    Gauss-Newton on the other links, and the same number; that of the step trained in the first case
    as it is, all steps scaled;
 4. streams with untrained and trained schemes, long and short: tau_int of plaquette and E(t=1) times
-   host forces. The force after a new draw of noise counts.
+   host forces, and their squared jumps, known long before. The force after a new draw counts.
 """
 
 import argparse
@@ -22,7 +22,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.sampler.nested_cases import CASES, STARTS, Case
@@ -132,7 +134,14 @@ def streamed(case: Case, host: Host, links: Tensor, plan: Schedule, seconds: flo
     found = {name: estimate(series[n]).as_dict() for n, name in enumerate(("plaquette", "e1"))}
     return {"acceptance": float(series[2].mean()), "trajectories": len(rows) * case.chains,
             "forces": forces, "length": kernel.length, "iterations": iterations(infos), **found,
-            **{f"{name}_tau_forces": _times(found[name], forces) for name in found}}
+            **{f"{name}_tau_forces": _times(found[name], forces) for name in found},
+            **{f"{name}_jump": _jump(series[n], forces) for n, name in enumerate(found)}}
+
+
+def _jump(series: NDArray[np.float64], forces: int) -> list[float]:
+    """[mean squared jump from one trajectory to the next per force, error] of [chains, n]."""
+    each = (np.diff(series) ** 2).mean(1) / forces
+    return [float(each.mean()), float(each.std(ddof=1) / len(each) ** 0.5)]
 
 
 def _times(one: dict[str, Any], forces: int) -> list[float | None]:
