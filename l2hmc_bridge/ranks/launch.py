@@ -28,18 +28,19 @@ STARTERS = (
 )
 JOBS = (("PMIX_NAMESPACE",), ("OMPI_MCA_ess_base_jobid",), ("PMI_JOBID",),
         ("SLURM_JOB_ID", "SLURM_STEP_ID"))  # of a job several steps may run side by side
+SERVERS = ("PMIX_SERVER_URI", "PMI_FD", "PMI_PORT")  # where an MPI library asks its launcher
 NODES = ("SLURM_STEP_NODELIST", "SLURM_NODELIST", "SLURM_JOB_NODELIST")
 FIRST_PORT, PORTS = 20000, 20000
 
 
 class Launch(NamedTuple):
-    """This process, how many there are, where they meet, and who started them."""
+    """This process, how many there are, where they meet, and if an MPI finds who started them."""
 
     rank: int
     size: int
     address: str
     port: int
-    starter: str
+    mpi: bool
 
 
 def launch(environment: Mapping[str, str] = os.environ) -> Launch:
@@ -60,7 +61,8 @@ def launch(environment: Mapping[str, str] = os.environ) -> Launch:
     if starter.name == "srun":
         _refuse_batch(environment)
     return Launch(rank, size, _address(environment, size, environment.get(starter.local, "")),
-                  _port(environment), starter.name)
+                  _port(environment), starter.name != "torchrun" and any(
+                      name.startswith(SERVERS) for name in environment))
 
 
 def is_beside(environment: Mapping[str, str] = os.environ) -> bool:

@@ -78,14 +78,12 @@ class Mpi:
         return Mpi(self.communicator.Split(self.rank // size, self.rank))
 
 
-def beside(everyone: Transport, starter: str) -> Mpi | None:
+def beside(everyone: Transport) -> Mpi | None:
     """What carries the messages of neighbours among processes that mpirun started, or None.
 
     MPI knows which processes share memory. Asked by all: one answer, None where any of them has no
-    mpi4py, or one of another MPI than that of the launcher. starter: who started them.
+    mpi4py, or one of another MPI than that of the launcher.
     """
-    if not starter.startswith("mpirun"):
-        return None
     try:
         found: Mpi | None = over()
     except BridgeError:

@@ -80,21 +80,21 @@ def test_parts_cover_the_lattice_once_and_neighbours_meet():
 
 def test_launchers_are_known_by_their_environment():
     told = {"RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "host", "MASTER_PORT": "7"}
-    assert launch(told) == (1, 4, "host", 7, "torchrun")
+    assert launch(told) == (1, 4, "host", 7, False)
     open_mpi = {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2",
                 "OMPI_COMM_WORLD_LOCAL_SIZE": "2", "PMIX_NAMESPACE": "prterun-host-77@1"}
-    assert launch(open_mpi) == (0, 2, "127.0.0.1", 20000 + 771, "mpirun (Open MPI)")
+    assert launch(open_mpi) == (0, 2, "127.0.0.1", 20000 + 771, False)
     srun = {"SLURM_PROCID": "3", "SLURM_NTASKS": "8", "SLURM_JOB_ID": "123456",
             "SLURM_LAUNCH_NODE_IPADDR": "10.0.0.1"}
-    assert launch(srun) == (3, 8, "10.0.0.1", 20000 + 123456 % 20000, "srun")
+    assert launch(srun) == (3, 8, "10.0.0.1", 20000 + 123456 % 20000, False)
     step = {**srun, "SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_ID": "2", "SLURM_NNODES": "3",
             "SLURM_NODELIST": "a1,n[01-03]", "SLURM_STEP_NODELIST": "n[02-03,07],a1",
             "ENVIRONMENT": "BATCH"}
-    assert launch(step) == (3, 4, "n02", 20000 + 1234562 % 20000, "srun")
+    assert launch(step) == (3, 4, "n02", 20000 + 1234562 % 20000, False)
     assert launch({**step, "SLURM_STEP_NUM_NODES": "1"}).address == "127.0.0.1"
     racks = {**srun, "SLURM_NODELIST": "r[1-2]n[3,5]x"}
     assert launch(racks).address == "r1n3x"
-    assert launch({**racks, **told}) == (1, 4, "host", 7, "torchrun")
+    assert launch({**racks, **told}) == (1, 4, "host", 7, False)
     assert is_beside({**srun, **told}) and not is_beside({**srun, **told, "RANK": "0"})
     assert launch({"PMI_RANK": "1", "PMI_SIZE": "2", "MPI_LOCALNRANKS": "2"}).size == 2
     assert is_beside(srun) and not is_beside(open_mpi) and not is_beside({})
