@@ -22,7 +22,7 @@ from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.systems.actions import GaugeAction, cold_start, hot_start
 
 CHAINS = 4  # from each start
-SKIPPED, BATCH, MOST = 60, 100, 200_000  # updates
+SKIPPED, BATCH, MOST = 60, 100, 200_000  # updates; batches grow with what is there
 
 
 class Ensemble(NamedTuple):
@@ -66,9 +66,9 @@ def measure(ensemble: Ensemble, error: float, seed: int = 1, chains: int = CHAIN
     kernel = HeatBath(GaugeAction(ensemble.beta))
     state, rows, began = kernel.init(links), [], time.process_time()
     while len(rows) < MOST:
-        for _ in range(BATCH if rows else SKIPPED + BATCH):
+        for _ in range(max(BATCH, len(rows) // 4) if rows else SKIPPED + BATCH):
             state, _ = kernel.step(state, trajectory_draws(seed, [len(rows)] * 2 * chains))
-            rows.append(fast.plaquettes(state.links).mean(1).numpy())
+            rows.append(fast.plaquettes(state.links).mean(1).tolist())
         series = np.array(rows[SKIPPED:]).T
         found = estimate(series)
         if found.error is not None and found.error < error:
