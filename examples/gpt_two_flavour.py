@@ -19,7 +19,7 @@ from l2hmc_bridge.bundle import file as bundle, nested as nested_bundle
 from l2hmc_bridge.sampling.integrators import schedule
 from l2hmc_bridge.sampling.levels import Level
 from l2hmc_bridge.sampling.nested import Nested
-from l2hmc_bridge.sampling.terms import Host, check_terms
+from l2hmc_bridge.sampling.terms import Host
 
 EXACT, SLOPPY = {"eps": 1e-11, "maxiter": 10000}, {"eps": 1e-8, "maxiter": 10000}
 
@@ -63,8 +63,8 @@ def stream(g, lattice, beta, kappa, mu, trajectories, gauge="ours", outer=6, lev
         kernel = Nested(inner, nested_bundle.load(Path(levels), beta).on(host).levels)
     else:
         kernel = Nested(inner, (Level("quarks", host.terms, schedule("omf2", 1 / outer, outer)),))
-    check_terms(host.terms, gpt.to_links(U), bridge.generator_of(rng, U[0].grid))
     update, rows = bridge.nested_update(kernel, rng), []
+    update.check(U)
     for number in range(1 - thermalise, trajectories + 1):
         accepted, delta = update(U)
         if number < 1:

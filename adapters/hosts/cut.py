@@ -12,9 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from l2hmc_bridge.bundle import architecture
 from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.fields import part as parts
@@ -22,7 +19,7 @@ from l2hmc_bridge.fields.part import Extents, Part
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.ranks import mpi
 from l2hmc_bridge.ranks.grid import Grid, require_fit
-from l2hmc_bridge.ranks.reach import halo, needs_even
+from l2hmc_bridge.ranks.reach import halo, needs_even, require_parts
 from l2hmc_bridge.ranks.share import Share
 from l2hmc_bridge.ranks.steps import require_one_program
 from l2hmc_bridge.ranks.transport import Distributed, Transport
@@ -30,7 +27,16 @@ from l2hmc_bridge.ranks.world import World
 from l2hmc_bridge.sampling.draws import Draws
 from l2hmc_bridge.sampling.host_action import Hosted
 from l2hmc_bridge.sampling.markov import Proposes
+from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.numbered import numbered
+
+
+class HostStep:
+    """A step that a host computes with fields of its own: it looks at no copies of ours."""
+
+    def __str__(self) -> str:
+        """What it does, the same on every rank."""
+        return type(self).__name__
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ def share_of(cut: Cut, kernel: Proposes, transport: Transport) -> Share:
     world = World(transport)
     require_one_program(world)
     served: Any = kernel.kernel if isinstance(kernel, Hosted) else kernel
-    depth = world.each(lambda: halo(served))
+    depth = world.each(lambda: _depth(served))
     world.agreed("kernel", _described(kernel))
     require_fit(grid, cut.lattice, depth, needs_even(served))
     order = sorted(range(len(cuts)), key=lambda rank: grid.rank(cuts[rank].coordinates))
@@ -145,14 +151,6 @@ def along_txyz(xyzt: Sequence[int]) -> Extents:
     return t, x, y, z
 
 
-def with_copies(part: Part, own: Tensor) -> Tensor:
-    """The field of a part from its own sites [Nb,4,...,3,3], and those of others beside them."""
-    held = own.new_empty((*own.shape[:2], *part.held, *own.shape[6:]))
-    part.kept(held).copy_(own)
-    parts.renew(part, held)
-    return held
-
-
 def draws_from(draw: Callable[[], int]) -> Draws:
     """The numbered draws of one trajectory, under a seed that rank 0 of the host's ranks drew.
 
@@ -170,16 +168,24 @@ def require_rank_alone(name: str) -> None:
                           "torch.Generator, whose numbers depend on how the lattice is cut")
 
 
-def everywhere_finite(links: Tensor) -> bool:
-    """Whether the links of all ranks are finite."""
-    spoiled = (~torch.view_as_real(links.detach().resolve_conj()).isfinite().all()).double().cpu()
-    return not parts.largest(spoiled, links)
+def _depth(kernel: Any) -> int:
+    """Sites beside a part that a kernel needs: one, for copies at all, around a host's own step."""
+    if isinstance(kernel, Nested) and isinstance(kernel.inner, HostStep):
+        require_parts(kernel)
+        return 1
+    return halo(kernel)
 
 
 def _described(kernel: Proposes) -> str:
     """What must be the same on every rank."""
     if isinstance(kernel, Hosted):
         return f"{type(kernel.action).__name__} decides over {_described(kernel.kernel)}"
+    if isinstance(kernel, Nested):
+        levels = [(level.name, [term.name for term in level.terms], level.plan, level.repeats)
+                  for level in kernel.levels]
+        return f"nested x {kernel.scale!r} {levels} around {_described(kernel.inner)}"
+    if isinstance(kernel, HostStep):
+        return str(kernel)
     if not isinstance(kernel, L2HMC):
         return repr(kernel)
     described = architecture.describe(kernel), kernel.action, kernel.scale

@@ -27,13 +27,14 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import ActionError, BridgeError, LayoutError
+from l2hmc_bridge.fields.agreement import everywhere_finite
 from l2hmc_bridge.fields.part import holding, whole
 from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.host_action import HostAction, Hosted
-from l2hmc_bridge.sampling.markov import Kernel, Proposer, Proposes
+from l2hmc_bridge.sampling.markov import Info, Kernel, Proposer, Proposes
 from l2hmc_bridge.systems.actions import GaugeAction
 
-from .cut import draws_from, everywhere_finite, require_rank_alone, sharing
+from .cut import draws_from, require_rank_alone, sharing
 from .gpt_fields import (
     ALGEBRA,
     GROUP,
@@ -119,8 +120,8 @@ def host_action(action: Any, U: Sequence[Any], fields: Sequence[Any] = (), rng: 
                       draw if more else None, beta or getattr(action, "beta", 0.0))
 
 
-class _Moves:
-    """What both of GPT's ways to move by a kernel of ours have: it, GPT's rng, the ranks."""
+class Moves:
+    """What all of GPT's ways to move by a kernel of ours have: it, GPT's rng, the ranks."""
 
     def __init__(self, kernel: Any, rng: Any, communicator: Any = None, gather: bool = False):
         self.kernel, self.rng = kernel, rng
@@ -132,8 +133,19 @@ class _Moves:
         return holding(whole(cut.lattice)) if self.gather else sharing(cut, kernel,
                                                                        self.communicator)
 
+    def stepped(self, U: Sequence[Any], kernel: Kernel) -> tuple[bool, float, Info]:
+        """(accepted, dH_effective, Info) of a step of this kernel; U moves in place."""
+        with self.together(U, cast(Proposes, kernel)):
+            links, grid = to_links(U), U[0].grid
+            state, info = kernel.step(kernel.init(links), draws_of(self.rng, grid))
+            numbers = np.array([float(info.accepted[0]), -float(info.log_ratio[0])])
+            moved = agreed(state.links, numbers, grid) if self.gather else state.links
+            if numbers[0]:
+                from_links(moved, U)
+        return bool(numbers[0]), float(numbers[1]), info
 
-class l2hmc_update(_Moves):
+
+class l2hmc_update(Moves):
     """A kernel as an object like those of g.algorithms.markov: update(U) moves U in place.
 
     rng is GPT's: one number is drawn from it per trajectory and seeds ours, so a run repeats with
@@ -153,17 +165,11 @@ class l2hmc_update(_Moves):
         """(accepted, dH_effective = dK + dS - log|J|); a rejected U is not touched."""
         kernel: Any = self.kernel if action is None else Hosted(
             cast(Proposer, self.kernel), host_action(action, U))
-        with self.together(U, kernel):
-            links, grid = to_links(U), U[0].grid
-            state, info = kernel.step(kernel.init(links), draws_of(self.rng, grid))
-            numbers = np.array([float(info.accepted[0]), -float(info.log_ratio[0])])
-            moved = agreed(state.links, numbers, grid) if self.gather else state.links
-            if numbers[0]:
-                from_links(moved, U)
-        return bool(numbers[0]), float(numbers[1])
+        accepted, delta, _ = self.stepped(U, kernel)
+        return accepted, delta
 
 
-class l2hmc_proposal(_Moves):
+class l2hmc_proposal(Moves):
     """The kernel's proposal alone, for GPT's own accept/reject (see the module's first lines).
 
     rng, communicator, gather: as `l2hmc_update`.
@@ -199,13 +205,6 @@ def draws_of(rng: Any, grid: Any) -> Generators:
         require_rank_alone("GPT field")
         return rng
     return draws_from(lambda: seed_of(rng, grid))
-
-
-def generator_of(rng: Any, grid: Any) -> torch.Generator:
-    """A generator seeded by one 31-bit number of GPT's, the same on all ranks."""
-    if isinstance(rng, torch.Generator):
-        return rng
-    return torch.Generator().manual_seed(seed_of(rng, grid))
 
 
 def seed_of(rng: Any, grid: Any) -> int:

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import LayoutError
+from l2hmc_bridge.fields.agreement import everywhere_finite, with_copies
 from l2hmc_bridge.fields.layout import DIRECTIONS, FILE_DIRECTIONS, check_links
 
-from .cut import along_txyz, everywhere_finite, with_copies
+from .cut import along_txyz
 from .gpt_grid import PRECISIONS, coordinates, cut_of, grid_of, own, require_room, sites
 from .refuse import require_periodic_su3
 
@@ -73,12 +74,16 @@ def agreed(links: Tensor, numbers: NDArray, grid: Any) -> Tensor:
     return torch.from_numpy(array)
 
 
-def read(U: Sequence[Any], otype: str) -> Tensor:
-    """Four lattices of this type as one tensor in the order of links, unchecked otherwise."""
-    return _fetch(U, otype)[0]
+def read(U: Sequence[Any], otype: str, copies: bool = True) -> Tensor:
+    """Four lattices of this type as one tensor in the order of links, unchecked otherwise.
+
+    copies: of other ranks' sites, where they share the lattice; without, this rank's own alone.
+    """
+    return _fetch(U, otype, copies)[0]
 
 
-def _fetch(U: Sequence[Any], otype: str) -> tuple[Tensor, fast.Defects | None]:
+def _fetch(U: Sequence[Any], otype: str, copies: bool = True
+           ) -> tuple[Tensor, fast.Defects | None]:
     """(links, how far from SU(3) they are where the pass found that)."""
     grid = grid_of(U, otype)
     part = cut_of(grid).held()
@@ -90,7 +95,7 @@ def _fetch(U: Sequence[Any], otype: str) -> tuple[Tensor, fast.Defects | None]:
         links, defects = fast.fetch_links(_in_order(U), places, extents)
     else:
         links, defects = _copied(U, _layout(otype, grid), whole=False), None
-    return links if part is None else with_copies(part, links), defects
+    return with_copies(part, links) if part is not None and copies else links, defects
 
 
 def _copied(U: Sequence[Any], key: str, whole: bool) -> Tensor:

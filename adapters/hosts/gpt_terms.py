@@ -7,11 +7,13 @@
     term = bridge.host_term("quarks", act(quark, exact), U, phi, rng, force=act(quark, sloppy))
     kernel = Nested(gauge, (Level("quarks", (term,), schedule("omf2", 1 / 6, 6)),))
     update = bridge.nested_update(kernel, rng)
+    update.check(U)                                    # once: S and F of each term
     accepted, dh = update(U)                           # in place
 
 `gauge` is a kernel of ours, or GPT's integrator: `gauge_step(integrator, U, pi, action)`, which
 moves U by momenta pi over a given MD time. GPT's K and MD time are ours (see gpt.py). Its noise
-comes from its own rng, momenta from a torch generator that one number of that rng seeds.
+comes from its own rng, of which one number seeds the momenta of a trajectory. With several ranks
+all fields are those of a rank's own sites, GPT's and ours; S is the sum that GPT made over ranks.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,21 +21,25 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import ActionError, LayoutError, SolverError
+from l2hmc_bridge.fields.agreement import everywhere_finite
+from l2hmc_bridge.fields.part import holding
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.host_action import HostAction
 from l2hmc_bridge.sampling.levels import usage
 from l2hmc_bridge.sampling.markov import Info, State, Trajectory
 from l2hmc_bridge.sampling.nested import Nested
-from l2hmc_bridge.sampling.terms import HostTerm, SolverReport
+from l2hmc_bridge.sampling.terms import HostTerm, SolverReport, check_terms
 
-from .gpt import generator_of
-from .gpt_fields import ALGEBRA, GROUP, agreed, from_links, from_momenta, read, to_links, write
+from .cut import HostStep
+from .gpt import Moves, draws_of
+from .gpt_fields import ALGEBRA, GROUP, from_momenta, read, to_links, write
 
-__all__ = ["GaugeStep", "gauge_step", "generator_of", "host_term", "nested_update"]
+__all__ = ["GaugeStep", "gauge_step", "host_term", "nested_update"]
 
 
 def host_term(name: str, action: Any, U: Sequence[Any], phi: Any, rng: Any, force: Any = None,
@@ -57,15 +63,14 @@ def host_term(name: str, action: Any, U: Sequence[Any], phi: Any, rng: Any, forc
         write(links, scratch, GROUP)
         told["solves"] += solves
         try:
-            return function()
+            with holding(None):  # GPT computes with what it has, whatever part of it is ours
+                return function()
         except gives_up as error:
             raise SolverError(f"GPT action {name!r}: {error}") from error
 
-    def value(links: Tensor) -> Any:
-        return asked(links, lambda: action(fields))
-
     def gradient(links: Tensor) -> Tensor:
-        return 1j * read(asked(links, lambda: pushing.gradient(fields, scratch)), ALGEBRA)
+        return 1j * read(asked(links, lambda: pushing.gradient(fields, scratch)), ALGEBRA,
+                         copies=False)
 
     def draw(links: Tensor, _generator: Any) -> None:
         asked(links, lambda: action.draw(fields, rng), solves=0)
@@ -74,29 +79,33 @@ def host_term(name: str, action: Any, U: Sequence[Any], phi: Any, rng: Any, forc
         solves, told["solves"] = told["solves"], 0
         return SolverReport(solves, iterations() if iterations else 0.0)
 
-    return HostTerm(name, value, gradient, draw, report)
+    return HostTerm(name, lambda links: asked(links, lambda: action(fields)), gradient, draw,
+                    report, in_parts=True)
 
 
-class nested_update:
+class nested_update(Moves):
     """A nested step as an update like GPT's own: update(U) moves U in place.
 
-    `usage()` says what each level cost so far: forces, solves, iterations of a trajectory.
+    `usage()` says what each level cost so far: forces, solves, iterations of a trajectory. rng,
+    ranks, communicator and gather: as `gpt.l2hmc_update`.
     """
 
-    def __init__(self, kernel: Nested, rng: Any):
-        self.kernel, self.rng = kernel, rng
+    kernel: Nested
+
+    def __init__(self, kernel: Nested, rng: Any, communicator: Any = None, gather: bool = False):
+        super().__init__(kernel, rng, communicator, gather)
         self.infos: list[Info] = []
 
     def __call__(self, U: Sequence[Any]) -> tuple[bool, float]:
         """(accepted, dH = dK + dS - log|J|); a rejected U is not touched."""
-        links, grid = to_links(U), U[0].grid
-        state, info = self.kernel.step(self.kernel.init(links), generator_of(self.rng, grid))
+        accepted, delta, info = self.stepped(U, self.kernel)
         self.infos.append(info)
-        numbers = np.array([float(info.accepted[0]), -float(info.log_ratio[0])])
-        moved = agreed(state.links, numbers, grid)
-        if numbers[0]:
-            from_links(moved, U)
-        return bool(numbers[0]), float(numbers[1])
+        return accepted, delta
+
+    def check(self, U: Sequence[Any]) -> None:
+        """`terms.check_terms` of its terms at U, which stays as it is; draws their noise."""
+        with self.together(U, self.kernel):
+            check_terms(self.kernel.action.terms, to_links(U), draws_of(self.rng, U[0].grid))
 
     def usage(self) -> dict[str, dict[str, float]]:
         """{level: forces, solves, iterations of a trajectory}."""
@@ -104,7 +113,7 @@ class nested_update:
 
 
 @dataclass(frozen=True)
-class GaugeStep:
+class GaugeStep(HostStep):
     """GPT's integrator of its gauge action as the innermost step; made by `gauge_step`."""
 
     integrator: Callable[[float], Any]
@@ -113,6 +122,10 @@ class GaugeStep:
     action: HostAction
     length: float = 1.0
     forces: int = 0
+
+    def __str__(self) -> str:
+        """What it does, the same on every rank."""
+        return f"GPT's integrator over {self.length!r} with {self.forces} forces"
 
     @property
     def guide(self) -> HostAction:
@@ -142,11 +155,15 @@ class GaugeStep:
         return State(links, self.action(links), None)
 
     def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
-        """GPT integrates from (state, momenta) over `length`."""
+        """GPT integrates from (state, momenta) over `length`; from no numbers it gets nowhere."""
+        zero = momenta.new_zeros(len(momenta)).real
+        if not (everywhere_finite(state.links) and everywhere_finite(momenta)):
+            lost = torch.full_like(momenta, torch.nan)
+            return Trajectory(lost, lost, zero, None, 0)
         write(state.links, self.U, GROUP)
         from_momenta(momenta, self.pi)
-        self.integrator(self.length)
-        zero = momenta.new_zeros(len(momenta)).real
+        with holding(None):
+            self.integrator(self.length)
         return Trajectory(read(self.U, GROUP), 1j * read(self.pi, ALGEBRA), zero, None, self.forces)
 
     def refreshed(self, state: State, generator: Generators) -> State:
@@ -185,6 +202,7 @@ def gauge_step(integrator: Callable[[float], Any], U: Sequence[Any], pi: Sequenc
 
     def value(links: Tensor) -> float:
         write(links, U, GROUP)
-        return float(np.real(action(U)))
+        with holding(None):
+            return float(np.real(action(U)))
 
     return GaugeStep(integrator, U, pi, HostAction(value), forces=forces)

@@ -20,6 +20,8 @@ ours. Read at 0ac50a0 (2026-04-11).
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -27,11 +29,12 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import BridgeError
+from l2hmc_bridge.fields.agreement import everywhere_finite
 from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.host_action import HostAction
 from l2hmc_bridge.sampling.markov import Proposes
 
-from .cut import draws_from, everywhere_finite, require_rank_alone, sharing
+from .cut import draws_from, require_rank_alone, sharing
 from .pyquda_fields import cut_of, from_links, to_links
 
 __all__ = ["from_links", "host_action", "l2hmc_proposal", "to_links"]
@@ -73,17 +76,24 @@ class l2hmc_proposal:
 
     def __call__(self, gauge: Any) -> tuple[Any, float]:
         """(a new LatticeGauge with U', dK - log|J|); (a copy of U, +inf) where it diverged."""
-        cut, ranks = cut_of(gauge), self.communicator
-        if not cut.alone:
-            cut = replace(cut, number=number_of(gauge.latt_info))
-            ranks = gauge.latt_info.mpi_comm if ranks is None else ranks
-        with sharing(cut, self.kernel, ranks):
+        with together(gauge, self.kernel, self.communicator):
             links, _, info = self.kernel.propose(to_links(gauge), draws_of(self.rng))
             correction, moved = float(info.delta_proposal[0]), gauge.copy()
             if not everywhere_finite(links) or not math.isfinite(correction):
                 return moved, math.inf
             from_links(links, moved)
         return moved, correction
+
+
+@contextmanager
+def together(gauge: Any, kernel: Proposes, communicator: Any = None) -> Iterator[None]:
+    """Compute with what this rank has of the lattice of a gauge field. Raises as `cut.sharing`."""
+    cut = cut_of(gauge)
+    if not cut.alone:
+        cut = replace(cut, number=number_of(gauge.latt_info))
+        communicator = gauge.latt_info.mpi_comm if communicator is None else communicator
+    with sharing(cut, kernel, communicator):
+        yield
 
 
 def draws_of(rng: Any) -> Generators:

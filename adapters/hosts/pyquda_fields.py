@@ -18,10 +18,11 @@ from torch import Tensor
 
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ActionError, LayoutError
+from l2hmc_bridge.fields.agreement import everywhere_finite, with_copies
 from l2hmc_bridge.fields.layout import DIRECTIONS, FILE_DIRECTIONS
 from l2hmc_bridge.fields.part import Part
 
-from .cut import Cut, along_txyz, everywhere_finite, with_copies
+from .cut import Cut, along_txyz
 from .refuse import require_periodic_su3
 
 ORDER = [FILE_DIRECTIONS.index(name) for name in DIRECTIONS]  # links[:, mu] is data[ORDER[mu]]
@@ -85,8 +86,8 @@ def _part(gauge: Any) -> Part | None:
     if part is None and not cut.alone:
         raise LayoutError(
             f"PyQUDA gauge: expected the whole lattice {list(gauge.latt_info.global_size)} on one "
-            f"rank, found a part {list(gauge.latt_info.size)}; l2hmc_proposal shares it among the "
-            "ranks, other updates run on one rank")
+            f"rank, found a part {list(gauge.latt_info.size)}; l2hmc_proposal and nested_update "
+            "share it among the ranks")
     return part
 
 

@@ -6,11 +6,13 @@
     term = bridge.host_term("light", light, gauge, LatticeMom(latt_info))
     kernel = Nested(inner, (Level("light", (term,), schedule("omf2", 1 / 6, 6)),))
     update = bridge.nested_update(kernel, light.random)
+    update.check(gauge)                                        # once: S and F of each term
     accepted, dh = update(gauge)                               # in place
 
 QUDA's momenta are sqrt(2) of ours over a time 1 / sqrt(2) of ours, so updateMom(1) from zero leaves
--2 F: `check_terms` compares it with a difference of S before anything is recorded. LatticeMom.data
-is [4, 2, Lt, Lz, Ly, Lx/2, 10]: matrix entries 01, 02, 12, then the imaginary diagonal and a zero.
+-2 F: `check` compares it with a difference of S before anything is recorded. LatticeMom.data is
+[4, 2, Lt, Lz, Ly, Lx/2, 10]: matrix entries 01, 02, 12, then the imaginary diagonal and a zero.
+With several ranks all fields are those of a rank's own sites; S is the sum QUDA made over ranks.
 Read at 0ac50a0 (2026-04-11) and in QUDA's gauge_field_order.h.
 """
 
@@ -22,11 +24,13 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import ActionError, SolverError
+from l2hmc_bridge.fields.part import holding
 from l2hmc_bridge.sampling.levels import usage
 from l2hmc_bridge.sampling.markov import Info
 from l2hmc_bridge.sampling.nested import Nested
-from l2hmc_bridge.sampling.terms import HostTerm, SolverReport
+from l2hmc_bridge.sampling.terms import HostTerm, SolverReport, check_terms
 
+from .pyquda import draws_of, together
 from .pyquda_fields import as_tensor, from_links, move, to_links
 
 __all__ = ["host_term", "nested_update", "to_momenta"]
@@ -51,27 +55,31 @@ def host_term(name: str, hmc: Any, gauge: Any, mom: Any,
 
     def asked(links: Tensor, function: Callable[[], Any], solves: int = 1) -> Any:
         from_links(links, scratch)
-        hmc.loadGauge(scratch)
         told["solves"] += solves
         try:
-            return function()
+            with holding(None):  # QUDA computes with what it has, whatever part of it is ours
+                hmc.loadGauge(scratch)
+                return function()
         except gives_up as error:
             raise SolverError(f"PyQUDA term {name!r}: {error}") from error
-
-    def kicked() -> Tensor:
-        mom.data[...] = 0
-        hmc.loadMom(mom)
-        hmc.updateMom(1.0)
-        hmc.saveMom(mom)
-        return -0.5 * to_momenta(mom)
 
     def report() -> SolverReport:
         solves, told["solves"] = told["solves"], 0
         return SolverReport(solves, iterations() if iterations else 0.0)
 
     return HostTerm(name, lambda links: float(asked(links, hmc.fermionAction)),
-                    lambda links: asked(links, kicked),
-                    lambda links, _generator: asked(links, hmc.samplePhi, solves=0), report)
+                    lambda links: asked(links, lambda: _force(hmc, mom)),
+                    lambda links, _generator: asked(links, hmc.samplePhi, solves=0), report,
+                    in_parts=True)
+
+
+def _force(hmc: Any, mom: Any) -> Tensor:
+    """F of the monomials at QUDA's resident field, of this rank's sites."""
+    mom.data[...] = 0
+    hmc.loadMom(mom)
+    hmc.updateMom(1.0)
+    hmc.saveMom(mom)
+    return -0.5 * to_momenta(mom)
 
 
 def to_momenta(mom: Any) -> Tensor:
@@ -92,23 +100,25 @@ def to_momenta(mom: Any) -> Tensor:
 class nested_update:
     """A nested step on a LatticeGauge in place; `usage()` says what each level cost so far.
 
-    rng: a torch.Generator, or a random.Random as hmc.random, of which 32 bits seed each trajectory.
+    rng, ranks and communicator: as `pyquda.l2hmc_proposal`.
     """
 
-    def __init__(self, kernel: Nested, rng: Any):
-        self.kernel, self.rng = kernel, rng
+    def __init__(self, kernel: Nested, rng: Any, communicator: Any = None):
+        self.kernel, self.rng, self.communicator = kernel, rng, communicator
         self.infos: list[Info] = []
+
+    def check(self, gauge: Any) -> None:
+        """`terms.check_terms` of its terms at this field, which stays; draws their noise."""
+        with together(gauge, self.kernel, self.communicator):
+            check_terms(self.kernel.action.terms, to_links(gauge), draws_of(self.rng))
 
     def __call__(self, gauge: Any) -> tuple[bool, float]:
         """(accepted, dH = dK + dS - log|J|); a rejected field is not touched."""
-        generator = self.rng
-        if not isinstance(generator, torch.Generator):
-            generator = torch.Generator().manual_seed(self.rng.getrandbits(32))
-        links = to_links(gauge)
-        state, info = self.kernel.step(self.kernel.init(links), generator)
+        with together(gauge, self.kernel, self.communicator):
+            state, info = self.kernel.step(self.kernel.init(to_links(gauge)), draws_of(self.rng))
+            if info.accepted[0]:
+                from_links(state.links, gauge)
         self.infos.append(info)
-        if info.accepted[0]:
-            from_links(state.links, gauge)
         delta = -float(info.log_ratio[0])
         return bool(info.accepted[0]), delta if math.isfinite(delta) else math.inf
 

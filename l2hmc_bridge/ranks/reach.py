@@ -10,6 +10,7 @@ from l2hmc_bridge.networks.covariant import KickNetwork
 from l2hmc_bridge.recorded.specs import StreamKernel
 from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.sampling.hmc import HMC
+from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.systems.actions import GaugeAction, cold_start
 
 
@@ -17,8 +18,12 @@ def halo(kernel: StreamKernel) -> int:
     """Sites beside a part that its forces, networks and sums need, as deep as this.
 
     Plaquettes reach one site, rectangles two; a network that looks at forces and momenta of the
-    links beside, one more. Raises ConfigError, by name, for what is not there on several ranks.
+    links beside, one more. A nested step looks as far as the step inside: its terms see to theirs.
+    Raises ConfigError, by name, for what is not there on several ranks.
     """
+    if isinstance(kernel, Nested):
+        require_parts(kernel)
+        return halo(kernel.inner)
     action = kernel.action
     if not isinstance(kernel, HMC | L2HMC | HeatBath) or not isinstance(action, GaugeAction):
         raise ConfigError(f"ranks: expected the kernel hmc, l2hmc or heatbath, found {kernel.name},"
@@ -39,7 +44,15 @@ def halo(kernel: StreamKernel) -> int:
 
 def needs_even(kernel: StreamKernel) -> bool:
     """Whether parts need even extents, for the parity masks of a drift network."""
+    if isinstance(kernel, Nested):
+        return needs_even(kernel.inner)
     return isinstance(kernel, L2HMC) and kernel.drift_network is not None
+
+
+def require_parts(kernel: Nested) -> None:
+    """Raise ConfigError, by name, for a term that does not take a part of a lattice."""
+    for term in kernel.action.terms:
+        term.require_parts()
 
 
 def _loops(kernel: L2HMC) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import ActionError
-from l2hmc_bridge.fields import part
+from l2hmc_bridge.fields import agreement
 from l2hmc_bridge.fields.layout import extents
 from l2hmc_bridge.fields.su3 import project_algebra
 from l2hmc_bridge.sampling import markov
@@ -63,7 +63,8 @@ class HostAction:
     def __call__(self, links: Tensor) -> Tensor:
         """S of each configuration, float64 [Nb]; NaN if the links are not finite."""
         finite, safe = finite_chains(links)
-        values = _of_all(links, numbers_of(self._action(safe), len(links))).to(links.device)
+        values = agreement.of_all(numbers_of(self._action(safe), len(links)), links)
+        values = values.to(links.device)
         if values[finite].isnan().any():
             raise ActionError("host action: expected a number for finite links, found NaN")
         return torch.where(finite, values, torch.nan)
@@ -180,20 +181,12 @@ def per_chain(chosen: Tensor, field: Tensor) -> Tensor:
     return chosen.view(-1, *[1] * (field.ndim - 1))
 
 
-def _of_all(links: Tensor, numbers: Tensor) -> Tensor:
-    """What rank 0 found, where several share the lattice: a host's own sums may differ by rank."""
-    held = part.of(links)
-    return numbers if held is None else held.network.made(lambda: numbers)
-
-
 def finite_chains(links: Tensor) -> tuple[Tensor, Tensor]:
     """(which chains have finite links, links with the other chains replaced by the unit field).
 
     A trajectory may diverge; a host's solver is never handed NaN, and the step is then a reject.
     """
-    finite, held = links.flatten(1).isfinite().all(1), part.of(links)
-    if held is not None and held.cut:
-        finite = held.network.largest((~finite).double()) == 0
+    finite = ~agreement.anywhere(~links.flatten(1).isfinite().all(1), links)
     if finite.all():
         return finite, links
     unit = cold_start(extents(links)).to(links) if links.is_complex() else links.new_zeros(())

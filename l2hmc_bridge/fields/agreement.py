@@ -1,0 +1,94 @@
+"""What the processes that share a lattice settle together: what failed in any, what one raised.
+
+All of them call these alike. A process that shares its field with nobody agrees with itself.
+"""
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge.errors import ActionError
+from l2hmc_bridge.fields import part as parts
+from l2hmc_bridge.fields.part import Part
+
+Told = TypeVar("Told")
+APART = 1e-9  # of 1 + |S|: rounding of sums that each process has made
+
+
+def sharing(field: Tensor) -> Part | None:
+    """The part that `field` is one of, if other processes hold the rest of the lattice."""
+    held = parts.of(field)
+    return held if held is not None and held.cut else None
+
+
+def raised(error: Exception | None, field: Tensor) -> None:
+    """Raise in all processes the error of the first one that has one."""
+    held = sharing(field)
+    if held is not None:
+        held.network.agreed(error)
+    elif error is not None:
+        raise error
+
+
+def anywhere(flags: Tensor, field: Tensor) -> Tensor:
+    """Which flags, bool, are set in any process."""
+    held = sharing(field)
+    if held is None:
+        return flags
+    return held.network.largest(flags.double().cpu()).to(flags.device) > 0
+
+
+def everywhere_finite(field: Tensor) -> bool:
+    """Whether the numbers of a field are finite in all processes."""
+    numbers = field.detach().resolve_conj()
+    spoiled = ~(torch.view_as_real(numbers) if numbers.is_complex() else numbers).isfinite().all()
+    return not bool(anywhere(spoiled, field))
+
+
+def of_first(value: Told) -> Told:
+    """What the first process has, if several share a lattice now."""
+
+    def same() -> Told:
+        return value
+
+    held = parts.current()
+    return held.network.made(same) if held is not None and held.cut else value
+
+
+def of_all(sums: Tensor, field: Tensor) -> Tensor:
+    """Sums over all processes, [Nb], that a host has made in each: those of the first one.
+
+    Raises ActionError, in all, where they differ by more than rounding: a sum over the sites of
+    one process is none over the lattice.
+    """
+    if sharing(field) is None:
+        return sums
+    first = of_first(sums)
+    apart = ((sums - first).abs() / (1 + first.abs())).nan_to_num(0.0).max()
+    worst = parts.largest(apart.double().cpu(), field)
+    if worst > APART:
+        raise ActionError(f"expected one S in all processes, the sum over all of them, found a "
+                          f"difference of {worst:.1e} of it between them (each has summed over "
+                          "its own sites alone?)")
+    return first
+
+
+def own(field: Tensor) -> Tensor:
+    """The sites of this process alone."""
+    held = sharing(field)
+    return field if held is None else held.kept(field)
+
+
+def with_copies(part: Part, own: Tensor) -> Tensor:
+    """The field of a part from its own sites [Nb,4,...,3,3], and those of others beside them."""
+    held = own.new_empty((*own.shape[:2], *part.held, *own.shape[6:]))
+    part.kept(held).copy_(own)
+    parts.renew(part, held)
+    return held
+
+
+def completed(own: Tensor, like: Tensor) -> Tensor:
+    """A field like `like` from the sites of this process."""
+    held = sharing(like)
+    return own if held is None else with_copies(held, own)
