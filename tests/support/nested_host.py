@@ -1,5 +1,9 @@
-"""A host that costs nothing: a rectangle action of ours, with noise and counted solves."""
+"""A host that costs nothing: a rectangle action of ours, with noise and counted solves.
 
+On a part of a lattice its S is the exact sum over all processes, its F that of the own sites.
+"""
+
+from l2hmc_bridge.fields import agreement
 from l2hmc_bridge.sampling.draws import draw_uniform
 from l2hmc_bridge.sampling.terms import Host, HostTerm, SolverReport
 from l2hmc_bridge.systems.actions import GaugeAction
@@ -17,7 +21,7 @@ class Rectangle:
 
     def force(self, links):
         self.solves += 1
-        return self.factor.view(-1, *[1] * 7) * self.action.force(links)
+        return self.factor.view(-1, *[1] * 7) * agreement.own(self.action.force(links))
 
     def refresh(self, links, generator):
         self.factor = 0.9 + 0.2 * draw_uniform(len(links), generator)
@@ -27,12 +31,12 @@ class Rectangle:
         return SolverReport(solves, 10.0 * solves)
 
 
-def rectangles(lattice, strength=0.8, terms=1):
+def rectangles(lattice, strength=0.8, terms=1, in_parts=False):
     """One term "quarks", or "heavy" and "ratio"."""
     names = ["quarks"] if terms == 1 else ["heavy", "ratio"]
     parts = [Rectangle(strength / 2**n) for n in range(len(names))]
     return Host("rectangles", {"strength": strength, "terms": terms}, tuple(
-        HostTerm(name, part, part.force, part.refresh, part.report)
+        HostTerm(name, part, part.force, part.refresh, part.report, in_parts=in_parts)
         for name, part in zip(names, parts, strict=True)))
 
 

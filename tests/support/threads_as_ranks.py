@@ -44,6 +44,9 @@ class Beside:
         beside = [self.board.grid.beside(self.rank, mu, step) for step in (-1, 1)]
         return sent[beside[0]][1], sent[beside[1]][0]
 
+    def made(self, make):
+        return self.told(make() if self.first else None)[0]
+
     def agreed(self, error):
         for one in self.told(error):
             if one is not None:

@@ -81,7 +81,7 @@ class two_flavor_evenodd_schur:
         force = -quarks.derivative(light, left, light.adjoint(left))
         if heavy is not None:
             force = force + quarks.derivative(heavy, left, phi)
-        out = [g.lattice(one.grid, one.otype.cartesian()) for one in dfields]
+        out = g.group.cartesian(dfields)
         g.store(-1j * force, out)
         return out
 

@@ -47,6 +47,9 @@ class grid:
         self.said = [] if said is None else said  # by rank 0, in order
         self.heard = 0
 
+    def lattice(self, kind):
+        return lattice(self, kind)
+
     def __str__(self):
         return (f"fdimensions = {self.fdimensions}; mpi = {self.mpi}; precision = "
                 f"{self.precision.__name__}; checkerboard = {self.cb.__name__}")
@@ -155,7 +158,7 @@ def copy(first, second=None):
     if second is None:
         if isinstance(first, list):
             return [copy(one) for one in first]
-        made = lattice(first)
+        made = first.grid.lattice(first.otype)
         made.data[...] = first.data
         return made
     for one, other in zip(first, second, strict=True):
@@ -204,7 +207,7 @@ class wilson:
 
     def gradient(self, U, dU):
         assert dU == U
-        out = [lattice(one.grid, one.otype.cartesian()) for one in U]
+        out = group.cartesian(U)
         store(-1j * GaugeAction(self.beta).force(tensor(U)), out)
         return out
 
@@ -226,7 +229,7 @@ def topological_charge(U):
 
 
 def unit(on):
-    out = [lattice(on, ot_matrix_su_n_fundamental_group(3)) for _ in range(4)]
+    out = [on.lattice(ot_matrix_su_n_fundamental_group(3)) for _ in range(4)]
     for one in out:
         one.data[...] = np.eye(3)
     return out
@@ -283,7 +286,7 @@ def message(*_):
 
 
 group = types.SimpleNamespace(
-    cartesian=lambda U: [lattice(one.grid, one.otype.cartesian()) for one in U])
+    cartesian=lambda U: [one.grid.lattice(one.otype.cartesian()) for one in U])
 format = types.SimpleNamespace(nersc=lambda: "nersc")
 symplectic = types.SimpleNamespace(update_p=update_p, update_q=update_q, leap_frog=leap_frog,
                                    OMF2=leap_frog, OMF4=leap_frog)

@@ -67,7 +67,9 @@ class LatticeGauge:
         return self.latt_info.lexico(np.asarray(self.data))
 
     def setAntiPeriodicT(self):
-        self.data[-1, :, -1] *= -1
+        info = self.latt_info
+        if info.grid_coord[3] == info.grid_size[3] - 1:
+            self.data[-1, :, -1] *= -1
 
 
 class LatticeMom:

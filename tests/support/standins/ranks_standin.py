@@ -8,6 +8,7 @@ import sys
 import types
 
 import numpy as np
+import torch
 import torch.distributed as dist
 
 from tests.support.standins import gpt_standin, pyquda_standin
@@ -57,6 +58,9 @@ class grid(gpt_standin.grid):
         super().__init__(fdimensions, precision, mpi=mpi, processor=communicator.Get_rank())
         self.communicator, self.gathers = communicator, gathers
         assert communicator.Get_size() == self.Nprocessors
+
+    def lattice(self, kind):
+        return lattice(self, kind)
 
     def globalsum(self, x):
         return sum(self.communicator.allgather(x))
@@ -127,13 +131,13 @@ def gpt_field(on, links):
     return U
 
 
-def pyquda_info(xyzt, ranks, communicator):
+def pyquda_info(xyzt, ranks, communicator, t_boundary=1):
     """LatticeInfo of several ranks, t fastest; pyquda_comm says the same of all."""
     rank, coordinates = communicator.Get_rank(), []
     for count in ranks[::-1]:
         rank, at = divmod(rank, count)
         coordinates.append(at)
-    info = pyquda_standin.LatticeInfo(xyzt, grid=ranks, coordinates=coordinates[::-1])
+    info = pyquda_standin.LatticeInfo(xyzt, t_boundary, grid=ranks, coordinates=coordinates[::-1])
     info.mpi_rank, info.mpi_comm = communicator.Get_rank(), communicator
     numbers = list(range(communicator.Get_size()))
     sys.modules["pyquda_comm"] = types.ModuleType("pyquda_comm")
@@ -154,3 +158,30 @@ def pyquda_field(info, links):
     gauge = pyquda_standin.LatticeGauge(info)
     gauge.data[...] = info.evenodd(pyquda_own(info, array))
     return gauge
+
+
+class HMC(pyquda_standin.HMC):
+    """Of several ranks, as QUDA's: its fields are those of a rank, what it computes is of all."""
+
+    def _links(self):
+        gauge = self._resident.copy()
+        self.saveGauge(gauge)
+        return self._whole(gauge.lexico())
+
+    def _whole(self, array):
+        info = self.latt_info
+        found = np.empty((4, *info.global_size[::-1], 3, 3), complex)
+        for place, part in info.mpi_comm.allgather((info.grid_coord, array)):
+            own = tuple(slice(at * n, (at + 1) * n) for at, n in
+                        zip(place[::-1], info.size[::-1], strict=True))
+            found[(slice(None), *own)] = part
+        moved = found[[3, 0, 1, 2]].transpose(0, 1, 4, 3, 2, 5, 6)
+        return torch.from_numpy(np.ascontiguousarray(moved))[None]
+
+    def loadMom(self, mom):
+        self._momenta = self._whole(self.latt_info.lexico(pyquda_standin.unpacked(mom.data)))
+
+    def saveMom(self, mom):
+        array = self._momenta[0].numpy().transpose(0, 1, 4, 3, 2, 5, 6)[[1, 2, 3, 0]]
+        mine = pyquda_own(self.latt_info, array)
+        mom.data[...] = pyquda_standin.packed(self.latt_info.evenodd(mine))
