@@ -22,13 +22,17 @@ def sharing(field: Tensor) -> Part | None:
     return held if held is not None and held.cut else None
 
 
-def raised(error: Exception | None, field: Tensor) -> None:
-    """Raise in all processes the error of the first one that has one."""
-    held = sharing(field)
-    if held is not None:
-        held.network.agreed(error)
-    elif error is not None:
-        raise error
+def failed(error: Exception | None, chains: Tensor, field: Tensor) -> Tensor:
+    """Which chains, bool [Nb], failed in any process; what one raised is raised in all of them."""
+    refused = torch.tensor([error is not None])
+    found = anywhere(torch.cat((refused, chains.cpu())), field)
+    if found[0]:
+        held = sharing(field)
+        if held is not None:
+            held.network.agreed(error)
+        elif error is not None:
+            raise error
+    return found[1:].to(chains.device)
 
 
 def anywhere(flags: Tensor, field: Tensor) -> Tensor:
@@ -57,21 +61,21 @@ def of_first(value: Told) -> Told:
 
 
 def of_all(sums: Tensor, field: Tensor) -> Tensor:
-    """Sums over all processes, [Nb], that a host has made in each: those of the first one.
+    """Sums over all processes, [Nb], that a host has made in each: one of them, the same in all.
 
     Raises ActionError, in all, where they differ by more than rounding: a sum over the sites of
     one process is none over the lattice.
     """
-    if sharing(field) is None:
+    held = sharing(field)
+    if held is None:
         return sums
-    first = of_first(sums)
-    apart = ((sums - first).abs() / (1 + first.abs())).nan_to_num(0.0).max()
-    worst = parts.largest(apart.double().cpu(), field)
-    if worst > APART:
+    most, least = held.network.largest(torch.stack((sums, -sums)).cpu())
+    apart = float(((most + least) / (1 + most.abs())).nan_to_num(0.0).max())
+    if apart > APART:
         raise ActionError(f"expected one S in all processes, the sum over all of them, found a "
-                          f"difference of {worst:.1e} of it between them (each has summed over "
+                          f"difference of {apart:.1e} of it between them (each has summed over "
                           "its own sites alone?)")
-    return first
+    return most.to(sums.device)
 
 
 def own(field: Tensor) -> Tensor:

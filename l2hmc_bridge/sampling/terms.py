@@ -134,11 +134,10 @@ class HostTerm:
         if error is None and links._version != version:
             error = ActionError(f"host term {self.name!r}: expected links as they were, found that "
                                 "it changed them: work on a copy")
-        agreement.raised(error, links)
         found = SolverReport() if self._report is None else self._report()
         if found.failed is not None:
             failed = failed | found.failed.cpu()
-        failed = agreement.anywhere(failed, links)
+        failed = agreement.failed(error, failed, links)
         self._done = self._done.joined(found._replace(failed=failed if failed.any() else None))
         return value, failed.to(links.device)
 

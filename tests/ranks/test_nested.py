@@ -20,7 +20,7 @@ from tests.support.ranks_worker import WILSON, learned
 from tests.support.threads_as_ranks import on_threads
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="no compiled kernels here")
-LATTICE, DEPTH = (4, 2, 2, 4), 2  # t, x, y, z; kernels and rectangles look two sites far
+LATTICE, DEPTH = (12, 2, 2, 4), 2  # t, x, y, z; kernels and rectangles look two sites far
 GRIDS = ("1,1,1,2", "1,1,2,1", "1,1,2,2")
 INNER = {"hmc": HMC(WILSON, 0.25, 2, "force_gradient"), "kick network": learned(),
          "drift network, mixing": learned(subsets="turn", mixing=True)}
@@ -70,13 +70,18 @@ def test_nested_steps_have_the_bits_of_one_process(name, grid, links):
 
 
 def test_forces_whose_copies_are_left_out_are_found(links, monkeypatch):
-    """A drift that mixes momenta looks at those of the neighbours, which the force has kicked."""
-    monkeypatch.setattr(agreement.parts, "renew", lambda part, field: field[:, :, :1].zero_())
-    name = "drift network, mixing"
-    found = on_threads("1,1,1,2", LATTICE, DEPTH, lambda part: told(INNER[name],
-                                                                    part.taken(links))[1])
+    """The outer level kicks at a displaced field, whose copies are displaced by those forces."""
+
+    def left_out(part, own):
+        field = own.new_zeros((*own.shape[:2], *part.held, 3, 3))
+        part.kept(field).copy_(own)
+        return field
+
+    monkeypatch.setattr(agreement, "with_copies", left_out)
+    found = on_threads("1,1,1,2", LATTICE, DEPTH, lambda part: told(INNER["hmc"],
+                                                                    part.taken(links))[1][0])
     with holding(whole(LATTICE)):
-        assert found[0] == found[1] != told(INNER[name], links)[1]
+        assert found[0] == found[1] != told(INNER["hmc"], links)[1][0]
 
 
 def test_how_far_a_nested_step_looks_is_what_its_inner_step_does():

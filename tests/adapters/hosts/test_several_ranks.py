@@ -75,6 +75,36 @@ def test_parts_without_the_sites_beside_them_are_found():
         assert "GPT update" in line and "GPT proposal" in line and "PyQUDA proposal" in line
 
 
+NESTED = ["networks, mixing: the same", "GPT's own: the same"]
+FAULTS = ["a solver: accepted False, dH nan, unsolved [True], kept True",
+          "a sum: ActionError host term 'heavy': expected one S in all processes",
+          "a term of the whole field: ConfigError host term 'heavy': expected one that takes parts"]
+
+
+@needs_kernels
+@pytest.mark.parametrize(("transport", "grid", "lattice"), [
+    ("gloo", "1,1,1,2", "2,2,2,12"),
+    pytest.param("mpi", "1,1,2,1", "2,4,4,4", marks=pytest.mark.slow),
+    pytest.param("mpi", "1,1,2,2", "2,2,4,12", marks=pytest.mark.slow),
+    pytest.param("gloo", "1,1,2,2", "2,2,4,12", marks=pytest.mark.slow),
+])
+def test_nested_updates_have_the_bits_of_one_rank(transport, grid, lattice):
+    """Rectangle terms with noise of the host, two levels, displaced kicks, the check before."""
+    size = int(np.prod([int(n) for n in grid.split(",")]))
+    found = lines(transport, size, "nested_worker", grid, lattice)
+    assert found[:2] == NESTED
+    assert all(one.startswith(other) for one, other in zip(found[2:], FAULTS, strict=True)), found
+
+
+@needs_kernels
+@pytest.mark.slow
+def test_nested_updates_without_the_sites_beside_them_are_found():
+    found = lines("gloo", 2, "nested_worker", "1,1,1,2", "2,2,2,12", "without-copies")
+    assert all(f"{host} {what}" in found[0] for host in ("GPT", "PyQUDA")
+               for what in ("update", "links", "numbers"))
+    assert found[1] == NESTED[1]  # whose gauge step looks at none of ours
+
+
 def cuts(**changed):
     """Of two ranks cut along t, of which the second says something else."""
     first = Cut("field", (8, 4, 4, 4), (2, 1, 1, 1), (0, 0, 0, 0), (4, 4, 4, 4), 0)

@@ -103,9 +103,10 @@ class lattice:
     def new(self):
         return lattice(self)
 
-    def whole(self):
-        """The numbers of all sites, T, Z, Y, X, row, column."""
-        return self.data
+    @staticmethod
+    def whole(U):
+        """The numbers of all sites of several lattices, each T, Z, Y, X, row, column."""
+        return [one.data for one in U]
 
     def put(self, values):
         """Inverse of `whole`."""
@@ -168,8 +169,9 @@ def copy(first, second=None):
 
 def tensor(U):
     """Links of four lattices, by index arithmetic of its own."""
-    array = np.stack([one.whole() for one in U])[[3, 0, 1, 2]]  # t, x, y, z; T, Z, Y, X
-    return torch.from_numpy(array.transpose(0, 1, 4, 3, 2, 5, 6).astype(np.complex128))[None]
+    array = np.stack(U[0].whole(U))[[3, 0, 1, 2]]  # t, x, y, z; T, Z, Y, X
+    moved = array.transpose(0, 1, 4, 3, 2, 5, 6)
+    return torch.from_numpy(np.ascontiguousarray(moved, np.complex128))[None]
 
 
 def store(links, U):

@@ -87,12 +87,14 @@ class lattice(gpt_standin.lattice):
         return tuple(slice(at * n, (at + 1) * n) for at, n in
                      zip(coordinates[::-1], self.grid.ldimensions[::-1], strict=True))
 
-    def whole(self):
-        on = self.grid
-        found = np.empty((*on.fdimensions[::-1], *self.otype.shape), self.data.dtype)
-        for place, part in on.communicator.allgather((on.processor_coor, self.data)):
-            found[self._own(place)] = part
-        return found
+    @staticmethod
+    def whole(U):
+        on, first = U[0].grid, U[0]
+        found = np.empty((len(U), *on.fdimensions[::-1], *first.otype.shape), first.data.dtype)
+        for place, parts in on.communicator.allgather((on.processor_coor, [one.data for one in U])):
+            for one, part in zip(found, parts, strict=True):
+                one[first._own(place)] = part
+        return list(found)
 
     def put(self, values):
         self.data[...] = values[self._own(self.grid.processor_coor)]
@@ -115,7 +117,7 @@ class lattice(gpt_standin.lattice):
         if isinstance(at, tuple):
             return self.data[at].reshape(-1, *self.otype.shape)
         assert self.grid.gathers, "a rank asked for sites of another"
-        return self.whole()[tuple(at[:, ::-1].T)]
+        return self.whole([self])[0][tuple(at[:, ::-1].T)]
 
     def __setitem__(self, key, value):
         at = self._local(key)
