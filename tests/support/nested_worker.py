@@ -1,13 +1,14 @@
 """One of several processes of a host: nested updates of its fields in parts and of the whole.
 
-    python -m tests.support.nested_worker TRANSPORT RANKS LATTICE [without-copies]
+    python -m tests.support.nested_worker TRANSPORT RANKS LATTICE [without-copies | quarks]
 
 TRANSPORT is mpi, under mpirun, or gloo; RANKS and LATTICE are X,Y,Z,T. Rank 0 writes a line for
 each inner step: its name, and what is not the same bit for bit as on one rank; then what becomes
 of faults of one rank alone, and whether on all alike. without-copies: those of the neighbours'
-sites are not renewed after drifts.
+sites are not renewed after drifts. quarks: examples/gpt_two_flavour.py instead of all that.
 """
 
+import runpy
 import sys
 from random import Random
 
@@ -24,6 +25,7 @@ from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.systems.actions import GaugeAction
 from tests.support.hosts_worker import communicators, same
 from tests.support.nested_host import rectangles
+from tests.support.places import EXAMPLES
 from tests.support.ranks_worker import WILSON, learned
 from tests.support.standins import gpt_standin as g, pyquda_standin, ranks_standin as ranks
 
@@ -193,16 +195,34 @@ def faults(on, links, handed):
         yield "a term of the whole field", f"{type(error).__name__} {error}"
 
 
+def quarks(mpi, xyzt, communicator):
+    """What differs in a stream of the example, with either gauge step."""
+    sys.path.insert(0, str(EXAMPLES))  # as the example's folder is
+    from tests.support.standins import gpt_quarks_standin
+
+    alone, several = gpt_quarks_standin.library(), gpt_quarks_standin.library()
+    several.grid = lambda extents, precision: ranks.grid(extents, precision, mpi, communicator)
+    stream = runpy.run_path(str(EXAMPLES / "gpt_two_flavour.py"))["stream"]
+    for gauge in ("ours", "gpt"):
+        here, there = (stream(one, xyzt, 5.7, 0.15, 0.6, 1, gauge, outer=2, thermalise=0)
+                       for one in (several, alone))
+        if here != there:
+            yield f"{gauge}: {here} {there}"
+
+
 @torch.no_grad()
 def main(transport, grid, lattice, *how):
     torch.set_num_threads(1)
-    if how:
+    if how == ("without-copies",):
         library.Lattice.renew = lambda self, field: None
     mpi, xyzt = ([int(n) for n in word.split(",")] for word in (grid, lattice))
     links = su3.exp(0.4 * su3.random_algebra((1, 4, xyzt[3], *xyzt[:3]),
                                              torch.Generator().manual_seed(1)))
     with communicators(transport) as (handed, spoken):
         theirs = ranks.Reversed(spoken)
+        if how == ("quarks",):
+            every = spoken.allgather(list(quarks(mpi, xyzt, theirs)))
+            return print(f"quarks: {every}") if spoken.Get_rank() == 0 else None
         on = ranks.grid(xyzt, g.double, mpi, theirs)
         info = ranks.pyquda_info(xyzt, mpi, theirs if transport == "gloo" else spoken, -1)
         for name, inner in INNER.items():

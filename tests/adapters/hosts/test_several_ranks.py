@@ -105,6 +105,12 @@ def test_nested_updates_without_the_sites_beside_them_are_found():
     assert found[1] == NESTED[1]  # whose gauge step looks at none of ours
 
 
+@needs_kernels
+@pytest.mark.slow
+def test_the_example_with_quarks_runs_on_several_ranks_as_it_stands():
+    assert lines("mpi", 2, "nested_worker", "1,1,2,1", "2,2,4,4", "quarks") == ["quarks: [[], []]"]
+
+
 def cuts(**changed):
     """Of two ranks cut along t, of which the second says something else."""
     first = Cut("field", (8, 4, 4, 4), (2, 1, 1, 1), (0, 0, 0, 0), (4, 4, 4, 4), 0)
