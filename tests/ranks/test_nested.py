@@ -109,7 +109,7 @@ class Somewhere:
         if self.here("changes its links"):
             links[:, 0] *= 1
         value = EXTRA(links)
-        return value * (1 + 1e-3 * self.here("a sum of its own"))
+        return value * (1 + 1e-3 * self.here("a sum of its own") + 1e-13 * self.here("rounding"))
 
     def force(self, links):
         if self.here("gives up"):
@@ -180,6 +180,14 @@ def test_a_solver_that_gives_up_on_one_rank_is_a_reject_on_all(spoil, links):
     for info, stays in on_threads("1,1,1,2", LATTICE, DEPTH, quietly):
         assert info.unsolved.tolist() == lost and info.log_ratio.isnan().tolist() == lost
         assert stays == lost and info.accepted.tolist() == [not one for one in lost]
+
+
+def test_one_s_of_all_where_their_sums_round_differently(links):
+    own = on_threads("1,1,1,2", LATTICE, DEPTH, lambda part: EXTRA(part.taken(links)))
+    found = on_threads("1,1,1,2", LATTICE, DEPTH,
+                       lambda part: Somewhere("rounding").term()(part.taken(links)))
+    assert torch.equal(own[0], own[1]) and torch.equal(found[0], found[1])
+    assert (found[0] / own[0] - 1).abs().max() < 2e-13
 
 
 def test_costs_are_those_of_rank_0(links):

@@ -107,13 +107,15 @@ def test_gpts_integrator_is_that_of_its_scheme(field, generator):
     assert mine.force is None and mine.force_evaluations == 3 and step.length == 0.3
 
 
-def test_a_solver_at_its_limit_is_a_reject(field, example, monkeypatch):
+@pytest.mark.parametrize("which", ["ours", "gpt"])
+def test_a_solver_at_its_limit_is_a_reject(which, field, example, monkeypatch):
     _, U = field
     monkeypatch.setattr(example, "SLOPPY", {"eps": 1e-8, "maxiter": 2})
     host = example.quarks(g, U, g.random("z"), KAPPA, MU,
                           failures=(gpt_quarks_standin.NotConverged,))
-    kernel = Nested(HMC(GaugeAction(5.7), 0.5, 2), (Level("quarks", host.terms,
-                                                          schedule("omf2", 0.25, 1)),))
+    gauge = HMC(GaugeAction(5.7), 0.5, 2)
+    inner = gauge if which == "ours" else example.gauge_step(g, U, 5.7, which)
+    kernel = Nested(inner, (Level("quarks", host.terms, schedule("omf2", 0.25, 1)),))
     before = gpt.to_links(U)
     update = bridge.nested_update(kernel, g.random("w"))
     accepted, delta = update(U)

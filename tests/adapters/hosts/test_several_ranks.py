@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from l2hmc_bridge.adapters.hosts import cut, gpt, gpt_grid, pyquda
+from l2hmc_bridge.adapters.hosts import cut, gpt, gpt_grid, gpt_terms, pyquda
 from l2hmc_bridge.adapters.hosts.cut import Cut
 from l2hmc_bridge.errors import BridgeError, ConfigError, LayoutError, StreamError
 from l2hmc_bridge.fast.cpu import library
 from l2hmc_bridge.fields.part import holding, whole
 from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.host_action import Hosted
+from l2hmc_bridge.sampling.integrators import schedule
+from l2hmc_bridge.sampling.levels import Level
+from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.systems.actions import GaugeAction
 from tests.support import mpi, ranks
 from tests.support.fields import rough_links
@@ -178,6 +181,36 @@ def test_what_does_not_fit_the_ranks_is_refused():
     with pytest.raises(ConfigError, match="one rank alone"):
         cut.share_of(first, HMC(term, 0.1, 2), Said([first, second]))
     assert cut.share_of(first, Hosted(HMC_KERNEL, GaugeAction(5.0)), Said([first, second]))
+
+
+def test_nested_steps_that_differ_between_ranks_are_refused():
+    """A description holds no address of an object, and every number."""
+
+    def described(steps=2, name="quarks", inner=HMC_KERNEL, in_parts=True):
+        term, = rectangles((4, 4, 4, 4), in_parts=in_parts).terms
+        return Nested(inner, (Level(name, (term,), schedule("omf2", 0.2, steps)),))
+
+    step = gpt_terms.gauge_step(None, [None] * 4, [None] * 4, None, forces=3)
+    assert cut.share_of(cuts()[0], described(inner=step), Said(cuts())).halo == 1
+    same = cut.share_of(cuts()[0], described(), Noted(cuts()))
+    words = same.world.transport.words
+    assert cut.share_of(cuts()[0], described(), Noted(cuts(), words[-1]))
+    for other in (described(3), described(name="light"), described(inner=step),
+                  described().scaled(2.0)):
+        with pytest.raises(StreamError, match="kernel: expected nested.*on rank 1"):
+            cut.share_of(cuts()[0], other, Noted(cuts(), words[-1]))
+    with pytest.raises(ConfigError, match="'quarks'.*one that takes parts of a lattice"):
+        cut.share_of(cuts()[0], described(in_parts=False), Said(cuts()))
+
+
+class Noted(Said):
+    """Of nested steps the second rank says `other`; what the first one says is kept."""
+
+    def of_all(self, value):
+        if not isinstance(value, str) or not value.startswith("nested"):
+            return self.cuts if isinstance(value, Cut) else [value] * 2
+        self.words = [value]
+        return [value, self.other or value]
 
 
 class Other(Said):
