@@ -96,7 +96,8 @@ def test_nested_updates_have_the_bits_of_one_rank(transport, grid, lattice):
     size = int(np.prod([int(n) for n in grid.split(",")]))
     found = lines(transport, size, "nested_worker", grid, lattice)
     assert found[:2] == NESTED
-    assert all(one.startswith(other) for one, other in zip(found[2:], FAULTS, strict=True)), found
+    faults = FAULTS if size == 2 else []
+    assert all(one.startswith(other) for one, other in zip(found[2:], faults, strict=True)), found
 
 
 @needs_kernels
