@@ -7,7 +7,7 @@ Pseudofermions, solvers, their forces, random noise, plaquette and files are GPT
 its forces are ours. `--gauge ours` has the trained gauge step that ships inside of them, `--gauge
 gpt` GPT's own integrator of its gauge action. `--levels my.safetensors` takes levels that were
 trained on this host (`quarks` below is what `train` asks for) in place of Omelyan's with `--outer`
-steps.
+steps. On several ranks (`mpirun -n 2 python ... --mpi 1.1.1.2`, with mpi4py) each holds its sites.
 """
 
 import math
