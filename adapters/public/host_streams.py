@@ -78,7 +78,7 @@ def continue_stream(
     ("1,1,1,2"), or "auto". Raises BridgeError, with nothing written, where anything does not fit.
     """
     if ranks is not None:
-        require_cpu(options.device)
+        require_cpu(options.device, "a host's stream")
     with hands(ranks) as those:
         return _continued(options, those, those.listener(progress), those.deadline(stop))
 

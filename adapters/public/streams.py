@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from l2hmc_bridge.adapters.streams.stream_files import StreamFiles, asked_for
-from l2hmc_bridge.ranks import steps, stream as on_ranks
+from l2hmc_bridge.ranks import stream as on_ranks
 from l2hmc_bridge.stream import begin, resume
 from l2hmc_bridge.stream.options import SampleOptions
 from l2hmc_bridge.stream.outcome import Recorded
@@ -41,9 +41,8 @@ def resume_stream(
     whatever it ran on before. Raises StreamError, BundleError.
     """
     if ranks is not None:
-        steps.require_cpu(device)
         return on_ranks.resume_on_ranks(ranks, folder, StreamFiles(), more,
                                         max_seconds=max_seconds, threads=threads,
-                                        progress=progress, stop=stop)
+                                        device=device, progress=progress, stop=stop)
     return resume.resume_stream(folder, StreamFiles(), more, max_seconds=max_seconds,
                                 threads=threads, device=device, progress=progress, stop=stop)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from l2hmc_bridge.errors import ConfigError
-from l2hmc_bridge.fast import heatbath as torch_heatbath, reference
+from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.cpu import (
     functions as compiled_functions,
     gradients,
@@ -30,7 +30,7 @@ from l2hmc_bridge.fast.cpu import (
 )
 from l2hmc_bridge.fast.cpu.host_memory import Defects, Places, places
 from l2hmc_bridge.fast.cpu.scratch import keep_memory
-from l2hmc_bridge.fast.gpu import functions as gpu_functions
+from l2hmc_bridge.fast.gpu import functions as gpu_functions, heatbath as other_heatbath
 
 __all__ = ["BACKENDS", "CHOICES", "Defects", "Places", "action", "backend", "charge",
            "charge_density", "choice", "clover", "compiled", "description", "expm_multiply",
@@ -226,7 +226,7 @@ def heat_bath(links: Tensor, beta: float, words: Tensor, sweeps: int, overrelaxa
     words int64 [Nb, 4] number the random numbers of each chain. No gradients; the torch formulas
     serve on a GPU. Raises LayoutError for extents of 1 and more than 2^32 sites.
     """
-    serving = compiled_heatbath if compiled(links) else torch_heatbath
+    serving = compiled_heatbath if compiled(links) else other_heatbath
     return serving.heat_bath(links, beta, words, sweeps, overrelaxations)
 
 

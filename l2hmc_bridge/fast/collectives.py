@@ -64,6 +64,10 @@ class Collectives:
             one.wait()
         return _home(below, up), _home(above, down)
 
+    def direct(self, tensor: Tensor) -> bool:
+        """Whether it goes from GPU to GPU."""
+        return tensor.device.type != "cpu" and self.gpus is not None
+
     def _carry(self, tensor: Tensor,
                how: "Callable[[Tensor, dist.ProcessGroup | None], object]") -> None:
         carried, group = self._carried(tensor)
@@ -73,9 +77,9 @@ class Collectives:
 
     def _carried(self, tensor: Tensor) -> "tuple[Tensor, dist.ProcessGroup | None]":
         """The tensor that travels, and the group that carries it."""
-        if tensor.device.type == "cpu":
-            return tensor, self.control
-        return (tensor.cpu(), self.control) if self.gpus is None else (tensor, self.gpus)
+        if self.direct(tensor):
+            return tensor, self.gpus
+        return tensor.cpu(), self.control  # itself, if it is in main memory
 
 
 def _home(found: Tensor, like: Tensor) -> Tensor:

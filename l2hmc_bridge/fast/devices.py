@@ -20,6 +20,14 @@ def device_of(name: str) -> torch.device:
     return device
 
 
+def kind_of(device: torch.device) -> str:
+    """What decides which machine code serves there: make and capability of a GPU."""
+    if device.type != "cuda":
+        return device.type
+    major, minor = torch.cuda.get_device_capability(device)
+    return f"{torch.cuda.get_device_name(device)}, compute capability {major}.{minor}"
+
+
 # The number of a process among those of its machine: torchrun, Open MPI, MPICH, srun.
 LOCAL_RANKS = ("LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID")
 

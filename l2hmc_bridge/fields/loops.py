@@ -81,7 +81,7 @@ def link_trace(links: Tensor) -> Tensor:
     """(1 / 12 V) sum Re tr U over all links, 1 on the unit field, [Nb]."""
     diagonal = links.diagonal(dim1=-2, dim2=-1).real
     held = part.of(links)
-    if held is not None and links.device.type == "cpu":
+    if held is not None:
         return exact_sum(held, diagonal) / (12 * held.volume)
     return diagonal.sum(tuple(range(1, diagonal.ndim))) / diagonal[0].numel()
 
@@ -183,6 +183,6 @@ def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
 
 def _site_mean(loop: Tensor) -> Tensor:
     held = part.current()
-    if held is not None and loop.device.type == "cpu" and loop.shape[1:5] == held.held:
+    if held is not None and loop.shape[1:5] == held.held:
         return exact_sum(held, trace(loop).real[:, None]) / (3 * held.volume)
     return trace(loop).real.flatten(1).mean(1) / 3

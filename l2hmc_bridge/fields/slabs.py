@@ -165,7 +165,7 @@ def runs(own: Sequence[int], origin: Sequence[int], whole: Sequence[int], size: 
 def write_field(file: SharedFile, offset: int, field: Tensor) -> None:
     """Write a field [Nb,4,Nt,Nx,Ny,Nz,...] of a part into the whole one that begins at `offset`."""
     for piece, places in _pieces(file.part, field):
-        data = torch.view_as_real(piece.contiguous()).numpy().data.cast("B")
+        data = torch.view_as_real(piece.contiguous().cpu()).numpy().data.cast("B")
         for run in places:
             write_at(file.descriptor, offset + run.offset, data[run.start:run.start + run.size])
 

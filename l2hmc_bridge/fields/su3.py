@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import LayoutError
+from l2hmc_bridge.fields import part
 
 DIMENSION = 8  # of the algebra: what a Jacobian counts per link
 _SERIES_TERMS = 19  # the remainder of exp(X), |X| <= 1, after X^19 is below 1e-18
@@ -141,10 +142,13 @@ def _sinc_series(w: Tensor) -> Tensor:
 def project_group(matrix: Tensor, iterations: int = 50) -> Tensor:
     """Nearest unitary matrix (polar decomposition by Newton's iteration), divided by det^(1/3).
 
-    In main memory piece by piece, and what a matrix becomes does not depend on those beside it.
-    Raises LayoutError when a matrix is singular or not finite.
+    In main memory piece by piece, and what a matrix becomes does not depend on those beside it:
+    links of a part of a lattice go there. Raises LayoutError when a matrix is singular or not
+    finite.
     """
     if matrix.device.type != "cpu":
+        if part.current() is not None:
+            return project_group(matrix.cpu(), iterations).to(matrix.device)
         return _projected(matrix, iterations)
     flat = matrix.reshape(-1, 3, 3)
     pieces = [_projected(_padded(flat[at:at + PIECE]), iterations)[:len(flat) - at]

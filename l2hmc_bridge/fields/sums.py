@@ -1,4 +1,10 @@
-"""Sums over a lattice whose bits depend neither on its cut nor on the order of the sites."""
+"""Sums over a lattice whose bits depend neither on its cut nor on the order of the sites.
+
+Terms are counted where the field is, in main memory or on a GPU; the few numbers that come of it
+are summed over processes and rounded in main memory.
+"""
+
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -6,6 +12,12 @@ from torch import Tensor
 from l2hmc_bridge.fields.part import COARSE, FINE, Network, Part, exact
 
 LARGEST = 2.0**16  # of a term
+PIECE, PIECE_ON_GPU = 1 << 18, 1 << 23  # numbers that are counted at once: copies take memory
+
+
+def same(terms: Tensor) -> Tensor:
+    """The terms as they are."""
+    return terms
 
 
 def exact_sum(part: Part, field: Tensor) -> Tensor:
@@ -16,20 +28,51 @@ def exact_sum(part: Part, field: Tensor) -> Tensor:
     return exact_total(part.network, part.kept(field))
 
 
+def exact_sums(part: Part, field: Tensor) -> Tensor:
+    """The same of each of the n numbers of a site, [Nb,n]."""
+    return _total(part.network, counted(part.kept(field)), field)
+
+
+def exact_squares(part: Part, field: Tensor) -> Tensor:
+    """sum over sites and all that follows of the squares of a real or complex field, [Nb]."""
+    own = part.kept(torch.view_as_real(field) if field.is_complex() else field)
+    return _total(part.network, counted(own, torch.square).sum(1), field)
+
+
 def exact_total(network: Network, terms: Tensor) -> Tensor:
     """The sum of real terms [Nb,n,m,...] of each chain over all processes, [Nb]; NaN as above."""
-    counts = torch.zeros(len(terms), 3, dtype=torch.int64)
-    for chain, one in enumerate(terms):
-        for component in one:
-            for piece in component:  # a copy of all would take memory
-                counts[chain] += _counted(piece.double())
-    return exact(network.total(counts))
+    return _total(network, counted(terms).sum(1), terms)
+
+
+def counted(terms: Tensor, of: Callable[[Tensor], Tensor] = same) -> Tensor:
+    """How many multiples of 2^-30, of 2^-62, and terms that are none, int64 [Nb,n,3].
+
+    In main memory, of real terms [Nb,n,m,...]; `of` makes each term, float64, of what is given.
+    """
+    most = PIECE if terms.device.type == "cpu" else PIECE_ON_GPU
+    counts = torch.zeros(*terms.shape[:2], 3, dtype=torch.int64, device=terms.device)
+    for piece in _pieces(terms, most):
+        counts += _counted(of(piece.double()).flatten(2))
+    return counts.cpu()
+
+
+def _total(network: Network, counts: Tensor, like: Tensor) -> Tensor:
+    return exact(network.total(counts)).to(like.device)
+
+
+def _pieces(terms: Tensor, most: int) -> Iterator[Tensor]:
+    """Halves of halves along m and what follows, of at most so many numbers if that can be."""
+    longest = max(range(2, terms.ndim), key=lambda axis: terms.shape[axis])
+    if terms.numel() <= most or terms.shape[longest] == 1:
+        yield terms
+        return
+    for half in terms.tensor_split(2, longest):
+        yield from _pieces(half, most)
 
 
 def _counted(terms: Tensor) -> Tensor:
-    """How many multiples of 2^-30, of 2^-62, and terms that are none, int64 [3]."""
     good = terms.abs() < LARGEST
     terms = torch.where(good, terms, 0.0)
     coarse = torch.round(terms * 2.0**COARSE)
     fine = torch.round((terms - coarse * 2.0**-COARSE) * 2.0**FINE)
-    return torch.stack((coarse.long().sum(), fine.long().sum(), (~good).sum()))
+    return torch.stack((coarse.long().sum(2), fine.long().sum(2), (~good).sum(2)), -1)

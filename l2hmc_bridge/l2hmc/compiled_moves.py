@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from l2hmc_bridge.fast.cpu import learned
-from l2hmc_bridge.fast.cpu.halo import odd_here
 from l2hmc_bridge.fast.cpu.library import Lattice
+from l2hmc_bridge.fast.halo import odd_here
 from l2hmc_bridge.l2hmc.compiled_field import Subset
 from l2hmc_bridge.networks.covariant import DriftNetwork, subsets
 

@@ -37,7 +37,7 @@ def wilson_loop(part: Part, links: Tensor, r: int, t: int) -> Tensor:
     """`standard.wilson_loop` of a part: mean of Re tr / 3 over sites and x, y, z, [Nb]."""
     field = part.kept(links)
     time = _line(part, field[:, 0], 0, t)
-    total = torch.zeros(len(links), dtype=torch.float64)
+    total = torch.zeros(len(links), dtype=torch.float64, device=links.device)
     for mu in (1, 2, 3):
         space = _line(part, field[:, mu], mu, r)
         loop = (space @ ahead(part, time, mu, r)) @ (time @ ahead(part, space, 0, t)).mH

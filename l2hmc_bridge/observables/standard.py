@@ -75,7 +75,7 @@ def polyakov_loop(links: Tensor, mu: int = 0) -> Tensor:
     Phys. Lett. B 72 (1978) 477; ordered along +mu, the link at coordinate 0 leftmost.
     """
     held = part.of(links)
-    if held is not None and links.device.type == "cpu":
+    if held is not None:
         return lines.polyakov_loop(held, links, mu)
     field = links[:, mu]
     line = field.select(1 + mu, 0)
@@ -90,7 +90,7 @@ def wilson_loop(links: Tensor, r: int, t: int) -> Tensor:
     Phys. Rev. D 10 (1974) 2445; planes of time and one space direction only, both turns alike.
     """
     held = part.of(links)
-    if held is not None and links.device.type == "cpu":
+    if held is not None:
         return lines.wilson_loop(held, links, r, t)
     time = loops.line(links, 0, t)
     total = torch.zeros(len(links), dtype=torch.float64, device=links.device)

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fields.configuration import Configuration
 from l2hmc_bridge.ranks.share import Share
@@ -74,7 +76,7 @@ class OnRanks(Stream):
             path = self.configuration_path(chain, numbers[chain])
             own.made(partial(path.parent.mkdir, exist_ok=True))
             kept = self.definition.meta[chain] if self.definition.meta else {}
-            self.store.write(path, Configuration(links[None],
+            self.store.write(path, Configuration(links[None].cpu(),
                                                  {**kept, "trajectory": numbers[chain]}))
             digests.append(own.made(partial(digest_of, path)) or "")
         return digests
@@ -149,11 +151,12 @@ def created(
 
 
 def reopened(
-    folder: Path, share: Share, kernel: StreamKernel, store: Store, more: int | None
+    folder: Path, share: Share, kernel: StreamKernel, store: Store, more: int | None,
+    device: torch.device,
 ) -> OnRanks:
-    """`stream.run.reopen` on all ranks."""
+    """`stream.run.reopen` on all ranks, each on its own `device`."""
     world, chains = share.everyone, share.chains
-    point = shared_state.load(folder, share.part_of_all, chains)
+    point = shared_state.load(folder, share.part_of_all, chains, device)
     definition = point.definition
     world.settled(lambda: belonging.require_state(folder / state.NAME, kernel, point.state))
     kept: list[Log] = []

@@ -1,11 +1,14 @@
 """How far a kernel looks: the sites that a part must have beside its own."""
 
 import torch
+from torch import Tensor
 
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.fast.gpu import functions as gpu
 from l2hmc_bridge.l2hmc.compiled import CompiledEngine
 from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.l2hmc.planar import PlanarEngine
 from l2hmc_bridge.networks.covariant import KickNetwork
 from l2hmc_bridge.recorded.specs import StreamKernel
 from l2hmc_bridge.sampling.heatbath import HeatBath
@@ -13,33 +16,57 @@ from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.systems.actions import GaugeAction, cold_start
 
+CPU = torch.device("cpu")
 
-def halo(kernel: StreamKernel) -> int:
+
+def halo(kernel: StreamKernel, device: torch.device = CPU) -> int:
     """Sites beside a part that its forces, networks and sums need, as deep as this.
 
     Plaquettes reach one site, rectangles two; a network that looks at forces and momenta of the
     links beside, one more. A nested step looks as far as the step inside: its terms see to theirs.
-    Raises ConfigError, by name, for what is not there on several ranks.
+    Raises ConfigError, by name, for what is not there on several ranks whose fields are on such a
+    device.
     """
     if isinstance(kernel, Nested):
         require_parts(kernel)
+        if device.type != "cpu":
+            raise ConfigError("ranks: expected the kernel hmc, l2hmc or heatbath on GPUs, found "
+                              f"{kernel.name}, which shares a lattice in main memory alone")
         return halo(kernel.inner)
     action = kernel.action
     if not isinstance(kernel, HMC | L2HMC | HeatBath) or not isinstance(action, GaugeAction):
         raise ConfigError(f"ranks: expected the kernel hmc, l2hmc or heatbath, found {kernel.name},"
                           " which runs on one rank alone")
-    links = cold_start((2, 2, 2, 2))
-    if not fast.compiled(links):
-        raise ConfigError("ranks: expected fields in main memory and the compiled kernels, found "
-                          "none of them (install with a C++ compiler; --device cpu)")
+    links = cold_start((2, 2, 2, 2)).to(device)
+    _require_kernels(kernel, links)
     reach = 1 if action.c1 == 0 else 2
     if isinstance(kernel, HMC | HeatBath):
         return reach
     with torch.no_grad():
+        if PlanarEngine.serves(kernel, links):
+            return reach
+        if device.type != "cpu":
+            raise ConfigError("ranks: expected HMC, or a bundle of trained steps alone, on GPUs, "
+                              "found one with networks, which share a lattice in main memory "
+                              "alone (--device cpu)")
         if not CompiledEngine.serves(kernel.within(), links):
             raise ConfigError("ranks: expected a bundle whose networks the compiled kernels know, "
                               "found others, which run on one rank alone")
     return 1 + (2 if "rectangle" in _loops(kernel) else reach)
+
+
+def _require_kernels(kernel: StreamKernel, links: Tensor) -> None:
+    """Raise ConfigError unless kernels serve such links; a heat bath runs in main memory.
+
+    Torch's formulas ask no neighbours, and what they find depends on the cut.
+    """
+    if not (fast.compiled(links) or (fast.planar(links) and gpu.shares(links))):
+        raise ConfigError("ranks: expected the compiled kernels in main memory, or on a GPU "
+                          "Triton's, that agree with torch there, found none of them (install "
+                          "with a C++ compiler and --device cpu; pip install triton)")
+    if isinstance(kernel, HeatBath) and not fast.compiled(links.cpu()):
+        raise ConfigError("ranks: expected the compiled kernels for the heat bath, found none "
+                          "(install with a C++ compiler)")
 
 
 def needs_even(kernel: StreamKernel) -> bool:

@@ -43,15 +43,15 @@ class Neighbours:
 
     def total(self, numbers: Tensor) -> Tensor:
         """The sum over processes of whole numbers, int64."""
-        summed = numbers.clone()
+        summed = numbers.clone()  # in main memory, where exact sums are counted
         self.world.transport.total(summed)
         return summed
 
     def largest(self, numbers: Tensor) -> Tensor:
         """The largest over processes, element by element; NaN if any is."""
-        found = torch.stack((numbers.nan_to_num(0.0), numbers.isnan().to(numbers)))
+        found = torch.stack((numbers.nan_to_num(0.0), numbers.isnan().to(numbers))).cpu()
         self.world.transport.largest(found)
-        return torch.where(found[1] > 0, torch.nan, found[0])
+        return torch.where(found[1] > 0, torch.nan, found[0]).to(numbers.device)
 
     @property
     def first(self) -> bool:
@@ -82,7 +82,7 @@ class Neighbours:
 
     def gathered(self, part: Part, held: Tensor) -> Tensor | None:
         """On rank 0 the whole field whose parts the ranks hold, elsewhere None."""
-        mine = part.kept(held).contiguous()
+        mine = part.kept(held).contiguous().cpu()
         whole = (torch.empty(*held.shape[:2], *part.lattice, 3, 3, dtype=held.dtype)
                  if self.world.first else None)
         for rank in range(self.world.size):
@@ -150,7 +150,7 @@ class Share:
 
     def digest(self, held: Tensor) -> str:
         """`stream.begin.digest_of` of fields whose parts the ranks hold: rank 0 sees them go by."""
-        sha, own = hashlib.sha256(), self.part.kept(held)
+        sha, own = hashlib.sha256(), self.part.kept(held).cpu()
         places = itertools.product(range(self.chains.count), range(len(held)),
                                    range(held.shape[1]), range(self.lattice[0]))
         for group, chain, mu, t in places:

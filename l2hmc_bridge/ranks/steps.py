@@ -5,14 +5,17 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from l2hmc_bridge import __version__, errors, fast
 from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.fast.collectives import connected
+from l2hmc_bridge.fast.devices import kind_of, own_device
 from l2hmc_bridge.fields.part import Extents
 from l2hmc_bridge.ranks.grid import chosen
-from l2hmc_bridge.ranks.reach import halo, needs_even
+from l2hmc_bridge.ranks.reach import CPU, halo, needs_even
 from l2hmc_bridge.ranks.share import Share
 from l2hmc_bridge.ranks.world import World
 from l2hmc_bridge.recorded.specs import BundleSpec, KernelSpec, StreamKernel
@@ -21,23 +24,48 @@ from l2hmc_bridge.stream.progress import Progress, Silent
 
 def share_of(
     world: World, ranks: str, kernel: StreamKernel, spec: KernelSpec, lattice: Extents,
-    chains: int = 1,
+    chains: int = 1, device: torch.device = CPU,
 ) -> Share:
-    """How a lattice (t, x, y, z) is cut for this kernel, and its chains are spread over groups."""
+    """How a lattice (t, x, y, z) is cut for this kernel, and its chains are spread over groups.
+
+    device: of this rank's fields.
+    """
     if isinstance(spec, BundleSpec):
         world.agreed("bundle", spec.hash)
     world.agreed("lattice", str(lattice))
-    depth = halo(kernel)
+    depth = world.each(lambda: halo(kernel, device))
     world.agreed("chains", str(chains))
     grid = chosen(ranks, lattice, world.size, depth, needs_even(kernel), chains)
     return Share(world.divided(grid.size), grid, lattice, depth, world)
 
 
-def require_cpu(device: str | None) -> None:
-    """Raise ConfigError for GPUs, on which a lattice is not shared yet."""
+def require_cpu(device: str | None, what: str) -> None:
+    """Raise ConfigError for GPUs, where several ranks do not do this together."""
     if device not in (None, "cpu"):
-        raise ConfigError(f"ranks: expected the device cpu, found {device}: on a GPU a lattice "
-                          "runs on one rank alone")
+        raise ConfigError(f"ranks: expected the device cpu, found {device}: {what} on a GPU runs "
+                          "on one rank alone")
+
+
+class Placed(NamedTuple):
+    """All processes, each with its device; `note`: why messages take a longer way, if they do."""
+
+    world: World
+    device: torch.device
+    note: str = ""
+
+
+def on_device(world: World, name: str) -> Placed:
+    """Each process on its own device of this name, "cpu" or "cuda[:N]", and how they are beside.
+
+    Raises ConfigError, the same on all, unless all have such a device, of one kind.
+    """
+    device = world.each(lambda: own_device(name))
+    if device.type == "cpu":
+        return Placed(world, device)
+    world.agreed("ranks: GPU", kind_of(device))
+    together = connected(device)
+    together.add_up(torch.zeros(1, device=device))  # all meet before the first two swap
+    return Placed(world.on_gpus(together.gpus), device, together.note)
 
 
 def listener(world: World, progress: Progress | None) -> Progress:

@@ -15,8 +15,8 @@ from l2hmc_bridge.ranks.books import Together, created, reopened
 from l2hmc_bridge.ranks.share import Share
 from l2hmc_bridge.ranks.steps import (
     listener,
+    on_device,
     on_rank_0,
-    require_cpu,
     require_one_program,
     share_of,
 )
@@ -36,8 +36,6 @@ from l2hmc_bridge.stream.progress import Progress, Stop, never
 from l2hmc_bridge.stream.reading import Files
 from l2hmc_bridge.stream.start import Start, first_state
 
-CPU = torch.device("cpu")
-
 
 def begin_on_ranks(
     ranks: str, options: SampleOptions, files: Files, progress: Progress | None = None,
@@ -47,25 +45,27 @@ def begin_on_ranks(
 
     Every process calls it alike. Raises BridgeError, the same on all of them.
     """
-    require_cpu(options.device)
     with joined() as world:
         require_one_program(world)
+        world, device, note = on_device(world, options.device)
         set_threads(options.threads)
         run = Run(world.made(options.drawn_seed), listener(world, progress),
                   Together(world, options.max_seconds, stop))
         world.made(lambda: places.require_free(options.folder))
-        start, choice = world.each(lambda: _chosen(outlined(options, files), options))
-        share = share_of(world, ranks, choice.kernel, choice.spec, start.extents, len(start.first))
+        start, choice = world.each(lambda: _chosen(outlined(options, files), options, device))
+        share = share_of(world, ranks, choice.kernel, choice.spec, start.extents, len(start.first),
+                         device)
         run = run._replace(chains=share.chains)
         with holding(share.part):
-            start, choice = world.settled(
-                lambda: _chosen(started(options, files, run.seed, share.chains), options))
+            start, choice = world.settled(lambda: _chosen(
+                started(options, files, run.seed, share.chains).on(device), options, device))
+            start.notes.extend(filter(None, [note]))
             return _recorded(share, options, files, start, choice, run)
 
 
 def resume_on_ranks(
     ranks: str, folder: Path | str, files: Files, more: int | None = None, *,
-    max_seconds: float | None = None, threads: int | None = None,
+    max_seconds: float | None = None, threads: int | None = None, device: str | None = None,
     progress: Progress | None = None, stop: Stop = never,
 ) -> Recorded:
     """`stream.resume.resume_stream` on several ranks, whatever it ran on before.
@@ -81,14 +81,18 @@ def resume_on_ranks(
         with on_rank_0(world, lock.locked(folder)):
             definition = world.each(lambda: _definition(folder))
             set_threads(threads or definition.threads)
-            kernel = world.each(lambda: stream.kernel_of(definition, folder, CPU))
+            name = device or definition.device
+            world, place, note = on_device(world, name)
+            kernel = world.each(lambda: stream.kernel_of(definition, folder, place))
             share = share_of(world, ranks, kernel, definition.kernel,
                              world.each(lambda: shared_state.lattice_of(folder)),
-                             definition.chains)
+                             definition.chains, place)
             with holding(share.part):
-                for sentence in resume.differences(folder, definition, CPU):
+                for sentence in filter(None, (*resume.differences(
+                        folder, definition, torch.device(name)), note)):
                     progress.say(sentence)
-                made = reopened(folder, share, kernel, Configurations(files, definition), more)
+                made = reopened(folder, share, kernel, Configurations(files, definition), more,
+                                place)
                 resume.say_reopened(made, progress)
                 run = Run(definition.seed, progress, Together(world, max_seconds, stop))
                 with made:
@@ -97,11 +101,11 @@ def resume_on_ranks(
                     return record(made, progress, run.deadline)
 
 
-def _chosen(start: Start, options: SampleOptions) -> tuple[Start, Choice]:
-    """What is sampled from a start, and by which kernel."""
+def _chosen(start: Start, options: SampleOptions, device: torch.device) -> tuple[Start, Choice]:
+    """What is sampled from a start, and by which kernel on this device."""
     decision = decided(start, options)
     start = start.under(decision)
-    return start, choose(start, decision, options, CPU)
+    return start, choose(start, decision, options, device)
 
 
 def _recorded(

@@ -17,7 +17,10 @@ WAIT = datetime.timedelta(minutes=30)  # for a process that is there and says no
 
 
 class Transport(Protocol):
-    """Processes numbered from 0; fields are real, contiguous and in main memory."""
+    """Processes numbered from 0; fields are real, contiguous and in main memory.
+
+    Those of torch.distributed swap what is on GPUs, too.
+    """
 
     @property
     def rank(self) -> int:
@@ -66,15 +69,16 @@ class Distributed:
     """Processes of torch.distributed: all of them in its order, or a group in another.
 
     order: their numbers among all, by the number here; carrier: of what neighbours swap, gloo by
-    default, which sends it through the network even between processes of one machine.
+    default, which sends it through the network even between processes of one machine; gpus: the
+    nccl group of all processes, if every one has a GPU of its own: it carries what is on them.
     """
 
     def __init__(self, order: Sequence[int] = (), group: dist.ProcessGroup | None = None,
-                 carrier: Carrier | None = None) -> None:
+                 carrier: Carrier | None = None, gpus: dist.ProcessGroup | None = None) -> None:
         self.order, self.group = tuple(order) or tuple(range(dist.get_world_size())), group
-        self.carrier = carrier
+        self.carrier, self.gpus = carrier, gpus
         self.size, self.rank = len(self.order), self.order.index(dist.get_rank())
-        self.collectives = Collectives(control=group)
+        self.collectives = Collectives(gpus, control=group)
 
     def from_first(self, value: Told) -> Told:
         told = [value]
@@ -101,15 +105,21 @@ class Distributed:
 
     def swap(self, lower: int, upper: int, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
         lower, upper = self.order[lower], self.order[upper]
-        if self.carrier is not None:
-            return self.carrier.swap(lower, upper, down, up)
-        return self.collectives.swapped(down, up, lower, upper)
+        if self.carrier is None or self.collectives.direct(down):
+            return self.collectives.swapped(down, up, lower, upper)
+        below, above = self.carrier.swap(lower, upper, down.cpu(), up.cpu())
+        return below.to(up.device), above.to(down.device)
 
     def in_order(self, order: Sequence[int]) -> "Distributed":
-        return Distributed([self.order[number] for number in order], self.group, self.carrier)
+        return Distributed([self.order[number] for number in order], self.group, self.carrier,
+                           self.gpus)
 
     def divided(self, size: int) -> "Distributed":
         members = [self.order[first:first + size] for first in range(0, self.size, size)]
         groups = [dist.new_group(sorted(one), timeout=WAIT) for one in members]
         number = self.rank // size
-        return Distributed(members[number], groups[number], self.carrier)
+        return Distributed(members[number], groups[number], self.carrier, self.gpus)
+
+    def on_gpus(self, gpus: dist.ProcessGroup | None) -> "Distributed":
+        """The same processes, with their nccl group."""
+        return Distributed(self.order, self.group, self.carrier, gpus)

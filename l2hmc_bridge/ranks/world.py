@@ -30,6 +30,11 @@ class World:
         """This process's group of `size`, of processes one after the other. Asked by all."""
         return self if size == self.size else World(self.transport.divided(size))
 
+    def on_gpus(self, gpus: dist.ProcessGroup | None) -> "World":
+        """The same processes, whose nccl group carries what neighbours swap, if there is one."""
+        here = self.transport
+        return World(here.on_gpus(gpus)) if gpus and isinstance(here, Distributed) else self
+
     @property
     def first(self) -> bool:
         """Whether this is rank 0."""

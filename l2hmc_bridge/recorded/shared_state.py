@@ -48,8 +48,11 @@ def save(folder: Path, checkpoint: Checkpoint, part: Part, chains: Chains = ALL)
         file.put(0, head.replace(f'"hash":"{HASH}"'.encode(), f'"hash":"{found}"'.encode()))
 
 
-def load(folder: Path, part: Part, chains: Chains = ALL) -> Checkpoint:
-    """The save point of `folder`, verified, with the state of this part. Raises StreamError."""
+def load(folder: Path, part: Part, chains: Chains = ALL, device: torch.device | None = None
+         ) -> Checkpoint:
+    """The save point of `folder`, verified, with the state of this part on a device, main memory by
+    default. Raises StreamError.
+    """
     path = folder / NAME
     known = slabs.by_each(part, path, lambda: _head(folder))
     found = part.network.made(lambda: _digest_of(path, known))
@@ -76,7 +79,9 @@ def load(folder: Path, part: Part, chains: Chains = ALL) -> Checkpoint:
     slabs.by_each(part, path, own)
     for field in fields.values():
         parts.renew(part, field)
-    state = State(fields["links"], action[list(rows)], fields.get("force"))
+    place = device or torch.device("cpu")
+    moved = {name: field.to(place) for name, field in fields.items()}
+    state = State(moved["links"], action[list(rows)].to(place), moved.get("force"))
     return whole.restored(path, known.meta, definition, state)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import ActionError, LayoutError
-from l2hmc_bridge.fast.cpu import halo
+from l2hmc_bridge.fast import halo
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.part import Part
 

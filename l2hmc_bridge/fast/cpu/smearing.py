@@ -11,10 +11,10 @@ from torch import Tensor
 
 from l2hmc_bridge.fast import smearing as reference
 from l2hmc_bridge.fast.cpu import blocks as blocked, library
-from l2hmc_bridge.fast.cpu.halo import odd_here
 from l2hmc_bridge.fast.cpu.learned import ACTIVATIONS
 from l2hmc_bridge.fast.cpu.library import LINK, Lattice
 from l2hmc_bridge.fast.cpu.scratch import SCRATCH
+from l2hmc_bridge.fast.halo import odd_here
 from l2hmc_bridge.fast.smearing import ORDER, Rules
 from l2hmc_bridge.fields import part as parts
 

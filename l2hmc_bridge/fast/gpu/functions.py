@@ -3,31 +3,30 @@
 Same formulas, signs and shapes as `reference.py`. A kernel is used on a GPU after it agreed with
 the reference there, in the precision of the field, which is tried when it is first wanted; where
 it did not, or without triton, torch operations serve. Sums over sites are float64 for both and the
-same in every run. Nothing here waits for the GPU.
+same in every run. Nothing here waits for the GPU, but exact sums (`sums.py`).
 """
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.cpu.library import plain
-from l2hmc_bridge.fast.gpu import paths, planar
+from l2hmc_bridge.fast.gpu import paths, planar, sums
 from l2hmc_bridge.fast.gpu.launch import (  # noqa: F401
     BLOCK,
     blocks,
     launch,
     over_sites,
+    require_whole,
     served,
     triton_available,
     trusted,
 )
 from l2hmc_bridge.fields.layout import check_links, volume
-
-NUMBERS_PER_BLOCK = 1024  # of a plain sum
 
 
 def _enter(links: Tensor) -> Tensor:
@@ -41,22 +40,13 @@ def _staples(links: Tensor, c0: float, c1: float) -> tuple:
     return rows, *rows.shape[1:], float(c0), float(c1)
 
 
-def _loop_sums(links: Tensor, which: Callable) -> Tensor:
-    """Re tr of each of these loops, summed over sites, float64 [Nb, loops]."""
-    loops = paths.loops(which, links.device)
-    sums = torch.empty(len(links), len(loops), blocks(links), dtype=torch.float64,
-                       device=links.device)
-    over_sites("loop_kernel", links, sums, loops, loops.shape[1], rows=len(loops))
-    return sums.sum(2)
-
-
 @served
 def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
     """S = -(beta/3) [c0 sum Re tr P + c1 sum Re tr R], [Nb]."""
     links = _enter(links)
-    total = (1 - 8 * c1) * _loop_sums(links, paths.plaquettes).sum(1)
+    total = (1 - 8 * c1) * sums.of_loops(links, paths.plaquettes, 1).sum(1)
     if c1 != 0:
-        total = total + c1 * _loop_sums(links, paths.rectangles).sum(1)
+        total = total + c1 * sums.of_loops(links, paths.rectangles, 2).sum(1)
     return -beta / 3 * total
 
 
@@ -103,7 +93,7 @@ def _per_link(links: Tensor, c0: float, c1: float, form: str) -> Tensor:
 def plaquettes(links: Tensor) -> Tensor:
     """Site average of Re tr P / 3 of the planes tx, ty, tz, xy, xz, yz, [Nb,6]."""
     links = _enter(links)
-    return _loop_sums(links, paths.plaquettes) / (3 * volume(links))
+    return sums.of_loops(links, paths.plaquettes, 1) / (3 * volume(links))
 
 
 @served
@@ -125,13 +115,7 @@ def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) ->
 @served
 def kinetic(momenta: Tensor) -> Tensor:
     """K = -tr P^2 over everything but the batch, [Nb]."""
-    momenta = plain(momenta)
-    count = 2 * math.prod(momenta.shape[1:])
-    programs = math.ceil(count / NUMBERS_PER_BLOCK)
-    sums = torch.empty(len(momenta), programs, dtype=torch.float64, device=momenta.device)
-    launch("square_kernel", (programs, len(momenta)), momenta, sums, count, ROWS=1,
-           BLOCK=NUMBERS_PER_BLOCK)
-    return sums.sum(1)
+    return sums.of_squares(plain(momenta))
 
 
 @served
@@ -167,11 +151,7 @@ def frozen_features(links: Tensor, field: Tensor, mu: int) -> tuple[Tensor, Tens
 def clover(links: Tensor, traceless: bool = True) -> Tensor:
     """(temporal energy, spatial energy) per site and charge from the clover, [Nb,3]."""
     links = _enter(links)
-    sums = torch.empty(len(links), 3, 3, blocks(links), dtype=torch.float64, device=links.device)
-    over_sites("clover_kernel", links, sums,
-               *paths.clovers(((1, 1, 1.0),), links.device, links.dtype),
-               int(traceless), rows=3, DENSITY=False)
-    one, other, both = sums.sum(3).unbind(2)
+    one, other, both = sums.of_clovers(links, traceless).unbind(2)
     sites, squared = volume(links), 16.0  # G = C / 4
     return torch.stack([-one.sum(1) / (sites * squared), -other.sum(1) / (sites * squared),
                         _signed(both) / (4 * math.pi**2 * squared)], dim=1)
@@ -186,7 +166,7 @@ def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
                         device=links.device)
     over_sites("clover_kernel", links, pairs,
                *paths.clovers(tuple(shapes), links.device, links.dtype),
-               int(traceless), rows=3, DENSITY=True)
+               int(traceless), rows=3, DENSITY=True, SITES=True)
     return _signed(pairs)
 
 
@@ -194,7 +174,8 @@ def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
 def charge(links: Tensor, shapes: Sequence[tuple[int, int, float]], traceless: bool = True
            ) -> Tensor:
     """Q = sum_x q(x) of `charge_density`, [Nb]."""
-    return inspect.unwrap(charge_density)(links, shapes, traceless).double().flatten(1).sum(1)
+    density = inspect.unwrap(charge_density)(links, shapes, traceless)
+    return sums.of_sites(links, density, max(max(m, n) for m, n, _ in shapes))
 
 
 def _signed(pairs: Tensor) -> Tensor:
@@ -213,6 +194,13 @@ def keeps(links: Tensor) -> bool:
     return trusted("trajectory", planar.trajectory, links.device, links.dtype)
 
 
+def shares(links: Tensor) -> bool:
+    """Whether kernels serve all that trajectories and the log of a stream need."""
+    return keeps(links) and all(
+        trusted(one.__name__, inspect.unwrap(one), links.device, links.dtype)
+        for one in (action, force, plaquettes, kinetic, clover, flow))
+
+
 def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float, c1: float,
                kicks: Sequence[float], drifts: Sequence[float], displacements: Sequence[float]
                ) -> tuple[Tensor, Tensor, Tensor]:
@@ -220,5 +208,6 @@ def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float,
     if keeps(links):
         return planar.trajectory(links, momenta, force_there, beta, c1, kicks, drifts,
                                  displacements)
+    require_whole("trajectory", links)
     return reference.leapfrogs(lambda at: force(at, beta, c1), expm_multiply, links, momenta,
                                force_there, kicks, drifts, displacements)

@@ -1,7 +1,8 @@
 """Kernels on fields in the torch layout, made of matrix.py and walk.py.
 
 A program works on BLOCK sites of one chain in the torch layout [Nb,4,site][row][column][re, im], in
-the precision of the field; sums over sites are float64, one per program, added up by the caller.
+the precision of the field; sums over sites are float64, one per program, added up by the caller,
+or with SITES one number of each site.
 Grid: ROWS directions (planes, loops) of a block of sites side by side, then its other blocks;
 chains. So the directions of a block share what the caches hold.
 """
@@ -49,6 +50,12 @@ def store_sum(sums, row, value, mask, ROWS: tl.constexpr):
 
 
 @triton.jit
+def store_each(terms, row, value, site, mask, sites):
+    """`value` of each of this program's sites, into [rows, sites]."""
+    tl.store(terms + row.to(tl.int64) * sites + site, value.to(tl.float64), mask)
+
+
+@triton.jit
 def staple_sum(links, rows, paths, width, c0, c1, mu, site, mask, shape):
     """c0 A + c1 A^rect of direction mu: rows of paths that lead from x + mu to x."""
     number = links.dtype.element_ty
@@ -79,8 +86,8 @@ def staple_kernel(links, out, rows, paths, width, c0: tl.float64, c1: tl.float64
 
 
 @triton.jit(do_not_specialize=VARIES)
-def loop_kernel(links, sums, loops, length, nt, nx, ny, nz, ROWS: tl.constexpr,
-                BLOCK: tl.constexpr):
+def loop_kernel(links, sums, loops, length, nt, nx, ny, nz, SITES: tl.constexpr,
+                ROWS: tl.constexpr, BLOCK: tl.constexpr):
     """Sums of Re tr of the closed loops that are the rows, of `length` steps each."""
     shape = (nt, nx, ny, nz)
     row, site, mask = here(shape, ROWS, BLOCK)
@@ -88,7 +95,11 @@ def loop_kernel(links, sums, loops, length, nt, nx, ny, nz, ROWS: tl.constexpr,
     steps = loops + row * length
     m, last = walk(links, steps, length - 1, site, mask, shape)
     link, _ = link_along(links, tl.load(steps + length - 1), last, mask, shape)
-    store_sum(sums, tl.program_id(1) * ROWS + row, real_trace(m, link), mask, ROWS)
+    value, row = real_trace(m, link), tl.program_id(1) * ROWS + row
+    if SITES:
+        store_each(sums, row, value, site, mask, nt * nx * ny * nz)
+    else:
+        store_sum(sums, row, value, mask, ROWS)
 
 
 @triton.jit(do_not_specialize=VARIES)
@@ -120,12 +131,14 @@ def frozen_kernel(links, field, square, moved, rows, paths, width, first, nt, nx
 
 @triton.jit(do_not_specialize=VARIES)
 def clover_kernel(links, out, loops, heads, weights, shapes, traceless, nt, nx, ny, nz,
-                  DENSITY: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+                  DENSITY: tl.constexpr, SITES: tl.constexpr, ROWS: tl.constexpr,
+                  BLOCK: tl.constexpr):
     """tr(C C') of the anti-Hermitian parts C, C' of the clovers of a plane (t, i) and its dual.
 
     DENSITY: the sum over shapes of weight tr(C C') at each site, [chain, pair, site]; else the
-    sums of tr C C, tr C' C' and tr C C' of the first shape, [chain, pair, 3, block]. `heads` says
-    of each shape where its rows begin, how many a plane has and how wide they are.
+    sums of tr C C, tr C' C' and tr C C' of the first shape, [chain, pair, 3, block], or with SITES
+    these numbers of each site. `heads` says of each shape where its rows begin, how many a plane
+    has and how wide they are.
     """
     shape = (nt, nx, ny, nz)
     volume = nt * nx * ny * nz
@@ -145,6 +158,10 @@ def clover_kernel(links, out, loops, heads, weights, shapes, traceless, nt, nx, 
             other = antihermitian(clover, traceless)
         if DENSITY:
             total += tl.load(weights + n) * real_trace(one, other)
+        elif SITES:
+            store_each(out, 3 * chain, real_trace(one, one), site, mask, volume)
+            store_each(out, 3 * chain + 1, real_trace(other, other), site, mask, volume)
+            store_each(out, 3 * chain + 2, real_trace(one, other), site, mask, volume)
         else:
             store_sum(out, 3 * chain, real_trace(one, one), mask, ROWS)
             store_sum(out, 3 * chain + 1, real_trace(other, other), mask, ROWS)

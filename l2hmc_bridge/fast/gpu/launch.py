@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from l2hmc_bridge.errors import ActionError
 from l2hmc_bridge.fast import reference
-from l2hmc_bridge.fields import su3
-from l2hmc_bridge.fields.layout import volume
+from l2hmc_bridge.fields import part as parts, su3
 
 BLOCK = 128  # sites per program
 AGREEMENT = {torch.complex128: 1e-12, torch.complex64: 1e-4}  # of the largest number expected
@@ -46,15 +46,28 @@ def triton_available() -> bool:
 
 
 def served(function: Callable) -> Callable:
-    """The function where its kernels may serve fields like its first argument, else torch's."""
+    """The function where its kernels may serve fields like its first argument, else torch's.
+
+    ActionError where torch's would have to, of a lattice that several processes share.
+    """
     name, other = function.__name__, getattr(reference, function.__name__)
 
     @functools.wraps(function)
     def choose(field: Tensor, *arguments, **options):
-        kernels = trusted(name, function, field.device, field.dtype)
-        return (function if kernels else other)(field, *arguments, **options)
+        if trusted(name, function, field.device, field.dtype):
+            return function(field, *arguments, **options)
+        require_whole(name, field)
+        return other(field, *arguments, **options)
 
     return choose
+
+
+def require_whole(name: str, field: Tensor) -> None:
+    """Raise ActionError for a field that is one of several parts of a lattice."""
+    held = parts.of(field)
+    if held is not None and held.cut:
+        raise ActionError(f"{name} on a part of a lattice: expected its kernel on {field.device}, "
+                          "found none that agrees with torch there; on one rank torch serves")
 
 
 @functools.cache
@@ -65,7 +78,7 @@ def trusted(name: str, function: Callable, device: torch.device, dtype: torch.dt
     momenta = su3.random_algebra((2, 4, 2, 3, 4, 5), generator).to(device, dtype)
     trial = TRIALS[name]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), parts.holding(None):
             expected = trial(getattr(reference, name), links, momenta)
             found = trial(function, links, momenta)
         difference = float((found - expected).abs().max() / expected.abs().max())
@@ -108,8 +121,8 @@ def over_sites(name: str, links: Tensor, *arguments, rows: int = 4, **constants)
 
 
 def blocks(links: Tensor) -> int:
-    """Blocks of sites of a lattice."""
-    return math.ceil(volume(links) / BLOCK)
+    """Blocks of sites of a field, copies of other processes' sites included."""
+    return math.ceil(math.prod(links.shape[2:6]) / BLOCK)
 
 
 def _last_axes(one: Tensor) -> Tensor:

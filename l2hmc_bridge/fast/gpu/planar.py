@@ -3,17 +3,23 @@
 Links are [Nb, 4, blocks, 12, 32], two rows of each matrix; algebra fields [Nb, 4, blocks, 8, 32];
 a block is 32 sites in the order (t, x, y, z). Links must be in SU(3): what an input has beyond it
 (rounding) is not seen, and not handed on. Kicks wait for the drift that follows, and run with it.
+Of a part of a lattice, links that moved are renewed where they are copies of the neighbours'; what
+a site becomes depends neither on its place in a block nor on the sites beside it there.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from l2hmc_bridge.fast import halo
 from l2hmc_bridge.fast.cpu.library import plain
 from l2hmc_bridge.fast.gpu.launch import launch_planar
+from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.layout import check_links
+from l2hmc_bridge.fields.part import Part
 
 LANES, LINKS, ALGEBRA = 32, 12, 8
 Extents = Sequence[int]
@@ -39,17 +45,31 @@ def leave(field: Tensor, extents: Extents) -> Tensor:
     return out
 
 
+def renew(part: Part | None, field: Tensor) -> None:
+    """Replace the copies of other processes' sites in a field with its numbers apart, in place."""
+    if part is not None and part.cut:
+        halo.renew(part, _layers(part, field.device), field.transpose(1, 2))
+
+
+@functools.lru_cache(maxsize=32)
+def _layers(part: Part, device: torch.device) -> tuple[halo.Layers, ...]:
+    """Where the copies are; lanes beyond the last site count as that one, as in `enter`."""
+    volume = math.prod(part.held)
+    places = torch.arange(math.ceil(volume / LANES) * LANES, device=device)
+    return halo.layers(part, places.clamp(max=volume - 1).view(-1, LANES))
+
+
 class Moving:
     """Links and momenta under way with the force F = (beta/6) TA(U [c0 A + c1 A^rect]).
 
-    Nothing waits for the GPU. Without momenta these are 0; `force` is that at `links`, if known:
-    `known` is it, with its numbers apart.
+    Nothing waits for the GPU unless neighbours are asked for their links. Without momenta these are
+    0; `force` is that at `links`, if known: `known` is it, with its numbers apart.
     """
 
     def __init__(self, links: Tensor, beta: float, c1: float = 0.0, momenta: Tensor | None = None,
                  force: Tensor | None = None):
         check_links(links)
-        self.extents = tuple(links.shape[2:6])
+        self.extents, self.part = tuple(links.shape[2:6]), parts.of(links)
         self.c0, self.c1 = beta / 6 * (1 - 8 * c1), beta / 6 * c1
         self.links = enter(links, LINKS)
         self.momenta = (self.links.new_zeros(*self.links.shape[:3], ALGEBRA, LANES)
@@ -67,6 +87,7 @@ class Moving:
         moved = self._room()
         launch_planar("drift_kernel", self.links, self.links, self.force(), moved, -displacement,
                       *self.extents)
+        renew(self.part, moved)
         self._run(moved, push, keep)
 
     def drift(self, step: float) -> None:
@@ -80,6 +101,7 @@ class Moving:
             self._settle()
             launch_planar("drift_kernel", self.links, self.links, self.momenta, self.links, step,
                           *self.extents)
+        renew(self.part, self.links)
         self.known = None
 
     def force(self) -> Tensor:
@@ -92,6 +114,7 @@ class Moving:
     def ends(self) -> tuple[Tensor, Tensor, Tensor]:
         """(U, P, F(U)) as torch fields."""
         self._settle()
+        renew(self.part, self.momenta)
         return (leave(self.links, self.extents), leave(self.momenta, self.extents),
                 leave(self.force(), self.extents))
 

@@ -1,4 +1,7 @@
-"""Copies of the neighbours' sites in the blocked layout: where they lie, and how they are renewed.
+"""Copies of the neighbours' sites in fields of blocks: where they lie, and how they are renewed.
+
+A field is [Nb, blocks, 4, width, lanes] in main memory or on a GPU; numbers of places are where it
+is.
 
 Direction after direction, copies of earlier ones included, so that corners come along. Where a
 layer has blocks of its own, whole blocks are sent, in place where one follows the other.

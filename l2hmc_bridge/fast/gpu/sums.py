@@ -1,0 +1,66 @@
+"""Sums over the sites of fields on a GPU: float64, the same in every run.
+
+Of a part of a lattice, a whole one included, they are exact: kernels then leave the terms of each
+site, which are counted (`fields/sums.py`).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from l2hmc_bridge.fast.gpu import paths
+from l2hmc_bridge.fast.gpu.launch import blocks, launch, over_sites
+from l2hmc_bridge.fields import part as parts, sums
+
+NUMBERS_PER_BLOCK = 1024  # of a plain sum
+
+
+def of_loops(links: Tensor, which: Callable[[], paths.Paths], reach: int) -> Tensor:
+    """Re tr of each of these loops, which look so far, summed over sites, float64 [Nb, loops]."""
+    steps = paths.loops(which, links.device)
+    return _summed("loop_kernel", links, (len(steps),), reach, steps, steps.shape[1],
+                   rows=len(steps))
+
+
+def of_clovers(links: Tensor, traceless: bool) -> Tensor:
+    """tr C C, tr C' C', tr C C' of each pair of planes, summed over sites, float64 [Nb, 3, 3]."""
+    return _summed("clover_kernel", links, (3, 3), 1,
+                   *paths.clovers(((1, 1, 1.0),), links.device, links.dtype), int(traceless),
+                   rows=3, DENSITY=False)
+
+
+def of_squares(momenta: Tensor) -> Tensor:
+    """sum |P_ij|^2 over everything but the batch, float64 [Nb]."""
+    held = parts.of(momenta)
+    if held is not None:
+        return sums.exact_squares(held, momenta)
+    count = 2 * math.prod(momenta.shape[1:])
+    programs = math.ceil(count / NUMBERS_PER_BLOCK)
+    found = torch.empty(len(momenta), programs, dtype=torch.float64, device=momenta.device)
+    launch("square_kernel", (programs, len(momenta)), momenta, found, count, ROWS=1,
+           BLOCK=NUMBERS_PER_BLOCK)
+    return found.sum(1)
+
+
+def of_sites(links: Tensor, density: Tensor, reach: int) -> Tensor:
+    """A number of each site [Nb,Nt,Nx,Ny,Nz], made of links so far from it, summed, [Nb]."""
+    held = parts.of(links)
+    if held is None:
+        return density.double().flatten(1).sum(1)
+    held.require(reach)
+    return sums.exact_sums(held, density[:, None])[:, 0]
+
+
+def _summed(kernel: str, links: Tensor, shape: Sequence[int], reach: int, *arguments: object,
+            **constants: int) -> Tensor:
+    """What a kernel leaves [Nb, *shape] of each block of sites, or each site of a part, summed."""
+    held = parts.of(links)
+    where = (blocks(links),) if held is None else links.shape[2:6]
+    terms = torch.empty(len(links), *shape, *where, dtype=torch.float64, device=links.device)
+    over_sites(kernel, links, terms, *arguments, SITES=held is not None, **constants)
+    if held is None:
+        return terms.sum(-1)
+    held.require(reach)
+    return sums.exact_sums(held, terms.flatten(1, -5)).view(len(links), *shape)
