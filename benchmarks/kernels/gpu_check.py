@@ -1,4 +1,4 @@
-"""The kernels on one GPU in at most eight minutes: tests, targets, tables; what falls short.
+"""The kernels on one GPU in at most eight minutes: tests, ranks, targets, tables; what falls short.
 
     benchmarks/gpu_check.sh [--json FILE] [--seconds N] [--rehearse]
 
@@ -36,6 +36,7 @@ class Report:
     until: float  # time.monotonic() when no new work begins
     machine: dict
     tests: str = "not run"
+    ranks: str = "not run"
     rows: list[dict] = field(default_factory=list)
 
     @property
@@ -47,9 +48,11 @@ class Report:
         """JSON, and the same as a page."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(json.dumps({"machine": self.machine, "tests": self.tests,
-                                         "targets": self.rows}, indent=1) + "\n")
+                                         "ranks": self.ranks, "targets": self.rows}, indent=1)
+                             + "\n")
         lines = ["# Targets on a GPU", "", f"{self.machine['gpu']}, torch "
-                 f"{self.machine['torch']}. Tests: {self.tests}.", "", *table(self.rows, COLUMNS)]
+                 f"{self.machine['torch']}. Tests: {self.tests}. Two processes that share a "
+                 f"lattice: {self.ranks}.", "", *table(self.rows, COLUMNS)]
         self.path.with_suffix(".md").write_text("\n".join(lines) + "\n")
 
     @property
@@ -73,6 +76,36 @@ def run_tests(report: Report) -> None:
         report.tests = "FAILED: not through in time"
     report.save()
     print(f"tests: {report.tests}", flush=True)
+
+
+def run_ranks(report: Report, *more: str) -> None:
+    """Two processes that share a lattice, on this GPU: their bits, and the time (gpu_ranks.py)."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+               "-m", "benchmarks.kernels.gpu_ranks", *more]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True,
+                              timeout=max(1.0, min(120.0, report.left)))
+    except subprocess.TimeoutExpired:
+        report.ranks = "FAILED: not through in time"
+    else:
+        report.ranks = said_of_ranks(done.stdout, done.stderr)
+    report.save()
+    print(f"two processes: {report.ranks}", flush=True)
+
+
+def said_of_ranks(output: str, errors: str) -> str:
+    """What gpu_ranks.py found, in words."""
+    rows = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    if len(rows) != 2:
+        said = (errors.strip().splitlines() or ["nothing was said"])[-1]
+        return f"FAILED: expected two actions, found {len(rows)}: {said[:200]}"
+    wrong = [f"{row['action']}: {', '.join(row['differs'])}" for row in rows if row["differs"]]
+    if wrong:
+        return f"FAILED: other bits than one process ({'; '.join(wrong)})"
+    times = "; ".join(f"{row['action']} on {row['lattice']}: {1e3 * row['ranks']:.1f} ms, one "
+                      f"process {1e3 * row['one']:.1f} ms, {row['sent'] / 1e6:.1f} MB sent"
+                      for row in rows)
+    return f"the same bits ({times})"
 
 
 def measured(target: Target, place: Place, left: float) -> dict:
@@ -117,9 +150,9 @@ def run_tables(report: Report) -> None:
 
 def conclude(report: Report) -> int:
     """What falls short, in words; the status."""
-    failed = report.tests.startswith("FAILED")
+    failed = any(one.startswith("FAILED") for one in (report.tests, report.ranks))
     print(f"\n{len(report.rows) - len(report.short)} of {len(report.rows)} targets reached; "
-          f"tests: {report.tests}")
+          f"tests: {report.tests}; two processes: {report.ranks}")
     for row in report.short:
         found = "" if row["found"] is None else f": {row['found']:.3g} {row['unit']}"
         print(f"  {row['verdict']}: {row['target']}, {row['lattice']}, {row['precision']}{found}, "
@@ -160,6 +193,7 @@ def main(given: list[str] | None = None) -> int:
                     {"gpu": name, "torch": torch.__version__})
     if not place.tried:
         run_tests(report)
+        run_ranks(report)
     measure_all(report, place, [one for one in targets()
                                 if one.name.startswith(options.only or "")])
     if not place.tried:

@@ -49,7 +49,7 @@ class Collectives:
         carried, group = self._carried(tensor.contiguous())
         parts = [torch.empty_like(carried) for _ in range(dist.get_world_size(group))]
         dist.all_gather(parts, carried, group=group)
-        return [_home(one, tensor) for one in parts]
+        return [home(one, tensor) for one in parts]
 
     def swapped(self, down: Tensor, up: Tensor, lower: int, upper: int) -> tuple[Tensor, Tensor]:
         """(what `lower` sends up, what `upper` sends down) of processes that all swap alike."""
@@ -62,7 +62,7 @@ class Collectives:
                 dist.P2POp(dist.irecv, above, upper, group, DOWN),
                 dist.P2POp(dist.irecv, below, lower, group, UP)]):
             one.wait()
-        return _home(below, up), _home(above, down)
+        return home(below, up), home(above, down)
 
     def direct(self, tensor: Tensor) -> bool:
         """Whether it goes from GPU to GPU."""
@@ -82,7 +82,7 @@ class Collectives:
         return tensor.cpu(), self.control  # itself, if it is in main memory
 
 
-def _home(found: Tensor, like: Tensor) -> Tensor:
+def home(found: Tensor, like: Tensor) -> Tensor:
     """What came, where `like` is."""
     return found if found.device == like.device else torch.empty_like(like).copy_(found)
 

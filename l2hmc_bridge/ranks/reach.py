@@ -37,8 +37,9 @@ def halo(kernel: StreamKernel, device: torch.device = CPU) -> int:
     if not isinstance(kernel, HMC | L2HMC | HeatBath) or not isinstance(action, GaugeAction):
         raise ConfigError(f"ranks: expected the kernel hmc, l2hmc or heatbath, found {kernel.name},"
                           " which runs on one rank alone")
-    links = cold_start((2, 2, 2, 2)).to(device)
-    _require_kernels(kernel, links)
+    here = cold_start((2, 2, 2, 2))
+    links = here.to(device)
+    _require_kernels(links, here if isinstance(kernel, HeatBath) else None)
     reach = 1 if action.c1 == 0 else 2
     if isinstance(kernel, HMC | HeatBath):
         return reach
@@ -55,8 +56,8 @@ def halo(kernel: StreamKernel, device: torch.device = CPU) -> int:
     return 1 + (2 if "rectangle" in _loops(kernel) else reach)
 
 
-def _require_kernels(kernel: StreamKernel, links: Tensor) -> None:
-    """Raise ConfigError unless kernels serve such links; a heat bath runs in main memory.
+def _require_kernels(links: Tensor, heated: Tensor | None) -> None:
+    """Raise ConfigError unless kernels serve such links, and in main memory those that are heated.
 
     Torch's formulas ask no neighbours, and what they find depends on the cut.
     """
@@ -64,7 +65,7 @@ def _require_kernels(kernel: StreamKernel, links: Tensor) -> None:
         raise ConfigError("ranks: expected the compiled kernels in main memory, or on a GPU "
                           "Triton's, that agree with torch there, found none of them (install "
                           "with a C++ compiler and --device cpu; pip install triton)")
-    if isinstance(kernel, HeatBath) and not fast.compiled(links.cpu()):
+    if heated is not None and not fast.compiled(heated):
         raise ConfigError("ranks: expected the compiled kernels for the heat bath, found none "
                           "(install with a C++ compiler)")
 

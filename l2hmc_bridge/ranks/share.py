@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import LayoutError
+from l2hmc_bridge.fast.collectives import home
 from l2hmc_bridge.fields.part import Extents, Part, Single
 from l2hmc_bridge.ranks.grid import Grid
 from l2hmc_bridge.ranks.groups import Groups
@@ -49,9 +50,10 @@ class Neighbours:
 
     def largest(self, numbers: Tensor) -> Tensor:
         """The largest over processes, element by element; NaN if any is."""
-        found = torch.stack((numbers.nan_to_num(0.0), numbers.isnan().to(numbers))).cpu()
+        here = numbers.cpu()
+        found = torch.stack((here.nan_to_num(0.0), here.isnan().to(here)))
         self.world.transport.largest(found)
-        return torch.where(found[1] > 0, torch.nan, found[0]).to(numbers.device)
+        return home(torch.where(found[1] > 0, torch.nan, found[0]), numbers)
 
     @property
     def first(self) -> bool:

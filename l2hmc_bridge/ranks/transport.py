@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 import torch.distributed as dist
 from torch import Tensor
 
-from l2hmc_bridge.fast.collectives import Collectives
+from l2hmc_bridge.fast.collectives import Collectives, home
 
 Told = TypeVar("Told")
 WAIT = datetime.timedelta(minutes=30)  # for a process that is there and says nothing
@@ -108,7 +108,7 @@ class Distributed:
         if self.carrier is None or self.collectives.direct(down):
             return self.collectives.swapped(down, up, lower, upper)
         below, above = self.carrier.swap(lower, upper, down.cpu(), up.cpu())
-        return below.to(up.device), above.to(down.device)
+        return home(below, up), home(above, down)
 
     def in_order(self, order: Sequence[int]) -> "Distributed":
         return Distributed([self.order[number] for number in order], self.group, self.carrier,

@@ -1,0 +1,106 @@
+"""A lattice on two processes with GPUs, or one that they share, against one process: bits and time.
+
+    torchrun --nproc-per-node 2 -m benchmarks.kernels.gpu_ranks [--lattice 32,16,16,16]
+
+Two trajectories of HMC (force gradient), with the Wilson action and Iwasaki's. Prints a line of
+JSON for each: what is not the same bit for bit, seconds of a trajectory, bytes that a process sent
+in it, how many GPUs there are, and why messages go through main memory, if they do. Status 2 if any
+bit differs. Where both processes share a GPU the time says nothing of two.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from l2hmc_bridge import fast
+from l2hmc_bridge.fields import su3
+from l2hmc_bridge.fields.part import Extents, holding, whole
+from l2hmc_bridge.observables.topology import topological_charge
+from l2hmc_bridge.ranks.grid import chosen
+from l2hmc_bridge.ranks.reach import halo
+from l2hmc_bridge.ranks.share import Neighbours, Share
+from l2hmc_bridge.ranks.steps import Placed, on_device
+from l2hmc_bridge.ranks.world import joined
+from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.hmc import HMC
+from l2hmc_bridge.sampling.markov import State
+from l2hmc_bridge.sampling.numbered import numbered
+from l2hmc_bridge.systems.actions import gauge_action
+
+KERNELS = {"wilson": HMC(gauge_action("wilson", 5.7), 0.2, 4, "force_gradient"),
+           "iwasaki": HMC(gauge_action("iwasaki", 2.6), 0.2, 2, "force_gradient")}
+
+
+def timed(work: Callable[[], tuple[State, dict[str, list]]], device: torch.device):
+    """What comes of it the second time, and the seconds that took."""
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    began = time.perf_counter()
+    state, told = work()  # numbers were read: nothing is under way any more
+    return state, told, time.perf_counter() - began
+
+
+def step(kernel: HMC, links: Tensor) -> tuple[State, dict[str, list]]:
+    """A trajectory, and what a log says of it."""
+    state, info = markov.step(kernel, markov.state_at(kernel, links), numbered(3, [1] * len(links)))
+    return state, {"dH": info.delta_h.tolist(), "accepted": info.accepted.tolist(),
+                   "plaquettes": fast.plaquettes(state.links).tolist(),
+                   "charge": topological_charge(state.links).tolist()}
+
+
+def compared(placed: Placed, lattice: Extents, kernel: HMC) -> dict:
+    """What one process finds of the parts of all, on rank 0; elsewhere nothing."""
+    world, device = placed.world, placed.device
+    links = su3.exp(0.3 * su3.random_algebra((1, 4, *lattice), torch.Generator().manual_seed(1)))
+    depth = halo(kernel, device)
+    share = Share(world, chosen("auto", lattice, world.size, depth, False), lattice, depth)
+    part = share.part
+    with holding(part):
+        own = part.taken(links).to(device)
+        state, told, seconds = timed(lambda: step(kernel, own), device)
+    gathered = share.whole_state(state)
+    sent = part.network.traffic.sent // 2 if isinstance(part.network, Neighbours) else 0
+    if gathered is None:
+        return {}
+    with holding(whole(lattice)):
+        links = links.to(device)
+        one, other, alone = timed(lambda: step(kernel, links), device)
+    wrong = [name for name in told if told[name] != other[name]]
+    wrong += [name for name in ("links", "action", "force")
+              if not torch.equal(getattr(gathered, name).cpu(), getattr(one, name).cpu())]
+    return {"grid": str(share.grid), "differs": wrong, "ranks": seconds, "one": alone, "sent": sent}
+
+
+@torch.no_grad()
+def main(given: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--lattice", default="32,16,16,16", help="t,x,y,z")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(given)
+    t, x, y, z = map(int, options.lattice.split(","))
+    rows = []
+    with joined() as world:
+        placed = on_device(world, options.device)
+        for name, kernel in KERNELS.items():
+            found = compared(placed, (t, x, y, z), kernel)
+            dist.barrier()
+            if found:
+                rows.append({"action": name, "lattice": options.lattice, "device": options.device,
+                             "gpus": torch.cuda.device_count(), "note": placed.note, **found})
+                print(json.dumps(rows[-1]), flush=True)
+    if rows and options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+    return 2 if any(row["differs"] for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
