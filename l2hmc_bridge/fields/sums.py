@@ -4,7 +4,7 @@ Terms are counted where the field is, in main memory or on a GPU; the few number
 are summed over processes and rounded in main memory.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -15,11 +15,6 @@ LARGEST = 2.0**16  # of a term
 PIECE, PIECE_ON_GPU = 1 << 18, 1 << 23  # numbers that are counted at once: copies take memory
 
 
-def same(terms: Tensor) -> Tensor:
-    """The terms as they are."""
-    return terms
-
-
 def exact_sum(part: Part, field: Tensor) -> Tensor:
     """sum over sites and all that follows of a real field [Nb,n,Nt,Nx,Ny,Nz,...], [Nb].
 
@@ -28,35 +23,25 @@ def exact_sum(part: Part, field: Tensor) -> Tensor:
     return exact_total(part.network, part.kept(field))
 
 
-def exact_sums(part: Part, field: Tensor) -> Tensor:
-    """The same of each of the n numbers of a site, [Nb,n]."""
-    return _total(part.network, counted(part.kept(field)), field)
-
-
-def exact_squares(part: Part, field: Tensor) -> Tensor:
-    """sum over sites and all that follows of the squares of a real or complex field, [Nb]."""
-    own = part.kept(torch.view_as_real(field) if field.is_complex() else field)
-    return _total(part.network, counted(own, torch.square).sum(1), field)
-
-
 def exact_total(network: Network, terms: Tensor) -> Tensor:
     """The sum of real terms [Nb,n,m,...] of each chain over all processes, [Nb]; NaN as above."""
-    return _total(network, counted(terms).sum(1), terms)
+    return totalled(network, counted(terms).sum(1), terms)
 
 
-def counted(terms: Tensor, of: Callable[[Tensor], Tensor] = same) -> Tensor:
+def counted(terms: Tensor) -> Tensor:
     """How many multiples of 2^-30, of 2^-62, and terms that are none, int64 [Nb,n,3].
 
-    In main memory, of real terms [Nb,n,m,...]; `of` makes each term, float64, of what is given.
+    In main memory, of real terms [Nb,n,m,...].
     """
     most = PIECE if terms.device.type == "cpu" else PIECE_ON_GPU
     counts = torch.zeros(*terms.shape[:2], 3, dtype=torch.int64, device=terms.device)
     for piece in _pieces(terms, most):
-        counts += _counted(of(piece.double()).flatten(2))
+        counts += _counted(piece.double().flatten(2))
     return counts.cpu()
 
 
-def _total(network: Network, counts: Tensor, like: Tensor) -> Tensor:
+def totalled(network: Network, counts: Tensor, like: Tensor) -> Tensor:
+    """What counts [..., 3] of all processes come to, rounded once, where `like` is."""
     return exact(network.total(counts)).to(like.device)
 
 

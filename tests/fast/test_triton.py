@@ -82,7 +82,7 @@ COMPILED = """
 import torch
 from triton.runtime import driver
 from benchmarks.kernels.gpu_model import Absent, Compiling
-from l2hmc_bridge.fields import su3
+from l2hmc_bridge.fields import part, su3
 driver.set_active(Absent(ARCHITECTURE))
 start = launch._start = Compiling(ARCHITECTURE)
 generator = torch.Generator().manual_seed(1)
@@ -100,11 +100,20 @@ for dtype in (torch.complex128, torch.complex64):
         ):
             start.label = f"{dtype} {name}"
             call()
+        with part.exactly(u):  # a number of each site, and how they are counted
+            start.label = "counts"
+            gpu.charge(u, ((1, 1, 1.0),))
+            start.label = f"{dtype} loops of sites"
+            gpu.plaquettes(u)
+            start.label = f"{dtype} clover of sites"
+            gpu.clover(u)
+            start.label = f"{dtype} squares of sites"
+            gpu.kinetic(u)
 for name, (registers, stack) in start.made.items():
     print(name, registers, stack)
     if stack != 0 or not 8 <= registers <= 255:
         raise SystemExit(f"{name} spills {stack} bytes")
-if len(start.hashes) != 20 or len(start.made) != 20:
+if len(start.hashes) != 27 or len(start.made) != 27:
     raise SystemExit(f"{len(start.hashes)} kernels: one is compiled anew for another lattice")
 """
 

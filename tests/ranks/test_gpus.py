@@ -174,11 +174,9 @@ def test_terms_are_counted_where_they_are_and_totalled_in_main_memory(monkeypatc
     monkeypatch.setattr(torch.Tensor, "cpu", cpu)
     monkeypatch.setattr(sums, "PIECE_ON_GPU", 64)
     half = Part((6, 2, 2, 2), (0, 0, 0, 0), (3, 2, 2, 2), (1, 0, 0, 0))
-    links = torch.empty(2, 4, *half.held, 3, 3, dtype=torch.complex128, device=META)
-    assert sums.exact_squares(half, links).device == META
-    found = sums.exact_sums(half, links.real.sum((-1, -2)))
-    assert found.device == META and found.shape == (2, 4)
-    assert moved == [(2, 4, 3), (2, 4, 3)]
+    terms = torch.empty(2, 4, *half.held, 3, dtype=torch.float64, device=META)
+    found = sums.exact_sum(half, terms)
+    assert found.device == META and found.shape == (2,) and moved == [(2, 4, 3)]
 
 
 @compiled

@@ -23,6 +23,11 @@ from l2hmc_bridge.fast.gpu.matrix import (
 )
 from l2hmc_bridge.fast.gpu.walk import laplacian_sum, link_along, neighbour, path_sum, walk
 
+# Exact sums: numbers whose last digits are 2^-30 and 2^-62, the multiples of them in 1, the largest
+# term (fields/sums.py).
+COARSE, FINE = tl.constexpr(1.5 * 2.0**22), tl.constexpr(1.5 * 2.0**-10)
+IN_COARSE, IN_FINE = tl.constexpr(2.0**30), tl.constexpr(2.0**62)
+LARGEST = tl.constexpr(2.0**16)
 # Numbers that differ from call to call, for which the same machine code serves.
 VARIES = ["nt", "nx", "ny", "nz", "first", "shapes", "paths", "width", "length", "traceless",
           "count"]
@@ -188,3 +193,31 @@ def square_kernel(numbers, sums, count, ROWS: tl.constexpr, BLOCK: tl.constexpr)
     value = tl.load(numbers + tl.program_id(1).to(tl.int64) * count + place, mask, 0.0)
     value = value.to(tl.float64)
     store_sum(sums, tl.program_id(1), value * value, mask, ROWS)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def norm_kernel(field, norms, nt, nx, ny, nz, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """sum |M_ij|^2 of each matrix of the field, [chain, direction, site]; four rows."""
+    shape = (nt, nx, ny, nz)
+    volume = nt * nx * ny * nz
+    mu, site, mask = here(shape, ROWS, BLOCK)
+    m = load(chain_of(field, 4 * volume), mu * volume + site, mask)
+    store_each(norms, tl.program_id(1) * ROWS + mu, square_norm(m), site, mask, volume)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def count_kernel(terms, counts, count, BLOCK: tl.constexpr):
+    """Multiples of 2^-30 and 2^-62 in `count` terms of a row, and terms that are no number or too
+    large, [row, 3, block].
+    """
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    mask = place < count
+    term = tl.load(terms + tl.program_id(1).to(tl.int64) * count + place, mask, 0.0)
+    good = tl.abs(term) < LARGEST
+    term = tl.where(good, term, 0.0)
+    high = (term + COARSE) - COARSE
+    low = ((term - high) + FINE) - FINE
+    out = counts + tl.program_id(1) * 3 * tl.num_programs(0) + tl.program_id(0)
+    tl.store(out, tl.sum((high * IN_COARSE).to(tl.int64), 0))
+    tl.store(out + tl.num_programs(0), tl.sum((low * IN_FINE).to(tl.int64), 0))
+    tl.store(out + 2 * tl.num_programs(0), tl.sum((mask & (good == 0)).to(tl.int64), 0))

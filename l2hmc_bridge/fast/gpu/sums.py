@@ -13,8 +13,9 @@ from torch import Tensor
 from l2hmc_bridge.fast.gpu import paths
 from l2hmc_bridge.fast.gpu.launch import blocks, launch, over_sites
 from l2hmc_bridge.fields import part as parts, sums
+from l2hmc_bridge.fields.part import Part
 
-NUMBERS_PER_BLOCK = 1024  # of a plain sum
+NUMBERS_PER_BLOCK = 1024  # of a sum
 
 
 def of_loops(links: Tensor, which: Callable[[], paths.Paths], reach: int) -> Tensor:
@@ -35,7 +36,9 @@ def of_squares(momenta: Tensor) -> Tensor:
     """sum |P_ij|^2 over everything but the batch, float64 [Nb]."""
     held = parts.of(momenta)
     if held is not None:
-        return sums.exact_squares(held, momenta)
+        norms = torch.empty(momenta.shape[:6], dtype=torch.float64, device=momenta.device)
+        over_sites("norm_kernel", momenta, norms)
+        return sums.totalled(held.network, _counted(held, norms).sum(1), momenta)
     count = 2 * math.prod(momenta.shape[1:])
     programs = math.ceil(count / NUMBERS_PER_BLOCK)
     found = torch.empty(len(momenta), programs, dtype=torch.float64, device=momenta.device)
@@ -50,7 +53,7 @@ def of_sites(links: Tensor, density: Tensor, reach: int) -> Tensor:
     if held is None:
         return density.double().flatten(1).sum(1)
     held.require(reach)
-    return sums.exact_sums(held, density[:, None])[:, 0]
+    return _exact(held, density[:, None].double())[:, 0]
 
 
 def _summed(kernel: str, links: Tensor, shape: Sequence[int], reach: int, *arguments: object,
@@ -63,4 +66,19 @@ def _summed(kernel: str, links: Tensor, shape: Sequence[int], reach: int, *argum
     if held is None:
         return terms.sum(-1)
     held.require(reach)
-    return sums.exact_sums(held, terms.flatten(1, -5)).view(len(links), *shape)
+    return _exact(held, terms.flatten(1, -5)).view(len(links), *shape)
+
+
+def _exact(held: Part, terms: Tensor) -> Tensor:
+    """The sums over own sites of all processes of terms [Nb,n,Nt,Nx,Ny,Nz], [Nb,n]."""
+    return sums.totalled(held.network, _counted(held, terms), terms)
+
+
+def _counted(held: Part, terms: Tensor) -> Tensor:
+    """`sums.counted` of the terms of own sites, int64 [Nb,n,3] in main memory."""
+    own = held.kept(terms).flatten(2).contiguous()
+    rows, count = len(own) * own.shape[1], own.shape[2]
+    programs = math.ceil(count / NUMBERS_PER_BLOCK)
+    found = torch.empty(rows, 3, programs, dtype=torch.int64, device=own.device)
+    launch("count_kernel", (programs, rows), own, found, count, BLOCK=NUMBERS_PER_BLOCK)
+    return found.sum(2).view(*own.shape[:2], 3).cpu()
