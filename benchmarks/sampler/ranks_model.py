@@ -10,7 +10,7 @@ import argparse
 
 import torch
 
-from benchmarks.sampler.ranks import KERNEL, LINK
+from benchmarks.sampler.ranks import KERNEL
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fields.part import Extents, Single
 from l2hmc_bridge.ranks.grid import Grid, chosen
@@ -20,6 +20,7 @@ LATTICES: tuple[Extents, ...] = ((64, 32, 32, 32), (96, 48, 48, 48), (128, 64, 6
                                  (192, 96, 96, 96))  # t, x, y, z
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 LOCAL: Extents = (32, 32, 32, 32)  # of weak scaling
+LINK = 384  # bytes of the four links of a site, two rows of each
 
 
 def seconds(grid: Grid, lattice: Extents, given: argparse.Namespace) -> float:
