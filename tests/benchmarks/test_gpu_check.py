@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from benchmarks.kernels import gpu_check, gpu_targets
+from l2hmc_bridge.fast.cpu import library
 from tests.support.places import ROOT
 
 
@@ -68,6 +69,30 @@ def test_what_is_measured_is_written_and_what_falls_short_is_named(report, place
     assert gpu_check.conclude(report) == 2
     said = capsys.readouterr().out
     assert "2 of 5 targets reached" in said and said.count("\n  ") == 3
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(library.library() is None, reason="no compiled kernels here")
+def test_two_processes_are_compared_with_one(report, capsys):
+    """Rehearsed in main memory, where the compiled kernels serve."""
+    gpu_check.run_ranks(report, "--device", "cpu", "--lattice", "10,2,2,2")
+    assert report.ranks.startswith("the same bits (wilson on 10,2,2,2: "), report.ranks
+    assert json.loads(report.path.read_text())["ranks"] == report.ranks
+    assert f"two processes: {report.ranks}" in capsys.readouterr().out
+    assert gpu_check.conclude(report) == 0
+    gpu_check.run_ranks(report, "--device", "cpu", "--lattice", "3,2,2,2")
+    assert "FAILED: expected two actions, found 0" in report.ranks
+    assert gpu_check.conclude(report) == 2
+
+
+def test_other_bits_are_named():
+    row = {"lattice": "4,4,4,4", "differs": [], "ranks": 0.01, "one": 0.02, "sent": 5e6}
+    rows = [{**row, "action": "wilson"}, {**row, "action": "iwasaki", "differs": ["dH", "links"]}]
+    said = gpu_check.said_of_ranks("a warning\n" + "\n".join(map(json.dumps, rows)), "")
+    assert said == "FAILED: other bits than one process (iwasaki: dH, links)"
+    rows[1]["differs"] = []
+    said = gpu_check.said_of_ranks("\n".join(map(json.dumps, rows)), "")
+    assert said.startswith("the same bits (wilson on 4,4,4,4: 10.0 ms, one process 20.0 ms, 5.0 MB")
 
 
 def test_all_reached_and_no_time_left(report, place):
