@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from l2hmc_bridge import fast
-from l2hmc_bridge.fast.cpu import blocks as blocked, halo, library
+from l2hmc_bridge.fast import halo
+from l2hmc_bridge.fast.cpu import blocks as blocked, library
 from l2hmc_bridge.fields.part import Part, holding
 from tests.support.fields import rough_links
 

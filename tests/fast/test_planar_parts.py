@@ -126,6 +126,23 @@ if not torch.equal(found, expected) or found[:, :, 2].sum() != 3 or found[1, 0, 
     raise SystemExit(f"{found} {expected}")
 """
 
+SUMS = """
+import torch
+from l2hmc_bridge.fast import reference
+from l2hmc_bridge.fields import part, su3
+generator = torch.Generator().manual_seed(1)
+u, p = (draw((1, 4, 2, 1, 2, 3), generator) for draw in (su3.random_group, su3.random_algebra))
+for name, field, more in (("plaquettes", u, ()), ("clover", u, ()), ("clover", u, (False,)),
+                          ("kinetic", p, ()), ("charge", u, (((1, 2, 0.7),),))):
+    expected = getattr(reference, name)(field, *more)
+    with part.exactly(u):
+        found = getattr(gpu, name)(field, *more)
+    if float((found - expected).abs().max() / expected.abs().max()) > 1e-13:
+        raise SystemExit(f"{name}: {found} {expected}")
+    if name == "clover" and float(expected.abs().min()) < 1e-4:
+        raise SystemExit("numbers that prove nothing")
+"""
+
 STALE = START + """
 lattice, kernel = (6, 1, 2, 2), HMC(WILSON, 0.4, 1, "force_gradient")
 links = field(lattice)
@@ -165,8 +182,9 @@ def test_actions_and_flow_in_parts_have_the_bits_of_the_whole(program):
 
 
 @needs_triton
-def test_a_kernel_counts_terms_as_torch_does():
-    interpreted(COUNTS)
+@pytest.mark.parametrize("program", [COUNTS, SUMS], ids=("counts", "sums"))
+def test_exact_sums_of_kernels_are_those_of_torch(program):
+    interpreted(program)
 
 
 @needs_triton

@@ -164,9 +164,10 @@ def clover_kernel(links, out, loops, heads, weights, shapes, traceless, nt, nx, 
         if DENSITY:
             total += tl.load(weights + n) * real_trace(one, other)
         elif SITES:
-            store_each(out, 3 * chain, real_trace(one, one), site, mask, volume)
-            store_each(out, 3 * chain + 1, real_trace(other, other), site, mask, volume)
-            store_each(out, 3 * chain + 2, real_trace(one, other), site, mask, volume)
+            at = out + 3 * chain.to(tl.int64) * volume + site
+            tl.store(at, -square_norm(one).to(tl.float64), mask)  # C is anti-Hermitian
+            tl.store(at + volume, -square_norm(other).to(tl.float64), mask)
+            tl.store(at + 2 * volume, real_trace(one, other).to(tl.float64), mask)
         else:
             store_sum(out, 3 * chain, real_trace(one, one), mask, ROWS)
             store_sum(out, 3 * chain + 1, real_trace(other, other), mask, ROWS)
