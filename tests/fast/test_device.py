@@ -59,8 +59,9 @@ def started(monkeypatch):
     monkeypatch.setattr(fast, "backend", backend)
     monkeypatch.setattr("l2hmc_bridge.fast.gpu.launch.trusted", lambda *_: True)
     monkeypatch.setattr(gpu, "trusted", lambda *_: True)
-    for name in ("launch", "over_sites"):
-        monkeypatch.setattr(gpu, name, lambda name, *_, **__: names.append(name))
+    for module in (gpu, gpu.sums):
+        for name in ("launch", "over_sites"):
+            monkeypatch.setattr(module, name, lambda name, *_, **__: names.append(name))
     monkeypatch.setattr(planar, "launch_planar", lambda name, *_, **__: names.append(name))
     return names
 
