@@ -23,6 +23,7 @@ from l2hmc_bridge.systems.actions import GaugeAction, cold_start
 SLOW = ("E(t=1)", "E(t=2)", "Q", "Q^2")  # Q at t = 2
 FLOW_STEP = 0.15
 FLOW_WORK = 30  # forces' worth of trajectories between two measurements of the flow
+Row = list[list[float]]  # not arrays: beside what stays, the room of freed fields is lost
 THERMALISATION = 300  # updates of the heat bath from the unit field
 SKIPPED = 4  # measurements
 
@@ -43,8 +44,8 @@ def measure(setting: Setting, beta: float, links: Tensor, seconds: float, error:
     kernel = kernel_of(setting, beta)
     chains, state = len(links), kernel.init(links)
     period = sum(kernel.weights) if isinstance(kernel, Mixture) else 1
-    fast_rows: list[np.ndarray] = []  # [plaquette, accepted, weight] of every trajectory, [3, Nb]
-    slow_rows: list[np.ndarray] = []
+    fast_rows: list[Row] = []  # [plaquette, accepted, weight] of every trajectory, [3, Nb]
+    slow_rows: list[Row] = []
     stepping, forces, every, began, looked = 0.0, 0, 0, time.process_time(), 0.0
     while time.process_time() - began < seconds or len(slow_rows) < 4 * SKIPPED:
         clock = time.process_time()
@@ -53,7 +54,7 @@ def measure(setting: Setting, beta: float, links: Tensor, seconds: float, error:
             forces += info.force_evaluations
             fast_rows.append(np.stack([fast.plaquettes(state.links).mean(1).numpy(),
                                        info.accepted.double().numpy(),
-                                       info.log_ratio.exp().nan_to_num(0.0).numpy()]))
+                                       info.log_ratio.exp().nan_to_num(0.0).numpy()]).tolist())
         stepping += time.process_time() - clock
         every = every or period * max(1, round(FLOW_WORK / forces))
         if len(fast_rows) % every == 0:
@@ -69,15 +70,15 @@ def measure(setting: Setting, beta: float, links: Tensor, seconds: float, error:
             **averages(fast_rows), **slow(slow_rows, every)}
 
 
-def flowed(links: Tensor) -> np.ndarray:
+def flowed(links: Tensor) -> Row:
     """SLOW of each chain, [4, Nb]; the flow in single precision, which leaves seven digits."""
     (_, first), (_, second) = flow.integrate(links.to(torch.complex64), [1.0, 2.0], FLOW_STEP)
     one, two = fast.clover(first), fast.clover(second)
     return torch.stack([one[:, :2].sum(1), two[:, :2].sum(1), two[:, 2],
-                        two[:, 2].square()]).double().numpy()
+                        two[:, 2].square()]).double().tolist()
 
 
-def known(rows: list[np.ndarray], error: float) -> bool:
+def known(rows: list[Row], error: float) -> bool:
     """Whether tau_int of E(t=2) has at most this relative error."""
     found = statistics.estimate(list(np.stack(rows)[SKIPPED:, 1].T))
     resolved = found.tau_int_error is not None and math.isfinite(found.tau_int_error)
@@ -126,7 +127,7 @@ def processor_seconds(work: Callable[[Tensor], object], links: Tensor, repeats: 
     return best / len(links)
 
 
-def averages(rows: list[np.ndarray]) -> dict[str, Any]:
+def averages(rows: list[Row]) -> dict[str, Any]:
     """Mean plaquette, acceptance, <exp(-dH + log|J|)> and tau_int of the plaquette."""
     series = np.stack(rows)  # [trajectories, 3, Nb]
     plaquette = statistics.estimate(list(series[len(rows) // 50:, 0].T))
@@ -137,7 +138,7 @@ def averages(rows: list[np.ndarray]) -> dict[str, Any]:
                           "tau_error": plaquette.tau_int_error}}
 
 
-def slow(rows: list[np.ndarray], every: int) -> dict[str, Any]:
+def slow(rows: list[Row], every: int) -> dict[str, Any]:
     """Mean, tau_int in trajectories and squared jump of each of SLOW, with errors."""
     series = np.stack(rows)[SKIPPED:]
     found = {}
