@@ -32,29 +32,21 @@ class Places(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """Numbers of the blocks that a layer of sites fills: `first` to `end`, if they are in a row."""
+    """Numbers of the blocks that a layer of sites fills, in the order of their sites in it."""
 
     numbers: Tensor
-    first: int
-    end: int
-
-    @property
-    def row(self) -> bool:
-        """Whether they are one after the other."""
-        return self.end - self.first == len(self.numbers)
+    row: slice | None  # where they are one after the other
 
     def of(self, field: Tensor) -> Tensor:
         """What is there, one block of the layer after the other."""
-        if self.row:
-            return field[:, self.first:self.end]
-        return field.index_select(1, self.numbers)
+        return field.index_select(1, self.numbers) if self.row is None else field[:, self.row]
 
     def put(self, field: Tensor, values: Tensor) -> None:
         """Replace it."""
-        if self.row:
-            field[:, self.first:self.end] = values
-        else:
+        if self.row is None:
             field.index_copy_(1, self.numbers, values)
+        else:
+            field[:, self.row] = values
 
 
 class Layers(NamedTuple):
@@ -72,12 +64,13 @@ def layers(part: Part, sites: Tensor) -> tuple[Layers, ...]:
     made = []
     for mu in part.cut:
         halo, extent = part.halo[mu], part.extents[mu]
-        starts = (halo, extent, 0, halo + extent)  # down, up, below, above
-        inside = [_inside(part, sites, mu, start) for start in starts]
-        if all(torch.equal(one.any(1), one.all(1)) for one in inside):
-            made.append(Layers(mu, *map(_blocks, inside)))
+        places = [_places(part, sites, mu, start)
+                  for start in (halo, extent, 0, halo + extent)]  # down, up, below, above
+        blocks = _blocks(places, sites)
+        if blocks is not None:
+            made.append(Layers(mu, *blocks))
             continue
-        down, up, below, above = (_places(part, sites, mu, start) for start in starts)
+        down, up, below, above = places
         made.append(Layers(mu, _first(down), _first(up), below, above))
     return tuple(made)
 
@@ -94,26 +87,37 @@ def _coordinate(part: Part, sites: Tensor, mu: int) -> Tensor:
     return sites // torch.Size(part.held[mu + 1:]).numel() % part.held[mu]
 
 
-def _inside(part: Part, sites: Tensor, mu: int, start: int) -> Tensor:
-    """Which places [blocks, lanes] are in the layer that begins at c_mu = start, deep as copies."""
-    along = _coordinate(part, sites, mu)
-    return (along >= start) & (along < start + part.halo[mu])
-
-
-def _blocks(inside: Tensor) -> Blocks:
-    numbers = inside.all(1).nonzero()[:, 0]
-    return Blocks(numbers, int(numbers[0]), int(numbers[-1]) + 1)
-
-
 def _places(part: Part, sites: Tensor, mu: int, start: int) -> Places:
-    """Of the sites of that layer."""
+    """Of the sites in the layer that begins at c_mu = start and is as deep as the copies."""
+    along = _coordinate(part, sites, mu)
+    inside = (along >= start) & (along < start + part.halo[mu])
     of_layer = torch.zeros_like(sites)
     for nu in range(4):
-        along = _coordinate(part, sites, nu)
         extent, first = (part.halo[mu], start) if nu == mu else (part.held[nu], 0)
-        of_layer = of_layer * extent + along - first
-    blocks, lanes = _inside(part, sites, mu, start).nonzero(as_tuple=True)
+        of_layer = of_layer * extent + _coordinate(part, sites, nu) - first
+    blocks, lanes = inside.nonzero(as_tuple=True)
     return Places(blocks, lanes, of_layer[blocks, lanes])
+
+
+def _blocks(layers: list[Places], sites: Tensor) -> list[Blocks] | None:
+    """These layers as whole blocks, or None: if they fill none, or with other sites side by side.
+
+    Which sites of a layer lie in one block, and in which lanes, must be the same for all of them.
+    """
+    found: list[Blocks] = []
+    seen: list[Tensor] = []
+    for places in layers:
+        numbers, counts = places.blocks.unique(return_counts=True)
+        if (counts != sites.shape[1]).any():
+            return None
+        lanes = places.of_layer.view(-1, sites.shape[1])  # nonzero() goes block by block
+        order = lanes[:, 0].argsort()
+        numbers = numbers[order]
+        seen.append(lanes[order])
+        row = bool((numbers.diff() == 1).all())
+        found.append(Blocks(numbers, slice(int(numbers[0]), int(numbers[-1]) + 1) if row
+                            else None))
+    return found if all(torch.equal(one, seen[0]) for one in seen) else None
 
 
 def _first(places: Places) -> Places:

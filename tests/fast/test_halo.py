@@ -1,13 +1,20 @@
 """Copies of the neighbours' sites in the blocked layout, and forces where there are none beside."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from l2hmc_bridge import fast
+from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.fast import halo
 from l2hmc_bridge.fast.cpu import blocks as blocked, library
 from l2hmc_bridge.fields.part import Part, holding
+from tests.fast.test_every_processor import levels
 from tests.support.fields import rough_links
+from tests.support.places import ROOT
 
 pytestmark = pytest.mark.skipif(library.library() is None, reason="no compiled kernels here")
 CASES = [  # extents, copies, whether copies have blocks of their own
@@ -16,6 +23,11 @@ CASES = [  # extents, copies, whether copies have blocks of their own
     ((4, 4, 6, 4), (1, 0, 1, 0), None),  # on registers of two or four lanes they have
     ((4, 4, 4, 4), (1, 1, 1, 1), False),
     ((3, 5, 3, 5), (2, 0, 0, 0), True),
+    # Layers that reach across the middle of a direction whose halves are in different blocks, on
+    # registers of two and four lanes.
+    ((2, 4, 3, 4), (2, 0, 0, 0), None),
+    ((2, 4, 2, 4), (2, 0, 2, 0), None),
+    ((4, 4, 4, 4), (3, 0, 0, 3), None),
 ]
 
 
@@ -51,3 +63,22 @@ def test_a_force_is_computed_where_the_neighbours_are_here(extents, copies, own)
         mu = part.cut[0]
         assert not found.narrow(2 + mu, 0, 1).any()
         assert not found.narrow(2 + mu, part.held[mu] - 1, 1).any()
+
+
+def test_a_part_in_single_precision_is_refused():
+    part, links = held((4, 4, 4, 4), (1, 0, 0, 0))
+    with holding(part), pytest.raises(LayoutError, match="single precision: expected all of a"):
+        fast.plaquettes(links.to(torch.complex64))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", library.LEVELS["AVX512"])
+def test_the_same_on_registers_of_every_length(level):
+    """Where the halves of a direction lie side by side in a register depends on its length."""
+    if level not in levels() or level == library.required(torch.complex128).level:
+        pytest.skip(f"no {level} build beside the one that this process has")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-m",
+         "not slow"], cwd=ROOT, capture_output=True, text=True, timeout=120,
+        env=os.environ | {"ATEN_CPU_CAPABILITY": level, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stdout
