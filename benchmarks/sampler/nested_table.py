@@ -47,12 +47,12 @@ beyond where the step is stable: at h = 0.28 on the heavy 4^3 x 8 a tenth of the
 2, by OMF2 already at 0.20. So 1.8 x OMF2 and 2.5 x leapfrog are out of reach of steps that call
 this force for all quarks at once; a Hasenbusch ratio changes F, not this.
 
-On 8^4, heavier quarks, training went on from the step of 4^3 x 8: outer three kicks and drifts free,
-32 points, three iterations. The rms of dH went from 0.453 to 0.444: that step as it is does nearly
-all that these steps can do there. Streams on 8^4 are what a quarter to a third of an hour of one
-core carries, too short for tau_int. Their acceptance is a check of the 80 % that MD time per force
-was taken at: where it is far from it the links were not in equilibrium, or points too few, and the
-squared jumps are what is known.
+On 8^4, heavier quarks, training went on from the step of 4^3 x 8: outer three kicks and drifts
+free, 32 points, three iterations. The rms of dH went from 0.453 to 0.444: that step as it is does
+nearly all that these steps can do there. Streams on 8^4 are what a quarter to a third of an hour of
+one core carries, too short for tau_int. Their acceptance is a check of the 80 % that MD time per
+force was taken at: where it is far from it the links were not in equilibrium, or points too few,
+and the squared jumps are what is known.
 """
 
 

@@ -2,9 +2,15 @@
 
     from mpi4py import MPI
     transport = over(MPI.COMM_WORLD)  # or any communicator of the host
+
+And `beside`: MPI for what neighbours swap, beside torch.distributed for all else.
 """
 
-from collections.abc import Sequence
+import atexit
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -16,25 +22,54 @@ from l2hmc_bridge.ranks.transport import Transport
 
 Told = TypeVar("Told")
 
+PATIENCE = 0.5  # seconds without an answer, after which it is asked if all processes are there
+SWITCH = "L2HMC_BRIDGE_MPI"  # "off": nothing goes by MPI but what a host gave its communicator for
 _KEYS: list[int] = []  # of what is kept with a communicator: those made of it, by their order
+_ABANDONED: list[bool] = []
 
 
 def library() -> Any:
     """mpi4py's MPI, initialised unless the host did so before. Raises BridgeError without it."""
     try:
-        from mpi4py import MPI
+        mpi = _loaded()
     except (ImportError, RuntimeError) as error:
         raise BridgeError("expected mpi4py and the MPI library of the host, to share a lattice "
                           f"with its ranks, found none that loads ({error}): pip install mpi4py") \
             from error
+    if not mpi.Is_initialized():
+        mpi.Init_thread()
+        atexit.register(_finalised, mpi)
+    return mpi
+
+
+def _loaded() -> Any:
+    """mpi4py's MPI, as it is: to initialise it takes all processes."""
+    import mpi4py
+    if "mpi4py.MPI" not in sys.modules:
+        mpi4py.rc.initialize = False
+    from mpi4py import MPI
     return MPI
 
 
-class Mpi:
-    """The processes of a communicator, in its order."""
+def _finalised(mpi: Any) -> None:
+    if not _ABANDONED and not mpi.Is_finalized():
+        mpi.Finalize()
 
-    def __init__(self, communicator: Any) -> None:
-        self.mpi, self.communicator = library(), communicator
+
+def abandon() -> None:
+    """End without MPI's farewell, which waits for all processes: its launcher then ends the others.
+    """
+    _ABANDONED.append(True)
+
+
+class Mpi:
+    """The processes of a communicator, in its order.
+
+    lost: whether one of them failed by itself, asked where no answer comes.
+    """
+
+    def __init__(self, communicator: Any, lost: Callable[[], bool] | None = None) -> None:
+        self.mpi, self.communicator, self.lost = library(), communicator, lost
         self.rank, self.size = int(communicator.Get_rank()), int(communicator.Get_size())
 
     def from_first(self, value: Told) -> Told:
@@ -57,12 +92,23 @@ class Mpi:
 
     def swap(self, lower: int, upper: int, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
         below, above = torch.empty_like(up), torch.empty_like(down)
-        self.mpi.Request.Waitall([
+        self._wait([
             self.communicator.Isend(down.numpy(), lower, DOWN),
             self.communicator.Isend(up.numpy(), upper, UP),
             self.communicator.Irecv(below.numpy(), lower, UP),
             self.communicator.Irecv(above.numpy(), upper, DOWN)])
         return below, above
+
+    def _wait(self, requests: list[Any]) -> None:
+        if self.lost is None:
+            self.mpi.Request.Waitall(requests)
+            return
+        since = time.monotonic()
+        while not self.mpi.Request.Testall(requests):
+            if time.monotonic() - since > PATIENCE:
+                if self.lost():
+                    raise RuntimeError("another process failed")
+                since = time.monotonic()
 
     def in_order(self, order: Sequence[int]) -> "Mpi":
         """A communicator of its own, kept with this one: its messages meet none of the host's."""
@@ -78,20 +124,34 @@ class Mpi:
         return Mpi(self.communicator.Split(self.rank // size, self.rank))
 
 
-def beside(everyone: Transport) -> Mpi | None:
+def beside(everyone: Transport, lost: Callable[[], bool]) -> Mpi | None:
     """What carries the messages of neighbours among processes that mpirun started, or None.
 
-    MPI knows which processes share memory. Asked by all: one answer, None where any of them has no
-    mpi4py, or one of another MPI than that of the launcher.
+    MPI knows which processes share memory. Asked by all: one answer, and nothing initialised unless
+    all of them have mpi4py on the same MPI library, one that the launcher knows. lost: as of `Mpi`.
     """
-    try:
-        found: Mpi | None = over()
-    except BridgeError:
-        found = None
-    fits = found is not None and (found.rank, found.size) == (everyone.rank, everyone.size)
-    if found is None or not all(everyone.of_all(fits)):
+    known = everyone.of_all(_known())
+    if not known[0] or any(one != known[0] for one in known):
         return None
-    return Mpi(found.communicator.Dup())
+    found = over()
+    if not all(everyone.of_all((found.rank, found.size) == (everyone.rank, everyone.size))):
+        return None
+    return Mpi(found.communicator.Dup(), lost)
+
+
+def _known() -> str:
+    """The MPI library of mpi4py, "" without one, or if it would not find its launcher."""
+    if os.environ.get(SWITCH) == "off":
+        return ""
+    try:
+        mpi = _loaded()
+    except (ImportError, RuntimeError):
+        return ""
+    version = str(mpi.Get_library_version())
+    by_pmix = any(name.startswith("PMIX_SERVER_URI") for name in os.environ)
+    if mpi.Is_finalized() or ("Open MPI" in version and not by_pmix):
+        return ""
+    return version
 
 
 def over(communicator: Any = None) -> Mpi:

@@ -4,7 +4,7 @@ An error of rank 0 is raised by all of them; where a process ends, the others en
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import torch
@@ -18,6 +18,8 @@ from l2hmc_bridge.ranks.launch import launch
 from l2hmc_bridge.ranks.transport import WAIT, Distributed, Transport
 
 Made = TypeVar("Made")
+
+FAILED = "failed"  # what a process tells the others' store when it ends by an error
 
 
 class World:
@@ -139,8 +141,16 @@ def joined() -> Iterator[World]:
         dist.init_process_group("gloo", store=store, rank=here.rank, world_size=here.size,
                                 timeout=WAIT)
         try:
-            yield World(Distributed(carrier=mpi.beside(Distributed()) if here.mpi else None))
+            carrier = None if store is None or not here.mpi else mpi.beside(
+                Distributed(), lambda: store.check([FAILED]))
+            yield World(Distributed(carrier=carrier))
             dist.barrier()  # a process that leaves early breaks the connections of those at work
+        except Exception:
+            mpi.abandon()
+            with suppress(RuntimeError):  # rank 0, which keeps the store, may be gone
+                if store is not None:
+                    store.set(FAILED, "1")
+            raise
         finally:
             dist.destroy_process_group()
 

@@ -67,7 +67,7 @@ def test_a_force_is_computed_where_the_neighbours_are_here(extents, copies, own)
 
 def test_a_part_in_single_precision_is_refused():
     part, links = held((4, 4, 4, 4), (1, 0, 0, 0))
-    with holding(part), pytest.raises(LayoutError, match="single precision: expected all of a"):
+    with holding(part), pytest.raises(LayoutError, match="single precision: expected a whole"):
         fast.plaquettes(links.to(torch.complex64))
 
 

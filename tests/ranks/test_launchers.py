@@ -5,12 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
 import l2hmc_bridge as lb
 from l2hmc_bridge.fast.cpu import library
-from tests.support import ranks
+from tests.support import mpi, ranks
 from tests.support.places import ROOT
 from tests.support.streams import contents, differences
 from tests.support.verbs_worker import said
@@ -60,3 +61,20 @@ def test_a_launcher_starts_ranks_that_find_each_other(launcher, tmp_path):
     lb.begin_stream(lb.SampleOptions(inputs=START, out=tmp_path / "one", trajectories=1,
                                      kernel="hmc", seed=1, tune=0))
     assert differences(contents(tmp_path / "one"), contents(tmp_path / "two")) == []
+
+
+@pytest.mark.slow
+def test_a_rank_without_mpi4py_leaves_all_to_gloo():
+    done = mpi.command(2, "tests.support.carrier_worker", "lacks")
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == [
+        f"rank {rank}: without MPI [True, True], right True" for rank in (0, 1)]
+
+
+@pytest.mark.slow
+def test_a_rank_that_fails_by_itself_under_mpirun_ends_all():
+    began = time.monotonic()
+    done = mpi.command(2, "tests.support.carrier_worker", "raises")
+    assert done.returncode != 0 and time.monotonic() - began < 60
+    assert "an error: ranks: a process of this run ended" in done.stdout
+    assert "out of memory, say" in done.stdout and "right" not in done.stdout

@@ -243,14 +243,8 @@ def lattice(extents: tuple[int, ...], dtype: torch.dtype = torch.float64,
 
 
 def lattice_of(links: Tensor) -> Lattice:
-    """The blocked layout of these links: in double precision, of the part that they belong to.
-
-    Raises LayoutError for fields in single precision that are one of several parts of a lattice.
-    """
+    """The blocked layout of these links, in double precision of the part that they belong to."""
     dtype, part = REAL[links.dtype], parts.of(links)
-    if dtype != torch.float64 and part is not None:
-        if part.cut:
-            raise LayoutError("field in single precision: expected all of a lattice, found a part "
-                              "of it (several ranks share fields in double precision)")
-        part = None
-    return lattice(tuple(links.shape[2:6]), dtype, part)
+    if dtype != torch.float64 and part is not None and part.cut:
+        raise LayoutError("field in single precision: expected a whole lattice, found a part")
+    return lattice(tuple(links.shape[2:6]), dtype, part if dtype == torch.float64 else None)
