@@ -20,7 +20,7 @@ from torch import Tensor
 from l2hmc_bridge.errors import LayoutError
 
 Extents = tuple[int, int, int, int]  # t, x, y, z
-COARSE, FINE = 30, 62  # binary digits after the point in which exact sums are counted
+MOST_SITES = 1 << 27  # of a process: at 64 a site their exact sums fit an int64
 MESSAGE = 1 << 20  # bytes of what is exchanged at once after a file was read
 NOWHERE: Extents = (0, 0, 0, 0)
 Made = TypeVar("Made")
@@ -204,7 +204,10 @@ def lattice_of(links: Tensor) -> Extents:
 
 
 def whole(lattice: Extents) -> Part:
-    """All of a lattice."""
+    """All of a lattice. Raises LayoutError for more sites than a process can count exactly."""
+    if torch.Size(lattice).numel() > MOST_SITES:
+        raise LayoutError(f"lattice {lattice}: expected at most 2^27 sites in one process, found "
+                          "more: cut it with --ranks")
     return Part(lattice, NOWHERE, lattice)
 
 
@@ -232,14 +235,3 @@ def _sheets(field: Tensor, mu: int, halo: int) -> tuple[Tensor, ...]:
     across = 1 if mu == 0 else 0
     layer = field.nbytes // (field.shape[mu] * field.shape[across]) * halo
     return field.split(max(1, MESSAGE // layer), across)
-
-
-def exact(counts: Tensor) -> Tensor:
-    """Numbers of whole multiples, int64 [..., 3] -> float64 [...], rounded once.
-
-    counts: of 2^-30, of 2^-62, and of terms that were no number: NaN if there are any.
-    """
-    shift = FINE - COARSE
-    numbers = [float("nan") if lost else ((coarse << shift) + fine) / (1 << FINE)
-               for coarse, fine, lost in counts.view(-1, 3).tolist()]
-    return torch.tensor(numbers, dtype=torch.float64).view(counts.shape[:-1])

@@ -7,7 +7,7 @@ from typing import NoReturn
 import torch
 
 from l2hmc_bridge.errors import ConfigError
-from l2hmc_bridge.fields.part import Extents, Network, Part
+from l2hmc_bridge.fields.part import MOST_SITES, Extents, Network, Part
 
 LEAST = 2  # extent of a part
 NAMES = "txyz"
@@ -72,7 +72,8 @@ def chosen(
         if grids is None:
             raise ConfigError(f"ranks: expected a number of processes that can share the lattice "
                               f"{_shown(lattice)}, found {size}: no grid has parts of at least "
-                              f"{max(LEAST, halo)} sites" + (", all even" if even else ""))
+                              f"{max(LEAST, halo)} and at most 2^27 sites"
+                              + (", all even" if even else ""))
         return min(grids, key=lambda grid: (_surface(grid, lattice), *grid.ranks[::-1]))
     grid = _read(asked)
     if size % grid.size or size // grid.size not in _groups(size, chains):
@@ -119,6 +120,8 @@ def _read(asked: str) -> Grid:
 
 def _fault(grid: Grid, lattice: Extents, halo: int, even: bool) -> str | None:
     """What keeps a grid from a lattice, or None."""
+    if torch.Size(lattice).numel() > grid.size * MOST_SITES:
+        return f"expected at most 2^27 sites on each rank, found more: {_shown(lattice)} on {grid}"
     for name, extent, count in zip(NAMES, lattice, grid.ranks, strict=True):
         if extent % count:
             return f"expected a number along {name} that divides {extent}, found {count}"

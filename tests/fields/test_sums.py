@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from l2hmc_bridge.errors import BridgeError, StreamError
+from l2hmc_bridge.errors import BridgeError, LayoutError, StreamError
 from l2hmc_bridge.fields import loops, part as parts
 from l2hmc_bridge.fields.part import Part, holding, whole
-from l2hmc_bridge.fields.sums import exact_sum
+from l2hmc_bridge.fields.sums import exact, exact_sum, joined
 from l2hmc_bridge.storage import tensors
 from tests.support import samples
 
@@ -45,6 +45,31 @@ def test_what_is_no_number_makes_a_sum_none():
         terms[1, 2, 3, 4, 1, 5, 2] = wrong
         found = exact_sum(whole(LATTICE), terms)
         assert found[0].isfinite() and found[1].isnan()
+
+
+class Eight(parts.Single):
+    """Eight processes that count alike."""
+
+    def total(self, numbers):
+        return 8 * numbers
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_processes_count_together_may_be_larger_than_what_one_can(sign):
+    counts = torch.tensor([[sign * ((1 << 62) + 5), sign * 3, 0], [1, 1, 1]])
+    found = exact(counts, Eight())
+    assert float(found[0]) == sign * (2.0**35 + 40 * 2.0**-30) and found[1].isnan()
+
+
+def test_what_one_process_cannot_count_is_none():
+    lattice = (16, 16, 16, 16)
+    terms = torch.full((1, 4, *lattice, 1), 1.5e4, dtype=torch.float64)
+    assert float(exact_sum(whole(lattice), terms)) == 1.5e4 * 2**18
+    assert exact_sum(whole(lattice), 4 * terms).isnan()  # counted: 2^63.9
+    counts = torch.tensor([[[1 << 61, 0, 0]] * 4, [[1 << 59, 0, 0]] * 4])
+    assert exact(joined(counts)).isnan().tolist() == [True, False]
+    with pytest.raises(LayoutError, match=r"at most 2\^27 sites in one process"):
+        whole((256, 128, 128, 128))
 
 
 def test_the_link_trace_of_a_part_is_exact():

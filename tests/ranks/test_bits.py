@@ -6,8 +6,9 @@ import torch
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.fast.cpu import library, smearing
-from l2hmc_bridge.fields import part as parts, su3
+from l2hmc_bridge.fields import su3
 from l2hmc_bridge.fields.part import Part, holding, whole
+from l2hmc_bridge.fields.sums import exact
 from l2hmc_bridge.observables.topology import topological_charge
 from tests.support import ranks
 from tests.support.ranks_worker import KERNELS
@@ -70,9 +71,20 @@ def test_what_is_no_number_or_too_large_makes_a_sum_none():
             assert sums(links)[0, [6, 7, 8]].isnan().all()
 
 
+def test_a_sum_of_one_process_that_no_whole_number_counts_is_none():
+    """2^33 and more: of squares, and of the chunks of any kernel."""
+    unit = torch.eye(3, dtype=torch.complex128).expand(1, 4, 16, 16, 16, 16, 3, 3)
+    with holding(whole((16, 16, 16, 16))):
+        assert float(fast.kinetic(100 * unit)) == 3 * 2**18 * 100.0**2 < 2**33
+        assert fast.kinetic(110 * unit).isnan()
+    wide = unit.repeat(1, 1, 1, 1, 2, 2, 1, 1)
+    with holding(whole((16, 16, 32, 32))):
+        assert fast.action(9 * wide, 3.0).isfinite() and fast.action(11 * wide, 3.0).isnan()
+
+
 def test_exact_numbers_are_rounded_once():
     counts = torch.tensor([[1 << 30, 1, 0], [-(1 << 30), -1, 0], [3, 0, 1]])
-    found = parts.exact(counts).tolist()
+    found = exact(counts).tolist()
     assert found[0] == -found[1] == 1 + 2.0**-62 == 1.0
     assert found[2] != found[2]
 

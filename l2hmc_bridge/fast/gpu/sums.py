@@ -38,7 +38,7 @@ def of_squares(momenta: Tensor) -> Tensor:
     if held is not None:
         norms = torch.empty(momenta.shape[:6], dtype=torch.float64, device=momenta.device)
         over_sites("norm_kernel", momenta, norms)
-        return sums.totalled(held.network, _counted(held, norms).sum(1), momenta)
+        return sums.totalled(held.network, sums.joined(_counted(held, norms)), momenta)
     count = 2 * math.prod(momenta.shape[1:])
     programs = math.ceil(count / NUMBERS_PER_BLOCK)
     found = torch.empty(len(momenta), programs, dtype=torch.float64, device=momenta.device)
@@ -81,4 +81,4 @@ def _counted(held: Part, terms: Tensor) -> Tensor:
     programs = math.ceil(count / NUMBERS_PER_BLOCK)
     found = torch.empty(rows, 3, programs, dtype=torch.int64, device=own.device)
     launch("count_kernel", (programs, rows), own, found, count, BLOCK=NUMBERS_PER_BLOCK)
-    return found.sum(2).view(*own.shape[:2], 3).cpu()
+    return sums.joined(found.movedim(1, 2)).view(*own.shape[:2], 3).cpu()

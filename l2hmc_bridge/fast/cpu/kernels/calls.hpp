@@ -51,7 +51,8 @@ struct Sums {
     }
 
     // out [chains][COUNT] = weight times the sums. Alone: without the weight, whole numbers
-    // [chains][COUNT][3] of 2^-30, of 2^-62, and of places that are no number or too large.
+    // [chains][COUNT][3] of 2^-30, of 2^-62, and of places that are no number or too large, or
+    // of sums that are.
     void finish(double* out, double weight) const {
         if (call.lattice->alone) {
             for (long i = 0; i < call.chains * COUNT; i++)
@@ -73,8 +74,8 @@ struct Sums {
             const double* fine = coarse + COUNT * LANES;
             for (int lane = 0; lane < LANES; lane++)
                 if (coarse[lane] != coarse[lane]) out[2]++;
-                else out[0] += (long long)(coarse[lane] * 0x1p30),
-                     out[1] += (long long)(fine[lane] * 0x1p62);
+                else out[2] += too_large(out, (long long)(coarse[lane] * 0x1p30)) +
+                               too_large(out + 1, (long long)(fine[lane] * 0x1p62));
         }
     }
 

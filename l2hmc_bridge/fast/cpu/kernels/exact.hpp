@@ -30,4 +30,9 @@ INLINE void add_to(const Lattice& lattice, wide* total, wide* fine, long block, 
     else *total += value;
 }
 
+// total += number; whether the sum is too large for a whole number.
+INLINE bool too_large(long long* total, long long number) {
+    return __builtin_add_overflow(*total, number, total);
+}
+
 }  // namespace

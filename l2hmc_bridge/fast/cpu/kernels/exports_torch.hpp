@@ -61,7 +61,8 @@ EXPORT void peak_copy(int threads, long length, const real* in, real* out) {
     });
 }
 
-// The exact sum of squares of a field [chains][4][site][18] of a part of a lattice, whole numbers [chains][3].
+// The exact sum of squares of a field [chains][4][site][18] of a part of a lattice, whole numbers [chains][3],
+// as `Sums::finish`.
 EXPORT void exact_squares(Call* call, const real* in, long long* out) {
     const Lattice& lattice = *call->lattice;
     const int* n = lattice.extent;
@@ -85,16 +86,17 @@ EXPORT void exact_squares(Call* call, const real* in, long long* out) {
                         continue;
                     }
                     const double high = (value + COARSE) - COARSE;
-                    sum[0] += (long long)(high * 0x1p30);
-                    sum[1] += (long long)(((value - high + FINE) - FINE) * 0x1p62);
+                    const double low = (value - high + FINE) - FINE;
+                    sum[2] += too_large(sum, (long long)(high * 0x1p30)) +
+                              too_large(sum + 1, (long long)(low * 0x1p62));
                 }
             }
     });
-    for (long chain = 0; chain < call->chains; chain++)
-        for (int k = 0; k < 3; k++) {
-            out[3 * chain + k] = 0;
-            for (long i = 0; i < 4l * n[0]; i++) out[3 * chain + k] += found[3 * (chain * 4 * n[0] + i) + k];
-        }
+    std::fill(out, out + 3 * call->chains, 0);
+    for (long i = 0; i < call->chains * 4 * n[0]; i++) {
+        long long* sum = out + 3 * (i / (4 * n[0]));
+        sum[2] += found[3 * i + 2] + too_large(sum, found[3 * i]) + too_large(sum + 1, found[3 * i + 1]);
+    }
 }
 
 // Sum of squares of each chain's `length` numbers, [chains].
