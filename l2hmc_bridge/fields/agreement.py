@@ -3,12 +3,13 @@
 All of them call these alike. A process that shares its field with nobody agrees with itself.
 """
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.errors import ActionError
+from l2hmc_bridge.errors import ActionError, BridgeError
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.part import Part
 
@@ -33,6 +34,36 @@ def failed(error: Exception | None, chains: Tensor, field: Tensor) -> Tensor:
         elif error is not None:
             raise error
     return found[1:].to(chains.device)
+
+
+def attempted(
+    who: str, ask: Callable[[], Told], lost: Told, field: Tensor
+) -> tuple[Told, BridgeError | None]:
+    """(what `ask` returns, or `lost`; the error of this package that it raised).
+
+    If several processes share the lattice, any other error becomes an ActionError: the others must
+    hear of it. Of one process it is raised as it is.
+    """
+    try:
+        return ask(), None
+    except BridgeError as error:
+        return lost, error
+    except Exception as error:
+        if sharing(field) is None:
+            raise
+        said = " ".join(str(error).split())[:200]
+        named = ActionError(f"{who}: expected a value, found {type(error).__name__}: {said}")
+        named.__cause__ = error
+        return lost, named
+
+
+def settled(who: str, ask: Callable[[], Told], field: Tensor) -> Told:
+    """What `ask` returns in this process; what it raises in one is raised in all."""
+    if sharing(field) is None:
+        return ask()
+    value, error = attempted(who, ask, None, field)
+    failed(error, torch.zeros(0, dtype=torch.bool), field)
+    return cast(Told, value)
 
 
 def anywhere(flags: Tensor, field: Tensor) -> Tensor:

@@ -51,7 +51,8 @@ class HostAction:
     nothing computed before is used. Between two calls S must be a function of U alone.
 
     beta is what networks trained for several couplings take as theirs.
-    Raises ActionError, at use, for a result that is complex, NaN, not float64 or of another shape.
+    Raises ActionError, at use, for a result that is complex, NaN, not float64 or of another shape;
+    in all processes that share the lattice, also for what the host raises in one.
     """
 
     def __init__(self, action: Callable[[Tensor], Any],
@@ -63,22 +64,25 @@ class HostAction:
     def __call__(self, links: Tensor) -> Tensor:
         """S of each configuration, float64 [Nb]; NaN if the links are not finite."""
         finite, safe = finite_chains(links)
-        values = agreement.of_all(numbers_of(self._action(safe), len(links)), links)
-        values = values.to(links.device)
+        values = agreement.settled(
+            "host action", lambda: numbers_of(self._action(safe), len(links)), links)
+        values = agreement.of_all(values, links).to(links.device)
         if values[finite].isnan().any():
             raise ActionError("host action: expected a number for finite links, found NaN")
         return torch.where(finite, values, torch.nan)
 
     def force(self, links: Tensor) -> Tensor:
         """F, like links; NaN if the links are not finite."""
-        if self._force is None:
+        ask = self._force
+        if ask is None:
             raise ActionError(
                 "host action: expected a force, found none; HostAction(S, force) takes one, and "
                 "Hosted(kernel, HostAction(S)) lets a kernel propose with its own"
             )
         finite, safe = finite_chains(links)
-        force = field_of(self._force(safe), links, self.group)
-        if not force[finite].isfinite().all():
+        force = agreement.settled(
+            "host force", lambda: field_of(ask(safe), links, self.group), links)
+        if agreement.anywhere(~force[finite].isfinite().all(), links):
             raise ActionError("host force: expected numbers for finite links, found NaN or inf")
         return torch.where(per_chain(finite, links), force, torch.nan)
 
@@ -91,9 +95,10 @@ class HostAction:
 
     def refresh(self, links: Tensor, generator: Generators) -> bool:
         """Redraw the noise given `links`; False, and nothing done, where this S has none."""
-        if self._refresh is None:
+        draw = self._refresh
+        if draw is None:
             return False
-        self._refresh(links, generator)
+        agreement.settled("host action's noise", lambda: draw(links, generator), links)
         return True
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge import fast
-from l2hmc_bridge.errors import ActionError, BridgeError, ConfigError, SolverError
+from l2hmc_bridge.errors import ActionError, ConfigError, SolverError
 from l2hmc_bridge.fields import agreement
 from l2hmc_bridge.fields.part import largest
 from l2hmc_bridge.sampling.draws import Generators, draw_momenta
@@ -123,23 +123,24 @@ class HostTerm:
         """(what the host returned, or `lost` if its solver gave up; chains where it failed)."""
         if agreement.sharing(links) is not None:
             self.require_parts()
-        version, failed = links._version, torch.zeros(len(links), dtype=torch.bool)
-        value, error = lost, None
-        try:
-            value = ask()
-        except SolverError:
-            failed = ~failed
-        except BridgeError as refused:
-            error = refused
+        who, version = f"host term {self.name!r}", links._version
+        failed = torch.zeros(len(links), dtype=torch.bool)
+        value, error = agreement.attempted(who, ask, lost, links)
+        if isinstance(error, SolverError):
+            failed, error = ~failed, None
         if error is None and links._version != version:
-            error = ActionError(f"host term {self.name!r}: expected links as they were, found that "
-                                "it changed them: work on a copy")
-        found = SolverReport() if self._report is None else self._report()
-        if found.failed is not None:
-            failed = failed | found.failed.cpu()
-        failed = agreement.failed(error, failed, links)
+            error = ActionError(f"{who}: expected links as they were, found that it changed them: "
+                                "work on a copy")
+        (found, failed), untold = agreement.attempted(
+            who, lambda: self._reported(failed), (SolverReport(), failed), links)
+        failed = agreement.failed(error or untold, failed, links)
         self._done = self._done.joined(found._replace(failed=failed if failed.any() else None))
         return value, failed.to(links.device)
+
+    def _reported(self, failed: Tensor) -> tuple[SolverReport, Tensor]:
+        """(what the solver did; chains that failed, those that it names included)."""
+        found = SolverReport() if self._report is None else self._report()
+        return found, failed if found.failed is None else failed | found.failed.cpu()
 
     def _named(self, check: Callable, *arguments: Any) -> Any:
         try:

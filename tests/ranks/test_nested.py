@@ -9,6 +9,7 @@ from l2hmc_bridge.fields import agreement, su3
 from l2hmc_bridge.fields.part import holding, whole
 from l2hmc_bridge.ranks.reach import halo, needs_even
 from l2hmc_bridge.sampling.hmc import HMC
+from l2hmc_bridge.sampling.host_action import HostAction
 from l2hmc_bridge.sampling.integrators import schedule
 from l2hmc_bridge.sampling.levels import Level, usage
 from l2hmc_bridge.sampling.nested import Nested
@@ -114,6 +115,8 @@ class Somewhere:
     def force(self, links):
         if self.here("gives up"):
             raise SolverError("500 iterations")
+        if self.here("fails"):
+            raise ValueError("device lost\nat line 3")
         self.failed = torch.tensor([False, self.here("reports that it gave up")])
         force = agreement.own(EXTRA.force(links))
         if self.here("a wrong force"):
@@ -123,6 +126,8 @@ class Somewhere:
         return force[:, :, 1:] if self.here("too few sites") else force
 
     def report(self):
+        if self.here("reports nothing"):
+            return None
         return SolverReport(1, 5.0 * (1 + self.here("counts otherwise")), self.failed)
 
     def term(self):
@@ -154,10 +159,36 @@ def raised(work):
     ("too few sites", "ActionError host term 'quarks': host force: expected torch.complex128"),
     ("changes its links", "ActionError host term 'quarks': expected links as they were"),
     ("gives up", "SolverError host term 'quarks': expected a solver that converges"),
+    ("fails", "ActionError host term 'quarks': expected a value, found ValueError: device lost at"),
+    ("reports nothing", "ActionError host term 'quarks': expected a value, found AttributeError"),
 ])
 def test_what_one_rank_finds_all_refuse(spoil, error, links):
     assert raised(lambda part: check_terms((Somewhere(spoil).term(),), part.taken(links),
                                            numbered(1, [0, 0]))).startswith(error)
+
+
+@pytest.mark.parametrize("what", ["S", "F", "NaN", "noise"])
+def test_a_whole_action_that_fails_on_one_rank_fails_on_all(what, links):
+    def fails(part):
+        def work(*arguments):
+            if part.origin[0] and what == "NaN":
+                return arguments[0] * torch.nan
+            if part.origin[0]:
+                raise KeyError("gone")
+            return EXTRA.force(arguments[0]) if what in "F NaN" else torch.zeros(2).double()
+
+        return work
+
+    words = raised(lambda part: {
+        "S": lambda u: HostAction(fails(part))(u),
+        "F": lambda u: HostAction(EXTRA, fails(part)).force(u),
+        "NaN": lambda u: HostAction(EXTRA, fails(part)).force(u),
+        "noise": lambda u: HostAction(EXTRA, None, fails(part)).refresh(u, numbered(1, [0, 0])),
+    }[what](part.taken(links)))
+    assert words.startswith("ActionError host ") and (
+        "expected numbers for finite links" if what == "NaN" else "found KeyError: 'gone'") in words
+    with pytest.raises(KeyError):  # of one process it is the host's own
+        HostAction(lambda links: {}[0])(links)
 
 
 @pytest.mark.parametrize("spoil", ["gives up", "reports that it gave up"])

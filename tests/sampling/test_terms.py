@@ -105,6 +105,15 @@ def test_a_solver_that_gives_up_by_an_error(links, generator):
         check_terms((term(force=gives_up),), links, generator)
 
 
+def test_what_the_host_raises_on_one_process_is_its_own(links, generator):
+    def fails(*_):
+        raise ValueError("device lost")
+
+    for one in (term(action=fails), term(report=fails), term(refresh=fails)):
+        with pytest.raises(ValueError, match="^device lost$"):
+            check_terms((one,), links, generator)
+
+
 def test_links_that_diverged_never_reach_the_host(links):
     broken = links.clone()
     broken[1, 0, 0, 0, 0, 0] = torch.nan
