@@ -18,6 +18,7 @@ from l2hmc_bridge.ranks.launch import launch
 from l2hmc_bridge.ranks.transport import WAIT, Distributed, Transport
 
 Made = TypeVar("Made")
+NO_MEMORY = ("can't allocate memory", "not enough memory")  # torch's words for main memory
 
 FAILED = "failed"  # what a process tells the others' store when it ends by an error
 
@@ -47,7 +48,7 @@ class World:
         told: tuple[Made | None, Exception | None] = (None, None)
         if self.first:
             try:
-                with holding(None):
+                with holding(None), memory_named(self.rank):
                     told = (make(), None)
             except (BridgeError, OSError, MemoryError) as error:
                 told = (None, error)
@@ -75,7 +76,8 @@ class World:
         made: list[Made] = []
         failed: Exception | None = None
         try:
-            made.append(make())
+            with memory_named(self.rank):
+                made.append(make())
         except (BridgeError, OSError, MemoryError) as error:
             failed = error
         self.all_well(failed)
@@ -126,6 +128,20 @@ class World:
         if self.rank == rank != 0:
             self.transport.send(_real(field), 0)
         return field
+
+
+@contextmanager
+def memory_named(rank: int) -> Iterator[None]:
+    """Raise StreamError where torch found no memory for a field, in main memory or on a GPU."""
+    try:
+        yield
+    except RuntimeError as error:
+        said = " ".join(str(error).split())
+        if not (isinstance(error, torch.cuda.OutOfMemoryError)
+                or any(one in said for one in NO_MEMORY)):
+            raise
+        raise StreamError(f"rank {rank}: expected memory for its fields, found too little (more "
+                          f"ranks hold less each): {said[:160]}") from error
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Processes that were started together and are not alike: found before anything is computed."""
 
 import pytest
+import torch
 
 from l2hmc_bridge.errors import StreamError
 from l2hmc_bridge.fast.cpu import library
@@ -42,6 +43,39 @@ def test_another_program_on_one_rank_is_refused(what, beside, monkeypatch):
     with pytest.raises(StreamError, match=f"ranks: {what}: expected .* on every rank as on rank 0, "
                                           "found another on rank 1"):
         steps.require_one_program(beside)
+
+
+def out_of_main_memory():
+    """What torch says of more than any machine has."""
+    torch.empty(1 << 60, dtype=torch.uint8)
+
+
+def out_of_gpu_memory():
+    raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0")
+
+
+class Hears(Two):
+    """Processes that all say what this one says."""
+
+    def of_all(self, mine):
+        return [mine, mine]
+
+    def from_first(self, value):
+        return value
+
+
+@pytest.mark.parametrize("make", [out_of_main_memory, out_of_gpu_memory])
+@pytest.mark.parametrize("how", ["made", "each", "settled"])
+def test_a_rank_without_memory_says_so_to_all(how, make):
+    """In an error that others can read, as any refusal: they would wait for this one."""
+    with pytest.raises(StreamError, match="^rank 0: expected memory for its fields, found") as one:
+        getattr(World(Hears()), how)(make)
+    assert "\n" not in str(one.value)
+
+
+def test_what_else_torch_raises_is_no_lack_of_memory():
+    with pytest.raises(RuntimeError, match="must match"):
+        World(Hears()).settled(lambda: torch.zeros(2) + torch.zeros(3))
 
 
 @pytest.mark.skipif(library.library() is None, reason="no compiled kernels here")
