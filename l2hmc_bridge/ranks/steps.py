@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import platform
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -57,8 +58,13 @@ class Placed(NamedTuple):
 def on_device(world: World, name: str) -> Placed:
     """Each process on its own device of this name, "cpu" or "cuda[:N]", and how they are beside.
 
-    Raises ConfigError, the same on all, unless all have such a device, of one kind.
+    Raises StreamError, the same on all, for other names or kinds of GPU on some, ConfigError
+    unless all have such a device, and for one GPU by number if a machine has several processes.
     """
+    world.agreed("ranks: device", name)
+    if name.startswith("cuda:") and len(set(world.told(platform.node()))) < world.size:
+        raise ConfigError(f"ranks: expected the device cuda, found {name}: each process of a "
+                          "machine takes a GPU of its own")
     device = world.each(lambda: own_device(name))
     if device.type == "cpu":
         return Placed(world, device)
@@ -66,6 +72,14 @@ def on_device(world: World, name: str) -> Placed:
     together = connected(device)
     together.add_up(torch.zeros(1, device=device))  # all meet before the first two swap
     return Placed(world.on_gpus(together.gpus), device, together.note)
+
+
+def device_again(world: World, began: str) -> str:
+    """The name of the device that a stream which began on `began` goes on on, on these ranks.
+
+    Several ranks do not share the GPU whose number one rank was told.
+    """
+    return "cuda" if began.startswith("cuda:") and world.size > 1 else began
 
 
 def listener(world: World, progress: Progress | None) -> Progress:
@@ -81,11 +95,18 @@ def require_one_program(world: World) -> None:
 
 
 @functools.cache
-def _source() -> str:
-    """A SHA-256 of the modules that compute: two checkouts may have one version."""
-    root, found = Path(errors.__file__).parent, hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+def _source(package: Path = Path(errors.__file__).parent) -> str:
+    """A SHA-256 of the modules that compute: two checkouts may have one version.
+
+    A checkout keeps adapters/ and cli/ beside the package, an install inside it.
+    """
+    roots = [package, *(package.parent / room for room in ("adapters", "cli")
+                        if not (package / room).is_dir())]
+    modules = {path.relative_to(package if root == package else package.parent).as_posix(): path
+               for root in roots for path in root.rglob("*.py")}
+    found = hashlib.sha256()
+    for name, path in sorted(modules.items()):
+        found.update(name.encode() + b"\0" + path.read_bytes())
     return found.hexdigest()
 
 

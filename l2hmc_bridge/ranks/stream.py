@@ -14,6 +14,7 @@ from l2hmc_bridge.fields.part import holding
 from l2hmc_bridge.ranks.books import Together, created, reopened
 from l2hmc_bridge.ranks.share import Share
 from l2hmc_bridge.ranks.steps import (
+    device_again,
     listener,
     on_device,
     on_rank_0,
@@ -81,15 +82,14 @@ def resume_on_ranks(
         with on_rank_0(world, lock.locked(folder)):
             definition = world.each(lambda: _definition(folder))
             set_threads(threads or definition.threads)
-            name = device or definition.device
-            world, place, note = on_device(world, name)
+            world, place, note = on_device(world, device or device_again(world, definition.device))
             kernel = world.each(lambda: stream.kernel_of(definition, folder, place))
             share = share_of(world, ranks, kernel, definition.kernel,
                              world.each(lambda: shared_state.lattice_of(folder)),
                              definition.chains, place)
             with holding(share.part):
                 for sentence in filter(None, (*resume.differences(
-                        folder, definition, torch.device(name)), note)):
+                        folder, definition, torch.device(device or definition.device)), note)):
                     progress.say(sentence)
                 made = reopened(folder, share, kernel, Configurations(files, definition), more,
                                 place)

@@ -1,5 +1,6 @@
 """Ranks with GPUs, by stand-ins: who carries what, on which device, what is refused by name."""
 
+import platform
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -126,10 +127,35 @@ def test_every_rank_takes_its_device_and_all_meet_before_the_first_swap(connecte
 
 def test_gpus_of_two_kinds_are_refused(connected):
     transport = Alone()
-    transport.of_all = lambda value: [value] if value is None else [value, "another make"]
+    transport.of_all = lambda value: [value, value.replace("a make", "another make")
+                                      if value else None]
     with pytest.raises(StreamError, match="ranks: GPU: expected a make of cuda:0 on every rank"):
         steps.on_device(World(transport), "cuda:0")
     assert not connected
+
+
+def test_ranks_that_are_told_other_devices_are_refused(connected):
+    """One would wait for the others to meet on GPUs."""
+    transport = Alone()
+    transport.of_all = lambda value: [value, "cpu"]
+    with pytest.raises(StreamError, match="ranks: device: expected cuda on every rank as on rank 0"
+                                          ", found cpu on rank 1"):
+        steps.on_device(World(transport), "cuda")
+    assert not connected
+
+
+def test_one_gpu_by_number_is_for_one_process_of_a_machine(connected):
+    transport = Alone()
+    transport.size = 2
+    transport.of_all = lambda value: [value, value]
+    with pytest.raises(ConfigError, match="expected the device cuda, found cuda:1: each process"):
+        steps.on_device(World(transport), "cuda:1")
+    transport.of_all = lambda value: [value, "elsewhere" if value == platform.node() else value]
+    assert steps.on_device(World(transport), "cuda:1").device == torch.device("cuda:1")
+    several, alone = World(transport), World(Alone())
+    again = [[steps.device_again(world, began) for began in ("cuda:1", "cuda", "cpu")]
+             for world in (several, alone)]
+    assert again == [["cuda", "cuda", "cpu"], ["cuda:1", "cuda", "cpu"]]
 
 
 def test_the_kind_of_a_gpu_is_its_make_and_capability(monkeypatch):

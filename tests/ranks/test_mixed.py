@@ -45,6 +45,22 @@ def test_another_program_on_one_rank_is_refused(what, beside, monkeypatch):
         steps.require_one_program(beside)
 
 
+def test_the_source_is_every_module_of_a_checkout_and_of_an_install(tmp_path):
+    def laid(root, adapters):
+        for path in (root / "l2hmc_bridge" / "one.py", adapters / "host.py"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("1\n")
+        return root / "l2hmc_bridge"
+
+    checkout = laid(tmp_path / "checkout", tmp_path / "checkout" / "adapters")
+    install = laid(tmp_path / "install", tmp_path / "install" / "l2hmc_bridge" / "adapters")
+    before = steps._source(checkout)
+    assert before == steps._source(install)
+    (tmp_path / "checkout" / "adapters" / "host.py").write_text("2\n")
+    steps._source.cache_clear()
+    assert steps._source(checkout) != before
+
+
 def out_of_main_memory():
     """What torch says of more than any machine has."""
     torch.empty(1 << 60, dtype=torch.uint8)
