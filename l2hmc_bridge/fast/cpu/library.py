@@ -12,9 +12,8 @@ from torch import Tensor
 
 from l2hmc_bridge.errors import ActionError, LayoutError
 from l2hmc_bridge.fast import halo
-from l2hmc_bridge.fields import part as parts
+from l2hmc_bridge.fields import part as parts, sums
 from l2hmc_bridge.fields.part import Part
-from l2hmc_bridge.fields.sums import exact
 
 LEVELS = {  # what torch says of the processor -> builds to try, best first
     "AVX512": ("avx512", "avx2", "default"),
@@ -219,7 +218,7 @@ class Lattice:
     def total(self, counts: Tensor) -> Tensor:
         """The sums over all processes of `counts`, float64 [...]."""
         part = parts.current()
-        return exact(counts, None if part is None else part.network)
+        return sums.exact(counts, None if part is None else part.network)
 
     def sums(self, name: str, field: Tensor, width: int, *arguments) -> Tensor:
         """Call a kernel that ends in sums per chain, float64 [Nb, width]."""
