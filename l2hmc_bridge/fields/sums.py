@@ -15,7 +15,7 @@ COARSE, FINE = 30, 62  # binary digits after the point in which exact sums are c
 WORD = 32  # binary digits of a count that processes add up apart from those above them
 LARGEST = 2.0**16  # of a term
 MOST = 2.0**32  # of the sizes of a process's terms: an int64 counts twice as much
-PIECE, PIECE_ON_GPU = 1 << 18, 1 << 23  # numbers that are counted at once: copies take memory
+PIECE, PIECE_ON_GPU = 1 << 15, 1 << 23  # numbers that are counted at once: copies take memory
 
 
 def exact_sum(part: Part, field: Tensor) -> Tensor:
