@@ -106,13 +106,13 @@ def streams(rows: Rows) -> list[str]:
         return []
     lines = ["", "tau_int (1/2 + sum rho) x host forces, and the squared jump from one trajectory "
              "to the next per host force (more is better):", "",
-             "| stream | acceptance | trajectories | plaquette | E(t=1) | jump^2 of the plaquette "
-             "| of E(t=1) |", "|---|---|---|---|---|---|---|"]
+             "| stream | acceptance | trajectories | plaquette | E(t=1) | 10^6 jump^2 of the "
+             "plaquette | of E(t=1) |", "|---|---|---|---|---|---|---|"]
     for name in found:
         row = rows[name]
         shown = [with_error(*pair) if None not in pair else "not resolved"
                  for pair in (row["plaquette_tau_forces"], row["e1_tau_forces"])]
-        shown += [with_error(*row[key]) if key in row else "-"
+        shown += [with_error(*(1e6 * number for number in row[key])) if key in row else "-"
                   for key in ("plaquette_jump", "e1_jump")]
         lines.append(f"| {name.removeprefix('stream ')} | {row['acceptance']:.2f} "
                      f"| {row['trajectories']} | {' | '.join(shown)} |")
