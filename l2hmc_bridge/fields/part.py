@@ -20,7 +20,7 @@ from torch import Tensor
 from l2hmc_bridge.errors import LayoutError
 
 Extents = tuple[int, int, int, int]  # t, x, y, z
-MOST_SITES = 1 << 27  # of a process: at 64 a site their exact sums fit an int64
+MOST_SITES = 3 << 26  # of a process: their K, 16 a site, is well below 2^32, see sums.py
 MESSAGE = 1 << 20  # bytes of what is exchanged at once after a file was read
 NOWHERE: Extents = (0, 0, 0, 0)
 Made = TypeVar("Made")
@@ -206,8 +206,8 @@ def lattice_of(links: Tensor) -> Extents:
 def whole(lattice: Extents) -> Part:
     """All of a lattice. Raises LayoutError for more sites than a process can count exactly."""
     if torch.Size(lattice).numel() > MOST_SITES:
-        raise LayoutError(f"lattice {lattice}: expected at most 2^27 sites in one process, found "
-                          "more: cut it with --ranks")
+        raise LayoutError(f"lattice {lattice}: expected at most 3 x 2^26 sites in one process, "
+                          "found more: cut it with --ranks")
     return Part(lattice, NOWHERE, lattice)
 
 

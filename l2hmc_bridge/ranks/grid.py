@@ -72,7 +72,7 @@ def chosen(
         if grids is None:
             raise ConfigError(f"ranks: expected a number of processes that can share the lattice "
                               f"{_shown(lattice)}, found {size}: no grid has parts of at least "
-                              f"{max(LEAST, halo)} and at most 2^27 sites"
+                              f"{max(LEAST, halo)} and at most 3 x 2^26 sites"
                               + (", all even" if even else ""))
         return min(grids, key=lambda grid: (_surface(grid, lattice), *grid.ranks[::-1]))
     grid = _read(asked)
@@ -121,7 +121,8 @@ def _read(asked: str) -> Grid:
 def _fault(grid: Grid, lattice: Extents, halo: int, even: bool) -> str | None:
     """What keeps a grid from a lattice, or None."""
     if torch.Size(lattice).numel() > grid.size * MOST_SITES:
-        return f"expected at most 2^27 sites on each rank, found more: {_shown(lattice)} on {grid}"
+        return ("expected at most 3 x 2^26 sites on each rank, found more: "
+                f"{_shown(lattice)} on {grid}")
     for name, extent, count in zip(NAMES, lattice, grid.ranks, strict=True):
         if extent % count:
             return f"expected a number along {name} that divides {extent}, found {count}"

@@ -68,7 +68,7 @@ def test_what_one_process_cannot_count_is_none():
     assert exact_sum(whole(lattice), 4 * terms).isnan()  # counted: 2^63.9
     counts = torch.tensor([[[1 << 61, 0, 0]] * 4, [[1 << 59, 0, 0]] * 4])
     assert exact(joined(counts)).isnan().tolist() == [True, False]
-    with pytest.raises(LayoutError, match=r"at most 2\^27 sites in one process"):
+    with pytest.raises(LayoutError, match=r"at most 3 x 2\^26 sites in one process"):
         whole((256, 128, 128, 128))
 
 

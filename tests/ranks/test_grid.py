@@ -43,8 +43,8 @@ def test_grids_that_do_not_fit_are_refused_by_name(asked, size, halo, even, mess
 def test_more_sites_than_a_rank_counts_exactly_are_refused():
     large = (256, 128, 128, 128)
     assert auto(4, large) == "1,1,1,4"
-    for asked, message in (("1,1,1,2", r"at most 2\^27 sites on each rank, found more"),
-                           ("auto", r"and at most 2\^27 sites")):
+    for asked, message in (("1,1,1,2", r"at most 3 x 2\^26 sites on each rank, found more"),
+                           ("auto", r"and at most 3 x 2\^26 sites")):
         with pytest.raises(ConfigError, match=message):
             chosen(asked, large, 2, 1, False)
 
