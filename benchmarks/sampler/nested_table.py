@@ -52,7 +52,8 @@ free, 32 points, three iterations. The rms of dH went from 0.453 to 0.444: that 
 nearly all that these steps can do there. Streams on 8^4 are what a quarter to a third of an hour of
 one core carries, too short for tau_int. Their acceptance is a check of the 80 % that MD time per
 force was taken at: where it is far from it the links were not in equilibrium, or points too few,
-and the squared jumps are what is known.
+and the squared jumps are what is known. So it is for the lighter quarks on 8^4, whose ratios below
+are not confirmed.
 """
 
 
