@@ -13,7 +13,7 @@ import click
 
 import l2hmc_bridge
 from l2hmc_bridge import __version__
-from l2hmc_bridge.errors import BridgeError
+from l2hmc_bridge.errors import BridgeError, lacks_memory
 
 # Verb: what `--help` says of it. Each is `command` in the module of its name (_ for -) or that of
 # PACKAGES.
@@ -33,8 +33,7 @@ VERBS = {
 PACKAGES = {"sample": "sample.command", "train": "train.command",
             "validate": "validate.command"}  # verbs of several files
 
-# How torch says that a field does not fit.
-TOO_LARGE = ("allocate memory", "out of memory", "overflow")
+TOO_LARGE = "overflow"  # torch's word for a field whose size no number holds
 
 
 class Verbs(click.Group):
@@ -82,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except (BridgeError, OSError, MemoryError) as error:
             return _complain(_fitting(_one_line(error), arguments), quiet=_beside(arguments))
         except RuntimeError as error:
-            if not any(sign in str(error) for sign in TOO_LARGE):
+            if not lacks_memory(error) and TOO_LARGE not in str(error):
                 raise
             return _complain("expected fields that fit into memory (a smaller lattice, fewer "
                              f"chains), found: {_first_line(error)}")

@@ -5,6 +5,15 @@ class BridgeError(Exception):
     """Root of all errors; the message is one line: what, expected, found, and the way out."""
 
 
+# How torch says that it found no room for a field, in main memory or on a GPU.
+_NO_MEMORY = ("allocate memory", "not enough memory", "out of memory")
+
+
+def lacks_memory(error: RuntimeError) -> bool:
+    """Whether torch raised this because a field does not fit into memory."""
+    return any(words in str(error) for words in _NO_MEMORY)
+
+
 class FormatError(BridgeError):
     """A file is not what its format asks for: magic, size, header, record or XML."""
 

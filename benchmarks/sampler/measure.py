@@ -52,9 +52,9 @@ def measure(setting: Setting, beta: float, links: Tensor, seconds: float, error:
         for _ in range(period):
             state, info = kernel.step(state, trajectory_draws(seed, [len(fast_rows)] * chains))
             forces += info.force_evaluations
-            fast_rows.append(np.stack([fast.plaquettes(state.links).mean(1).numpy(),
-                                       info.accepted.double().numpy(),
-                                       info.log_ratio.exp().nan_to_num(0.0).numpy()]).tolist())
+            fast_rows.append(torch.stack([fast.plaquettes(state.links).mean(1),
+                                          info.accepted.double(),
+                                          info.log_ratio.exp().nan_to_num(0.0)]).tolist())
         stepping += time.process_time() - clock
         every = every or period * max(1, round(FLOW_WORK / forces))
         if len(fast_rows) % every == 0:

@@ -83,12 +83,8 @@ def everywhere_finite(field: Tensor) -> bool:
 
 def of_first(value: Told) -> Told:
     """What the first process has, if several share a lattice now."""
-
-    def same() -> Told:
-        return value
-
     held = parts.current()
-    return held.network.made(same) if held is not None and held.cut else value
+    return held.network.made(lambda: value) if held is not None and held.cut else value
 
 
 def of_all(sums: Tensor, field: Tensor) -> Tensor:

@@ -28,7 +28,8 @@ STARTERS = (
 )
 JOBS = (("PMIX_NAMESPACE",), ("OMPI_MCA_ess_base_jobid",), ("PMI_JOBID",),
         ("SLURM_JOB_ID", "SLURM_STEP_ID"))  # of a job several steps may run side by side
-SERVERS = ("PMIX_SERVER_URI", "PMI_FD", "PMI_PORT")  # where an MPI library asks its launcher
+PMIX = "PMIX_SERVER_URI"  # where an MPI library asks its launcher; the older ones below
+SERVERS = (PMIX, "PMI_FD", "PMI_PORT")
 NODES = ("SLURM_STEP_NODELIST", "SLURM_NODELIST", "SLURM_JOB_NODELIST")
 FIRST_PORT, PORTS = 20000, 20000
 
@@ -61,8 +62,12 @@ def launch(environment: Mapping[str, str] = os.environ) -> Launch:
     if starter.name == "srun":
         _refuse_batch(environment)
     return Launch(rank, size, _address(environment, size, environment.get(starter.local, "")),
-                  _port(environment), starter.name != "torchrun" and any(
-                      name.startswith(SERVERS) for name in environment))
+                  _port(environment), starter.name != "torchrun" and answers(SERVERS, environment))
+
+
+def answers(servers: str | tuple[str, ...], environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the environment tells where a launcher answers: a name that begins so."""
+    return any(name.startswith(servers) for name in environment)
 
 
 def is_beside(environment: Mapping[str, str] = os.environ) -> bool:

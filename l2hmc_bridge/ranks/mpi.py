@@ -18,6 +18,7 @@ from torch import Tensor
 
 from l2hmc_bridge.errors import BridgeError
 from l2hmc_bridge.fast.collectives import DOWN, UP
+from l2hmc_bridge.ranks.launch import PMIX, answers
 from l2hmc_bridge.ranks.transport import Transport
 
 Told = TypeVar("Told")
@@ -25,7 +26,6 @@ Told = TypeVar("Told")
 PATIENCE = 0.5  # seconds without an answer, after which it is asked if all processes are there
 SWITCH = "L2HMC_BRIDGE_MPI"  # "off": nothing goes by MPI but what a host gave its communicator for
 _KEYS: list[int] = []  # of what is kept with a communicator: those made of it, by their order
-_ABANDONED: list[bool] = []
 
 
 def library() -> Any:
@@ -52,14 +52,14 @@ def _loaded() -> Any:
 
 
 def _finalised(mpi: Any) -> None:
-    if not _ABANDONED and not mpi.Is_finalized():
+    if not mpi.Is_finalized():
         mpi.Finalize()
 
 
 def abandon() -> None:
     """End without MPI's farewell, which waits for all processes: its launcher then ends the others.
     """
-    _ABANDONED.append(True)
+    atexit.unregister(_finalised)
 
 
 class Mpi:
@@ -148,8 +148,7 @@ def _known() -> str:
     except (ImportError, RuntimeError):
         return ""
     version = str(mpi.Get_library_version())
-    by_pmix = any(name.startswith("PMIX_SERVER_URI") for name in os.environ)
-    if mpi.Is_finalized() or ("Open MPI" in version and not by_pmix):
+    if mpi.Is_finalized() or ("Open MPI" in version and not answers(PMIX)):
         return ""
     return version
 

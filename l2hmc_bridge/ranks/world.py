@@ -11,15 +11,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from l2hmc_bridge.errors import BridgeError, ConfigError, StreamError
+from l2hmc_bridge.errors import BridgeError, ConfigError, StreamError, lacks_memory
 from l2hmc_bridge.fields.part import holding
 from l2hmc_bridge.ranks import mpi
 from l2hmc_bridge.ranks.launch import launch
 from l2hmc_bridge.ranks.transport import WAIT, Distributed, Transport
 
 Made = TypeVar("Made")
-NO_MEMORY = ("can't allocate memory", "not enough memory")  # torch's words for main memory
-
 FAILED = "failed"  # what a process tells the others' store when it ends by an error
 
 
@@ -136,10 +134,9 @@ def memory_named(rank: int) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        said = " ".join(str(error).split())
-        if not (isinstance(error, torch.cuda.OutOfMemoryError)
-                or any(one in said for one in NO_MEMORY)):
+        if not lacks_memory(error):
             raise
+        said = " ".join(str(error).split())
         raise StreamError(f"rank {rank}: expected memory for its fields, found too little (more "
                           f"ranks hold less each): {said[:160]}") from error
 

@@ -19,7 +19,7 @@ LATTICE = (6, 4, 8, 10)
 
 
 def lines(grid, lattice, *how):
-    size = torch.Size([int(n) for n in grid.split(",")]).numel()
+    size = ranks.processes(grid)
     found = ranks.ended(ranks.start(size, "tests.support.ranks_worker", grid, lattice, *how), 240)
     assert [status for status, *_ in found] == [0] * size, found
     return found[0][1].splitlines()

@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("grid", ["1,1,1,2", "1,1,2,1", "2,2,1,1"])
 def test_files_in_parts_are_those_of_one_process(grid, folder):
-    size = torch.Size([int(n) for n in grid.split(",")]).numel()
+    size = ranks.processes(grid)
     found = ranks.ended(ranks.start(size, "tests.support.slabs_worker", grid, folder))
     assert [status for status, *_ in found] == [0] * size, found
     expected = [f"{number}: the same" for number in range(len(CASES))]

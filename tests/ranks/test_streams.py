@@ -1,7 +1,6 @@
 """Streams on several ranks: the bits of one rank, on any grid; refusals, deaths, signals."""
 
 import json
-import math
 import os
 import signal
 import time
@@ -23,7 +22,7 @@ HOW = {"seed": 1, "tune": 2, "save_every": 2, "check_reversibility": 2, "threads
 
 
 def sample(grid, out, *words, kernel="hmc", size=None):
-    size = size or math.prod(map(int, grid.split(",")))
+    size = size or ranks.processes(grid)
     given = [word for name, value in HOW.items()
              for word in (f"--{name.replace('_', '-')}", value)]
     return ranks.command(size, "sample", "--ranks", grid, "--in", START, "--out", out,

@@ -1,5 +1,6 @@
 """Several processes on this machine that share a lattice, started as mpirun would."""
 
+import math
 import os
 import resource
 import socket
@@ -25,6 +26,11 @@ def of_srun(rank, size, port):
             "SLURM_NODELIST": "localhost,n[01-03]", "SLURM_JOB_ID": port - 20000,
             "OMP_NUM_THREADS": 1}
     return {**kept, **{name: str(value) for name, value in told.items()}}
+
+
+def processes(grid):
+    """How many share a lattice that is cut so, "X,Y,Z,T"."""
+    return math.prod(map(int, grid.split(",")))
 
 
 def free_port(first=0):

@@ -4,7 +4,6 @@ import sys
 import types
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -62,8 +61,7 @@ def test_transports_say_the_same(transport, size):
     pytest.param("gloo", "1,2,2,1", "2,12,12,2", marks=pytest.mark.slow),
 ])
 def test_updates_of_hosts_have_the_bits_of_one_rank(transport, grid, lattice):
-    size = int(np.prod([int(n) for n in grid.split(",")]))
-    found = lines(transport, size, "hosts_worker", grid, lattice)
+    found = lines(transport, ranks.processes(grid), "hosts_worker", grid, lattice)
     assert found[:4] == SAME
     if grid.endswith("2"):
         assert found[4:] == REFUSED
@@ -93,10 +91,9 @@ FAULTS = ["a solver: accepted False, dH nan, unsolved [True], kept True",
 ])
 def test_nested_updates_have_the_bits_of_one_rank(transport, grid, lattice):
     """Rectangle terms with noise of the host, two levels, displaced kicks, the check before."""
-    size = int(np.prod([int(n) for n in grid.split(",")]))
-    found = lines(transport, size, "nested_worker", grid, lattice)
+    found = lines(transport, ranks.processes(grid), "nested_worker", grid, lattice)
     assert found[:2] == NESTED
-    faults = FAULTS if size == 2 else []
+    faults = FAULTS if ranks.processes(grid) == 2 else []
     assert all(one.startswith(other) for one, other in zip(found[2:], faults, strict=True)), found
 
 
