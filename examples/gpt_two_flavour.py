@@ -5,9 +5,11 @@
 
 Pseudofermions, solvers, their forces, random noise, plaquette and files are GPT's; the steps around
 its forces are ours. `--gauge ours` has the trained gauge step that ships inside of them, `--gauge
-gpt` GPT's own integrator of its gauge action. `--levels my.safetensors` takes levels that were
-trained on this host (`quarks` below is what `train` asks for) in place of Omelyan's with `--outer`
-steps. On several ranks (`mpirun -n 2 python ... --mpi 1.1.1.2`, with mpi4py) each holds its sites.
+gpt` GPT's own integrator of its gauge action. `--levels quarks` takes the level that ships for any
+host, `--levels my.safetensors` those trained on this one (`quarks` below is what `train` asks for),
+in place of Omelyan's with `--outer` steps; `--length` scales them to this MD time, as 80 %
+acceptance asks. On several ranks (`mpirun -n 2 python ... --mpi 1.1.1.2`, with mpi4py) each holds
+its sites.
 """
 
 import math
@@ -53,16 +55,19 @@ def gauge_step(g, U, beta, which, steps=4):
 
 
 def stream(g, lattice, beta, kappa, mu, trajectories, gauge="ours", outer=6, levels=None,
-           seed="quarks", thermalise=10, folder=None, write=10, failures=()):
+           seed="quarks", thermalise=10, folder=None, write=10, failures=(), length=None):
     """(rows of (accepted, dH, plaquette), what each level cost) from a hot start."""
     rng = g.random(seed)
     U = g.qcd.gauge.unit(g.grid(list(lattice), g.double))
     rng.normal_element(U)
     host, inner = quarks(g, U, rng, kappa, mu, failures), gauge_step(g, U, beta, gauge)
     if levels is not None:
-        kernel = Nested(inner, nested_bundle.load(Path(levels), beta).on(host).levels)
+        path = models.path(levels) if levels in models.names() else Path(levels)
+        kernel = Nested(inner, nested_bundle.load(path, beta).on(host).levels)
     else:
         kernel = Nested(inner, (Level("quarks", host.terms, schedule("omf2", 1 / outer, outer)),))
+    if length is not None:
+        kernel = kernel.scaled(length / kernel.length)
     update, rows = bridge.nested_update(kernel, rng), []
     update.check(U)
     for number in range(1 - thermalise, trajectories + 1):
@@ -86,7 +91,7 @@ def main():
         g.default.get("--gauge", "ours"), g.default.get_int("--outer", 6),
         g.default.get("--levels", None), g.default.get("--seed", "quarks"),
         g.default.get_int("--ntherm", 50), g.default.get("--folder", "."),
-        g.default.get_int("--nwrite", 10),
+        g.default.get_int("--nwrite", 10), length=g.default.get_float("--length", None),
     )
     weight = sum(math.exp(-delta) for _, delta, _ in rows) / len(rows)
     g.message(f"acceptance {sum(one[0] for one in rows) / len(rows):.2f}, <exp(-dH)> {weight:.4f}")

@@ -4,8 +4,8 @@
         --two-kappa-mu 0.177 -n 200 --chains 16 --json OUT
 
 --lattice is X,Y,Z,T. `--kernel hmc` is OMF2 at every level, tau = 1: `--outer` steps with `--inner`
-ones in each drift. `--kernel NAME`, a bundle that ships or a path, has a trained gauge step in
-there; a bundle with levels, from training on this host, its own levels, too.
+ones in each drift. `--kernel wilson`, or a path, has a trained gauge step in there; a bundle with
+levels, `quarks` that ships or one trained on this host, its own levels, too. `--tune` scales all steps for 80 % acceptance first, which a bundle for any host needs.
 """
 
 import argparse
@@ -28,14 +28,17 @@ from l2hmc_bridge.sampling.levels import Level, usage
 from l2hmc_bridge.sampling.markov import Kernel, trajectory_generator
 from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import Host, check_terms
+from l2hmc_bridge.sampling.tuning import TRAJECTORIES, tune
 from l2hmc_bridge.systems.actions import GaugeAction, hot_start
+from l2hmc_bridge.systems.groups import group_of
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # where the package of this file lies
 from two_flavour.dirac import Quark  # noqa: E402
 from two_flavour.host import two_flavour  # noqa: E402
 from two_flavour.pion import correlator  # noqa: E402
 
-THERMALISATION, TEST, PION = 2**21, 2**20, 512  # random numbers that no trajectory uses
+# Random numbers that no trajectory uses.
+THERMALISATION, TUNING, TEST, PION = 2**21, 2**19, 2**20, 512
 HEATED = 60  # updates of the heat bath
 WORST = 0.01  # of trajectories rejected because a solver gave up: more is said aloud
 
@@ -55,6 +58,8 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--outer", type=int, default=6, help="steps of the outermost level")
     add("--inner", type=int, default=2, help="gauge steps in each drift, with hmc")
     add("--thermalise", type=int, default=30, help="trajectories that are not recorded")
+    add("--tune", action="store_true",
+        help=f"scale all steps for 80 %% acceptance in {TRAJECTORIES} trajectories after these")
     add("--tolerance", type=float, default=1e-7, help="of the solver")
     add("--limit", type=int, default=5000, help="iterations after which the solver gives up")
     add("--pion-every", type=int, default=2, help="trajectories between correlators, 0: none")
@@ -104,6 +109,13 @@ def start(given: argparse.Namespace, kernel: Nested) -> Tensor:
         given.seed, given.chains, 2 * THERMALISATION - 2**19 + n))
 
 
+def tuned(given: argparse.Namespace, kernel: Nested, links: Tensor) -> tuple[Nested, Tensor]:
+    """The kernel with all steps scaled for 80 % acceptance, and where the links went."""
+    found = tune(kernel, kernel.init(links), TRAJECTORIES, lambda n: generators(
+        given.seed, given.chains, TUNING + n), lambda *_: False)
+    return kernel.scaled(found.factor), group_of(kernel.inner.action).project(found.links)
+
+
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run what the command line asks for; returns what --json holds."""
     given = options(arguments)
@@ -113,6 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> dict:
     kernel, began = kernel_of(given, host), time.perf_counter()
     links = start(given, kernel)
     check_terms(host.terms, links, generators(given.seed, given.chains, TEST))
+    if given.tune:
+        kernel, links = tuned(given, kernel, links)
     state, rows, infos, pions = kernel.init(links), [], [], []
     quark = Quark(given.kappa, given.two_kappa_mu)
     with torch.no_grad():
@@ -126,6 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> dict:
                                         trajectory_generator(given.seed, PION, number)))
     result = summary(given, infos, torch.stack(rows).permute(1, 2, 0),
                      torch.stack(pions) if pions else None)
+    result["length"] = kernel.length
     result["seconds"] = time.perf_counter() - began
     if given.json:
         given.json.write_text(json.dumps(result, indent=1) + "\n")
@@ -141,7 +156,7 @@ def summary(given: argparse.Namespace, infos: Sequence, rows: Tensor, pions: Ten
         "options": {name: str(value) if isinstance(value, Path) else value
                     for name, value in vars(given).items()},
         "plaquette": {**estimate(rows[0].numpy()).as_dict(),
-                      "error_between_chains": float(rows[0].mean(1).std() / len(rows[0])**0.5)},
+                      "error_between_chains": between(rows[0])},
         "acceptance": float(rows[2].mean()),
         "exp_minus_dh": {**weight.as_dict(), "not_finite": bad},
         "levels": usage(infos),
@@ -153,6 +168,11 @@ def summary(given: argparse.Namespace, infos: Sequence, rows: Tensor, pions: Ten
     if pions is not None:
         result["pion"] = pion(pions)
     return result
+
+
+def between(rows: Tensor) -> float | None:
+    """The error of the mean from the spread of chains [Nb, n]; None of one chain."""
+    return float(rows.mean(1).std() / len(rows)**0.5) if len(rows) > 1 else None
 
 
 def pion(measured: Tensor) -> dict:

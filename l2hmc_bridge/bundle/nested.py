@@ -3,8 +3,9 @@
 Tensors: `inner.*` (weights), `levels.N.kicks`, `.drifts`, `.displacements`, `.repeats` from the
 inside out, and the fingerprint. Metadata as in file.py and `levels` (names, and the names of the
 terms of each), `host` (name, parameters). The terms themselves are the user's code: the file only
-says which host they must come from, and never imports it. The fingerprint is that of the levels
-around stand-in terms, so that it needs no host.
+says which host they must come from, and never imports it. The host ANY stands for every one: its
+one level kicks with all terms of whichever host it is put around. The fingerprint is that of the
+levels around stand-in terms, so that it needs no host.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,7 @@ from l2hmc_bridge.storage.parsing import Entries
 from l2hmc_bridge.systems import table as systems
 from l2hmc_bridge.systems.groups import group_of
 
+ANY = "any host"
 MOST_LEVELS, MOST_TERMS, MOST_STEPS = 8, 64, 10_000
 
 
@@ -62,11 +64,13 @@ class NestedBundle:
         return Nested(self.inner, self.levels)
 
     def on(self, host: Host, other_parameters: bool = False) -> Nested:
-        """The step around the terms of `host`.
+        """The step around the terms of `host`; all of them in one level of a bundle for ANY host.
 
         Raises BundleError, by name, for another host, a term it lacks or leaves over, or, unless
         `other_parameters`, for parameters that differ.
         """
+        if self.host == ANY:
+            return Nested(self.inner, (replace(self.levels[0], terms=tuple(host.terms)),))
         if host.name != self.host:
             raise BundleError(f"{self.path}: expected the host {self.host!r} it was trained on, "
                               f"found {host.name!r}")
@@ -144,6 +148,9 @@ def load(path: Path, beta: float | None = None) -> NestedBundle:
     except (BridgeError, ValueError, KeyError, TypeError, RuntimeError, MemoryError) as error:
         said = " ".join(str(error).split())[:300]
         raise BundleError(f"{path}: expected a complete nested bundle, found: {said}") from error
+    if found.host == ANY and len(found.levels) > 1:
+        raise BundleError(f"{path}: expected one level for {ANY}, found {len(found.levels)}: no "
+                          "terms of it are known by name")
     if beta is not None:
         found = replace(found, inner=replace(inner, action=inner.action.at(beta)))
     return found

@@ -1,4 +1,5 @@
-"""The bundles that ship; `default()` names the one that `sample` takes when none is given."""
+"""The bundles that ship, one per use; `default()` is the one that `sample` takes if none is given.
+"""
 
 from pathlib import Path
 
@@ -7,8 +8,11 @@ from l2hmc_bridge.errors import BundleError
 DEFAULT = "wilson"
 REASONS = {  # what a shipped bundle is for, in words of `sample`
     "wilson": "trained steps, which move the flowed energy farther per force than HMC with any of "
-              "four integrators, so also where a host's forces are what costs; for pure gauge "
-              "streams of the Wilson action `sample --kernel heatbath` takes far less time",
+              "four integrators; for pure gauge streams of the Wilson action `sample --kernel "
+              "heatbath` takes far less time, for streams with quarks the bundle quarks takes the "
+              "fewest forces of a host",
+    "quarks": "a level of kicks around the forces of any host with quarks, trained to take few of "
+              "them, around the steps of wilson",
 }
 
 

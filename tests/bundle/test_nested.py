@@ -7,13 +7,16 @@ import pytest
 import safetensors.torch
 import torch
 
+from l2hmc_bridge import models
 from l2hmc_bridge.bundle import file as plain, nested as bundle, store
 from l2hmc_bridge.errors import BundleError, ConfigError
 from l2hmc_bridge.sampling.draws import draw_momenta
 from l2hmc_bridge.sampling.hmc import HMC
-from l2hmc_bridge.sampling.integrators import schedule
+from l2hmc_bridge.sampling.integrators import corrected_leapfrog, schedule
 from l2hmc_bridge.sampling.levels import Level
 from l2hmc_bridge.sampling.nested import Nested
+from l2hmc_bridge.sampling.stand_in import stand_in
+from l2hmc_bridge.sampling.terms import Host
 from l2hmc_bridge.systems.actions import GaugeAction
 from tests.l2hmc.test_kernel import make_kernel
 from tests.support.fields import rough_links
@@ -64,6 +67,37 @@ def test_the_beta_of_the_inner_step_can_be_another(saved):
 def test_another_host_is_refused_by_name(saved, host, message):
     with pytest.raises(BundleError, match=message):
         bundle.load(saved[0]).on(host)
+
+
+@pytest.mark.parametrize("host", [HOST, rectangles((2, 2, 2, 4), 0.3, 1)])
+def test_a_bundle_for_any_host_kicks_with_all_of_its_terms(host, tmp_path, generator):
+    path, every = tmp_path / "any.safetensors", stand_in("every term", 0)
+    inside = kernel(generator).inner
+    step = Nested(inside, (Level("all", (every,), schedule("omf2", 1.0, 1), (1, 1)),))
+    bundle.save(path, step, Host(bundle.ANY, {}, (every,)), {})
+    found = bundle.load(path).on(host)
+    level, = found.levels
+    assert level.terms == tuple(host.terms) and level.plan == step.levels[0].plan
+    assert found.length == pytest.approx(1.0)
+
+
+def test_any_host_has_one_level(tmp_path, generator):
+    path = tmp_path / "any.safetensors"
+    bundle.save(path, kernel(generator), HOST._replace(name=bundle.ANY, parameters={}), {})
+    with pytest.raises(BundleError, match="expected one level for any host, found 2"):
+        bundle.load(path)
+
+
+def test_the_bundle_that_ships_is_for_any_host():
+    """Its steps are those of `corrected_leapfrog`; its gate report is of the steps it has."""
+    found = bundle.load(models.path("quarks"), 6.0)
+    level, = found.on(HOST).levels
+    plan = corrected_leapfrog(max(level.plan.drifts[4:12]), 16)
+    for ours, theirs in zip(level.plan, plan, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+    assert found.gate is not None and found.gate["passed"] and found.gate["hash"] == found.hash
+    gains = found.meta["provenance"]["md_time_per_host_force"]
+    assert set(gains) == {"heavy48", "light48", "heavy88", "light88"}
 
 
 def test_other_parameters_if_asked_for(saved):

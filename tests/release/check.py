@@ -52,8 +52,8 @@ def check_wheel(wheel: Path) -> None:
     for level in LEVELS if wheel.name.endswith("x86_64.whl") else ("default",):
         for suffix in ("", "_single"):
             assert f"l2hmc_bridge/fast/cpu/_kernels_{level}{suffix}.so" in names, level
-    for name in ("py.typed", "models/wilson.safetensors", "adapters/__init__.py",
-                 "cli/__init__.py"):
+    for name in ("py.typed", "models/wilson.safetensors", "models/quarks.safetensors",
+                 "adapters/__init__.py", "cli/__init__.py"):
         assert f"l2hmc_bridge/{name}" in names, name
     assert any(name.endswith("licenses/LICENSE") for name in names)
 

@@ -111,3 +111,16 @@ def test_a_bundle_with_levels_runs_on_its_host_alone(tmp_path):
     assert found["levels"]["quarks"]["forces"] == pytest.approx(6)
     with pytest.raises(BundleError, match="with kappa = 0.15, found 0.16"):
         run("-n", 1, "--kernel", path, "--kappa", 0.16)
+
+
+def test_the_level_that_ships_runs_on_this_host_as_tuned(monkeypatch):
+    """All terms in one level, kicked 17 times; the lighter the quark, the shorter its steps."""
+    monkeypatch.setattr(stream, "TRAJECTORIES", 3)
+    shipped = nested_bundle.load(models.path("quarks"), BETA).kernel
+    more = ("-n", 1, "--thermalise", 0, "--kernel", "quarks", "--chains")
+    found = run(*more, 1)
+    assert found["length"] == pytest.approx(shipped.length)
+    assert found["plaquette"]["error_between_chains"] is None
+    found = run(*more, 2, "--hasenbusch", 0.5, "--tune")
+    assert found["levels"]["quarks"]["forces"] == pytest.approx(17)
+    assert found["length"] != pytest.approx(shipped.length)
