@@ -5,7 +5,8 @@
 
 --lattice is X,Y,Z,T. `--kernel hmc` is OMF2 at every level, tau = 1: `--outer` steps with `--inner`
 ones in each drift. `--kernel wilson`, or a path, has a trained gauge step in there; a bundle with
-levels, `quarks` that ships or one trained on this host, its own levels, too. `--tune` scales all steps for 80 % acceptance first, which a bundle for any host needs.
+levels, `quarks` that ships or one trained on this host, its own levels, too. `--tune` scales all
+steps for 80 % acceptance first, which a bundle for any host needs.
 """
 
 import argparse

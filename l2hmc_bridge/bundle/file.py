@@ -82,7 +82,8 @@ def load(path: Path | str | None = None, beta: float | None = None,
          device: torch.device | None = None) -> Bundle:
     """Read, verify (version, keys, hash, fingerprint) and rebuild the kernel at `beta`.
 
-    Without `path` the bundle `wilson` that ships, without `beta` the middle of the range it was trained on.
+    Without `path` the bundle `wilson` that ships, without `beta` the middle of the range it was
+    trained on.
     Raises BundleError.
     """
     path = models.default() if path is None else Path(path)
