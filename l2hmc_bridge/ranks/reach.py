@@ -23,7 +23,7 @@ def halo(kernel: StreamKernel, device: torch.device = CPU) -> int:
     """Sites beside a part that its forces, networks and sums need, as deep as this.
 
     Plaquettes reach one site, rectangles two; a network that looks at forces and momenta of the
-    links beside, one more. A nested step looks as far as the step inside: its terms see to theirs.
+    links beside, one more, and mixing of a Laplacian of forces another one. A nested step looks as far as the step inside: its terms see to theirs.
     Raises ConfigError, by name, for what is not there on several ranks whose fields are on such a
     device.
     """
@@ -53,7 +53,10 @@ def halo(kernel: StreamKernel, device: torch.device = CPU) -> int:
         if not CompiledEngine.serves(kernel.within(), links):
             raise ConfigError("ranks: expected a bundle whose networks the compiled kernels know, "
                               "found others, which run on one rank alone")
-    return 1 + (2 if "rectangle" in _loops(kernel) else reach)
+    loops = _loops(kernel)
+    if "laplacian" in loops and kernel.mixing is not None:
+        reach += 1  # M F with a Laplacian of F in it: neighbours of neighbours
+    return 1 + max(reach, 2 if "rectangle" in loops else 0)
 
 
 def _require_kernels(links: Tensor, heated: Tensor | None) -> None:

@@ -70,6 +70,7 @@ KERNELS = {
     "hmc, rectangles": HMC(IWASAKI, 0.2, 2, "force_gradient"),
     "kick network": learned(),
     "every loop, tanh": learned(loops=EVERY_LOOP, activation="tanh"),
+    "Laplacian and mixing": learned(loops=("laplacian",), mixing=True),
     "displaced forces": learned("force_gradient"),
     "direction": learned(composition="direction"),
     "drift network, turn": learned(subsets="turn"),
