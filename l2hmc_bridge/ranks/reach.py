@@ -23,7 +23,8 @@ def halo(kernel: StreamKernel, device: torch.device = CPU) -> int:
     """Sites beside a part that its forces, networks and sums need, as deep as this.
 
     Plaquettes reach one site, rectangles two; a network that looks at forces and momenta of the
-    links beside, one more, and mixing of a Laplacian of forces another one. A nested step looks as far as the step inside: its terms see to theirs.
+    links beside, one more, and mixing of a Laplacian of forces another one. A nested step looks as
+    far as the step inside: its terms see to theirs.
     Raises ConfigError, by name, for what is not there on several ranks whose fields are on such a
     device.
     """

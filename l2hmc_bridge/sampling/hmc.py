@@ -1,5 +1,6 @@
 """Hybrid Monte Carlo: the baseline every claim is held against."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from l2hmc_bridge.sampling.markov import Info, Proposer, State, Trajectory
 from l2hmc_bridge.systems.actions import Action, GaugeAction
 from l2hmc_bridge.systems.checks import check_field
 from l2hmc_bridge.systems.groups import group_of
+
+LEAST = 8.0  # dH that a thermalisation takes of any system
 
 
 @dataclass(frozen=True)
@@ -104,23 +107,32 @@ def integrate(action: Action, state: State, momenta: Tensor, plan: Schedule) -> 
     return Trajectory(end[0], end[1], zero, end[2], force_evaluations(plan))
 
 
+def energy_spread(links: Tensor, action: Action) -> float:
+    """Standard deviation of H under a refresh of n momenta, sqrt(n / 2), or LEAST of a few of them.
+    """
+    return max(math.sqrt(group_of(action).momenta(links) / 2), LEAST)
+
+
 @torch.no_grad()
 def thermalise(
     kernel: Proposer, links: Tensor, trajectories: int, generator: Callable[[int], Generators]
 ) -> Tensor:
     """`trajectories` updates from any start, links projected at the end; for a start only.
 
-    The first half takes every finite proposal: far from equilibrium dH is large and positive for
-    any step size, and a cold start would be rejected for ever. The second half is exact.
+    The first half takes a proposal whose dH is below `energy_spread`: far from equilibrium dH is
+    large and positive for any step size, and a cold start would be rejected for ever; one far above
+    comes of steps that are not stable, and links that they lead to may never come back. The second
+    half is exact.
     """
     state = kernel.init(links)
+    bound = energy_spread(links, kernel.action)
     for n in range(trajectories):
         if n < trajectories // 2:
             chance = generator(n)
             state = kernel.refreshed(state, chance)
             proposal, info = markov.propose(kernel, state, chance)
-            finite = torch.where(info.log_ratio.isfinite(), 0.0, torch.nan)
-            state, _ = markov.metropolis(state, proposal, finite, torch.full_like(finite, 0.5))
+            taken = torch.where(-info.log_ratio < bound, 0.0, -math.inf)  # a NaN compares as false
+            state, _ = markov.metropolis(state, proposal, taken, torch.zeros_like(taken))
         else:
             state, _ = kernel.step(state, generator(n))
     return group_of(kernel.action).project(state.links)

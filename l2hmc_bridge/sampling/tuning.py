@@ -13,9 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.fields import layout
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators
+from l2hmc_bridge.sampling.hmc import energy_spread
 from l2hmc_bridge.sampling.markov import Proposer, State
 
 TRAJECTORIES = 20  # of the tuning, and of the thermalisation of a cold or hot start
@@ -55,8 +55,7 @@ def tune(
     """
     factor = 1.0
     tried: tuple[Tried, ...] = ()
-    # Standard deviation of K = 1/2 sum of 32 V p^2.
-    bound = math.sqrt(16 * layout.volume(state.links))
+    bound = energy_spread(state.links, kernel.action)
     for number in range(1, trajectories + 1):
         chance = generators(number)
         state = kernel.refreshed(state, chance)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ActionError
-from l2hmc_bridge.fields import su3, u1, vectors
+from l2hmc_bridge.fields import layout, su3, u1, vectors
 
 
 def _draw_su3(shape: tuple[int, ...], generator: torch.Generator,
@@ -44,13 +44,15 @@ class Group(NamedTuple):
     update: Callable[..., tuple[Tensor, Tensor]] = _none
     update_back: Callable[..., tuple[Tensor, Tensor]] = _none
     seen: Callable[[Tensor], tuple[Tensor, ...]] = _none
+    momenta: Callable[[Tensor], int] = lambda field: field[0].numel()  # real ones of a chain
 
 
 GROUPS = {
     one.name: one
     for one in (
         Group("su3", _draw_su3, fast.kinetic, fast.expm_multiply, su3.project_group,
-              su3.DIMENSION, lambda numbers: numbers[..., None, None], _minus),
+              su3.DIMENSION, lambda numbers: numbers[..., None, None], _minus,
+              momenta=lambda links: 4 * su3.DIMENSION * layout.volume(links)),
         Group("u1", u1.random_momenta, u1.kinetic, u1.free_drift, u1.wrap, 1, _same,
               lambda one, other: u1.wrap(one - other), u1.drift, u1.drift_back,
               lambda angles: (torch.cos(angles), torch.sin(angles))),

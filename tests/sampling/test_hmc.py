@@ -3,13 +3,14 @@
 import pytest
 import torch
 
+from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.sampling import markov
-from l2hmc_bridge.sampling.hmc import HMC, integrate
+from l2hmc_bridge.sampling.hmc import HMC, energy_spread, integrate, thermalise
 from l2hmc_bridge.sampling.integrators import INTEGRATORS, Schedule, force_evaluations, schedule
 from l2hmc_bridge.sampling.markov import State
-from l2hmc_bridge.systems.actions import Noiseless, gauge_action, hot_start
+from l2hmc_bridge.systems.actions import Noiseless, cold_start, gauge_action, hot_start
 from tests.support.fields import rough_links
 
 
@@ -153,3 +154,17 @@ def test_unknown_integrator_names_the_choices():
         schedule("verlet", 0.1, 2)
     with pytest.raises(ConfigError, match="at least 1"):
         schedule("omf2", 0.1, 0)
+
+
+def test_thermalisation_leaves_a_cold_start_and_no_sound_field(generator):
+    """It takes a cold start to equilibrium, and nothing of what unstable steps propose."""
+    action, chance = gauge_action("wilson", 6.0), (lambda n: generator)
+    assert energy_spread(cold_start((4, 4, 4, 4), 1), action) == 64.0
+    warm = thermalise(HMC(action, 0.2, 5), cold_start((4, 4, 4, 4), 2), 12, chance)
+    assert (0.55 < fast.plaquettes(warm).mean(1)).all() and fast.plaquettes(warm).mean() < 0.75
+    wild = HMC(action, 1.0, 4, "leapfrog")
+    state = wild.init(warm)
+    proposal, info = markov.propose(wild, state, generator)
+    assert (-info.log_ratio > 1000).all() and fast.plaquettes(proposal.links).mean() < 0.2
+    kept = thermalise(wild, warm, 4, chance)
+    assert torch.allclose(kept, warm, atol=1e-12)
