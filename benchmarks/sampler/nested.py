@@ -61,12 +61,18 @@ def nested(case: Case, host: Host, plan: Schedule, inside: float = INSIDE[-1]) -
 
 
 def equilibrium(case: Case, host: Host, path: Path, trajectories: int = 24) -> Tensor:
-    """[2, chains, ...]: links of the case for training and for validation, made once."""
+    """[2, chains, ...]: links of the case for training and for validation, made once.
+
+    They begin at those of the case `after`, which lie beside `path`, or of the gauge action alone.
+    """
     if path.exists():
         return torch.load(path, weights_only=True)
     chance = [torch.Generator().manual_seed(17)]
-    links = thermalise(HMC(GaugeAction(case.beta), 1 / 8, 8), cold_start(case.lattice, case.chains),
-                       30, lambda n: chance[0])
+    if case.after:
+        links = torch.load(path.with_name(f"{case.after}.pt"), weights_only=True)[1]
+    else:
+        gauge = HMC(GaugeAction(case.beta), 1 / 8, 8)
+        links = thermalise(gauge, cold_start(case.lattice, case.chains), 30, lambda n: chance[0])
     steps = max(4, round(0.5 / case.spacing))
     kernel = nested(case, host, schedule("omf2", 1 / steps, steps))
     links = thermalise(kernel, links, trajectories, lambda n: chance[0])

@@ -23,6 +23,7 @@ class Case(NamedTuple):
     starts: tuple[tuple[str, int, int], ...] = STARTS
     inside: bool = True  # whether the fineness of the gauge part is scanned
     iterations: int = 8  # of training; each takes a trajectory of all points for every free number
+    after: str = ""  # the case at whose links thermalisation begins
     onward: bool = False  # whether training goes on from the step trained in the first case
 
 
@@ -30,6 +31,7 @@ CASES = {
     "heavy48": Case((8, 4, 4, 4), 5.6, 0.150, 0.0, 0.16),
     "light48": Case((8, 4, 4, 4), 5.6, 0.165, 0.01, 0.12),
     "heavy88": Case((8, 8, 8, 8), 5.6, 0.150, 0.0, 0.09, 2, 16, COARSE, (("leapfrog", 16, 3),),
-                    False, 3, True),
-    "light88": Case((8, 8, 8, 8), 5.6, 0.165, 0.01, 0.07, 2, 16, COARSE, (), False),
+                    False, 3, "", True),
+    "light88": Case((8, 8, 8, 8), 5.6, 0.165, 0.01, 0.07, 2, 16, COARSE, (), False,
+                    after="heavy88"),
 }
