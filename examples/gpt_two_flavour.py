@@ -6,10 +6,11 @@
 Pseudofermions, solvers, their forces, random noise, plaquette and files are GPT's; the steps around
 its forces are ours. `--gauge ours` has the trained gauge step that ships inside of them, `--gauge
 gpt` GPT's own integrator of its gauge action. `--levels quarks` takes the level that ships for any
-host, `--levels my.safetensors` those trained on this one (`quarks` below is what `train` asks for),
-in place of Omelyan's with `--outer` steps; `--length` scales them to this MD time, as 80 %
-acceptance asks. On several ranks (`mpirun -n 2 python ... --mpi 1.1.1.2`, with mpi4py) each holds
-its sites.
+host, `--levels my.safetensors` those trained on this one (`host` below is what `train` asks for,
+with chains = 1: GPT holds one field), in place of Omelyan's with `--outer` steps; `--length` scales
+them to this MD time, as 80 % acceptance asks. On several ranks (`mpirun -n 2 python ... --mpi
+1.1.1.2`, with mpi4py) each holds its sites. A GPT since July 2025: before, its cg did not say that
+it had failed.
 """
 
 import math
@@ -23,17 +24,27 @@ from l2hmc_bridge.sampling.levels import Level
 from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import Host
 
-EXACT, SLOPPY = {"eps": 1e-11, "maxiter": 10000}, {"eps": 1e-8, "maxiter": 10000}
+EXACT = {"eps": 1e-11, "maxiter": 10000, "fail_if_not_converged": True}
+SLOPPY = {**EXACT, "eps": 1e-8}
+FAILURES = (ValueError,)  # what its cg then raises
+MANY = 0.01  # of trajectories rejected because a solver gave up: more is said aloud
 
 
-def quarks(g, U, rng, kappa, mu, failures=()):
-    """The host: det(M^+ M) of Wilson quarks, M = D_W + i mu gamma_5, antiperiodic in time."""
+def host(lattice, kappa=0.15, mu=0.0):
+    """The host on a lattice (t, x, y, z), as `train` asks for it."""
+    g, (t, x, y, z) = gpt.library(), lattice
+    U = g.qcd.gauge.unit(g.grid([x, y, z, t], g.double))
+    return quarks(g, U, g.random("train"), kappa, mu)
+
+
+def quarks(g, U, rng, kappa, mu, exact=EXACT, sloppy=SLOPPY):
+    """det(M^+ M) of Wilson quarks, M = D_W + i mu gamma_5, antiperiodic in time."""
     quark = g.qcd.fermion.wilson_twisted_mass(U, mass=0.5 / kappa - 4, mu=mu,
                                               boundary_phases=[1, 1, 1, -1])
     action = g.qcd.pseudofermion.action.two_flavor_evenodd_schur
     cg = g.algorithms.inverter.cg
-    term = bridge.host_term("quarks", action(quark, cg(EXACT)), U, g.vspincolor(quark.F_grid_eo),
-                            rng, force=action(quark, cg(SLOPPY)), gives_up=failures)
+    term = bridge.host_term("quarks", action(quark, cg(exact)), U, g.vspincolor(quark.F_grid_eo),
+                            rng, force=action(quark, cg(sloppy)), gives_up=FAILURES)
     return Host("GPT two flavours of twisted-mass Wilson quarks", {"kappa": kappa, "mu": mu},
                 (term,))
 
@@ -51,21 +62,23 @@ def gauge_step(g, U, beta, which, steps=4):
         symplectic.update_p(momenta, lambda: action.gradient(links, links)),
         symplectic.update_q(links, lambda: kinetic.gradient(momenta, momenta)),
     )
-    return bridge.gauge_step(integrator, links, momenta, action, forces=2 * steps)
+    return bridge.gauge_step(integrator, links, momenta, action, forces=2 * steps + 1)
 
 
 def stream(g, lattice, beta, kappa, mu, trajectories, gauge="ours", outer=6, levels=None,
-           seed="quarks", thermalise=10, folder=None, write=10, failures=(), length=None):
+           seed="quarks", thermalise=10, folder=None, write=10, length=None, exact=EXACT,
+           sloppy=SLOPPY):
     """(rows of (accepted, dH, plaquette), what each level cost) from a hot start."""
     rng = g.random(seed)
     U = g.qcd.gauge.unit(g.grid(list(lattice), g.double))
     rng.normal_element(U)
-    host, inner = quarks(g, U, rng, kappa, mu, failures), gauge_step(g, U, beta, gauge)
+    found, inner = quarks(g, U, rng, kappa, mu, exact, sloppy), gauge_step(g, U, beta, gauge)
     if levels is not None:
         path = models.path(levels) if levels in models.names() else Path(levels)
-        kernel = Nested(inner, nested_bundle.load(path, beta).on(host).levels)
+        kernel = nested_bundle.load(path, beta).on(found)
+        kernel = kernel if gauge == "ours" else Nested(inner, kernel.levels)
     else:
-        kernel = Nested(inner, (Level("quarks", host.terms, schedule("omf2", 1 / outer, outer)),))
+        kernel = Nested(inner, (Level("quarks", found.terms, schedule("omf2", 1 / outer, outer)),))
     if length is not None:
         kernel = kernel.scaled(length / kernel.length)
     update, rows = bridge.nested_update(kernel, rng), []
@@ -78,6 +91,8 @@ def stream(g, lattice, beta, kappa, mu, trajectories, gauge="ours", outer=6, lev
         g.message(number, *rows[-1])
         if folder is not None and number % write == 0:
             g.save(str(Path(folder) / f"ckpoint_lat.{number}"), U, g.format.nersc())
+    if update.unsolved > MANY * (thermalise + trajectories):
+        g.message(f"warning: {update.unsolved} trajectories were rejected because a solver gave up")
     return rows, update.usage()
 
 

@@ -17,6 +17,7 @@ G = sum_a t_a dS/da: so P = i pi, F = i G, and K and MD time are ours. Its actio
 6 beta V (c0 + 2 c1). Read in GPT's source of 2024-10-31 (f3ef3267).
 """
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import ModuleType
@@ -142,7 +143,8 @@ class Moves:
             moved = agreed(state.links, numbers, grid) if self.gather else state.links
             if numbers[0]:
                 from_links(moved, U)
-        return bool(numbers[0]), float(numbers[1]), info
+        delta = float(numbers[1])
+        return bool(numbers[0]), delta if math.isfinite(delta) else math.inf, info
 
 
 class l2hmc_update(Moves):

@@ -30,7 +30,7 @@ from l2hmc_bridge.fields.part import holding
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.host_action import HostAction
-from l2hmc_bridge.sampling.levels import usage
+from l2hmc_bridge.sampling.levels import unsolved, usage
 from l2hmc_bridge.sampling.markov import Info, State, Trajectory
 from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import HostTerm, SolverReport, check_terms
@@ -50,8 +50,9 @@ def host_term(name: str, action: Any, U: Sequence[Any], phi: Any, rng: Any, forc
     U only says which grid; a copy of it is worked on, phi is drawn in place, once a trajectory.
     force: the same action with a sloppier solver, for the gradient. S and F count as a solve each;
     iterations() tells how many all of its solvers made since last asked. gives_up: exceptions that
-    mean a solver did not converge (the trajectory is rejected). Raises LayoutError for a
-    single-precision grid.
+    mean a solver did not converge (the trajectory is rejected): GPT's cg says so, by ValueError,
+    with fail_if_not_converged alone (July 2025); else it goes on with what it has, and S is wrong.
+    Raises LayoutError for a single-precision grid.
     """
     if U[0].grid.precision.__name__ != "double":
         raise LayoutError("GPT action: expected a grid in double precision for the accept step, "
@@ -110,6 +111,11 @@ class nested_update(Moves):
     def usage(self) -> dict[str, dict[str, float]]:
         """{level: forces, solves, iterations of a trajectory}."""
         return usage(self.infos)
+
+    @property
+    def unsolved(self) -> int:
+        """Trajectories rejected because a solver gave up."""
+        return unsolved(self.infos)
 
 
 @dataclass(frozen=True)

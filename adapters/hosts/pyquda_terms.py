@@ -3,6 +3,7 @@
     from l2hmc_bridge.adapters.hosts import pyquda_terms as bridge
 
     light = HMC(latt_info, [CloverWilsonAction(...)], None)    # one HMC object for each level
+    light.initialize(seed, gauge)                              # makes light.random
     term = bridge.host_term("light", light, gauge, LatticeMom(latt_info))
     kernel = Nested(inner, (Level("light", (term,), schedule("omf2", 1 / 6, 6)),))
     update = bridge.nested_update(kernel, light.random)
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from l2hmc_bridge.errors import ActionError, SolverError
 from l2hmc_bridge.fields.part import holding
-from l2hmc_bridge.sampling.levels import usage
+from l2hmc_bridge.sampling.levels import unsolved, usage
 from l2hmc_bridge.sampling.markov import Info
 from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import HostTerm, SolverReport, check_terms
@@ -44,9 +45,14 @@ def host_term(name: str, hmc: Any, gauge: Any, mom: Any,
     hmc: pyquda.hmc.HMC with these monomials and no gauge monomial, initialised; its resident gauge
     field and momenta are ours from here on (hmc.loadGauge before going on without us). `gauge` only
     says which lattice; `mom` is a LatticeMom to work in. S and F count as a solve each;
-    iterations() tells how many the solvers made since last asked; gives_up: exceptions that mean a
-    solver did not converge. Raises ActionError for an HMC with gauge monomials or none of fermions.
+    iterations() tells how many the solvers made since last asked. A solve that ended at its
+    `invert_param.maxiter`, of which QUDA only warns, did not converge (the trajectory is rejected),
+    nor did one that raised any of gives_up. Raises ActionError for an HMC with gauge monomials,
+    with an HMC inside, or none of fermions.
     """
+    if hmc.hmc_inner is not None:
+        raise ActionError(f"PyQUDA term {name!r}: expected an HMC without hmc_inner, found one: "
+                          "its action would count, and its force not (one term for each)")
     if hmc.gauge_monomials or not hmc.fermion_monomials:
         raise ActionError(f"PyQUDA term {name!r}: expected an HMC of fermion monomials alone, "
                           f"found {len(hmc.gauge_monomials)} of the gauge field and "
@@ -59,9 +65,13 @@ def host_term(name: str, hmc: Any, gauge: Any, mom: Any,
         try:
             with holding(None):  # QUDA computes with what it has, whatever part of it is ours
                 hmc.loadGauge(scratch)
-                return function()
+                found = function()
         except gives_up as error:
             raise SolverError(f"PyQUDA term {name!r}: {error}") from error
+        if solves and any(one.invert_param.iter >= one.invert_param.maxiter
+                          for one in hmc.fermion_monomials):
+            raise SolverError(f"PyQUDA term {name!r}: a solver reached its maxiter")
+        return found
 
     def report() -> SolverReport:
         solves, told["solves"] = told["solves"], 0
@@ -125,3 +135,8 @@ class nested_update:
     def usage(self) -> dict[str, dict[str, float]]:
         """{level: forces, solves, iterations of a trajectory}."""
         return usage(self.infos)
+
+    @property
+    def unsolved(self) -> int:
+        """Trajectories rejected because a solver gave up."""
+        return unsolved(self.infos)

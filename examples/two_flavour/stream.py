@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -22,16 +22,16 @@ from torch import Tensor
 from l2hmc_bridge import fast, models
 from l2hmc_bridge.analysis.statistics import estimate, exp_minus_dh
 from l2hmc_bridge.bundle import file as bundle, nested as nested_bundle, store
+from l2hmc_bridge.errors import BridgeError
 from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.sampling.hmc import HMC, thermalise
 from l2hmc_bridge.sampling.integrators import schedule
-from l2hmc_bridge.sampling.levels import Level, usage
+from l2hmc_bridge.sampling.levels import Level, unsolved, usage
 from l2hmc_bridge.sampling.markov import Kernel, trajectory_generator
 from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.terms import Host, check_terms
 from l2hmc_bridge.sampling.tuning import TRAJECTORIES, tune
 from l2hmc_bridge.systems.actions import GaugeAction, hot_start
-from l2hmc_bridge.systems.groups import group_of
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # where the package of this file lies
 from two_flavour.dirac import Quark  # noqa: E402
@@ -44,26 +44,45 @@ HEATED = 60  # updates of the heat bath
 WORST = 0.01  # of trajectories rejected because a solver gave up: more is said aloud
 
 
+def extents(text: str) -> tuple[int, int, int, int]:
+    """X,Y,Z,T as (t, x, y, z)."""
+    x, y, z, t = map(int, text.split(","))
+    return t, x, y, z
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """A whole number, as argparse asks for it."""
+
+    def number(text: str) -> int:
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"expected at least {least}, found {text}")
+        return int(text)
+
+    return number
+
+
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--lattice", default="4,4,4,4", help="X,Y,Z,T")
+    add("--lattice", type=extents, default="4,4,4,4", metavar="X,Y,Z,T")
     add("--beta", type=float, default=6.0)
     add("--kappa", type=float, default=0.177)
     add("--two-kappa-mu", type=float, default=0.0)
     add("--hasenbusch", type=float, help="2 kappa mu of a heavier quark: a ratio as second term")
-    add("-n", "--trajectories", type=int, default=200)
-    add("--chains", type=int, default=16)
+    add("-n", "--trajectories", type=at_least(1), default=200)
+    add("--chains", type=at_least(1), default=16)
     add("--kernel", default="hmc", help="hmc, a bundle, or a bundle with levels")
-    add("--outer", type=int, default=6, help="steps of the outermost level")
-    add("--inner", type=int, default=2, help="gauge steps in each drift, with hmc")
-    add("--thermalise", type=int, default=30, help="trajectories that are not recorded")
+    add("--outer", type=at_least(1), default=6, help="steps of the outermost level")
+    add("--inner", type=at_least(1), default=2, help="gauge steps in each drift, with hmc")
+    add("--thermalise", type=at_least(0), default=30, help="trajectories that are not recorded")
     add("--tune", action="store_true",
-        help=f"scale all steps for 80 %% acceptance in {TRAJECTORIES} trajectories after these")
+        help=f"scale all steps for 80 %% acceptance first, in {TRAJECTORIES} trajectories")
     add("--tolerance", type=float, default=1e-7, help="of the solver")
-    add("--limit", type=int, default=5000, help="iterations after which the solver gives up")
-    add("--pion-every", type=int, default=2, help="trajectories between correlators, 0: none")
+    add("--limit", type=at_least(1), default=5000,
+        help="iterations after which the solver gives up")
+    add("--pion-every", type=at_least(0), default=2,
+        help="trajectories between correlators, 0: none")
     add("--seed", type=int, default=1)
     add("--json", type=Path, help="where the result goes")
     return parser.parse_args(arguments)
@@ -93,41 +112,39 @@ def generators(seed: int, chains: int, number: int) -> list[torch.Generator]:
     return [trajectory_generator(seed, chain, number) for chain in range(chains)]
 
 
-def start(given: argparse.Namespace, kernel: Nested) -> Tensor:
-    """Links in equilibrium of the gauge action first, in every centre sector, of all of it after.
+def heated(given: argparse.Namespace) -> Tensor:
+    """Links in equilibrium of the gauge action, in every centre sector.
 
     Quarks periodic in space prefer complex Polyakov loops there: a cold start is in the wrong
     sector, and trajectories take long to leave it.
     """
-    x, y, z, t = map(int, given.lattice.split(","))
     bath = HeatBath(GaugeAction(given.beta))
-    links = torch.cat([hot_start((t, x, y, z), one)
+    links = torch.cat([hot_start(given.lattice, one)
                        for one in generators(given.seed, given.chains, THERMALISATION - 1)])
     state = bath.init(links)
     for number in range(HEATED):
         state, _ = bath.step(state, generators(given.seed, given.chains, THERMALISATION + number))
-    return thermalise(kernel, state.links, given.thermalise, lambda n: generators(
-        given.seed, given.chains, 2 * THERMALISATION - 2**19 + n))
+    return state.links
 
 
-def tuned(given: argparse.Namespace, kernel: Nested, links: Tensor) -> tuple[Nested, Tensor]:
-    """The kernel with all steps scaled for 80 % acceptance, and where the links went."""
-    found = tune(kernel, kernel.init(links), TRAJECTORIES, lambda n: generators(
-        given.seed, given.chains, TUNING + n), lambda *_: False)
-    return kernel.scaled(found.factor), group_of(kernel.inner.action).project(found.links)
+def tuned(given: argparse.Namespace, kernel: Nested, links: Tensor) -> Nested:
+    """The kernel with all steps scaled for 80 % acceptance, found on a copy of the links."""
+    return kernel.scaled(tune(kernel, kernel.init(links), TRAJECTORIES, lambda n: generators(
+        given.seed, given.chains, TUNING + n), lambda *_: False).factor)
 
 
 def main(arguments: Sequence[str] | None = None) -> dict:
     """Run what the command line asks for; returns what --json holds."""
     given = options(arguments)
-    x, y, z, t = map(int, given.lattice.split(","))
-    host = two_flavour((t, x, y, z), given.kappa, given.two_kappa_mu, given.hasenbusch,
+    host = two_flavour(given.lattice, given.kappa, given.two_kappa_mu, given.hasenbusch,
                        given.tolerance, given.limit)
     kernel, began = kernel_of(given, host), time.perf_counter()
-    links = start(given, kernel)
-    check_terms(host.terms, links, generators(given.seed, given.chains, TEST))
+    links = heated(given)
     if given.tune:
-        kernel, links = tuned(given, kernel, links)
+        kernel = tuned(given, kernel, links)
+    links = thermalise(kernel, links, given.thermalise, lambda n: generators(
+        given.seed, given.chains, 2 * THERMALISATION - 2**19 + n))
+    check_terms(host.terms, links, generators(given.seed, given.chains, TEST))
     state, rows, infos, pions = kernel.init(links), [], [], []
     quark = Quark(given.kappa, given.two_kappa_mu)
     with torch.no_grad():
@@ -152,19 +169,20 @@ def summary(given: argparse.Namespace, infos: Sequence, rows: Tensor, pions: Ten
     """What the stream amounts to; rows are plaquette, dH, accepted, [3, chains, trajectories]."""
     weight, bad = exp_minus_dh(rows[1].numpy())
     total = rows[0].numel()
-    unsolved = sum(int(info.unsolved.sum()) for info in infos if info.unsolved is not None)
+    failed = unsolved(infos)
+    t, x, y, z = given.lattice
     result = {
         "options": {name: str(value) if isinstance(value, Path) else value
-                    for name, value in vars(given).items()},
+                    for name, value in vars(given).items()} | {"lattice": f"{x},{y},{z},{t}"},
         "plaquette": {**estimate(rows[0].numpy()).as_dict(),
                       "error_between_chains": between(rows[0])},
         "acceptance": float(rows[2].mean()),
         "exp_minus_dh": {**weight.as_dict(), "not_finite": bad},
         "levels": usage(infos),
         "gauge_forces": sum(info.force_evaluations for info in infos) / len(infos),
-        "unsolved": unsolved,
-        "warnings": [f"{unsolved} of {total} trajectories were rejected because a solver gave up: "
-                     "raise --limit or --tolerance"] if unsolved > WORST * total else [],
+        "unsolved": failed,
+        "warnings": [f"{failed} of {total} trajectories were rejected because a solver gave up: "
+                     "raise --limit or --tolerance"] if failed > WORST * total else [],
     }
     if pions is not None:
         result["pion"] = pion(pions)
@@ -189,5 +207,8 @@ def pion(measured: Tensor) -> dict:
 
 
 if __name__ == "__main__":
-    found = main()
+    try:
+        found = main()
+    except (BridgeError, ValueError) as error:
+        sys.exit(f"stream.py: {error}")
     print(json.dumps({key: found[key] for key in found if key != "options"}, indent=1))

@@ -119,20 +119,22 @@ def thermalise(
 ) -> Tensor:
     """`trajectories` updates from any start, links projected at the end; for a start only.
 
-    The first half takes a proposal whose dH is below `energy_spread`: far from equilibrium dH is
-    large and positive for any step size, and a cold start would be rejected for ever; one far above
-    comes of steps that are not stable, and links that they lead to may never come back. The second
-    half is exact.
+    The first half takes every proposal whose dH is below `energy_spread`: far from equilibrium dH
+    is large and positive for any step size, and a cold start would be rejected for ever. One far
+    above comes of steps that are not stable, and links that they lead to may never come back: it is
+    left, and all steps are halved from there on. The second half is exact.
     """
-    state = kernel.init(links)
-    bound = energy_spread(links, kernel.action)
+    state, bound = kernel.init(links), energy_spread(links, kernel.action)
     for n in range(trajectories):
-        if n < trajectories // 2:
-            chance = generator(n)
-            state = kernel.refreshed(state, chance)
-            proposal, info = markov.propose(kernel, state, chance)
-            taken = torch.where(-info.log_ratio < bound, 0.0, -math.inf)  # a NaN compares as false
-            state, _ = markov.metropolis(state, proposal, taken, torch.zeros_like(taken))
-        else:
-            state, _ = kernel.step(state, generator(n))
+        chance = generator(n)
+        if n >= trajectories // 2:
+            state, _ = kernel.step(state, chance)
+            continue
+        state = kernel.refreshed(state, chance)
+        proposal, info = markov.propose(kernel, state, chance)
+        sound = info.log_ratio.isfinite() & (-info.log_ratio < bound)
+        taken = torch.where(sound, 0.0, -math.inf)
+        state, _ = markov.metropolis(state, proposal, taken, torch.zeros_like(taken))
+        if not sound.all():
+            kernel = kernel.scaled(0.5)
     return group_of(kernel.action).project(state.links)

@@ -124,3 +124,8 @@ def usage(infos: Sequence[Info]) -> dict[str, dict[str, float]]:
     for row in found.values():
         row["iterations_per_solve"] = row["iterations"] / max(row["solves"], 1e-300)
     return found
+
+
+def unsolved(infos: Sequence[Info]) -> int:
+    """Trajectories of all chains that were rejected because a solver gave up."""
+    return sum(int(info.unsolved.sum()) for info in infos if info.unsolved is not None)

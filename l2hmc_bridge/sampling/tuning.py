@@ -61,7 +61,7 @@ def tune(
         state = kernel.refreshed(state, chance)
         proposal, info = markov.propose(kernel.scaled(factor), state, chance)
         delta = -info.log_ratio
-        taken = torch.where(delta < bound, 0.0, -math.inf)  # a NaN compares as false
+        taken = torch.where(delta.isfinite() & (delta < bound), 0.0, -math.inf)
         state, _ = markov.metropolis(state, proposal, taken, torch.zeros_like(taken))
         tried = (*tried, (factor, tuple(every(delta.tolist()))))
         if report(number, factor, tried[-1][1]):

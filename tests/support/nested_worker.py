@@ -11,6 +11,7 @@ neighbours' sites are not renewed after drifts. quarks: examples/gpt_two_flavour
 import runpy
 import sys
 from random import Random
+from types import SimpleNamespace
 
 import torch
 
@@ -64,6 +65,8 @@ class Rectangles:
 
 class Monomial:
     """The same as a fermion monomial of PyQUDA."""
+
+    invert_param = SimpleNamespace(iter=1, maxiter=2)
 
     def __init__(self, strength, communicator=None):
         self.ours, self.factor = GaugeAction(strength, -0.2), None

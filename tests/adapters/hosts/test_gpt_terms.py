@@ -108,19 +108,17 @@ def test_gpts_integrator_is_that_of_its_scheme(field, generator):
 
 
 @pytest.mark.parametrize("which", ["ours", "gpt"])
-def test_a_solver_at_its_limit_is_a_reject(which, field, example, monkeypatch):
+def test_a_solver_at_its_limit_is_a_reject(which, field, example):
     _, U = field
-    monkeypatch.setattr(example, "SLOPPY", {"eps": 1e-8, "maxiter": 2})
-    host = example.quarks(g, U, g.random("z"), KAPPA, MU,
-                          failures=(gpt_quarks_standin.NotConverged,))
+    host = example.quarks(g, U, g.random("z"), KAPPA, MU, sloppy={**example.SLOPPY, "maxiter": 2})
     gauge = HMC(GaugeAction(5.7), 0.5, 2)
     inner = gauge if which == "ours" else example.gauge_step(g, U, 5.7, which)
     kernel = Nested(inner, (Level("quarks", host.terms, schedule("omf2", 0.25, 1)),))
     before = gpt.to_links(U)
     update = bridge.nested_update(kernel, g.random("w"))
     accepted, delta = update(U)
-    assert not accepted and delta != delta and torch.equal(gpt.to_links(U), before)
-    assert update.infos[0].unsolved.tolist() == [True]
+    assert (accepted, delta) == (False, float("inf")) and torch.equal(gpt.to_links(U), before)
+    assert update.infos[0].unsolved.tolist() == [True] and update.unsolved == 1
 
 
 @pytest.mark.slow
@@ -132,6 +130,24 @@ def test_the_stream_of_the_example(which, example, tmp_path):
     assert all(abs(delta) < 3 for _, delta, _ in rows)
     assert usage["quarks"]["forces"] == 7 and usage["quarks"]["solves"] == 9
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ckpoint_lat.3", "ckpoint_lat.6"]
+
+
+def test_what_the_training_asks_for_is_this_host(example, monkeypatch):
+    """The factory of `train`: one configuration, terms and parameters of the stream's own host."""
+    monkeypatch.setattr(gpt, "library", lambda: g)
+    host = example.host((4, 2, 2, 2), KAPPA, MU)
+    U = g.qcd.gauge.unit(g.grid([2, 2, 2, 4], g.double))
+    own = example.quarks(g, U, g.random("x"), KAPPA, MU)
+    assert (host.name, host.parameters) == (own.name, own.parameters)
+    links = rough_links(torch.Generator().manual_seed(4), (4, 2, 2, 2))
+    check_terms(host.terms, links, torch.Generator().manual_seed(1))
+
+
+@pytest.mark.slow
+def test_levels_of_a_bundle_come_with_their_inner_step(example):
+    rows, usage = example.stream(g, (2, 2, 2, 4), 2.0, 0.12, 0.1, 2, levels="quarks", length=0.5,
+                                 thermalise=0)
+    assert len(rows) == 2 and usage["quarks"]["forces"] == 17
 
 
 def test_a_single_precision_grid_is_refused():

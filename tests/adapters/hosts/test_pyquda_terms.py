@@ -1,5 +1,7 @@
 """Nested steps out of PyQUDA's monomials: packed momenta, S, F and noise, the step in place."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -23,22 +25,29 @@ LATTICE = (4, 2, 2, 4)  # t, x, y, z
 
 
 class Quarks:
-    """A fermion monomial: the quarks of the example; QUDA's interface of sample, action, force."""
+    """A fermion monomial: the quarks of the example; QUDA's interface of sample, action, force.
+
+    Like QUDA it goes on with what it has where its solver ends at the limit.
+    """
 
     def __init__(self, limit=1000):
         self.own = Pseudofermions(Quark(0.14, 0.1), tolerance=1e-10, limit=limit)
+        self.invert_param = SimpleNamespace(iter=0, maxiter=limit)
 
     def sample(self, links, chance):
         self.own.refresh(links, torch.Generator().manual_seed(chance.getrandbits(31)))
 
     def action(self, links):
-        value = float(self.own(links))
-        if self.own.report().failed.any():
-            raise RuntimeError("maxiter")
-        return value
+        return self._solved(float(self.own(links)))
 
     def force(self, links):
-        return self.own.force(links)
+        return self._solved(self.own.force(links))
+
+    def _solved(self, value):
+        report = self.own.report()
+        self.invert_param.iter = (self.invert_param.maxiter if report.failed.any()
+                                  else int(report.iterations))
+        return value
 
 
 @pytest.fixture
@@ -104,15 +113,23 @@ def test_a_solver_at_its_limit_is_a_reject(generator):
     q.store(rough_links(generator, LATTICE), gauge)
     hmc = q.HMC(info, [Quarks(limit=3)], None)
     hmc.initialize(3, gauge)
-    term = bridge.host_term("quarks", hmc, gauge, q.LatticeMom(info), gives_up=(RuntimeError,))
+    term = bridge.host_term("quarks", hmc, gauge, q.LatticeMom(info))
     links = pyquda.to_links(gauge)
     with pytest.raises(SolverError, match="'quarks'.*gives up"):
         check_terms((term,), links, generator)
     kernel = Nested(HMC(GaugeAction(5.7), 0.5, 2), (Level("quarks", (term,),
                                                           schedule("omf2", 0.2, 1)),))
     before = gauge.data.copy()
-    assert bridge.nested_update(kernel, hmc.random)(gauge) == (False, float("inf"))
-    assert np.array_equal(gauge.data, before)
+    update = bridge.nested_update(kernel, hmc.random)
+    assert [update(gauge) for _ in range(2)] == [(False, float("inf"))] * 2
+    assert update.unsolved == 2 and np.array_equal(gauge.data, before)
+
+
+def test_an_hmc_inside_is_not_a_term(host):
+    hmc, gauge, _ = host
+    hmc.hmc_inner = q.HMC(hmc.latt_info, [Quarks()], None)
+    with pytest.raises(ActionError, match="without hmc_inner"):
+        bridge.host_term("quarks", hmc, gauge, q.LatticeMom(hmc.latt_info))
 
 
 def test_gauge_monomials_are_not_a_term(generator):

@@ -3,8 +3,9 @@
 Mirrors `wilson_twisted_mass` of qcd/fermion (mass = 1 / 2 kappa - 4, mu), the actions
 `two_flavor_evenodd_schur` and `two_flavor_ratio_evenodd_schur` of
 qcd/pseudofermion/action/two_flavor.py (fields U + [phi]; draw, call, gradient over U) and
-`inverter.cg({"eps", "maxiter"})` of algorithms/inverter, whose failure raises. Mhat of GPT is ours
-over 2 kappa: S is the same, phi is as much larger.
+`inverter.cg({"eps", "maxiter", "fail_if_not_converged"})` of algorithms/inverter, which goes on
+with what it has at its limit unless told to fail. Mhat of GPT is ours over 2 kappa: S is the same,
+phi is as much larger.
 """
 
 import types
@@ -13,10 +14,6 @@ import torch
 from two_flavour import dirac, quarks, solver
 
 from tests.support.standins import gpt_standin as g
-
-
-class NotConverged(Exception):
-    """What this cg raises at its limit."""
 
 
 class wilson_twisted_mass:
@@ -36,12 +33,13 @@ class cg:
 
     def __init__(self, params):
         self.eps, self.limit = params["eps"], params["maxiter"]
+        self.fails = params.get("fail_if_not_converged", False)
 
     def solve(self, operator, source):
         found = solver.solve(operator, source, self.eps, self.limit)
         cg.count += int(found.iterations.max())
-        if not found.converged.all():
-            raise NotConverged(f"cg: {self.limit} iterations")
+        if self.fails and not found.converged.all():
+            raise ValueError("FATAL error: CG not converged")
         return found.field
 
 

@@ -131,8 +131,8 @@ class WilsonGauge:
 
 
 class HMC:
-    def __init__(self, latt_info, monomials, integrator):
-        self.latt_info, self.integrator = latt_info, integrator
+    def __init__(self, latt_info, monomials, integrator, hmc_inner=None):
+        self.latt_info, self.integrator, self.hmc_inner = latt_info, integrator, hmc_inner
         self.gauge_monomials = [one for one in monomials if isinstance(one, WilsonGauge)]
         self.fermion_monomials = [one for one in monomials if not isinstance(one, WilsonGauge)]
 
