@@ -58,7 +58,6 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify
     """
     from l2hmc_bridge.adapters.files import sources as configurations
     from l2hmc_bridge.cli.screen.outputs import refuse_early, settle
-    from l2hmc_bridge.fast.devices import device_of
 
     paths, json_out = settle(paths, json_out, ".json")
     paths, csv_out = settle(paths, csv_out, ".csv")
@@ -70,10 +69,10 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify
     plan = _plan(options)
     how = reading_of(options, verify=not no_verify)
     sources = configurations.find(paths, how)
-    if ranks is not None and (jobs > 1 or device != "cpu"):
-        raise click.UsageError("--ranks: expected neither --jobs nor another --device than cpu")
-    with sharing(ranks) as crew:
-        measured, errors = _measure(sources, plan, jobs, how, device_of(device), crew)
+    if ranks is not None and jobs > 1:
+        raise click.UsageError("--ranks: expected no --jobs: the ranks are processes already")
+    with sharing(ranks, device) as crew:
+        measured, errors = _measure(sources, plan, jobs, how, crew)
 
         def written():
             _write(paths, measured, errors, (json_out, csv_out, h5), extend, force)
@@ -117,17 +116,19 @@ def _plan(options):
     )
 
 
-def _measure(sources, plan, jobs, how, device, crew):
+def _measure(sources, plan, jobs, how, crew):
     """Records in the order of the sources, and errors; bar and warnings on standard error."""
     from l2hmc_bridge.adapters.files.measure_files import measure_all, measure_shared
     from l2hmc_bridge.cli.screen.outputs import warn
     from l2hmc_bridge.cli.screen.progress import bar
-    from l2hmc_bridge.cli.screen.voice import warn as tell
+    from l2hmc_bridge.cli.screen.voice import say, warn as tell
 
+    if crew.note:
+        say(crew.note)
     measured, errors, warnings = [], [], []
     with bar("measure", len(sources), transient=True) as shown:
         for found, failed, told in (
-                measure_all(sources, plan, jobs, how, device) if crew.alone
+                measure_all(sources, plan, jobs, how, crew.device) if crew.alone
                 else measure_shared(sources, plan, how, crew)):
             measured.extend(found)
             errors.extend(failed)

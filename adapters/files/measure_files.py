@@ -48,12 +48,12 @@ def measure_shared(
 ) -> Iterator[tuple[list[dict[str, Any]], list[str], list[str]]]:
     """`measure_all` by the ranks of `crew` together, file after file. Raises ConfigError.
 
-    Every rank has every record, with the numbers of one process bit for bit.
+    Every rank has every record, with the numbers of one process on such a device bit for bit.
     """
     for source in sources:
         try:
             with reading.shared(crew, source.path, source.index, FURTHEST):
-                found = measure_group([source], plan, reading)
+                found = measure_group([source], plan, reading, crew.device)
         except BridgeError as error:
             found = [], [str(error)], []
         yield found

@@ -12,14 +12,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from l2hmc_bridge.bundle import architecture
 from l2hmc_bridge.errors import LayoutError
+from l2hmc_bridge.fast.devices import kind_of
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.part import Extents, Part
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.ranks import mpi
 from l2hmc_bridge.ranks.grid import Grid, require_fit
-from l2hmc_bridge.ranks.reach import halo, needs_even, require_parts
+from l2hmc_bridge.ranks.reach import CPU, halo, needs_even, require_parts
 from l2hmc_bridge.ranks.share import Share
 from l2hmc_bridge.ranks.steps import require_one_program
 from l2hmc_bridge.ranks.transport import Distributed, Transport
@@ -43,7 +46,8 @@ class HostStep:
 class Cut:
     """What one rank of a host says of its lattice, everything along (t, x, y, z).
 
-    name: of the field, for messages; number: the host's own of this rank, or of its place.
+    name: of the field, for messages; number: the host's own of this rank, or of its place; device:
+    where its field is.
     """
 
     name: str
@@ -52,6 +56,7 @@ class Cut:
     coordinates: Extents
     extents: Extents
     number: int
+    device: torch.device = CPU
 
     @property
     def alone(self) -> bool:
@@ -99,7 +104,8 @@ def share_of(cut: Cut, kernel: Proposes, transport: Transport) -> Share:
     world = World(transport)
     require_one_program(world)
     served: Any = kernel.kernel if isinstance(kernel, Hosted) else kernel
-    depth = world.each(lambda: _depth(served))
+    world.agreed("ranks: GPU", kind_of(cut.device))
+    depth = world.each(lambda: _depth(served, cut.device))
     world.agreed("kernel", _described(kernel))
     require_fit(grid, cut.lattice, depth, needs_even(served))
     order = sorted(range(len(cuts)), key=lambda rank: grid.rank(cuts[rank].coordinates))
@@ -168,12 +174,12 @@ def require_rank_alone(name: str) -> None:
                           "torch.Generator, whose numbers depend on how the lattice is cut")
 
 
-def _depth(kernel: Any) -> int:
+def _depth(kernel: Any, device: torch.device) -> int:
     """Sites beside a part that a kernel needs: one, for copies at all, around a host's own step."""
     if isinstance(kernel, Nested) and isinstance(kernel.inner, HostStep):
         require_parts(kernel)
         return 1
-    return halo(kernel)
+    return halo(kernel, device)
 
 
 def _described(kernel: Proposes) -> str:

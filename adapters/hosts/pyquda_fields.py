@@ -39,7 +39,7 @@ def to_links(gauge: Any) -> Tensor:
     data = checked(gauge)
     _, _, nt, nz, ny, half = data.shape[:6]
     extents, part = (nt, 2 * half, ny, nz), _part(gauge)
-    if data.device.type == "cpu":
+    if in_main_memory(data):
         links, defects = fast.fetch_links(_directions(data), _places(extents), extents)
     else:
         links, defects = data.new_empty((1, 4, *extents, 3, 3)), None
@@ -60,23 +60,23 @@ def from_links(links: Tensor, gauge: Any) -> None:
                           f"{links.dtype} {list(links.shape)}")
     if not everywhere_finite(links):
         raise LayoutError("PyQUDA gauge: expected finite links, found NaN or infinity")
-    if data.device.type == "cpu":
-        fast.store_links(links if part is None else part.kept(links), _directions(data),
-                         _places(extents))
+    own = links.detach() if part is None else part.kept(links.detach())
+    if in_main_memory(data):
+        fast.store_links(own, _directions(data), _places(extents))
     else:
-        move(links.detach(), data, into_links=False)
+        move(own, data, into_links=False)
+
+
+def in_main_memory(data: Tensor) -> bool:
+    """Whether our kernels can read it."""
+    return data.device.type == "cpu"
 
 
 def cut_of(gauge: Any) -> Cut:
-    """How PyQUDA's ranks share the lattice. LayoutError as `to_links`, and for parts on a GPU."""
+    """How PyQUDA's ranks share the lattice. LayoutError as `to_links`."""
     data, info = checked(gauge), gauge.latt_info
-    cut = Cut("PyQUDA gauge", along_txyz(info.global_size), along_txyz(info.grid_size),
-              along_txyz(info.grid_coord), along_txyz(info.size), info.mpi_rank)
-    if not cut.alone and data.device.type != "cpu":
-        raise LayoutError("PyQUDA gauge: expected the parts of several ranks in main memory, found "
-                          f"them on {data.device}; init(backend=\"numpy\"), or run this update "
-                          "on one rank")
-    return cut
+    return Cut("PyQUDA gauge", along_txyz(info.global_size), along_txyz(info.grid_size),
+               along_txyz(info.grid_coord), along_txyz(info.size), info.mpi_rank, data.device)
 
 
 def _part(gauge: Any) -> Part | None:

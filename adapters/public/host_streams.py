@@ -26,9 +26,7 @@ from l2hmc_bridge.adapters.streams.names import HostStream
 from l2hmc_bridge.adapters.streams.side import Side
 from l2hmc_bridge.adapters.streams.stream_files import StreamFiles
 from l2hmc_bridge.errors import StreamError
-from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.ranks.hands import Hands, Outline, hands
-from l2hmc_bridge.ranks.steps import require_cpu
 from l2hmc_bridge.recorded import randomness
 from l2hmc_bridge.recorded.definition import Definition
 from l2hmc_bridge.recorded.randomness import PHILOX
@@ -77,9 +75,7 @@ def continue_stream(
     ranks: one lattice over several processes, each of which calls this: how many along x, y, z, t
     ("1,1,1,2"), or "auto". Raises BridgeError, with nothing written, where anything does not fit.
     """
-    if ranks is not None:
-        require_cpu(options.device, "a host's stream")
-    with hands(ranks) as those:
+    with hands(ranks, options.device) as those:
         return _continued(options, those, those.listener(progress), those.deadline(stop))
 
 
@@ -100,15 +96,15 @@ def _continued(
         options = options.after(before)
         those.made(lambda: host_streams.refuse_later(host, folders))
         reading = stream_files.asked_for(options, folders)
-        with those.holding(lambda: _outlined(options, reading)):
+        with those.holding(lambda: _outlined(options, reading, those.device)):
             run = Run(those.made(options.drawn_seed), progress, deadline)
             return _updated(options, reading, folders, before, run, those)
 
 
-def _outlined(options: ContinueOptions, reading: StreamFiles) -> Outline:
+def _outlined(options: ContinueOptions, reading: StreamFiles, device: torch.device) -> Outline:
     """What the head of the configuration tells of the update."""
     start = outline(reading, (options.path,), None)
-    choice = choose(start, decided(start, options), options, device_of(options.device))
+    choice = choose(start, decided(start, options), options, device)
     return Outline(choice.kernel, choice.spec, start.extents)
 
 
@@ -119,15 +115,15 @@ def _updated(
     """The next configuration, from links that each process has read its part of."""
     start = from_files(reading, (options.path,), None)
     host = host_streams.recognise(options.path, start.read)  # the links may have told more
-    number, device = host.number + options.trajectories, device_of(options.device)
+    number = host.number + options.trajectories
     decision = decided(start, options)
     those.made(lambda: host_theory.require_beta(host, folders, decision.beta))
-    start = start.under(decision).on(device)
+    start = start.under(decision).on(those.device)
     sides: list[Side] = []  # of the first process, which writes them
     lattice = tuple(start.lattice)
     notes, said = those.made(lambda: _planned(host, number, lattice, folders, options, sides))
-    start.notes.extend(notes)
-    choice = choose(start, decision, options, device)
+    start.notes.extend((*notes, *filter(None, [those.note])))
+    choice = choose(start, decision, options, those.device)
     with randomness.arithmetic(PHILOX, start.links):
         ready = _ready(host, start, choice, options, before, run)
         state, rows = _trajectories(host, ready, number, run)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.kernels.gpu_ranks import COMPARED
 from benchmarks.kernels.gpu_targets import Place, Target, targets
 from benchmarks.kernels.table import table
 from l2hmc_bridge.fast.gpu.launch import triton_available
@@ -96,9 +97,9 @@ def run_ranks(report: Report, *more: str) -> None:
 def said_of_ranks(output: str, errors: str) -> str:
     """What gpu_ranks.py found, in words."""
     rows = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    if len(rows) != 2:
+    if len(rows) != COMPARED:
         said = (errors.strip().splitlines() or ["nothing was said"])[-1]
-        return f"FAILED: expected two actions, found {len(rows)}: {said[:200]}"
+        return f"FAILED: expected {COMPARED} comparisons, found {len(rows)}: {said[:200]}"
     wrong = [f"{row['action']}: {', '.join(row['differs'])}" for row in rows if row["differs"]]
     if wrong:
         return f"FAILED: other bits than one process ({'; '.join(wrong)})"

@@ -2,8 +2,9 @@
 
     torchrun --nproc-per-node 2 -m benchmarks.kernels.gpu_ranks [--lattice 32,16,16,16]
 
-Two trajectories of HMC (force gradient), with the Wilson action and Iwasaki's. Prints a line of
-JSON for each: what is not the same bit for bit, seconds of a trajectory, bytes that a process sent
+Two trajectories of HMC (force gradient), with the Wilson action and Iwasaki's, one of nested steps
+around a term, and what is measured, with a flow that looks three sites far. Prints a line of JSON
+for each: what is not the same bit for bit, seconds of a trajectory, bytes that a process sent
 in it, how many GPUs there are, and why messages go through main memory, if they do. Status 2 if any
 bit differs. Where both processes share a GPU the time says nothing of two.
 """
@@ -13,6 +14,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,22 +22,37 @@ import torch.distributed as dist
 from torch import Tensor
 
 from l2hmc_bridge import fast
-from l2hmc_bridge.fields import su3
+from l2hmc_bridge.fields import agreement, su3
 from l2hmc_bridge.fields.part import Extents, holding, whole
+from l2hmc_bridge.observables.plan import Plan, records
 from l2hmc_bridge.observables.topology import topological_charge
 from l2hmc_bridge.ranks.grid import chosen
 from l2hmc_bridge.ranks.reach import halo
 from l2hmc_bridge.ranks.share import Neighbours, Share
 from l2hmc_bridge.ranks.steps import Placed, on_device
 from l2hmc_bridge.ranks.world import joined
-from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.hmc import HMC
-from l2hmc_bridge.sampling.markov import State
+from l2hmc_bridge.sampling.integrators import schedule
+from l2hmc_bridge.sampling.levels import Level
+from l2hmc_bridge.sampling.markov import Proposer, State
+from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.sampling.numbered import numbered
-from l2hmc_bridge.systems.actions import gauge_action
+from l2hmc_bridge.sampling.terms import HostTerm
+from l2hmc_bridge.systems.actions import GaugeAction, gauge_action
 
-KERNELS = {"wilson": HMC(gauge_action("wilson", 5.7), 0.2, 4, "force_gradient"),
-           "iwasaki": HMC(gauge_action("iwasaki", 2.6), 0.2, 2, "force_gradient")}
+EXTRA = GaugeAction(0.6, -0.2)
+TERM = HostTerm("rectangles", EXTRA, lambda links: agreement.own(EXTRA.force(links)),
+                in_parts=True)
+WILSON, IWASAKI = (HMC(gauge_action("wilson", 5.7), 0.2, 4, "force_gradient"),
+                   HMC(gauge_action("iwasaki", 2.6), 0.2, 2, "force_gradient"))
+KERNELS: dict[str, Proposer] = {
+    "wilson": WILSON, "iwasaki": IWASAKI,
+    "nested": Nested(IWASAKI, (Level("host", (TERM,), schedule("force_gradient", 0.2, 1)),))}
+PLAN = Plan(flow_time=0.1, flow_step=0.05, flow_every=0.05, kernel="zeuthen", smear="ape",
+            smear_steps=1, wilson_loops=3)
+FURTHEST = 3  # sites that measurements look
+COMPARED = len(KERNELS) + 1
+Work = Callable[[Tensor], tuple[State, dict[str, list]]]
 
 
 def timed(work: Callable[[], tuple[State, dict[str, list]]], device: torch.device):
@@ -48,34 +65,42 @@ def timed(work: Callable[[], tuple[State, dict[str, list]]], device: torch.devic
     return state, told, time.perf_counter() - began
 
 
-def step(kernel: HMC, links: Tensor) -> tuple[State, dict[str, list]]:
+def measured(links: Tensor) -> tuple[State, dict[str, list]]:
+    """What `measure` says of links, which stay."""
+    return State(links, fast.action(links, 5.7), None), {"measured": records(links, PLAN)}
+
+
+def step(kernel: Proposer, links: Tensor) -> tuple[State, dict[str, list]]:
     """A trajectory, and what a log says of it."""
-    state, info = markov.step(kernel, markov.state_at(kernel, links), numbered(3, [1] * len(links)))
+    state, info = kernel.step(kernel.init(links), numbered(3, [1] * len(links)))
     return state, {"dH": info.delta_h.tolist(), "accepted": info.accepted.tolist(),
                    "plaquettes": fast.plaquettes(state.links).tolist(),
                    "charge": topological_charge(state.links).tolist()}
 
 
-def compared(placed: Placed, lattice: Extents, kernel: HMC) -> dict:
-    """What one process finds of the parts of all, on rank 0; elsewhere nothing."""
+def compared(placed: Placed, lattice: Extents, depth: int, work: Work) -> dict:
+    """What one process finds of the parts of all, on rank 0; elsewhere nothing.
+
+    depth: how far the work looks.
+    """
     world, device = placed.world, placed.device
     links = su3.exp(0.3 * su3.random_algebra((1, 4, *lattice), torch.Generator().manual_seed(1)))
-    depth = halo(kernel, device)
     share = Share(world, chosen("auto", lattice, world.size, depth, False), lattice, depth)
     part = share.part
     with holding(part):
         own = part.taken(links).to(device)
-        state, told, seconds = timed(lambda: step(kernel, own), device)
+        state, told, seconds = timed(lambda: work(own), device)
     gathered = share.whole_state(state)
     sent = part.network.traffic.sent // 2 if isinstance(part.network, Neighbours) else 0
     if gathered is None:
         return {}
     with holding(whole(lattice)):
         links = links.to(device)
-        one, other, alone = timed(lambda: step(kernel, links), device)
+        one, other, alone = timed(lambda: work(links), device)
     wrong = [name for name in told if told[name] != other[name]]
-    wrong += [name for name in ("links", "action", "force")
-              if not torch.equal(getattr(gathered, name).cpu(), getattr(one, name).cpu())]
+    for name, here, there in zip(State._fields, gathered, one, strict=True):
+        known = here is not None and there is not None
+        wrong += [name] if known and not torch.equal(here.cpu(), there.cpu()) else []
     return {"grid": str(share.grid), "differs": wrong, "ranks": seconds, "one": alone, "sent": sent}
 
 
@@ -90,8 +115,11 @@ def main(given: list[str] | None = None) -> int:
     rows = []
     with joined() as world:
         placed = on_device(world, options.device)
-        for name, kernel in KERNELS.items():
-            found = compared(placed, (t, x, y, z), kernel)
+        works: dict[str, tuple[int, Work]] = {
+            name: (halo(kernel, placed.device), partial(step, kernel))
+            for name, kernel in KERNELS.items()}
+        for name, (depth, work) in {**works, "measure": (FURTHEST, measured)}.items():
+            found = compared(placed, (t, x, y, z), depth, work)
             dist.barrier()
             if found:
                 rows.append({"action": name, "lattice": options.lattice, "device": options.device,

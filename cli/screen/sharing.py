@@ -21,12 +21,14 @@ def ranks_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def sharing(ranks: str | None) -> "Iterator[Crew]":
-    """The processes of a verb; what those beside rank 0 would say is not said."""
+def sharing(ranks: str | None, device: str = "cpu") -> "Iterator[Crew]":
+    """The processes of a verb, each on its device; what those beside rank 0 would say is not said.
+    """
+    from l2hmc_bridge.fast.devices import device_of
     from l2hmc_bridge.ranks.crew import Alone
 
     if ranks is None:
-        yield Alone()
+        yield Alone(device_of(device))
         return
     from l2hmc_bridge.ranks.launch import is_beside
     from l2hmc_bridge.ranks.together import crew
@@ -37,4 +39,4 @@ def sharing(ranks: str | None) -> "Iterator[Crew]":
             stack.enter_context(redirect_stdout(nowhere))
             stack.enter_context(redirect_stderr(nowhere))
             voice().log = None
-        yield stack.enter_context(crew(ranks))
+        yield stack.enter_context(crew(ranks, device))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.fields import part
-from l2hmc_bridge.fields.su3 import project_algebra, trace
+from l2hmc_bridge.fields.su3 import product, project_algebra, trace
 from l2hmc_bridge.fields.sums import exact_sum
 
 PLANES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))  # (t,x) (t,y) (t,z) (x,y) (x,z) (y,z)
@@ -41,7 +41,7 @@ def path_product(links: Tensor, steps: Sequence[int], start: Sequence[int] = ())
         else:
             offset[mu] += 1
         factors.append(link)
-    return functools.reduce(torch.matmul, factors)
+    return functools.reduce(product, factors)
 
 
 def plaquette_field(links: Tensor, mu: int, nu: int) -> Tensor:

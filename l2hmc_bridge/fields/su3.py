@@ -28,6 +28,22 @@ def trace(matrix: Tensor) -> Tensor:
     return matrix.diagonal(dim1=-2, dim2=-1).sum(-1)
 
 
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """A B, [..., 3, 3]; of a part of a lattice on a GPU `by_entries`."""
+    if left.device.type == "cpu" or part.current() is None:
+        return left @ right
+    return by_entries(left, right)
+
+
+def by_entries(left: Tensor, right: Tensor) -> Tensor:
+    """A B, so that what comes of two matrices does not depend on those beside them.
+
+    A library may choose by how many there are how it multiplies.
+    """
+    first, second, third = (left[..., :, n:n + 1] * right[..., n:n + 1, :] for n in range(3))
+    return first + second + third
+
+
 def identity_like(matrix: Tensor) -> Tensor:
     """Unit matrices with the shape, dtype and device of `matrix`."""
     return torch.eye(3, dtype=matrix.dtype, device=matrix.device).expand_as(matrix)
@@ -199,7 +215,7 @@ def _inverse_dagger(m: Tensor) -> Tensor:
 
 def unitarity_defect(links: Tensor) -> Tensor:
     """max |U U^dagger - 1| over all links and matrix entries, [Nb]."""
-    defect = links @ links.mH - torch.eye(3, dtype=links.dtype, device=links.device)
+    defect = product(links, links.mH) - torch.eye(3, dtype=links.dtype, device=links.device)
     return defect.abs().flatten(1).amax(1)
 
 

@@ -44,8 +44,8 @@ def zeuthen(links: Tensor) -> Tensor:
     result = []
     for mu in range(4):
         link, own = links[:, mu], force[:, mu]
-        ahead = link @ loops.shift(own, mu) @ link.mH
-        behind = loops.shift(link.mH @ own @ link, mu, -1)
+        ahead = su3.product(su3.product(link, loops.shift(own, mu)), link.mH)
+        behind = loops.shift(su3.product(su3.product(link.mH, own), link), mu, -1)
         result.append(own + (ahead + behind - 2 * own) / 12)
     return torch.stack(result, dim=1)
 

@@ -40,7 +40,8 @@ def wilson_loop(part: Part, links: Tensor, r: int, t: int) -> Tensor:
     total = torch.zeros(len(links), dtype=torch.float64, device=links.device)
     for mu in (1, 2, 3):
         space = _line(part, field[:, mu], mu, r)
-        loop = (space @ ahead(part, time, mu, r)) @ (time @ ahead(part, space, 0, t)).mH
+        loop = su3.product(su3.product(space, ahead(part, time, mu, r)),
+                           su3.product(time, ahead(part, space, 0, t)).mH)
         total = total + exact_total(part.network, su3.trace(loop).real[:, None])
     return total / (9 * part.volume)
 
@@ -74,7 +75,7 @@ def _line(part: Part, link: Tensor, mu: int, length: int) -> Tensor:
     product = link
     for _ in range(1, length):
         link = ahead(part, link, mu, 1)
-        product = product @ link
+        product = su3.product(product, link)
     return product
 
 
@@ -82,7 +83,7 @@ def _through(field: Tensor, mu: int, line: Tensor | None = None) -> Tensor:
     """A line through all of a field [Nb,Nt,Nx,Ny,Nz,3,3], after what came before."""
     for step in range(field.shape[1 + mu]):
         link = field.select(1 + mu, step)
-        line = link if line is None else line @ link
+        line = link if line is None else su3.product(line, link)
     if line is None:
         raise ValueError("a lattice without sites")
     return line

@@ -8,7 +8,10 @@ Of one process alone, which is here, nothing is shared; that of several is `toge
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+import torch
 
 Made = TypeVar("Made")
 
@@ -19,6 +22,14 @@ class Crew(Protocol):
     @property
     def alone(self) -> bool:
         """Whether there is one process."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+
+    @property
+    def note(self) -> str:
+        """Why what neighbours swap takes a longer way, if it does."""
 
     def made(self, make: Callable[[], Made]) -> Made:
         """What rank 0 makes, on every rank; every rank raises its error."""
@@ -31,10 +42,13 @@ class Crew(Protocol):
         """
 
 
+@dataclass(frozen=True)
 class Alone:
-    """A process that runs a verb by itself."""
+    """A process that runs a verb by itself, on its `device`."""
 
+    device: torch.device
     alone = True
+    note = ""
 
     def made(self, make: Callable[[], Made]) -> Made:
         return make()

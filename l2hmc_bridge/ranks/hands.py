@@ -11,9 +11,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
 
+import torch
+
+from l2hmc_bridge.fast.devices import device_of
 from l2hmc_bridge.fields.part import Extents, holding
 from l2hmc_bridge.ranks.books import Together
-from l2hmc_bridge.ranks.steps import listener, on_rank_0, require_one_program, share_of
+from l2hmc_bridge.ranks.steps import (
+    listener,
+    on_device,
+    on_rank_0,
+    require_one_program,
+    share_of,
+)
 from l2hmc_bridge.ranks.world import World, joined
 from l2hmc_bridge.recorded.specs import KernelSpec, StreamKernel
 from l2hmc_bridge.storage.together import Itself
@@ -34,6 +43,14 @@ class Outline(NamedTuple):
 class Hands(Protocol):
     """All processes of a run."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+
+    @property
+    def note(self) -> str:
+        """Why what neighbours swap takes a longer way, if it does."""
+
     def made(self, make: Callable[[], Made]) -> Made:
         """What rank 0 makes, on every rank; every rank raises its error."""
 
@@ -50,8 +67,12 @@ class Hands(Protocol):
         """Who is told; of several processes the first one's alone."""
 
 
+@dataclass(frozen=True)
 class Alone(Itself):
-    """This process by itself."""
+    """This process by itself, on its `device`."""
+
+    device: torch.device
+    note = ""
 
     @contextmanager
     def entered(self, context: AbstractContextManager[object]) -> Iterator[None]:
@@ -70,10 +91,15 @@ class Alone(Itself):
 
 @dataclass(frozen=True)
 class Several:
-    """Processes that were started together; `ranks` says how they share a lattice."""
+    """Processes that were started together; `ranks` says how they share a lattice.
+
+    device: of this one.
+    """
 
     world: World
     ranks: str
+    device: torch.device
+    note: str
 
     def made(self, make: Callable[[], Made]) -> Made:
         return self.world.made(make)
@@ -84,7 +110,8 @@ class Several:
     @contextmanager
     def holding(self, outline: Callable[[], Outline]) -> Iterator[None]:
         kernel, spec, lattice = self.world.each(outline)
-        with holding(share_of(self.world, self.ranks, kernel, spec, lattice).part):
+        share = share_of(self.world, self.ranks, kernel, spec, lattice, device=self.device)
+        with holding(share.part):
             yield
 
     def deadline(self, stop: Stop) -> Deadline:
@@ -95,14 +122,15 @@ class Several:
 
 
 @contextmanager
-def hands(ranks: str | None) -> Iterator[Hands]:
+def hands(ranks: str | None, device: str = "cpu") -> Iterator[Hands]:
     """This process, or with `ranks` ("X,Y,Z,T" or "auto") those started together with it.
 
-    Raises ConfigError, StreamError.
+    Each on its own device of this name. Raises ConfigError, StreamError.
     """
     if ranks is None:
-        yield Alone()
+        yield Alone(device_of(device))
         return
     with joined() as world:
         require_one_program(world)
-        yield Several(world, ranks)
+        world, place, note = on_device(world, device)
+        yield Several(world, ranks, place, note)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import BridgeError
-from l2hmc_bridge.fast.collectives import DOWN, UP
+from l2hmc_bridge.fast.collectives import DOWN, UP, home
 from l2hmc_bridge.ranks.launch import PMIX, answers
 from l2hmc_bridge.ranks.transport import Transport
 
@@ -91,13 +91,14 @@ class Mpi:
         self.communicator.Recv(field.numpy(), rank)
 
     def swap(self, lower: int, upper: int, down: Tensor, up: Tensor) -> tuple[Tensor, Tensor]:
-        below, above = torch.empty_like(up), torch.empty_like(down)
+        first, second = down.cpu(), up.cpu()  # themselves, if they are in main memory
+        below, above = torch.empty_like(second), torch.empty_like(first)
         self._wait([
-            self.communicator.Isend(down.numpy(), lower, DOWN),
-            self.communicator.Isend(up.numpy(), upper, UP),
+            self.communicator.Isend(first.numpy(), lower, DOWN),
+            self.communicator.Isend(second.numpy(), upper, UP),
             self.communicator.Irecv(below.numpy(), lower, UP),
             self.communicator.Irecv(above.numpy(), upper, DOWN)])
-        return below, above
+        return home(below, up), home(above, down)
 
     def _wait(self, requests: list[Any]) -> None:
         if self.lost is None:

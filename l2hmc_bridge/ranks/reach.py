@@ -30,10 +30,7 @@ def halo(kernel: StreamKernel, device: torch.device = CPU) -> int:
     """
     if isinstance(kernel, Nested):
         require_parts(kernel)
-        if device.type != "cpu":
-            raise ConfigError("ranks: expected the kernel hmc, l2hmc or heatbath on GPUs, found "
-                              f"{kernel.name}, which shares a lattice in main memory alone")
-        return halo(kernel.inner)
+        return halo(kernel.inner, device)
     action = kernel.action
     if not isinstance(kernel, HMC | L2HMC | HeatBath) or not isinstance(action, GaugeAction):
         raise ConfigError(f"ranks: expected the kernel hmc, l2hmc or heatbath, found {kernel.name},"

@@ -40,13 +40,6 @@ def share_of(
     return Share(world.divided(grid.size), grid, lattice, depth, world)
 
 
-def require_cpu(device: str | None, what: str) -> None:
-    """Raise ConfigError for GPUs, where several ranks do not do this together."""
-    if device not in (None, "cpu"):
-        raise ConfigError(f"ranks: expected the device cpu, found {device}: {what} on a GPU runs "
-                          "on one rank alone")
-
-
 class Placed(NamedTuple):
     """All processes, each with its device; `note`: why messages take a longer way, if they do."""
 

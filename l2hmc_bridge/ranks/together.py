@@ -5,13 +5,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+import torch
+
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.fast.gpu import functions as gpu
 from l2hmc_bridge.fields.part import holding
 from l2hmc_bridge.ranks.crew import Crew
 from l2hmc_bridge.ranks.grid import chosen
 from l2hmc_bridge.ranks.share import Share
-from l2hmc_bridge.ranks.steps import require_one_program
+from l2hmc_bridge.ranks.steps import on_device, require_one_program
 from l2hmc_bridge.ranks.world import World, joined
 from l2hmc_bridge.systems.actions import cold_start
 
@@ -20,10 +23,12 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Ranks:
-    """All processes, and how each lattice is cut."""
+    """All processes, and how each lattice is cut. device: of this one."""
 
     world: World
     ranks: str
+    device: torch.device
+    note: str
     alone = False
 
     def made(self, make: Callable[[], Made]) -> Made:
@@ -41,14 +46,22 @@ class Ranks:
 
 
 @contextmanager
-def crew(ranks: str) -> Iterator[Crew]:
+def crew(ranks: str, device: str = "cpu") -> Iterator[Crew]:
     """The processes that were started together; `ranks` says how they share a lattice.
 
-    Raises ConfigError, StreamError.
+    Each on its own device of this name. Raises ConfigError, StreamError.
     """
     with joined() as world:
         require_one_program(world)
-        if not fast.compiled(cold_start((2, 2, 2, 2))):
-            raise ConfigError("ranks: expected the compiled kernels, found none (install with a "
-                              "C++ compiler)")
-        yield Ranks(world, ranks)
+        world, place, note = on_device(world, device)
+        world.each(lambda: _require_kernels(place))
+        yield Ranks(world, ranks, place, note)
+
+
+def _require_kernels(device: torch.device) -> None:
+    """Raise ConfigError unless kernels measure there: torch's formulas ask no neighbours."""
+    links = cold_start((2, 2, 2, 2)).to(device)
+    if not (fast.compiled(links) or (fast.backend(links) is gpu and gpu.measures(links))):
+        raise ConfigError("ranks: expected the compiled kernels in main memory, or on a GPU "
+                          "Triton's, that agree with torch there, found none of them (install "
+                          "with a C++ compiler and --device cpu; pip install triton)")

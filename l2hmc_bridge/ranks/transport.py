@@ -19,7 +19,7 @@ WAIT = datetime.timedelta(minutes=30)  # for a process that is there and says no
 class Transport(Protocol):
     """Processes numbered from 0; fields are real, contiguous and in main memory.
 
-    Those of torch.distributed swap what is on GPUs, too.
+    What neighbours swap may be on GPUs.
     """
 
     @property

@@ -81,13 +81,14 @@ def test_two_processes_are_compared_with_one(report, capsys):
     assert f"two processes: {report.ranks}" in capsys.readouterr().out
     assert gpu_check.conclude(report) == 0
     gpu_check.run_ranks(report, "--device", "cpu", "--lattice", "3,2,2,2")
-    assert "FAILED: expected two actions, found 0" in report.ranks
+    assert "FAILED: expected 4 comparisons, found 0" in report.ranks
     assert gpu_check.conclude(report) == 2
 
 
 def test_other_bits_are_named():
     row = {"lattice": "4,4,4,4", "differs": [], "ranks": 0.01, "one": 0.02, "sent": 5e6}
-    rows = [{**row, "action": "wilson"}, {**row, "action": "iwasaki", "differs": ["dH", "links"]}]
+    rows = [{**row, "action": name} for name in ("wilson", "iwasaki", "nested", "measure")]
+    rows[1]["differs"] = ["dH", "links"]
     said = gpu_check.said_of_ranks("a warning\n" + "\n".join(map(json.dumps, rows)), "")
     assert said == "FAILED: other bits than one process (iwasaki: dH, links)"
     rows[1]["differs"] = []

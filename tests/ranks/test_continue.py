@@ -91,7 +91,7 @@ def test_what_was_cut_short_is_finished_and_what_does_not_fit_refused(tmp_path):
         ("sample", "--continue", written, "--ranks", "1,4,1,1"),
         ("sample", "--continue", written, "--ranks", "2,1,1,1"),
         ("sample", "--continue", two.parent / "none.7", "--ranks", "auto"),
-        ("sample", "--continue", written, "--ranks", "auto", "--device", "cuda"),
+        ("sample", "--continue", written, "--ranks", "auto", "--device", "cuda:7"),
     ])
     assert [status for status, *_ in told] == [0, 1, 1, 1, 1, 1], told
     assert "the last update was cut short: finished now" in told[0][2]
@@ -99,7 +99,7 @@ def test_what_was_cut_short_is_finished_and_what_does_not_fit_refused(tmp_path):
     for message, (_, output, errors) in zip(
             ("to be the last of its stream, found this", "expected a grid of 2 ranks",
              "expected parts of at least 2 sites along x, found 1", "expected a file, found none",
-             "expected the device cpu, found cuda"), told[1:], strict=True):
+             "expected the device cuda, found cuda:7: each process"), told[1:], strict=True):
         assert message in errors and errors.count("\n") == 1 and output == ""
     assert sorted(os.listdir(two.parent)) == before
 

@@ -1,6 +1,7 @@
 """Ranks with GPUs, by stand-ins: who carries what, on which device, what is refused by name."""
 
 import platform
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from l2hmc_bridge.fields import su3, sums
 from l2hmc_bridge.fields.part import Part, holding
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import KickNetwork, Steps
-from l2hmc_bridge.ranks import steps
+from l2hmc_bridge.ranks import hands, steps, together
 from l2hmc_bridge.ranks.grid import Grid
 from l2hmc_bridge.ranks.reach import halo
 from l2hmc_bridge.ranks.share import Neighbours
@@ -26,9 +27,12 @@ from l2hmc_bridge.ranks.world import World
 from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.integrators import schedule
+from l2hmc_bridge.sampling.levels import Level
+from l2hmc_bridge.sampling.nested import Nested
 from l2hmc_bridge.systems.actions import gauge_action
 from tests.fast.test_collectives import OnGpu
 from tests.support import samples
+from tests.support.nested_host import rectangles
 from tests.support.threads_as_ranks import on_threads
 
 WILSON, IWASAKI = gauge_action("wilson", 5.7), gauge_action("iwasaki", 2.6)
@@ -158,6 +162,19 @@ def test_one_gpu_by_number_is_for_one_process_of_a_machine(connected):
     assert again == [["cuda", "cuda", "cpu"], ["cuda:1", "cuda", "cpu"]]
 
 
+@pytest.mark.parametrize("runs", [hands.hands, together.crew])
+def test_verbs_and_updates_of_hosts_run_where_they_are_told(runs, connected, monkeypatch):
+    """Every process on its own GPU, and it is known why messages take a longer way."""
+    for place in (hands, together):
+        monkeypatch.setattr(place, "joined", lambda: nullcontext(World(Alone())))
+    monkeypatch.setattr(together, "_require_kernels", lambda device: None)
+    with runs("auto", "cuda:1") as those:
+        assert (those.device, those.note) == (torch.device("cuda:1"), "a longer way")
+    assert len(connected) == 1
+    with runs("auto") as those:
+        assert (those.device, those.note) == (torch.device("cpu"), "") and len(connected) == 1
+
+
 def test_the_kind_of_a_gpu_is_its_make_and_capability(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
@@ -170,6 +187,28 @@ def test_without_kernels_on_the_gpu_ranks_are_refused():
         halo(HMC(WILSON, 0.1, 1), META)
 
 
+def nested(inner, in_parts=True):
+    """A step around a term of a host that takes parts of a lattice, or the whole alone."""
+    return Nested(inner, (Level("quarks", rectangles(None, in_parts=in_parts).terms,
+                                schedule("omf2", 0.3, 1)),))
+
+
+@compiled
+def test_measuring_on_gpus_needs_every_kernel_there(monkeypatch):
+    with pytest.raises(ConfigError, match="expected the compiled kernels in main memory, or on a"):
+        together._require_kernels(META)
+    together._require_kernels(torch.device("cpu"))
+    monkeypatch.setattr(fast, "backend", lambda *fields: gpu)
+    trusted = set(launch.TRIALS)
+    monkeypatch.setattr(gpu, "trusted", lambda name, *_: name in trusted)
+    together._require_kernels(META)
+    for name in ("charge", "flow", "staples"):
+        trusted.remove(name)
+        with pytest.raises(ConfigError, match="Triton's, that agree with torch there, found none"):
+            together._require_kernels(META)
+        trusted.add(name)
+
+
 @compiled
 def test_what_serves_on_gpus_and_what_is_refused_by_name(monkeypatch):
     monkeypatch.setattr(fast, "backend", lambda *fields: (
@@ -180,6 +219,9 @@ def test_what_serves_on_gpus_and_what_is_refused_by_name(monkeypatch):
     with torch.no_grad():
         assert halo(HMC(WILSON, 0.1, 1), META) == halo(HeatBath(WILSON), META) == 1
         assert halo(HMC(IWASAKI, 0.1, 1), META) == halo(L2HMC(IWASAKI, PLAN), META) == 2
+        assert halo(nested(HMC(IWASAKI, 0.1, 1)), META) == 2
+        with pytest.raises(ConfigError, match="host term 'quarks': expected one that takes parts"):
+            halo(nested(HMC(WILSON, 0.1, 1), in_parts=False), META)
         with pytest.raises(ConfigError, match="expected HMC, or a bundle of trained steps alone"):
             halo(L2HMC(WILSON, PLAN, KickNetwork(3)), META)
         for name in ("trajectory", "kinetic", "clover"):

@@ -2,6 +2,12 @@
 
 import pytest
 
+from l2hmc_bridge.bundle import file as bundle
+from l2hmc_bridge.fast.cpu import library
+from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.networks.covariant import Steps
+from l2hmc_bridge.sampling.integrators import schedule
+from l2hmc_bridge.systems.actions import gauge_action
 from tests.ranks.test_streams import same
 from tests.support import ranks
 from tests.support.interpreter import needs_triton
@@ -25,3 +31,25 @@ def test_a_stream_on_triton_kernels_has_the_bits_of_one_rank(tmp_path):
     stream(tmp_path / "two", "1,1,1,2", 2, 1)
     stream(tmp_path / "two", "-", 1, 1, "resume")
     assert same(tmp_path / "one", tmp_path / "two")
+
+
+@needs_triton
+@pytest.mark.slow
+def test_each_chain_of_tuned_and_proved_steps_on_a_process_of_its_own(tmp_path):
+    """Chains beside the ranks that share a lattice; one process has all of them."""
+    kernel = L2HMC(gauge_action("wilson", 5.7), Steps(schedule("omf2", 0.3, 1)))
+    path = tmp_path / "steps.safetensors"
+    bundle.save(path, kernel, {}, (5.6, 6.2))
+    stream(tmp_path / "one", "-", 1, 1, path)
+    stream(tmp_path / "two", "1,1,1,1", 2, 1, path)
+    assert same(tmp_path / "one", tmp_path / "two")
+
+
+@needs_triton
+@pytest.mark.slow
+@pytest.mark.skipif(library.library() is None, reason="no compiled kernels here")
+def test_a_heat_bath_on_triton_kernels_has_the_same_bits_on_any_grid(tmp_path):
+    """It runs on the compiled kernels in main memory; what is logged of it does not."""
+    stream(tmp_path / "t", "1,1,1,2", 2, 1, "heatbath")
+    stream(tmp_path / "z", "1,1,2,1", 2, 1, "heatbath")
+    assert same(tmp_path / "t", tmp_path / "z")

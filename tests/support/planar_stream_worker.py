@@ -1,7 +1,8 @@
 """A stream on Triton kernels in their interpreter, alone or on ranks, begun or resumed.
 
-    TRITON_INTERPRET=1 python -m tests.support.planar_stream_worker FOLDER RANKS|- COUNT [resume]
+    TRITON_INTERPRET=1 python -m tests.support.planar_stream_worker FOLDER RANKS|- COUNT [HOW]
 
+HOW: resume, heatbath, or a bundle, whose steps are tuned and proved on fewer sites.
 Fields are in main memory, where nothing else serves them; all that goes on is what a GPU would see.
 """
 
@@ -11,22 +12,29 @@ import warnings
 import l2hmc_bridge as lb
 from l2hmc_bridge import fast
 from l2hmc_bridge.fast.gpu import functions as gpu, launch
+from l2hmc_bridge.ranks import reach
 
-HOW = {"start": "hot", "lattice": (2, 1, 2, 6), "beta": 5.7, "kernel": "hmc", "thermalise": 0,
-       "integrator": "force_gradient", "steps": 1, "step_size": 0.3, "tune": 0, "seed": 3,
-       "threads": 1, "chains": 2, "measure": ("flow",), "flow_time": 0.05, "flow_step": 0.05,
-       "ungated": True}
+HOW = {"start": "hot", "beta": 5.7, "thermalise": 0, "seed": 3, "threads": 1, "ungated": True}
+HMC = {"lattice": (2, 1, 2, 6), "kernel": "hmc", "integrator": "force_gradient", "steps": 1,
+       "step_size": 0.3, "tune": 0, "chains": 2, "measure": ("flow",), "flow_time": 0.05,
+       "flow_step": 0.05}
+HEAT_BATH = {"lattice": (2, 2, 6, 6), "kernel": "heatbath"}
+STEPS = {"lattice": (2, 1, 2, 2), "kernel": "l2hmc", "tune": 1, "chains": 2}
 
 
-def main(folder, ranks, count, *resume):
+def main(folder, ranks, count, how=None):
     warnings.filterwarnings("ignore", "AnnAssign.__init__ missing", DeprecationWarning)
     launch.trusted = gpu.trusted = lambda *_: True
     fast.backend = lambda *_: gpu
+    if how == "heatbath":  # on kernels in main memory, which are not asked for here
+        reach._require_kernels = lambda *_: None
     ranks = None if ranks == "-" else ranks
-    if resume:
+    if how == "resume":
         lb.resume_stream(folder, int(count), ranks=ranks)
-    else:
-        lb.begin_stream(lb.SampleOptions(out=folder, trajectories=int(count), **HOW), ranks=ranks)
+        return
+    more = {None: HMC, "heatbath": HEAT_BATH}.get(how, {**STEPS, "bundle": how})
+    lb.begin_stream(lb.SampleOptions(out=folder, trajectories=int(count), **{**HOW, **more}),
+                    ranks=ranks)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,12 @@ def said(words):
     return status, output.getvalue(), errors.getvalue()
 
 
-if __name__ == "__main__":
-    for command in json.loads(Path(sys.argv[1]).read_text()):
+def run(commands):
+    """Say what each of them says."""
+    for command in json.loads(Path(commands).read_text()):
         print(json.dumps(said(command)), flush=True)
         os.environ["MASTER_PORT"] = str(int(os.environ["MASTER_PORT"]) + 1)
+
+
+if __name__ == "__main__":
+    run(sys.argv[1])

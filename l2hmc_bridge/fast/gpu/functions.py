@@ -201,6 +201,12 @@ def shares(links: Tensor) -> bool:
         for one in (action, force, plaquettes, kinetic, clover, flow))
 
 
+def measures(links: Tensor) -> bool:
+    """Whether kernels serve all that measurements on a part of a lattice need."""
+    return all(trusted(one.__name__, inspect.unwrap(one), links.device, links.dtype)
+               for one in (plaquettes, clover, charge, staples, force, expm_multiply, flow))
+
+
 def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float, c1: float,
                kicks: Sequence[float], drifts: Sequence[float], displacements: Sequence[float]
                ) -> tuple[Tensor, Tensor, Tensor]:
