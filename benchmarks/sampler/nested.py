@@ -6,7 +6,7 @@
 For each case (lattice, beta, quark mass), every part kept in FOLDER as soon as it is there:
 1. links in equilibrium of the whole action, and others some trajectories later for validation;
 2. scan: leapfrog, OMF2, OMF4, force gradient with several numbers of steps, and several
-   finenesses of the gauge part for the best: MD time per host force at 80 % acceptance
+   coarser gauge parts for the best: MD time per host force at 80 % acceptance
    (`training.nested.sample.worth`) on the links for validation;
 3. training from several starts (of 8^4 on the heavier quarks, from the step of the first case), by
    Gauss-Newton on the other links, and the same number; that of the step trained in the first case
@@ -47,16 +47,18 @@ from l2hmc_bridge.training.nested.shape import plan_of, values_of
 
 TRANSFERRED = ("heavy48", "trained leapfrog 16")
 OTHERS = ("scan omf2 4", "scan omf2 12")  # streams beside the best ones
-INSIDE = (0.1, 0.2, 0.4)  # longest MD time of one gauge trajectory, OMF4 of two steps
+INNER = ("omf4 2", "omf4 1", "omf2 1", "leapfrog 1")  # steps of the gauge part in each drift
+LONGEST = 0.4  # MD time of one gauge trajectory: longer drifts have several
 TOLERANCE, APART = 1e-8, 4  # of the solver; trajectories between links to train and to validate
 TRAINED_ON, RESAMPLE, TRIES, LEAST = 2, 4, 4, 12  # draws on every configuration to train on; ...
 TRAINING, VALIDATION, START, STREAM = 900, 901, 902, 903  # chains of the random numbers
 
 
-def nested(case: Case, host: Host, plan: Schedule, inside: float = INSIDE[-1]) -> Nested:
+def nested(case: Case, host: Host, plan: Schedule, inner: str = INNER[0]) -> Nested:
     """A level of all quarks with this plan around the gauge part."""
-    repeats = tuple(max(1, math.ceil(abs(drift) / inside - 1e-9)) for drift in plan.drifts)
-    gauge = HMC(GaugeAction(case.beta), 0.5, 2, "omf4")
+    repeats = tuple(max(1, math.ceil(abs(drift) / LONGEST - 1e-9)) for drift in plan.drifts)
+    integrator, steps = inner.split()
+    gauge = HMC(GaugeAction(case.beta), 1 / int(steps), int(steps), integrator)
     return Nested(gauge, (Level("quarks", host.terms, plan, repeats),))
 
 
@@ -96,10 +98,10 @@ def plan_for(case: Case, name: str, steps: int) -> Schedule:
     return schedule(name, case.spacing * drifts * (0.8 if name != "omf2" else 1.0), steps)
 
 
-def measured(case: Case, host: Host, links: Tensor, plan: Schedule, inside: float = INSIDE[-1]
+def measured(case: Case, host: Host, links: Tensor, plan: Schedule, inner: str = INNER[0]
              ) -> Worth:
     """MD time per host force of a plan, on the points of validation."""
-    return worth(nested(case, host, plan, inside), samples(links, VALIDATION, 0, case.draws),
+    return worth(nested(case, host, plan, inner), samples(links, VALIDATION, 0, case.draws),
                  tries=TRIES)
 
 
@@ -170,9 +172,9 @@ class Study(NamedTuple):
             self.kept.get(f"scan {name} {steps}", lambda n=name, s=steps: self.untrained(n, s))
         found = self.best("scan")
         _, name, steps = found.split()[:3]
-        for inside in INSIDE if self.case.inside else ():
-            self.kept.get(f"inner {name} {steps} {inside:g}",
-                          lambda i=inside: self.untrained(name, int(steps), i))
+        for inner in INNER[1:] if self.case.inside else ():
+            self.kept.get(f"{name} {steps} around {inner}",
+                          lambda i=inner: self.untrained(name, int(steps), i))
         return found
 
     def learn(self, elsewhere: dict[str, Any] | None) -> str:
@@ -189,18 +191,18 @@ class Study(NamedTuple):
                           lambda n=name, s=steps, e=ends, p=start: self.trained(n, s, e, p))
         return self.best("trained")
 
-    def untrained(self, name: str, steps: int, inside: float = INSIDE[-1]) -> dict[str, Any]:
+    def untrained(self, name: str, steps: int, inner: str = INNER[0]) -> dict[str, Any]:
         """What an integrator is worth."""
-        return self.told(plan_for(self.case, name, steps), inside)
+        return self.told(plan_for(self.case, name, steps), inner)
 
     def trained(self, name: str, steps: int, ends: int, start: Schedule) -> dict[str, Any]:
         """What it is worth after training."""
         return self.told(trained(self.case, self.host, self.learning, start, ends,
                                  lambda text: print(f"  {name} {steps} {text}", flush=True)))
 
-    def told(self, plan: Schedule, inside: float = INSIDE[-1]) -> dict[str, Any]:
+    def told(self, plan: Schedule, inner: str = INNER[0]) -> dict[str, Any]:
         """A plan, and what it is worth."""
-        return told(measured(self.case, self.host, self.links, plan, inside), plan)
+        return told(measured(self.case, self.host, self.links, plan, inner), plan)
 
     def best(self, start: str) -> str:
         """The row of the largest value whose name begins so."""

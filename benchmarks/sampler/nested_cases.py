@@ -21,7 +21,7 @@ class Case(NamedTuple):
     chains: int = 16
     scan: tuple[tuple[str, int], ...] = SCAN
     starts: tuple[tuple[str, int, int], ...] = STARTS
-    inside: bool = True  # whether the fineness of the gauge part is scanned
+    inside: bool = True  # whether the gauge part is scanned
     iterations: int = 8  # of training; each takes a trajectory of all points for every free number
     after: str = ""  # the case at whose links thermalisation begins
     onward: bool = False  # whether training goes on from the step trained in the first case

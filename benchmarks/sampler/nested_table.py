@@ -77,7 +77,7 @@ def table(rows: Rows) -> list[str]:
     """A line for every scheme, in the order of the scan."""
     lines = ["| scheme | forces | length | MD time per host force | |", "|---|---|---|---|---|"]
     order = [f"scan {name} {steps}" for name, steps in SCAN]
-    order += [name for name in rows if name.startswith(("inner", "trained"))]
+    order += [name for name in rows if name.startswith("trained") or " around " in name]
     top = {best(rows, "scan"), best(rows, "trained")}
     for name in (one for one in order if one in rows):
         row = rows[name]
