@@ -37,7 +37,7 @@ def test_a_stream_on_triton_kernels_has_the_bits_of_one_rank(tmp_path):
 @pytest.mark.slow
 def test_each_chain_of_tuned_and_proved_steps_on_a_process_of_its_own(tmp_path):
     """Chains beside the ranks that share a lattice; one process has all of them."""
-    kernel = L2HMC(gauge_action("wilson", 5.7), Steps(schedule("omf2", 0.3, 1)))
+    kernel = L2HMC(gauge_action("wilson", 5.7), Steps(schedule("leapfrog", 0.3, 1)))
     path = tmp_path / "steps.safetensors"
     bundle.save(path, kernel, {}, (5.6, 6.2))
     stream(tmp_path / "one", "-", 1, 1, path)
