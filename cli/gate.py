@@ -4,6 +4,7 @@ import click
 
 from l2hmc_bridge.cli.screen.options import Computing, Number, parse_any_lattice
 from l2hmc_bridge.cli.screen.voice import speaking, warn
+from l2hmc_bridge.errors import ConfigError
 
 
 @click.command(cls=Computing)
@@ -23,16 +24,23 @@ from l2hmc_bridge.cli.screen.voice import speaking, warn
 def command(path, lattice, beta, trajectories, seed, write, as_json):
     """Check the bundle PATH: group, inverse, Jacobian, symmetry, bookkeeping, statistics.
 
+    PATH is a file, or the name of a bundle that ships.
     Exit status 0 when every row passes, 1 when one fails.
     """
     import json
+    from pathlib import Path
 
+    from l2hmc_bridge import models
     from l2hmc_bridge.bundle import store
     from l2hmc_bridge.cli.screen.progress import spinner
     from l2hmc_bridge.cli.screen.tables import show_checks
     from l2hmc_bridge.gate.report import check_bundle, check_nested
 
     extents = None if lattice is None else parse_any_lattice(lattice)
+    path, named = models.located(path), path
+    if write and path != Path(named):
+        raise ConfigError(f"{named}: expected a file to --write into, found the name of a bundle "
+                          f"that ships ({path})")
     form = store.form_of(path)
     check = check_nested if form == store.NESTED else check_bundle
     with spinner("gate") as say:

@@ -5,6 +5,10 @@ class BridgeError(Exception):
     """Root of all errors; the message is one line: what, expected, found, and the way out."""
 
 
+# The page that messages name to whoever has quarks; examples/two_flavour/README.md is its text.
+QUARKS_PAGE = ("docs \"Streams with quarks\", how-to/streams-with-quarks, in the source "
+               "examples/two_flavour/README.md")
+
 # How torch says that it found no room for a field, in main memory or on a GPU.
 _NO_MEMORY = ("allocate memory", "not enough memory", "out of memory")
 

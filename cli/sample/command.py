@@ -68,7 +68,7 @@ NOT_ON_CONTINUE = ("inputs", "out", "resume", "start", "lattice", "chains", "the
 @click.option("--kernel", type=click.Choice(KERNELS), default=UpdateOptions.kernel,
               show_default=True)
 @click.option("--bundle", type=click.Path(path_type=Path),
-              help="Trained update; by default the one that ships.")
+              help="Trained update: a file, or the name of one that ships  [default: wilson]")
 @click.option("--ungated", is_flag=True,
               help="Use a bundle without a fitting gate report, or on which a check here fails.")
 @click.option("--action", help="Gauge action: wilson, symanzik, iwasaki, dbw2, c1=NUMBER; by "

@@ -8,6 +8,7 @@ one level kicks with all terms of whichever host it is put around. The fingerpri
 levels around stand-in terms, so that it needs no host.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,8 +93,11 @@ class NestedBundle:
 def save(path: Path, kernel: Nested, host: Host, provenance: Mapping[str, Any]) -> str:
     """Write `kernel`, whose inner step is an L2HMC, without a gate report; returns the hash.
 
-    Scales are worked into the steps. Raises ConfigError for an inner step of another kind.
+    Scales are worked into the steps. Raises ConfigError for an inner step of another kind, and
+    for a host or a number of steps that `load` would refuse.
     """
+    require_host(host)
+    require_few_steps(kernel)
     if not isinstance(kernel.inner, L2HMC):
         raise ConfigError("nested bundle: expected an L2HMC as inner step (networks off: HMC), "
                           f"found {type(kernel.inner).__name__}")
@@ -124,6 +128,25 @@ def save(path: Path, kernel: Nested, host: Host, provenance: Mapping[str, Any]) 
     return meta["hash"]
 
 
+def require_host(host: Host) -> None:
+    """Raise ConfigError, by name, for a host that no file can hold: parameters must be numbers."""
+    given = Entries({"name": host.name, "parameters": host.parameters}, f"host {host.name!r}",
+                    ConfigError)
+    given.text("name")
+    _parameters(given.table("parameters"))
+
+
+def require_few_steps(kernel: Nested) -> None:
+    """Raise ConfigError for more steps of an L2HMC inside than `load` takes."""
+    if not isinstance(kernel.inner, L2HMC):
+        return
+    steps = 2 * kernel.inner.layers * kernel.inner.repeats * math.prod(
+        sum(level.counts) for level in kernel.levels)
+    if steps > MOST_STEPS:
+        raise ConfigError(f"levels: expected at most {MOST_STEPS} steps of the inner level in a "
+                          f"trajectory, found {parsing.shown(steps)}")
+
+
 def load(path: Path, beta: float | None = None) -> NestedBundle:
     """Read and verify (version, keys, hash, fingerprint); `on` puts it around a host.
 
@@ -136,12 +159,13 @@ def load(path: Path, beta: float | None = None) -> NestedBundle:
         about, inner = rebuilt(path, meta, weights)
         host = table(path, meta, "host")
         names, terms = _told(path, meta)
-        found = NestedBundle(inner, _levels(tensors, names, inner), terms, host.text("name"),
+        found = NestedBundle(inner, _levels(tensors, names), terms, host.text("name"),
                              _parameters(host.table("parameters")), meta["hash"],
                              read_gate(path, meta),
                              {"action": about, "version": meta["version"],
                               "provenance": dict(table(path, meta, "provenance").values)},
                              str(path))
+        require_few_steps(found.kernel)
         _check_fingerprint(found, table(path, meta, "fingerprint"), tensors)
     except BundleError:
         raise
@@ -168,17 +192,12 @@ def _told(path: Path, meta: Mapping[str, str]) -> tuple[list[str], tuple[tuple[s
     return [one.text("name") for one in each], tuple(tuple(names) for names in terms)
 
 
-def _levels(tensors: Mapping[str, Tensor], names: Sequence[str], inner: L2HMC
-            ) -> tuple[Level, ...]:
-    """The levels around stand-ins. Raises ConfigError, or BundleError for too many steps."""
-    levels, steps = [], 2 * inner.layers * inner.repeats
+def _levels(tensors: Mapping[str, Tensor], names: Sequence[str]) -> tuple[Level, ...]:
+    """The levels around stand-ins. Raises ConfigError."""
+    levels = []
     for number, name in enumerate(names):
         parts = [tuple(tensors[f"levels.{number}.{part}"].tolist()) for part in Schedule._fields]
         repeats = tuple(tensors[f"levels.{number}.repeats"].tolist())
-        steps *= sum(repeats)
-        if not steps <= MOST_STEPS:
-            raise BundleError(f"levels: expected at most {MOST_STEPS} steps of the inner level in "
-                              f"a trajectory, found {parsing.shown(steps)}")
         levels.append(Level(name, (stand_in(name, number),), Schedule(*parts), repeats))
     return tuple(levels)
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from l2hmc_bridge.errors import BundleError
+from l2hmc_bridge import models
+from l2hmc_bridge.errors import QUARKS_PAGE, BundleError
 from l2hmc_bridge.storage import atomic, parsing, regular, tensors as safetensors
 
 FORMAT, VERSION = "l2hmc-bridge bundle", "1"
@@ -31,7 +32,7 @@ def read_file(path: Path, form: str = FORMAT) -> tuple[dict[str, Tensor], dict[s
     tensors, meta = safetensors.load(path, BundleError, named="bundle")
     found = _form(path, meta)
     if found != form:
-        way_out = {NESTED: ": its levels need their host (train, examples/two_flavour/stream.py)",
+        way_out = {NESTED: f": its levels need the terms of a host ({QUARKS_PAGE})",
                    FORMAT: ": it has no levels"}
         raise BundleError(f"{path}: expected {form!r}, found {found!r}{way_out[found]}")
     if meta.get("version") != VERSION:
@@ -50,7 +51,8 @@ def read_file(path: Path, form: str = FORMAT) -> tuple[dict[str, Tensor], dict[s
 
 def _require_file(path: Path) -> None:
     if regular.kind(path, links=True) is None:
-        raise BundleError(f"{path}: expected a bundle, found no such file")
+        raise BundleError(f"{path}: expected a bundle, or the name of one that ships "
+                          f"({', '.join(models.names())}), found no such file")
 
 
 def _form(path: Path, meta: Mapping[str, str]) -> str:

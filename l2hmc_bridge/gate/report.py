@@ -43,9 +43,10 @@ def check_nested(path: Path | str, lattice: Sequence[int] | None = None,
                  progress: Progress = lambda name: None) -> tuple[list[Check], dict[str, Any]]:
     """The same for a nested bundle, on stand-ins for its host's terms; BundleError, LayoutError."""
     loaded = nested_bundle.load(Path(path), beta)
-    nt, nx, ny, nz = lattice = tuple(lattice or SMALL)
-    trajectories = trajectories or 150
+    lattice = tuple(lattice or SMALL)
     bundle.require_fit(loaded.inner, lattice, loaded.path)
+    nt, nx, ny, nz = lattice
+    trajectories = trajectories or 150
     checks = [Check("hash and fingerprint reproduced", 0.0, 0.0, bundle.TOLERANCE,
                     "stored in the bundle")]
     checks += nested.run(loaded.kernel, (nt, nx, ny, nz), trajectories, seed, progress)

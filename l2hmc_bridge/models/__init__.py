@@ -29,6 +29,13 @@ def path(name: str) -> Path:
     return found
 
 
+def located(given: Path | str) -> Path:
+    """The file `given`, or where no such file lies, the shipped bundle of that name."""
+    here = Path(given)
+    missing = not here.exists() or here.is_dir()
+    return path(str(given)) if str(given) in names() and missing else here
+
+
 def reason(name: str) -> str:
     """Why `sample` takes the shipped bundle `name`: what it is best at."""
     return REASONS[path(name).stem]

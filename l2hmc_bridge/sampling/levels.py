@@ -1,6 +1,8 @@
 """Levels of a nested step: host terms that are kicked together, and when."""
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -23,7 +25,8 @@ class Level:
 
     plan: kicks, drifts and displacements of one trajectory, in MD time. repeats: trajectories of
     the level inside for each drift, one number for all or one for each. Raises ConfigError for a
-    level without terms or steps, or one that is not the same backwards.
+    level without terms or steps, a term that is in it twice, steps that are no finite numbers, and
+    for one that is not the same backwards.
     """
 
     name: str
@@ -35,11 +38,16 @@ class Level:
         where = f"level {self.name!r}"
         if not self.terms:
             raise ConfigError(f"{where}: expected at least one term, found none")
+        for name in _repeated(term.name for term in self.terms):
+            raise ConfigError(f"{where}: expected each term once, found {name!r} twice")
         drifts = len(self.plan.drifts)
         if drifts < 1 or not len(self.plan.kicks) == len(self.plan.displacements) == drifts + 1:
             raise ConfigError(f"{where}: expected steps: n >= 1 drifts between n + 1 kicks and "
                               f"displacements, found {tuple(map(len, self.plan))} kicks, drifts "
                               "and displacements")
+        for part, steps in zip(Schedule._fields, self.plan, strict=True):
+            if not all(map(math.isfinite, steps)):
+                raise ConfigError(f"{where}: expected {part} of finite numbers, found {steps}")
         counts = self.counts
         if len(counts) != drifts or min(counts) < 1:
             raise ConfigError(f"{where}: expected repeats of at least 1 for each of {drifts} "
@@ -49,7 +57,7 @@ class Level:
                 abs(a - b) > SYMMETRY * largest for part in self.plan
                 for a, b in zip(part, part[::-1], strict=True)):
             raise ConfigError(f"{where}: expected steps that are the same backwards, found {self}")
-        if self.length <= 0:
+        if not 0 < self.length < math.inf:
             raise ConfigError(f"{where}: expected drifts of positive length, found {self.length}")
 
     @property
@@ -76,6 +84,31 @@ class Level:
     def force(self, links: Tensor) -> Tensor:
         """The sum of its forces, like links."""
         return reduce(torch.add, (term.force(links) for term in self.terms))
+
+
+def require_levels(levels: Sequence[Level], group: str) -> None:
+    """Raise ConfigError unless these can be the levels of one nested step on `group`.
+
+    For none, a name that two of them have, a term of one name in two of them (S would count it
+    twice), and a term on another group.
+    """
+    if not levels:
+        raise ConfigError("nested: expected at least one level, found none")
+    for name in _repeated(level.name for level in levels):
+        raise ConfigError(f"nested: expected levels of different names, found two called {name!r}")
+    for name in _repeated(term.name for level in levels for term in level.terms):
+        found = [level.name for level in levels if name in [term.name for term in level.terms]]
+        raise ConfigError(f"nested: expected each term in one level, found {name!r} in {found}: S "
+                          "would count it twice (terms that differ have different names)")
+    for level in levels:
+        for term in level.terms:
+            if term.group != group:
+                raise ConfigError(f"level {level.name!r}: expected terms on {group} as the inner "
+                                  f"step, found {term.name!r} on {term.group}")
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ enter as functions of U alone, S_l in accept/reject only. Forces are computed on
 S_l and F_l at the start come with State, a refresh of the noise voids those of levels >= 1.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -23,7 +24,7 @@ from torch import Tensor
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators
-from l2hmc_bridge.sampling.levels import Level, Total
+from l2hmc_bridge.sampling.levels import Level, Total, require_levels
 from l2hmc_bridge.sampling.markov import Info, LevelUse, Proposer, State, Trajectory
 from l2hmc_bridge.sampling.terms import SolverReport, require_links
 from l2hmc_bridge.systems.actions import Action
@@ -45,7 +46,8 @@ class _Place:
 class Nested:
     """`inner` inside of `levels`, from the inside out; `scale` multiplies every step of all.
 
-    Raises ConfigError for no levels, a group that differs, or an inner step that does not fit.
+    Raises ConfigError for levels that do not go together (`require_levels`), steps of no finite
+    length, or an inner step that does not fit.
     """
 
     inner: Proposer
@@ -53,14 +55,10 @@ class Nested:
     scale: float = 1.0
 
     def __post_init__(self):
-        if not self.levels:
-            raise ConfigError("nested: expected at least one level, found none")
-        group = self.inner.action.group
-        for level in self.levels:
-            for term in level.terms:
-                if term.group != group:
-                    raise ConfigError(f"level {level.name!r}: expected terms on {group} as the "
-                                      f"inner step, found {term.name!r} on {term.group}")
+        require_levels(self.levels, self.inner.action.group)
+        for what, length in (("a scale", self.scale), ("an inner step", self.inner.length)):
+            if not math.isfinite(length) or length == 0:
+                raise ConfigError(f"nested: expected {what} of finite length, found {length}")
         if not self.inner.involutive:
             raise ConfigError("nested: expected an inner step that is a palindrome, found one that "
                               "goes forth or back at random (composition \"direction\")")

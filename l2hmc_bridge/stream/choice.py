@@ -1,6 +1,5 @@
 """Which kernel a new stream runs, with which action: what the options and the start say."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -63,7 +62,7 @@ def _trained(
     start: Start, decision: Decision, options: UpdateOptions, device: torch.device
 ) -> Choice:
     beta = decision.beta
-    path = Path(options.bundle or models.default())
+    path = models.located(options.bundle or models.default())
     loaded = bundle.load(path, beta, device)
     action = loaded.kernel.action
     if not isinstance(action, GaugeAction):

@@ -42,18 +42,18 @@ ACCEPTABLE = ("checksum", "plaquette", "link_trace", "theory")
 class UpdateOptions:
     """Which update runs and how it is prepared; what new streams and streams of a host share.
 
-    kernel: "l2hmc" runs `bundle` (the one that ships if None), "hmc" runs `integrator` with
-    `steps` steps of `step_size`, "heatbath" runs `sweeps` sweeps of the heat bath and then
-    `overrelax` of reflections, for the Wilson action. ungated: a bundle without a fitting gate
-    report is taken, and one on which a check fails at the start. action: wilson, symanzik, iwasaki,
-    dbw2 or "c1=NUMBER"; the file's, else the bundle's own, or wilson for the others, if None. beta:
-    the coupling, if the file does not state it. quenched: sample the gauge action alone although a
-    file tells of quarks. accept: checks of a file that may fail, and "theory": an `action` against
-    the file's. source: format to read files as, known by their bytes if None. tune: trajectories on
-    a copy that scale all steps towards `target_acceptance`. md_length: scale them to this MD time
-    of a trajectory instead. seed: drawn by the system, and recorded, if
-    None. threads of torch and the kernels: left as they are if None. device: "cpu" or "cuda[:N]".
-    command: how the run was started, for the record.
+    kernel: "l2hmc" runs `bundle` (a file, or the name of one that ships; wilson if None), "hmc"
+    runs `integrator` with `steps` steps of `step_size`, "heatbath" runs `sweeps` sweeps of the heat
+    bath and then `overrelax` of reflections, for the Wilson action. ungated: a bundle without a
+    fitting gate report is taken, and one on which a check fails at the start. action: wilson,
+    symanzik, iwasaki, dbw2 or "c1=NUMBER"; the file's, else the bundle's own, or wilson for the
+    others, if None. beta: the coupling, if the file does not state it. quenched: sample the gauge
+    action alone although a file tells of quarks. accept: checks of a file that may fail, and
+    "theory": an `action` against the file's. source: format to read files as, known by their bytes
+    if None. tune: trajectories on a copy that scale all steps towards `target_acceptance`.
+    md_length: scale them to this MD time of a trajectory instead. seed: drawn by the system, and
+    recorded, if None. threads of torch and the kernels: left as they are if None. device: "cpu" or
+    "cuda[:N]". command: how the run was started, for the record.
     Raises ConfigError for a value that cannot be.
     """
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from l2hmc_bridge.errors import ActionError
+from l2hmc_bridge.errors import QUARKS_PAGE, ActionError
 from l2hmc_bridge.systems.coefficients import RECTANGLE_COEFFICIENTS, coefficient, name_of
 from l2hmc_bridge.systems.theory import PRINTED, Theory
 
@@ -111,7 +111,8 @@ def _quarks(name: str, theory: Theory, quenched: bool) -> str:
     told = ", ".join(theory.quarks or ())
     if not quenched:
         raise ActionError(f"{name}: tells of quarks ({told}), which are not sampled here "
-                          " (--quenched samples the gauge action alone)")
+                          "(--quenched samples the gauge action alone; nested steps go with "
+                          f"quarks: {QUARKS_PAGE})")
     return f"{name}: tells of quarks ({told}): the gauge action alone is sampled (--quenched)"
 
 

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -126,7 +125,7 @@ def _seed_translations(kernel: L2HMC, size: float, seed: int) -> None:
 
 def _take_steps(kernel: L2HMC, name: str) -> None:
     """The step sizes of a bundle in place of the integrator's; ConfigError if they differ."""
-    path = models.path(name) if name in models.names() else Path(name)
+    path = models.located(name)
     given = architecture.tensors(bundle.load(path).kernel)
     steps = {k: v for k, v in given.items() if k.startswith("steps.")}
     architecture.load_tensors(kernel, {**architecture.tensors(kernel), **steps})

@@ -1,6 +1,7 @@
 """Nested bundles: the same step after a reload, around the host they name and no other."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -100,6 +101,20 @@ def test_the_bundle_that_ships_is_for_any_host():
     assert set(gains) == {"heavy48", "light48", "heavy88", "light88"}
 
 
+def test_the_level_that_ships_goes_around_a_step_for_another_gauge_action(generator):
+    """As the pages on it say: `load` changes beta alone, the inner step keeps the Wilson action."""
+    found = bundle.load(models.path("quarks"), 2.0)
+    assert found.inner.action == GaugeAction(2.0)
+    improved = GaugeAction(2.0, -0.331)
+    step = Nested(HMC(improved, 0.5, 2), found.on(HOST).levels)
+    links = rough_links(generator, (2, 2, 2, 4))
+    state = step.refreshed(step.init(links), generator)
+    parts = improved(links) + sum(term(links) for term in HOST.terms)
+    assert float(state.action) == pytest.approx(float(parts))
+    _, info = step.moved(state, draw_momenta(links, generator), generator)
+    assert float(info.delta_h.abs().max()) < 0.5 and step.length == found.on(HOST).length
+
+
 def test_other_parameters_if_asked_for(saved):
     other = rectangles((2, 2, 2, 4), 0.9, 2)
     assert bundle.load(saved[0]).on(other, other_parameters=True).levels[0].terms[0] is \
@@ -107,7 +122,7 @@ def test_other_parameters_if_asked_for(saved):
 
 
 def test_forms_are_not_mixed_up(saved, tmp_path, generator):
-    with pytest.raises(BundleError, match="its levels need their host"):
+    with pytest.raises(BundleError, match="need the terms of a host .*how-to/streams-with-quarks"):
         plain.load(saved[0])
     other = tmp_path / "plain.safetensors"
     plain.save(other, kernel(generator).inner, {}, (2.0, 2.0))
@@ -147,6 +162,22 @@ def test_an_inner_step_without_a_bundle_form(generator, tmp_path):
     step = replace(kernel(generator), inner=HMC(GaugeAction(2.0), 0.5, 2))
     with pytest.raises(ConfigError, match="expected an L2HMC"):
         bundle.save(tmp_path / "x", step, HOST, {})
+
+
+@pytest.mark.parametrize("value", ["clover", math.nan, math.inf, True, None, [1.0]])
+def test_a_host_that_no_file_can_hold_is_not_saved(value, generator, tmp_path):
+    host = HOST._replace(parameters={"strength": 0.8, "kind": value})
+    with pytest.raises(ConfigError, match="host 'rectangles': parameters: kind: expected a finite"):
+        bundle.save(tmp_path / "x", kernel(generator), host, {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_steps_than_a_file_may_have_are_not_saved(generator, tmp_path, monkeypatch, saved):
+    monkeypatch.setattr(bundle, "MOST_STEPS", 31)  # 2 of the inner step, 2 x 2 of heavy, 4 of ratio
+    with pytest.raises(ConfigError, match="at most 31 steps of the inner level.*found 32"):
+        bundle.save(tmp_path / "x", kernel(generator), HOST, {})
+    with pytest.raises(BundleError, match=r"nested.safetensors: .*at most 31 steps.*found 32"):
+        bundle.load(saved[0])
 
 
 def test_the_file_says_its_levels(saved):

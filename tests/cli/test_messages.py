@@ -111,7 +111,7 @@ def test_the_filter():
 def test_templates_are_found():
     """Negative control: the reader of templates sees what it has to judge."""
     text = " ".join(templates(FILES["l2hmc_bridge.systems.decision"]))
-    assert "(--quenched samples the gauge action alone)" in text and re.search(r"--beta", text)
+    assert "(--quenched samples the gauge action alone; " in text and re.search(r"--beta", text)
 
 
 def test_the_filter_is_at_work(tmp_path, capsys):

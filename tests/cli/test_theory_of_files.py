@@ -8,6 +8,7 @@ import pytest
 from l2hmc_bridge.adapters.files import table as files
 from l2hmc_bridge.adapters.records import host_log
 from l2hmc_bridge.cli import main
+from l2hmc_bridge.errors import QUARKS_PAGE
 from tests.cli.sample.test_sample import make_bundle, sample
 from tests.support.theories import QUARKS, WILSON, chroma, gauge, hmc, tm
 from tests.support.verbs import EXTENTS, run
@@ -59,7 +60,7 @@ def test_quarks_need_consent(verb, tmp_path, capsys):
     path = iwasaki(tmp_path, kappa=0.1373, mu=0.006)
     found = run(verb, path, capsys, action="iwasaki")
     assert found.status == 1 and "tells of quarks (kappa = 0.1373, mu = 0.006)" in found.said
-    assert "--quenched" in found.said
+    assert "--quenched" in found.said and QUARKS_PAGE in found.said
     found = run(verb, path, capsys, "--quenched", action="iwasaki")
     assert found.status == 0, found.said
     assert "tells of quarks (kappa = 0.1373, mu = 0.006): the gauge action alone" in found.said

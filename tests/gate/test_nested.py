@@ -19,9 +19,9 @@ ACTION, LATTICE = GaugeAction(2.0), (2, 2, 2, 4)
 
 
 def nested(inner=None, cls=Nested):
-    term = HostTerm("quarks", ACTION, ACTION.force)  # replaced by stand-ins
-    levels = (Level("heavy", (term,), schedule("leapfrog", 1.0, 1), 1),
-              Level("ratio", (term,), schedule("force_gradient", 0.5, 1), 2))
+    heavy, ratio = (HostTerm(name, ACTION, ACTION.force) for name in ("heavy", "ratio"))
+    levels = (Level("heavy", (heavy,), schedule("leapfrog", 1.0, 1), 1),  # terms: stand-ins instead
+              Level("ratio", (ratio,), schedule("force_gradient", 0.5, 1), 2))
     return cls(inner or HMC(ACTION, 1.0, 1, "omf2"), levels)
 
 

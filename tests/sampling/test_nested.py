@@ -28,6 +28,8 @@ from tests.support.fields import rough_links
 GAUGE, EXTRA = GaugeAction(2.0), GaugeAction(0.6, -0.2)
 LATTICE = (2, 2, 4, 2)
 FINE = HMC(GAUGE, 0.25, 4, "omf4")  # of unit length
+NAN, INFINITE = float("nan"), float("inf")
+TERMS = (HostTerm("x", EXTRA, EXTRA.force), HostTerm("y", EXTRA, EXTRA.force))
 
 
 class Counted:
@@ -274,6 +276,19 @@ def test_tuning_and_mixtures_take_nested_steps(generator):
     (lambda: level(repeats=0), "repeats of at least 1"),
     (lambda: level(repeats=(1, 1)), "repeats of at least 1 for each of 4"),
     (lambda: level(plan=schedule("omf2", -0.1, 1)), "positive length"),
+    (lambda: level(plan=schedule("omf2", NAN, 1)), "level 'quarks': expected kicks of finite.*nan"),
+    (lambda: level(plan=schedule("omf2", INFINITE, 1)), "expected kicks of finite numbers.*inf"),
+    (lambda: level(plan=Schedule((0.5, 0.5), (NAN,), (0.0, 0.0))), "expected drifts of finite"),
+    (lambda: level(plan=Schedule((0.5, 0.5), (1.0,), (NAN, NAN))), "expected displacements of"),
+    (lambda: level(plan=Schedule((1.0,) * 3, (1e308, 1e308), (0.0,) * 3)), "positive length.*inf"),
+    (lambda: Nested(FINE, (level(),)).scaled(NAN), "a scale of finite length, found nan"),
+    (lambda: Nested(FINE.scaled(INFINITE), (level(),)), "an inner step of finite length.*inf"),
+    (lambda: Nested(FINE, (level(), level("ratio"), level())), "names, found two called 'quarks'"),
+    (lambda: Nested(FINE, (Level("a", TERMS, schedule("omf2", 0.1, 1)),
+                           Level("b", TERMS[:1], schedule("omf2", 0.1, 1)))),
+     r"each term in one level, found 'x' in \['a', 'b'\]: S would count it twice"),
+    (lambda: Level("a", (*TERMS, TERMS[0]), schedule("omf2", 0.1, 1)),
+     "level 'a': expected each term once, found 'x' twice"),
     (lambda: Nested(make_kernel("kick", composition="direction"), (level(),)), "palindrome"),
     (lambda: Nested(FINE, (Level("q", (HostTerm("x", EXTRA, EXTRA.force, group="u1"),),
                                  schedule("omf2", 0.1, 1)),)), "terms on su3.*'x' on u1"),

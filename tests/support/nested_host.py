@@ -40,6 +40,18 @@ def rectangles(lattice, strength=0.8, terms=1, in_parts=False):
         for name, part in zip(names, parts, strict=True)))
 
 
+def named(lattice, **parameters):
+    """The same, with parameters as they are given."""
+    return rectangles(lattice)._replace(name="clover", parameters=parameters)
+
+
+def broken(lattice, kappa=0.1):
+    """A factory with an error of its own: a type, a value, or none that says a word."""
+    if kappa > 1:  # a TypeError for a text
+        raise ValueError(f"kappa {kappa}\nis not of this world")
+    raise KeyError
+
+
 def nothing(lattice):
     """Not a host."""
     return lattice

@@ -3,7 +3,8 @@
 
 import pytest
 
-from l2hmc_bridge.errors import ActionError
+from docs.making import mounted
+from l2hmc_bridge.errors import QUARKS_PAGE, ActionError
 from l2hmc_bridge.systems.coefficients import (
     RECTANGLE_COEFFICIENTS,
     coefficient,
@@ -12,6 +13,7 @@ from l2hmc_bridge.systems.coefficients import (
 )
 from l2hmc_bridge.systems.decision import decide
 from l2hmc_bridge.systems.theory import Theory, combined, of_carried
+from tests.support.places import ROOT
 
 IWASAKI = Theory("xlf-info", "c2_rec = -0.331", -0.331, 2.1, None, ())
 SILENT = Theory()
@@ -81,9 +83,19 @@ def test_quarks_need_consent_and_come_first():
     with pytest.raises(ActionError, match=r"a: tells of quarks \(kappa = 0.1373, mu = 0.006\).*"
                                           r"\(--quenched samples"):
         decide({"a": QUARKS})
+    with pytest.raises(ActionError) as refused:
+        decide({"a": QUARKS})
+    assert QUARKS_PAGE in str(refused.value) and "  " not in str(refused.value)
     decision = decide({"a": QUARKS}, quenched=True)
     assert decision.said[0].startswith("a: tells of quarks (kappa = 0.1373, mu = 0.006)")
     assert decision.record["quenched"] is True and decision.action == "iwasaki"
+
+
+def test_the_page_on_quarks_is_where_messages_say():
+    page, = (page for page, source in mounted.MOUNTED.items() if source in QUARKS_PAGE)
+    assert page.removesuffix(".md") in QUARKS_PAGE
+    title = (ROOT / mounted.MOUNTED[page]).read_text().splitlines()[0]
+    assert f'"{title.removeprefix("# ")}"' in QUARKS_PAGE
 
 
 @pytest.mark.parametrize("quenched", [False, True])

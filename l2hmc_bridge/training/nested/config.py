@@ -103,6 +103,9 @@ def check(config: NestedConfig) -> None:
     require(config.inner.steps > 0, "inner.steps", "> 0", config.inner.steps)
     for name in ("chains", "draws", "iterations", "resample", "validation_draws"):
         require(getattr(config, name) > 0, name, "> 0", getattr(config, name))
+    points = config.chains * config.validation_draws
+    require(points > 1, "validation_draws", "chains x validation_draws > 1: one point has no error",
+            points)
     require(0 <= config.acceptance < 1, "acceptance", "0 <= acceptance < 1", config.acceptance)
     require(config.thermalisation >= 0, "thermalisation", ">= 0", config.thermalisation)
     require(0 <= config.seed < 2**63, "seed", "0 to 2^63 - 1", config.seed)

@@ -36,12 +36,13 @@ def worth_by_iterations(found: Worth, kernel: Nested, sample: Sample) -> float:
 
 
 def finish(run: Run, path: Path, provenance: dict[str, Any]) -> dict[str, Any]:
-    """Validate, keep the start if training did not beat it, write the bundle.
+    """Validate, keep the start unless the gain is above 1 by more than its error, write the bundle.
 
-    Steps are stored at the scale where the acceptance is 80 % on the validation's points.
+    One standard error, from the spread over points. Steps are stored at the scale where the
+    acceptance is 80 % on the validation's points.
     """
     found = validate(run)
-    better = found["gain"] > 1
+    better = found["gain"] > 1 + found["gain_error"]
     kernel = run.kernel if better else start(run.config, run.host)
     kernel = kernel.scaled(found["trained" if better else "start"]["scale"])
     found["kept"] = "trained" if better else "start"

@@ -15,6 +15,7 @@ from l2hmc_bridge.training.nested import checkpoint, config, host, loop, outcome
 from l2hmc_bridge.training.nested.sample import Sample, accepted, forces, ratio, softened, worth
 from l2hmc_bridge.training.nested.shape import plan_of, values_of
 
+HOSTS = "tests.support.nested_host"
 TABLE = {
     "name": "small", "host": "tests.support.nested_host:rectangles", "beta": 2.0,
     "lattice": [2, 2, 4, 2], "chains": 6, "thermalisation": 4, "iterations": 3, "resample": 2,
@@ -188,6 +189,31 @@ def test_the_start_is_kept_if_nothing_is_gained(tmp_path, monkeypatch):
     assert loaded.levels[0].plan.kicks == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("gain, error, kept", [
+    (1.006, 0.056, "start"), (1.2, 0.05, "trained")])
+def test_a_gain_within_its_error_is_none(gain, error, kept, tmp_path, monkeypatch):
+    given = settings()
+    there = host.find(given)
+    run = loop.Run(given, there, host.start(given, there).scaled(0.5), torch.empty(0))
+    monkeypatch.setattr(outcome, "validate", lambda run: {
+        "gain": gain, "gain_error": error, "start": {"scale": 2.0}, "trained": {"scale": 1.0}})
+    found = outcome.finish(run, tmp_path / "b.safetensors", {})
+    assert found["kept"] == kept
+    length = bundle.load(tmp_path / "b.safetensors").kernel.length
+    assert length == pytest.approx({"start": 2.0, "trained": 0.5}[kept])
+
+
+@pytest.mark.parametrize("line", ['kappa = "a"', "kappa = 2", "mass = 1.0"])
+def test_a_host_that_fails_is_said_in_one_line(line, tmp_path, capsys):
+    path = tmp_path / "nested.toml"
+    path.write_text(f'name = "small"\nhost = "{HOSTS}:broken"\nbeta = 2.0\n'
+                    'lattice = [2, 2, 4, 2]\n[[level]]\nterms = ["quarks"]\n'
+                    f"[parameters]\n{line}\n")
+    assert main(["train", str(path), "--out", str(tmp_path / "n.safetensors")]) == 1
+    said, = capsys.readouterr().err.strip().splitlines()
+    assert f"{HOSTS}:broken" in said
+
+
 @pytest.mark.slow
 def test_command_line(tmp_path, capsys):
     path, out = tmp_path / "nested.toml", tmp_path / "n.safetensors"
@@ -211,6 +237,16 @@ def test_command_line(tmp_path, capsys):
     ({"host": "tests.support.nested_host:missing"}, "a function missing"),
     ({"host": "tests.support.nested_host:nothing", "parameters": {}}, "return a Host"),
     ({"parameters": {"mass": 1.0}}, "parameters: .*mass"),
+    ({"host": f"{HOSTS}:broken", "parameters": {}}, "raises KeyError$"),
+    ({"host": f"{HOSTS}:broken", "parameters": {"kappa": "a"}},
+     f"host: expected {HOSTS}:broken to make its terms of kappa = 'a'.*raises TypeError: '>' not"),
+    ({"host": f"{HOSTS}:broken", "parameters": {"kappa": 2}},
+     "of kappa = 2 on .*raises ValueError: kappa 2 is not of this world"),
+    ({"host": f"{HOSTS}:named", "parameters": {"kind": "clover"}},
+     "host 'clover': parameters: kind: expected a finite number, found 'clover'"),
+    ({"host": "tests.support.host_that_fails:f"}, "that imports, found that it raises NameError"),
+    ({"level": [{"terms": ["quarks"], "steps": 4, "length": 1.0, "inside": 1e-5}]},
+     "at most 10000 steps of the inner level"),
     ({"level": [{"terms": ["light"]}]}, r"\['quarks'\], each in one level, found \['light'\]"),
     ({"level": []}, "at least one"),
     ({"level": [{"terms": ["quarks"], "steps": 0}]}, "steps > 0"),
@@ -218,6 +254,7 @@ def test_command_line(tmp_path, capsys):
     ({"level": [{"terms": ["quarks", "quarks"]}]}, "each term once"),
     ({"level": [{"terms": ["quarks"], "train": False}]}, "something to train"),
     ({"level": [{"terms": ["quarks"], "ends": -1}]}, "level.ends"),
+    ({"chains": 1, "validation_draws": 1}, "validation_draws: expected .* no error, found 1"),
     ({"acceptance": 1.0}, "acceptance: expected 0 <="),
     ({"level": [{"term": ["quarks"]}]}, "level.term: unknown key"),
     ({"level": [{"terms": [1]}]}, "level.terms: expected tuple"),
