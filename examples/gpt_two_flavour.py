@@ -74,8 +74,7 @@ def stream(g, lattice, beta, kappa, mu, trajectories, gauge="ours", outer=6, lev
     rng.normal_element(U)
     found, inner = quarks(g, U, rng, kappa, mu, exact, sloppy), gauge_step(g, U, beta, gauge)
     if levels is not None:
-        path = models.path(levels) if levels in models.names() else Path(levels)
-        kernel = nested_bundle.load(path, beta).on(found)
+        kernel = nested_bundle.load(models.located(levels), beta).on(found)
         kernel = kernel if gauge == "ours" else Nested(inner, kernel.levels)
     else:
         kernel = Nested(inner, (Level("quarks", found.terms, schedule("omf2", 1 / outer, outer)),))

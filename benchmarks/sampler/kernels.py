@@ -55,7 +55,7 @@ def _learned(setting: Setting, action: GaugeAction) -> L2HMC:
     if setting["steps"] in INTEGRATORS:
         kernel = L2HMC(action, Steps(schedule(setting["steps"], 0.5, 1)))
     else:
-        kernel = bundle.load(_path(setting["steps"]), action.beta).kernel
+        kernel = bundle.load(models.located(setting["steps"]), action.beta).kernel
     if setting.get("mixing"):
         mixing = MomentumMixing()
         torch.nn.init.constant_(mixing.coefficient, setting["mixing"])
@@ -64,10 +64,6 @@ def _learned(setting: Setting, action: GaugeAction) -> L2HMC:
         made = FieldTransformation.constant(setting["rho"], setting.get("rho_sweeps", 1))
         kernel = replace(kernel, transformation=made)
     return replace(kernel, repeats=setting["repeats"]).scaled(setting["scale"])
-
-
-def _path(name: str):
-    return models.path(name) if name in models.names() else name
 
 
 def family(setting: Setting) -> str:

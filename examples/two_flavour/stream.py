@@ -101,7 +101,7 @@ def kernel_of(given: argparse.Namespace, host: Host) -> Nested:
     if given.kernel == "hmc":
         gauge: Kernel = HMC(GaugeAction(given.beta), 1 / given.inner, given.inner, "omf2")
         return Nested(gauge, levels(host, given.outer))
-    path = models.path(given.kernel) if given.kernel in models.names() else Path(given.kernel)
+    path = models.located(given.kernel)
     if store.form_of(path) == store.NESTED:
         return nested_bundle.load(path, given.beta).on(host)
     return Nested(bundle.load(path, given.beta).kernel, levels(host, given.outer))
