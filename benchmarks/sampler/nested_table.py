@@ -107,8 +107,8 @@ def streams(rows: Rows) -> list[str]:
         return []
     lines = ["", "tau_int (1/2 + sum rho) x host forces, and the squared jump from one trajectory "
              "to the next per host force (more is better):", "",
-             "| stream | acceptance | trajectories | plaquette | E(t=1) | 10^6 jump^2 of the "
-             "plaquette | of E(t=1) |", "|---|---|---|---|---|---|---|"]
+             "| stream | acceptance | trajectories | solver iterations | plaquette | E(t=1) "
+             "| 10^6 jump^2 of the plaquette | of E(t=1) |", "|---|---|---|---|---|---|---|---|"]
     for name in found:
         row = rows[name]
         shown = [with_error(*pair) if None not in pair else "not resolved"
@@ -116,7 +116,8 @@ def streams(rows: Rows) -> list[str]:
         shown += [with_error(*(1e6 * number for number in row[key])) if key in row else "-"
                   for key in ("plaquette_jump", "e1_jump")]
         lines.append(f"| {name.removeprefix('stream ')} | {row['acceptance']:.2f} "
-                     f"| {row['trajectories']} | {' | '.join(shown)} |")
+                     f"| {row['trajectories']} | {row['iterations'] / row['forces']:.0f} "
+                     f"| {' | '.join(shown)} |")
     return lines
 
 
