@@ -158,7 +158,7 @@ def test_the_baseline_is_of_the_files_action(tmp_path, capsys):
     quarks = host_stream(tmp_path / "q", kappa=0.137)
     words[1] = str(quarks)
     assert main(words) == 1
-    assert "(--quenched samples the gauge action alone)" in capsys.readouterr().err
+    assert "(--quenched samples the gauge action alone; " in capsys.readouterr().err
     main([*words, "--quenched"])
     assert "tells of quarks (kappa = 0.137): the gauge action alone" in capsys.readouterr().err
 
