@@ -50,13 +50,7 @@ def host_term(name: str, hmc: Any, gauge: Any, mom: Any,
     nor did one that raised any of gives_up. Raises ActionError for an HMC with gauge monomials,
     with an HMC inside, or none of fermions.
     """
-    if hmc.hmc_inner is not None:
-        raise ActionError(f"PyQUDA term {name!r}: expected an HMC without hmc_inner, found one: "
-                          "its action would count, and its force not (one term for each)")
-    if hmc.gauge_monomials or not hmc.fermion_monomials:
-        raise ActionError(f"PyQUDA term {name!r}: expected an HMC of fermion monomials alone, "
-                          f"found {len(hmc.gauge_monomials)} of the gauge field and "
-                          f"{len(hmc.fermion_monomials)} of fermions")
+    _require_fermions(name, hmc)
     scratch, told = gauge.copy(), {"solves": 0}
 
     def asked(links: Tensor, function: Callable[[], Any], solves: int = 1) -> Any:
@@ -68,8 +62,7 @@ def host_term(name: str, hmc: Any, gauge: Any, mom: Any,
                 found = function()
         except gives_up as error:
             raise SolverError(f"PyQUDA term {name!r}: {error}") from error
-        if solves and any(one.invert_param.iter >= one.invert_param.maxiter
-                          for one in hmc.fermion_monomials):
+        if solves and _at_their_limit(hmc):
             raise SolverError(f"PyQUDA term {name!r}: a solver reached its maxiter")
         return found
 
@@ -81,6 +74,22 @@ def host_term(name: str, hmc: Any, gauge: Any, mom: Any,
                     lambda links: asked(links, lambda: _force(hmc, mom)),
                     lambda links, _generator: asked(links, hmc.samplePhi, solves=0), report,
                     in_parts=True)
+
+
+def _require_fermions(name: str, hmc: Any) -> None:
+    """Raise ActionError unless an HMC has fermion monomials, and these alone."""
+    if hmc.hmc_inner is not None:
+        raise ActionError(f"PyQUDA term {name!r}: expected an HMC without hmc_inner, found one: "
+                          "its action would count, and its force not (one term for each)")
+    if hmc.gauge_monomials or not hmc.fermion_monomials:
+        raise ActionError(f"PyQUDA term {name!r}: expected an HMC of fermion monomials alone, "
+                          f"found {len(hmc.gauge_monomials)} of the gauge field and "
+                          f"{len(hmc.fermion_monomials)} of fermions")
+
+
+def _at_their_limit(hmc: Any) -> bool:
+    """Whether a solver of these monomials ended at the number of iterations it may make."""
+    return any(one.invert_param.iter >= one.invert_param.maxiter for one in hmc.fermion_monomials)
 
 
 def _force(hmc: Any, mom: Any) -> Tensor:

@@ -77,7 +77,7 @@ def test_parts_without_the_sites_beside_them_are_found():
 
 
 NESTED = ["networks, mixing: the same", "GPT's own: the same"]
-FAULTS = ["a solver: accepted False, dH nan, unsolved [True], kept True",
+FAULTS = ["a solver: accepted False, dH inf, unsolved [True], kept True",
           "a sum: ActionError host term 'heavy': expected one S in all processes",
           "a term of the whole field: ConfigError host term 'heavy': expected one that takes parts"]
 
