@@ -17,7 +17,7 @@ from tests.support.places import ROOT
 
 @pytest.fixture
 def report(tmp_path):
-    return gpu_check.Report(tmp_path / "g.json", time.monotonic() + 60, {"gpu": "x", "torch": "y"})
+    return gpu_check.Report(tmp_path / "g.json", time.monotonic() + 240, {"gpu": "x", "torch": "y"})
 
 
 @pytest.fixture
