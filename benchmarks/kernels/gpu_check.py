@@ -85,7 +85,7 @@ def run_ranks(report: Report, *more: str) -> None:
                "-m", "benchmarks.kernels.gpu_ranks", *more]
     try:
         done = subprocess.run(command, capture_output=True, text=True,
-                              timeout=max(1.0, min(120.0, report.left)))
+                              timeout=max(1.0, min(200.0, report.left)))
     except subprocess.TimeoutExpired:
         report.ranks = "FAILED: not through in time"
     else:

@@ -3,10 +3,11 @@
     torchrun --nproc-per-node 2 -m benchmarks.kernels.gpu_ranks [--lattice 32,16,16,16]
 
 Two trajectories of HMC (force gradient), with the Wilson action and Iwasaki's, one of nested steps
-around a term, and what is measured, with a flow that looks three sites far. Prints a line of JSON
-for each: what is not the same bit for bit, seconds of a trajectory, bytes that a process sent
-in it, how many GPUs there are, and why messages go through main memory, if they do. Status 2 if any
-bit differs. Where both processes share a GPU the time says nothing of two.
+around a term, one of trained steps with a kick network, a drift network and mixing, and what is
+measured, with a flow that looks three sites far. Prints a line of JSON for each: what is not the
+same bit for bit, seconds of a trajectory, bytes that a process sent in it, how many GPUs there are,
+and why messages go through main memory, if they do. Status 2 if any bit differs. Where both
+processes share a GPU the time says nothing of two.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from benchmarks.kernels.trajectories import NETWORKS, kernel as learned_kernel
 from l2hmc_bridge import fast
 from l2hmc_bridge.fields import agreement, su3
 from l2hmc_bridge.fields.part import Extents, holding, whole
@@ -47,7 +49,8 @@ WILSON, IWASAKI = (HMC(gauge_action("wilson", 5.7), 0.2, 4, "force_gradient"),
                    HMC(gauge_action("iwasaki", 2.6), 0.2, 2, "force_gradient"))
 KERNELS: dict[str, Proposer] = {
     "wilson": WILSON, "iwasaki": IWASAKI,
-    "nested": Nested(IWASAKI, (Level("host", (TERM,), schedule("force_gradient", 0.2, 1)),))}
+    "nested": Nested(IWASAKI, (Level("host", (TERM,), schedule("force_gradient", 0.2, 1)),)),
+    "networks": learned_kernel(*NETWORKS["everything"])}
 PLAN = Plan(flow_time=0.1, flow_step=0.05, flow_every=0.05, kernel="zeuthen", smear="ape",
             smear_steps=1, wilson_loops=3)
 FURTHEST = 3  # sites that measurements look
@@ -81,11 +84,11 @@ def step(kernel: Proposer, links: Tensor) -> tuple[State, dict[str, list]]:
 def compared(placed: Placed, lattice: Extents, depth: int, work: Work) -> dict:
     """What one process finds of the parts of all, on rank 0; elsewhere nothing.
 
-    depth: how far the work looks.
+    depth: how far the work looks. Parts have even extents, as drift networks want them.
     """
     world, device = placed.world, placed.device
     links = su3.exp(0.3 * su3.random_algebra((1, 4, *lattice), torch.Generator().manual_seed(1)))
-    share = Share(world, chosen("auto", lattice, world.size, depth, False), lattice, depth)
+    share = Share(world, chosen("auto", lattice, world.size, depth, True), lattice, depth)
     part = share.part
     with holding(part):
         own = part.taken(links).to(device)

@@ -1,24 +1,60 @@
-"""Weights of the gauge-covariant networks as the compiled kernels take them."""
+"""Weights of the gauge-covariant networks as the kernels take them."""
+
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from l2hmc_bridge.fast.cpu import learned
+from l2hmc_bridge.fast.gpu import planar_networks
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork
 
 
+class Folded(NamedTuple):
+    """Networks of two invariants: scales are folded into the weights, beta - 6 into the offset."""
+
+    first: Tensor  # [hidden, 2]
+    offset: Tensor  # [hidden]
+    weights: Tensor  # [networks, outputs, hidden]
+    biases: Tensor  # [networks, outputs]
+    activation: str
+
+
 def kick_weights(network: KickNetwork, beta: float) -> list[learned.Network]:
-    """Inputs Re tr(U A)/18, <F,F>/(8 beta) and beta - 6, the last one folded into the offset."""
-    return _folded(network, (1 / 18, 1 / (8 * max(beta, 1e-3))), beta)
+    """For kernels in main memory."""
+    return learned.networks(*_of_kicks(network, beta))
 
 
 def drift_weights(network: DriftNetwork, beta: float) -> list[learned.Network]:
+    """For kernels in main memory."""
+    return learned.networks(*_of_drifts(network, beta))
+
+
+def kick_rows(network: KickNetwork, beta: float, like: Tensor) -> list[planar_networks.Network]:
+    """For kernels on a GPU, where the field `like` is, in its precision."""
+    places = [0, 1, *(2 + planar_networks.LOOPS.index(name) for name in network.loops)]
+    return planar_networks.networks(*_of_kicks(network, beta), places, like)
+
+
+def drift_rows(network: DriftNetwork, beta: float, like: Tensor) -> list[planar_networks.Network]:
+    """For kernels on a GPU, where the field `like` is, in its precision."""
+    places = range(len(network.outputs))
+    return planar_networks.networks(*_of_drifts(network, beta), places, like)
+
+
+def _of_kicks(network: KickNetwork, beta: float) -> Folded:
+    """Inputs Re tr(U A)/18, <F,F>/(8 beta) and beta - 6."""
+    return _folded(network, (1 / 18, 1 / (8 * max(beta, 1e-3))), beta)
+
+
+def _of_drifts(network: DriftNetwork, beta: float) -> Folded:
     """Inputs tr(A A^dagger)/36, <P,P>/8 and beta - 6."""
     return _folded(network, (1 / 36, 1 / 8), beta)
 
 
-def _folded(network: KickNetwork | DriftNetwork, scale: tuple[float, float], beta: float
-            ) -> list[learned.Network]:
+def _folded(network: KickNetwork | DriftNetwork, scale: tuple[float, float], beta: float) -> Folded:
     first = network.first.weight.detach()
     offset = network.first.bias.detach() + first[:, 2] * (beta - 6)
-    inputs = first[:, :2] * torch.tensor(scale, dtype=torch.float64)
-    return learned.networks(inputs, offset, network.weight, network.bias, network.activation)
+    inputs = first[:, :2] * torch.tensor(scale, dtype=torch.float64, device=first.device)
+    return Folded(inputs, offset, network.weight.detach(), network.bias.detach(),
+                  network.activation)

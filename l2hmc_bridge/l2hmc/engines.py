@@ -5,10 +5,12 @@ from torch import Tensor
 from l2hmc_bridge.l2hmc.compiled import CompiledEngine
 from l2hmc_bridge.l2hmc.engine import Engine, Map
 from l2hmc_bridge.l2hmc.planar import PlanarEngine
+from l2hmc_bridge.l2hmc.planar_networks import PlanarNetworkEngine
 from l2hmc_bridge.l2hmc.reference import TorchEngine
 from l2hmc_bridge.l2hmc.transformed import TransformedEngine
 
-ENGINES: tuple[type[Engine], ...] = (TransformedEngine, CompiledEngine, PlanarEngine, TorchEngine)
+ENGINES: tuple[type[Engine], ...] = (TransformedEngine, CompiledEngine, PlanarEngine,
+                                     PlanarNetworkEngine, TorchEngine)
 
 
 def engine_for(kernel: Map, links: Tensor) -> type[Engine]:

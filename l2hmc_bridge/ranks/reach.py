@@ -9,6 +9,7 @@ from l2hmc_bridge.fast.gpu import functions as gpu
 from l2hmc_bridge.l2hmc.compiled import CompiledEngine
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.l2hmc.planar import PlanarEngine
+from l2hmc_bridge.l2hmc.planar_networks import PlanarNetworkEngine
 from l2hmc_bridge.networks.covariant import KickNetwork
 from l2hmc_bridge.recorded.specs import StreamKernel
 from l2hmc_bridge.sampling.heatbath import HeatBath
@@ -44,17 +45,23 @@ def halo(kernel: StreamKernel, device: torch.device = CPU) -> int:
     with torch.no_grad():
         if PlanarEngine.serves(kernel, links):
             return reach
-        if device.type != "cpu":
-            raise ConfigError("ranks: expected HMC, or a bundle of trained steps alone, on GPUs, "
-                              "found one with networks, which share a lattice in main memory "
-                              "alone (--device cpu)")
-        if not CompiledEngine.serves(kernel.within(), links):
-            raise ConfigError("ranks: expected a bundle whose networks the compiled kernels know, "
-                              "found others, which run on one rank alone")
+        _require_networks(kernel, links)
     loops = _loops(kernel)
     if "laplacian" in loops and kernel.mixing is not None:
         reach += 1  # M F with a Laplacian of F in it: neighbours of neighbours
     return 1 + max(reach, 2 if "rectangle" in loops else 0)
+
+
+def _require_networks(kernel: L2HMC, links: Tensor) -> None:
+    """Raise ConfigError unless kernels serve this one's networks at such links."""
+    if CompiledEngine.serves(kernel.within(), links) or PlanarNetworkEngine.serves(kernel, links):
+        return
+    if links.device.type != "cpu":
+        raise ConfigError("ranks: expected HMC, or a bundle whose networks Triton's kernels know "
+                          "and that agree with torch there, on GPUs, found another one, which runs "
+                          "on one rank, or shares a lattice in main memory alone (--device cpu)")
+    raise ConfigError("ranks: expected a bundle whose networks the compiled kernels know, "
+                      "found others, which run on one rank alone")
 
 
 def _require_kernels(links: Tensor, heated: Tensor | None) -> None:

@@ -75,19 +75,20 @@ def test_what_is_measured_is_written_and_what_falls_short_is_named(report, place
 @pytest.mark.skipif(library.library() is None, reason="no compiled kernels here")
 def test_two_processes_are_compared_with_one(report, capsys):
     """Rehearsed in main memory, where the compiled kernels serve."""
-    gpu_check.run_ranks(report, "--device", "cpu", "--lattice", "10,2,2,2")
-    assert report.ranks.startswith("the same bits (wilson on 10,2,2,2: "), report.ranks
+    gpu_check.run_ranks(report, "--device", "cpu", "--lattice", "12,2,2,2")
+    assert report.ranks.startswith("the same bits (wilson on 12,2,2,2: "), report.ranks
     assert json.loads(report.path.read_text())["ranks"] == report.ranks
     assert f"two processes: {report.ranks}" in capsys.readouterr().out
     assert gpu_check.conclude(report) == 0
     gpu_check.run_ranks(report, "--device", "cpu", "--lattice", "3,2,2,2")
-    assert "FAILED: expected 4 comparisons, found 0" in report.ranks
+    assert "FAILED: expected 5 comparisons, found 0" in report.ranks
     assert gpu_check.conclude(report) == 2
 
 
 def test_other_bits_are_named():
     row = {"lattice": "4,4,4,4", "differs": [], "ranks": 0.01, "one": 0.02, "sent": 5e6}
-    rows = [{**row, "action": name} for name in ("wilson", "iwasaki", "nested", "measure")]
+    rows = [{**row, "action": name}
+            for name in ("wilson", "iwasaki", "nested", "networks", "measure")]
     rows[1]["differs"] = ["dH", "links"]
     said = gpu_check.said_of_ranks("a warning\n" + "\n".join(map(json.dumps, rows)), "")
     assert said == "FAILED: other bits than one process (iwasaki: dH, links)"

@@ -118,7 +118,7 @@ both(L2HMC(GaugeAction(5.7, -0.331), Steps(schedule("leapfrog", 0.1, 1))))
 with torch.enable_grad():
     assert engine_for(kernel, u) is TorchEngine
 for part in ({"kick_network": KickNetwork(2)}, {"mixing": MomentumMixing()}):
-    assert engine_for(L2HMC(wilson, kernel.steps, **part), u) is TorchEngine
+    assert not PlanarEngine.serves(L2HMC(wilson, kernel.steps, **part), u)
 with fast.using("torch"):
     assert engine_for(kernel, u) is TorchEngine
 gpu.keeps = lambda links: False

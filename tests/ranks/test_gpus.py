@@ -2,7 +2,7 @@
 
 import platform
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import pytest
@@ -16,8 +16,11 @@ from l2hmc_bridge.fast.cpu import library
 from l2hmc_bridge.fast.gpu import functions as gpu, heatbath, launch
 from l2hmc_bridge.fields import su3, sums
 from l2hmc_bridge.fields.part import Part, holding
+from l2hmc_bridge.l2hmc import planar_trial
 from l2hmc_bridge.l2hmc.kernel import L2HMC
-from l2hmc_bridge.networks.covariant import KickNetwork, Steps
+from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, Steps
+from l2hmc_bridge.networks.smeared import SmearedDrift
+from l2hmc_bridge.networks.transformation import FieldTransformation
 from l2hmc_bridge.ranks import hands, steps, together
 from l2hmc_bridge.ranks.grid import Grid
 from l2hmc_bridge.ranks.reach import halo
@@ -222,8 +225,18 @@ def test_what_serves_on_gpus_and_what_is_refused_by_name(monkeypatch):
         assert halo(nested(HMC(IWASAKI, 0.1, 1)), META) == 2
         with pytest.raises(ConfigError, match="host term 'quarks': expected one that takes parts"):
             halo(nested(HMC(WILSON, 0.1, 1), in_parts=False), META)
-        with pytest.raises(ConfigError, match="expected HMC, or a bundle of trained steps alone"):
-            halo(L2HMC(WILSON, PLAN, KickNetwork(3)), META)
+        networks = L2HMC(WILSON, PLAN, KickNetwork(3), DriftNetwork(2))
+        wide = L2HMC(IWASAKI, PLAN, KickNetwork(3, loops=("laplacian",)), mixing=MomentumMixing())
+        with pytest.raises(ConfigError, match="expected HMC, or a bundle whose networks Triton's"):
+            halo(networks, META)  # nothing agrees with torch there
+        with monkeypatch.context() as patched:
+            patched.setattr(planar_trial, "agrees", lambda *_: True)
+            assert halo(networks, META) == halo(nested(networks), META) == 2
+            assert halo(wide, META) == 4
+            for found in (replace(networks, transformation=FieldTransformation(1)),
+                          replace(networks, drift_network=SmearedDrift(2))):
+                with pytest.raises(ConfigError, match="shares a lattice in main memory alone"):
+                    halo(found, META)
         for name in ("trajectory", "kinetic", "clover"):
             trusted.remove(name)
             with pytest.raises(ConfigError, match="Triton's, that agree with torch there, found"):

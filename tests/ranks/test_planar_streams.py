@@ -11,6 +11,7 @@ from l2hmc_bridge.systems.actions import gauge_action
 from tests.ranks.test_streams import same
 from tests.support import ranks
 from tests.support.interpreter import needs_triton
+from tests.support.ranks_worker import learned
 
 
 def in_the_interpreter(rank, size, port):
@@ -53,3 +54,15 @@ def test_a_heat_bath_on_triton_kernels_has_the_same_bits_on_any_grid(tmp_path):
     stream(tmp_path / "t", "1,1,1,2", 2, 1, "heatbath")
     stream(tmp_path / "z", "1,1,2,1", 2, 1, "heatbath")
     assert same(tmp_path / "t", tmp_path / "z")
+
+
+@needs_triton
+@pytest.mark.slow
+def test_a_stream_with_networks_has_the_bits_of_one_rank(tmp_path):
+    """A kick network, begun on two ranks, gone on with on one."""
+    path = tmp_path / "networks.safetensors"
+    bundle.save(path, learned("leapfrog", composition="direction"), {}, (5.6, 6.0))
+    stream(tmp_path / "one", "-", 1, 2, "networks", path)
+    stream(tmp_path / "two", "1,1,1,2", 2, 1, "networks", path)
+    stream(tmp_path / "two", "-", 1, 1, "resume")
+    assert same(tmp_path / "one", tmp_path / "two")

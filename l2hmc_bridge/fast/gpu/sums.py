@@ -38,13 +38,21 @@ def of_squares(momenta: Tensor) -> Tensor:
     if held is not None:
         norms = torch.empty(momenta.shape[:6], dtype=torch.float64, device=momenta.device)
         over_sites("norm_kernel", momenta, norms)
-        return sums.totalled(held.network, sums.joined(_counted(held, norms)), momenta)
+        return of_links(held, norms)
     count = 2 * math.prod(momenta.shape[1:])
     programs = math.ceil(count / NUMBERS_PER_BLOCK)
     found = torch.empty(len(momenta), programs, dtype=torch.float64, device=momenta.device)
     launch("square_kernel", (programs, len(momenta)), momenta, found, count, ROWS=1,
            BLOCK=NUMBERS_PER_BLOCK)
     return found.sum(1)
+
+
+def of_links(held: Part | None, terms: Tensor) -> Tensor:
+    """Numbers of each link, float64 [Nb,4,Nt,Nx,Ny,Nz], summed, [Nb]; of a part over all processes.
+    """
+    if held is None:
+        return terms.flatten(1).sum(1)
+    return sums.totalled(held.network, sums.joined(_counted(held, terms)), terms)
 
 
 def of_sites(links: Tensor, density: Tensor, reach: int) -> Tensor:

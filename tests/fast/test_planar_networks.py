@@ -1,0 +1,164 @@
+"""Networks on fields with their numbers apart: in Triton's interpreter against torch's formulas."""
+
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.interpreter import STRICT, TRUST, environment, interpreted, needs_triton
+
+START = """
+import torch
+from l2hmc_bridge import fast
+from l2hmc_bridge.fast import reference
+from l2hmc_bridge.fields import su3
+from l2hmc_bridge.l2hmc import planar_trial
+from l2hmc_bridge.l2hmc.engines import engine_for
+from l2hmc_bridge.l2hmc.kernel import L2HMC
+from l2hmc_bridge.l2hmc.planar_networks import PlanarNetworkEngine
+from l2hmc_bridge.l2hmc.reference import TorchEngine
+from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, Steps
+from l2hmc_bridge.sampling.integrators import schedule
+from l2hmc_bridge.sampling.markov import State
+from l2hmc_bridge.systems.actions import GaugeAction
+
+fast.backend = lambda *_: reference if fast.choice() == "torch" else gpu
+agrees, planar_trial.agrees = planar_trial.agrees, lambda *_: True
+torch.set_grad_enabled(False)
+torch.set_num_threads(1)
+generator = torch.Generator().manual_seed(1)
+
+def fields(extents, chains=1):
+    shape = (chains, 4, *extents)
+    return su3.random_group(shape, generator), su3.random_algebra(shape, generator)
+
+def kernel(kick=None, drift=None, mixing=False, c1=0.0, activation="isru", integrator="omf2",
+           **options):
+    steps = Steps(schedule(integrator, 0.15, 1))
+    made = L2HMC(
+        GaugeAction(5.7, c1), steps,
+        None if kick is None else KickNetwork(len(steps.kicks), 5, kick, activation),
+        DriftNetwork(len(steps.drifts), 3, *drift, activation=activation) if drift else None,
+        MomentumMixing() if mixing else None, **options)
+    for part in (made.kick_network, made.drift_network, made.mixing):
+        for p in part.parameters() if part is not None else ():
+            p.copy_(0.2 * torch.randn(p.shape, generator=generator, dtype=torch.float64))
+    return made
+
+def both(made, links, momenta):
+    state = State(links, made.action(links), made.action.force(links))
+    seeds = lambda: [torch.Generator().manual_seed(s) for s in range(len(momenta))]
+    found = made.trajectory(state, momenta, seeds())
+    with fast.using("torch"):
+        assert engine_for(made, links) is TorchEngine
+        return found, made.trajectory(state, momenta, seeds())
+
+def check(name, found, expected, bound=1e-12):
+    difference = float((found - expected).abs().max() / (1 + expected.abs().max()))
+    print(name, difference)
+    if not difference < bound:
+        raise SystemExit(f"{name}: {difference}")
+"""
+
+AGAINST_TORCH = START + """
+BOTH = ("q", "t")
+for number, (name, parts) in enumerate(KERNELS.items()):
+    extents = [(2, 2, 2, 4), (4, 2, 2, 2), (2, 4, 2, 2), (2, 2, 4, 2), (2, 2, 2, 6)][number % 5]
+    if parts.get("odd"):
+        extents = (3, 1, 2, 5)
+    links, momenta = fields(extents, parts.get("chains", 1))
+    made = kernel(**{key: part for key, part in parts.items() if key not in ("odd", "chains")})
+    before = links.clone(), momenta.clone()
+    assert engine_for(made, links) is PlanarNetworkEngine
+    found, expected = both(made, links, momenta)
+    for what in ("links", "momenta", "log_det", "force"):
+        check(f"{name}: {what}", getattr(found, what), getattr(expected, what))
+    assert found.force_evaluations == expected.force_evaluations, name
+    assert torch.equal(links, before[0]) and torch.equal(momenta, before[1])
+    if made.kick_network is not None:  # which changes volumes
+        assert float(expected.log_det.abs().min()) > 1e-3
+"""
+
+LOCAL_KICKS = {
+    "without loops": {"kick": ()},
+    "square": {"kick": ("square",), "composition": "direction", "chains": 2},
+    "square, tanh, displaced": {"kick": ("square",), "activation": "tanh",
+                                "integrator": "force_gradient"},
+    "Laplacian": {"kick": ("laplacian",), "odd": True},
+    "twice": {"kick": ("square",), "repeats": 2, "integrator": "leapfrog"},
+}
+WIDE_KICKS = {
+    "every loop": {"kick": ("square", "laplacian", "rectangle"), "integrator": "leapfrog"},
+    "rectangles in the action": {"kick": ("square",), "c1": -1 / 12, "integrator": "leapfrog",
+                                 "odd": True},
+    "in both": {"kick": ("rectangle", "rectangle"), "c1": -0.331, "integrator": "leapfrog"},
+}
+DRIFTS = {
+    "turn, t": {"drift": ("turn", ("q", "t"))},
+    "turn, tanh": {"drift": ("turn", ("q",)), "activation": "tanh"},
+    "all": {"drift": ("all", ("q",)), "integrator": "leapfrog"},
+    "all, t": {"drift": ("all", ("q", "t")), "integrator": "leapfrog"},
+    "with a kick network": {"kick": ("square",), "drift": ("turn", ("q", "t")), "chains": 2},
+    "displaced": {"drift": ("turn", ("q",)), "integrator": "force_gradient", "repeats": 2},
+}
+MIXED = {
+    "mixing": {"mixing": True, "odd": True},
+    "displaced": {"mixing": True, "integrator": "force_gradient", "odd": True},
+    "kick network": {"kick": ("square", "laplacian"), "mixing": True, "integrator": "leapfrog"},
+    "drift network": {"drift": ("turn", ("q",)), "mixing": True, "integrator": "leapfrog"},
+    "both": {"kick": ("square",), "drift": ("turn", ("q", "t")), "mixing": True,
+             "composition": "direction", "integrator": "leapfrog", "chains": 2},
+}
+
+
+@needs_triton
+@pytest.mark.slow
+@pytest.mark.parametrize("kernels", [LOCAL_KICKS, WIDE_KICKS, DRIFTS, MIXED],
+                         ids=("kicks", "rectangles", "drifts", "mixing"))
+def test_trajectories_with_networks_are_those_of_torch(kernels):
+    interpreted(AGAINST_TORCH.replace("KERNELS", repr(kernels)))
+
+
+COMPILED = """
+import torch
+from triton.runtime import driver
+from benchmarks.kernels.gpu_model import Absent, Compiling
+from l2hmc_bridge.fast.gpu.planar_networks import LOOPS, Learned, Network
+from l2hmc_bridge.fields import su3
+driver.set_active(Absent(ARCHITECTURE))
+start = launch._start = Compiling(ARCHITECTURE)
+for extents in ((2, 4, 2, 4), (16, 8, 2, 16)):
+    u = su3.random_group((1, 4, *extents), torch.Generator().manual_seed(1)).to(torch.DTYPE)
+    def label(name, call):
+        start.label = name
+        return call()
+    at = label("there", lambda: Learned(u, 5.7, 0.0, u, u, LOOPS))
+    network = Network(torch.zeros(4, 8, dtype=u.dtype.to_real()), False)
+    at._smoothed = lambda field: torch.empty_like(field)  # a part of the mixed kick
+    label("look", at.look)
+    for mode in range(3):
+        label(f"kick {mode}", lambda: at.kick_by(network, mode, 0.1, None, None))
+    local = at.look()
+    label("displaced kick", lambda: at.kick_by(network, 0, 0.1, None, local.square))
+    label("mixed kick", lambda: at.kick_by(network, 1, 0.1, -0.1, None))
+    label("subset", lambda: at.move(network, 1, True, 0.1, 1, -0.1, True))
+    label("rest", lambda: at.move_rest(1, True, 0.1))
+for name, (registers, stack) in start.made.items():
+    print(name, registers, stack)
+    if stack != 0 or not 8 <= registers <= 168:
+        raise SystemExit(f"{name} takes {registers} registers, spills {stack} bytes")
+if len(start.hashes) != 12:
+    raise SystemExit(f"{len(start.hashes)} kernels: one is compiled anew for another lattice")
+"""
+
+
+@needs_triton
+@pytest.mark.slow
+@pytest.mark.parametrize(("architecture", "dtype"), [(80, "complex128"), (90, "complex128"),
+                                                     (90, "complex64")])
+def test_kernels_of_networks_compile_for_a_gpu_without_spills(architecture, dtype, tmp_path):
+    program = TRUST + COMPILED.replace("ARCHITECTURE", str(architecture)).replace("DTYPE", dtype)
+    done = subprocess.run([sys.executable, *STRICT, "-c", program], capture_output=True,
+                          text=True, timeout=900, env=environment(TRITON_CACHE_DIR=str(tmp_path)))
+    assert done.returncode == 0, done.stdout + done.stderr
