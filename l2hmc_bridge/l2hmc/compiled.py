@@ -17,8 +17,8 @@ from l2hmc_bridge.fast.cpu.scratch import SCRATCH
 from l2hmc_bridge.l2hmc.compiled_action import CompiledAction, known
 from l2hmc_bridge.l2hmc.compiled_field import LOCAL, LOOPS, CompiledField, Subset
 from l2hmc_bridge.l2hmc.compiled_moves import Moves
-from l2hmc_bridge.l2hmc.compiled_weights import drift_weights, kick_weights
 from l2hmc_bridge.l2hmc.engine import Map
+from l2hmc_bridge.l2hmc.weights import drift_weights, kick_weights
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing
 from l2hmc_bridge.networks.smeared import SmearedDrift
 from l2hmc_bridge.sampling.markov import Trajectory

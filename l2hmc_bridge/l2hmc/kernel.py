@@ -14,7 +14,8 @@ link subsets, or one a drift in turn while the rest moves by exp(e P). An elemen
 meaning on SU(3): there it is the field transformation F around the whole (transformed.py). Where it
 has one (angles, R^n) the drift is that of networks/elementwise.py, with s and its log|J|; the 8 of
 the kick is then 1, all else is the same. An engine computes the sub-steps (`reference.py` in torch,
-`compiled.py` on the compiled kernels); here is their order.
+`compiled.py` on the compiled kernels, `planar.py` and `planar_networks.py` on a GPU); here is their
+order.
 """
 
 from dataclasses import dataclass, replace

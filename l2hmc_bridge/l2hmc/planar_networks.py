@@ -10,8 +10,8 @@ from l2hmc_bridge.fast.gpu.planar_networks import FORWARD, INVERSE, TURN, Learne
 from l2hmc_bridge.fast.halo import odd_here
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.l2hmc import planar_trial
-from l2hmc_bridge.l2hmc.compiled_weights import drift_rows, kick_rows
 from l2hmc_bridge.l2hmc.engine import Map
+from l2hmc_bridge.l2hmc.weights import drift_rows, kick_rows
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, subsets
 from l2hmc_bridge.sampling.markov import Trajectory
 from l2hmc_bridge.sampling.seen import Seen

@@ -7,6 +7,7 @@ from tests.support.interpreter import interpreted, needs_triton
 
 NETWORKS = START + """
 from dataclasses import replace
+from l2hmc_bridge.fast.gpu import planar_networks
 from l2hmc_bridge.l2hmc import planar_trial
 from l2hmc_bridge.l2hmc.planar_networks import PlanarNetworkEngine
 from l2hmc_bridge.ranks.reach import halo
@@ -67,3 +68,24 @@ for grid, lattice, depth, names in GRIDS:
 ], ids=("t", "z", "drifts", "subsets"))
 def test_networks_in_parts_have_the_bits_of_the_whole(grids):
     interpreted(PARTS.replace("GRIDS", repr(grids)))
+
+
+STALE = NETWORKS + """
+lattice, name = (10, 1, 1, 3), "mixing"
+links = field(lattice)
+momenta = su3.random_algebra((1, 4, *lattice), torch.Generator().manual_seed(2))
+expected, renew = alone(lattice, moved(KERNELS[name], False)), planar_networks.renew
+if same("1,1,1,2", lattice, 2, moved(KERNELS[name], False), expected):
+    raise SystemExit("not the same to begin with")
+for numbers in (planar.LINKS, planar.ALGEBRA):  # forgotten
+    planar_networks.renew = lambda part, field: (
+        None if field.shape[3] == numbers else renew(part, field))
+    if not same("1,1,1,2", lattice, 2, moved(KERNELS[name], False), expected):
+        raise SystemExit(f"nobody misses the neighbours' fields of {numbers} numbers")
+"""
+
+
+@needs_triton
+@pytest.mark.slow
+def test_links_and_momenta_that_are_not_renewed_are_found():
+    interpreted(STALE)

@@ -12,6 +12,7 @@ START = """
 import torch
 from l2hmc_bridge import fast
 from l2hmc_bridge.fast import reference
+from l2hmc_bridge.fast.gpu import planar_networks
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.l2hmc import planar_trial
 from l2hmc_bridge.l2hmc.engines import engine_for
@@ -80,44 +81,81 @@ for number, (name, parts) in enumerate(KERNELS.items()):
         assert float(expected.log_det.abs().min()) > 1e-3
 """
 
-LOCAL_KICKS = {
-    "without loops": {"kick": ()},
-    "square": {"kick": ("square",), "composition": "direction", "chains": 2},
+KICKS = {
+    "without loops": {"kick": (), "composition": "direction", "chains": 2},
     "square, tanh, displaced": {"kick": ("square",), "activation": "tanh",
                                 "integrator": "force_gradient"},
-    "Laplacian": {"kick": ("laplacian",), "odd": True},
-    "twice": {"kick": ("square",), "repeats": 2, "integrator": "leapfrog"},
+    "Laplacian, twice": {"kick": ("laplacian",), "repeats": 2, "integrator": "leapfrog",
+                         "odd": True},
 }
-WIDE_KICKS = {
-    "every loop": {"kick": ("square", "laplacian", "rectangle"), "integrator": "leapfrog"},
-    "rectangles in the action": {"kick": ("square",), "c1": -1 / 12, "integrator": "leapfrog",
-                                 "odd": True},
-    "in both": {"kick": ("rectangle", "rectangle"), "c1": -0.331, "integrator": "leapfrog"},
+RECTANGLES = {
+    "every loop, and in the action": {"kick": ("square", "laplacian", "rectangle"), "c1": -1 / 12,
+                                      "integrator": "leapfrog", "odd": True},
+    "a loop named twice": {"kick": ("rectangle", "rectangle"), "composition": "direction",
+                           "integrator": "leapfrog"},
 }
 DRIFTS = {
     "turn, t": {"drift": ("turn", ("q", "t"))},
-    "turn, tanh": {"drift": ("turn", ("q",)), "activation": "tanh"},
-    "all": {"drift": ("all", ("q",)), "integrator": "leapfrog"},
-    "all, t": {"drift": ("all", ("q", "t")), "integrator": "leapfrog"},
-    "with a kick network": {"kick": ("square",), "drift": ("turn", ("q", "t")), "chains": 2},
-    "displaced": {"drift": ("turn", ("q",)), "integrator": "force_gradient", "repeats": 2},
+    "all, tanh": {"drift": ("all", ("q",)), "activation": "tanh", "integrator": "leapfrog"},
+    "displaced": {"drift": ("turn", ("q",)), "integrator": "force_gradient"},
+    "with a kick network": {"kick": ("square",), "drift": ("turn", ("q",)), "chains": 2,
+                            "composition": "direction"},
 }
 MIXED = {
-    "mixing": {"mixing": True, "odd": True},
     "displaced": {"mixing": True, "integrator": "force_gradient", "odd": True},
     "kick network": {"kick": ("square", "laplacian"), "mixing": True, "integrator": "leapfrog"},
-    "drift network": {"drift": ("turn", ("q",)), "mixing": True, "integrator": "leapfrog"},
-    "both": {"kick": ("square",), "drift": ("turn", ("q", "t")), "mixing": True,
-             "composition": "direction", "integrator": "leapfrog", "chains": 2},
+    "all of it": {"kick": ("square",), "drift": ("turn", ("q", "t")), "mixing": True,
+                  "composition": "direction", "integrator": "leapfrog", "chains": 2},
 }
 
 
 @needs_triton
 @pytest.mark.slow
-@pytest.mark.parametrize("kernels", [LOCAL_KICKS, WIDE_KICKS, DRIFTS, MIXED],
+@pytest.mark.parametrize("kernels", [KICKS, RECTANGLES, DRIFTS, MIXED],
                          ids=("kicks", "rectangles", "drifts", "mixing"))
 def test_trajectories_with_networks_are_those_of_torch(kernels):
     interpreted(AGAINST_TORCH.replace("KERNELS", repr(kernels)))
+
+
+OTHERWISE = START + """
+links, momenta = fields((2, 2, 2, 4))
+made = kernel(("square",), ("turn", ("q",)), integrator="leapfrog")
+force = made.action.force(links)
+ends = {}
+for dtype, engine in ((torch.complex64, PlanarNetworkEngine), (torch.complex128, TorchEngine)):
+    with fast.using("auto" if dtype == torch.complex64 else "torch"):
+        at = engine.enter(made, *(one.to(dtype) for one in (links, momenta, force)))
+        made.palindrome(at)
+        ends[dtype] = at.leave()
+for what in ("links", "momenta", "log_det", "force"):
+    found, expected = (getattr(end, what) for end in ends.values())
+    assert what == "log_det" or found.dtype == torch.complex64
+    check(f"single precision: {what}", found, expected, 1e-5)
+
+assert engine_for(made, links) is PlanarNetworkEngine
+with torch.enable_grad():
+    assert engine_for(made, links) is TorchEngine
+planar_trial.agrees = lambda *_: False
+assert engine_for(made, links) is TorchEngine
+
+planar_trial.SHAPE = (1, 4, 2, 2, 2, 2)
+before = torch.random.get_rng_state()
+sort = planar_trial.sort_of(kernel((), integrator="leapfrog"))
+given = PlanarNetworkEngine.enter, sort, torch.device("cpu"), torch.complex128
+assert agrees.__wrapped__(*given)
+planar_networks.COMPONENTS = 9  # of a momentum
+assert not agrees.__wrapped__(*given)
+def broken(*fields):
+    raise RuntimeError("no compiler for this GPU")
+assert not agrees.__wrapped__(broken, *given[1:])
+assert torch.equal(torch.random.get_rng_state(), before)
+"""
+
+
+@needs_triton
+@pytest.mark.slow
+def test_single_precision_and_kernels_that_disagree():
+    interpreted(OTHERWISE)
 
 
 COMPILED = """

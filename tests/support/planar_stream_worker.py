@@ -1,9 +1,10 @@
 """A stream on Triton kernels in their interpreter, alone or on ranks, begun or resumed.
 
-    TRITON_INTERPRET=1 python -m tests.support.planar_stream_worker FOLDER RANKS|- COUNT [HOW [BUNDLE]]
+    TRITON_INTERPRET=1 python -m tests.support.planar_stream_worker
+        FOLDER RANKS|- COUNT [HOW [BUNDLE]]
 
 HOW: resume, heatbath, networks of a bundle, or a bundle, whose steps are tuned and proved on fewer
-sites. Fields are in main memory, where nothing else serves them but the fingerprints of bundles with
+sites. Fields are in main memory, where nothing else serves them but fingerprints of bundles with
 networks; all that goes on is what a GPU would see.
 """
 
