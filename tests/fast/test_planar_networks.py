@@ -139,8 +139,8 @@ planar_trial.agrees = lambda *_: False
 assert engine_for(made, links) is TorchEngine
 
 planar_trial.SHAPE = (1, 4, 2, 2, 2, 2)
-before = torch.random.get_rng_state()
 sort = planar_trial.sort_of(kernel((), integrator="leapfrog"))
+before = torch.random.get_rng_state()
 given = PlanarNetworkEngine.enter, sort, torch.device("cpu"), torch.complex128
 assert agrees.__wrapped__(*given)
 planar_networks.COMPONENTS = 9  # of a momentum
