@@ -47,21 +47,22 @@ beyond where the step is stable: at h = 0.28 on the heavy 4^3 x 8 a tenth of the
 2, by OMF2 already at 0.20. So 1.8 x OMF2 and 2.5 x leapfrog are out of reach of steps that call
 this force for all quarks at once; a Hasenbusch ratio changes F, not this.
 
-The gauge part costs little and hardly matters: one step of OMF4 in each drift is as good as two, one
-of OMF2 costs 7 %; a leapfrog, whose gauge force then comes as seldom as the host's, half or more.
+The gauge part costs little and hardly matters: one step of OMF4 in each drift is as good as two,
+one of OMF2 costs 7 %; a leapfrog, whose gauge force then comes as seldom as the host's, half or
+more.
 
 On 8^4, heavier quarks, training went on from the step of 4^3 x 8: outer three kicks and drifts
 free, 32 points, three iterations. The rms of dH went from 0.453 to 0.444: that step as it is does
 nearly all that these steps can do there. The lighter quarks were not trained on: the step is that
-of 4^3 x 8 with heavier ones. Their links began at those of the heavier quarks; chains that steps too
-long had led astray were left out, and the seven others went on as sixteen with momenta of their own,
-for 33 units of MD time and more. A solve takes 107 iterations there, not the few hundred that were
-meant: no ensemble was made with lighter ones.
+of 4^3 x 8 with heavier ones. Their links began at those of the heavier quarks; chains that steps
+too long had led astray were left out, and the seven others went on as sixteen with momenta of
+their own, for 33 units of MD time and more. A solve takes 107 iterations there, not the few
+hundred that were meant: no ensemble was made with lighter ones.
 
 Streams on 8^4 are what 15 to 20 minutes of one core carry, mostly too short for tau_int. Their
-acceptance is a check of the 80 % that MD time per force was taken at, and the squared jumps are what
-is known: per host force E(t=1) moves 1.14(17) (heavier) and 1.25(12) (lighter) times as far as by
-OMF2, the plaquette 1.39(16) and 0.92(9).
+acceptance is a check of the 80 % that MD time per force was taken at, and the squared jumps are
+what is known: per host force E(t=1) moves 1.14(17) (heavier) and 1.25(12) (lighter) times as far
+as by OMF2, the plaquette 1.39(16) and 0.92(9).
 """
 
 
