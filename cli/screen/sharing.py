@@ -24,11 +24,10 @@ def ranks_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def sharing(ranks: str | None, device: str = "cpu") -> "Iterator[Crew]":
     """The processes of a verb, each on its device; what those beside rank 0 would say is not said.
     """
-    from l2hmc_bridge.fast.devices import device_of
     from l2hmc_bridge.ranks.crew import Alone
 
     if ranks is None:
-        yield Alone(device_of(device))
+        yield Alone(device)
         return
     from l2hmc_bridge.ranks.launch import is_beside
     from l2hmc_bridge.ranks.together import crew

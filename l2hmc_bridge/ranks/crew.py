@@ -9,9 +9,10 @@ Of one process alone, which is here, nothing is shared; that of several is `toge
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import torch
+if TYPE_CHECKING:  # a header is answered without torch
+    import torch
 
 Made = TypeVar("Made")
 
@@ -24,7 +25,7 @@ class Crew(Protocol):
         """Whether there is one process."""
 
     @property
-    def device(self) -> torch.device:
+    def device(self) -> "torch.device":
         """Where this process computes."""
 
     @property
@@ -44,11 +45,18 @@ class Crew(Protocol):
 
 @dataclass(frozen=True)
 class Alone:
-    """A process that runs a verb by itself, on its `device`."""
+    """A process that runs a verb by itself, on the device of this name."""
 
-    device: torch.device
+    name: str = "cpu"
     alone = True
     note = ""
+
+    @property
+    def device(self) -> "torch.device":
+        """That device; ConfigError if it is not there."""
+        from l2hmc_bridge.fast.devices import device_of
+
+        return device_of(self.name)
 
     def made(self, make: Callable[[], Made]) -> Made:
         return make()
