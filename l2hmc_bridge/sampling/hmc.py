@@ -113,6 +113,20 @@ def energy_spread(links: Tensor, action: Action) -> float:
     return max(math.sqrt(group_of(action).momenta(links) / 2), LEAST)
 
 
+def relaxed(kernel: Proposer, state: State, chance: Generators, bound: float
+            ) -> tuple[State, Tensor, Tensor]:
+    """(the state after a proposal, dH, whether it was taken: dH is finite and below `bound`), [Nb].
+
+    Not exact: for starts, and for copies that nobody keeps.
+    """
+    state = kernel.refreshed(state, chance)
+    proposal, info = markov.propose(kernel, state, chance)
+    delta = -info.log_ratio
+    ratio = torch.where(delta.isfinite() & (delta < bound), 0.0, -math.inf)
+    state, taken = markov.metropolis(state, proposal, ratio, torch.zeros_like(ratio))
+    return state, delta, taken
+
+
 @torch.no_grad()
 def thermalise(
     kernel: Proposer, links: Tensor, trajectories: int, generator: Callable[[int], Generators]
@@ -130,11 +144,7 @@ def thermalise(
         if n >= trajectories // 2:
             state, _ = kernel.step(state, chance)
             continue
-        state = kernel.refreshed(state, chance)
-        proposal, info = markov.propose(kernel, state, chance)
-        sound = info.log_ratio.isfinite() & (-info.log_ratio < bound)
-        taken = torch.where(sound, 0.0, -math.inf)
-        state, _ = markov.metropolis(state, proposal, taken, torch.zeros_like(taken))
-        if not sound.all():
+        state, _, taken = relaxed(kernel, state, chance, bound)
+        if not taken.all():
             kernel = kernel.scaled(0.5)
     return group_of(kernel.action).project(state.links)

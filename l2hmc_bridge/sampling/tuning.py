@@ -13,9 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators
-from l2hmc_bridge.sampling.hmc import energy_spread
+from l2hmc_bridge.sampling.hmc import energy_spread, relaxed
 from l2hmc_bridge.sampling.markov import Proposer, State
 
 TRAJECTORIES = 20  # of the tuning, and of the thermalisation of a cold or hot start
@@ -57,12 +56,7 @@ def tune(
     tried: tuple[Tried, ...] = ()
     bound = energy_spread(state.links, kernel.action)
     for number in range(1, trajectories + 1):
-        chance = generators(number)
-        state = kernel.refreshed(state, chance)
-        proposal, info = markov.propose(kernel.scaled(factor), state, chance)
-        delta = -info.log_ratio
-        taken = torch.where(delta.isfinite() & (delta < bound), 0.0, -math.inf)
-        state, _ = markov.metropolis(state, proposal, taken, torch.zeros_like(taken))
+        state, delta, _ = relaxed(kernel.scaled(factor), state, generators(number), bound)
         tried = (*tried, (factor, tuple(every(delta.tolist()))))
         if report(number, factor, tried[-1][1]):
             break

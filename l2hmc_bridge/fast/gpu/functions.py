@@ -8,7 +8,7 @@ same in every run. Nothing here waits for the GPU, but exact sums (`sums.py`).
 
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -196,15 +196,18 @@ def keeps(links: Tensor) -> bool:
 
 def shares(links: Tensor) -> bool:
     """Whether kernels serve all that trajectories and the log of a stream need."""
-    return keeps(links) and all(
-        trusted(one.__name__, inspect.unwrap(one), links.device, links.dtype)
-        for one in (action, force, plaquettes, kinetic, clover, flow))
+    return keeps(links) and _served(links, action, force, plaquettes, kinetic, clover, flow)
 
 
 def measures(links: Tensor) -> bool:
     """Whether kernels serve all that measurements on a part of a lattice need."""
+    return _served(links, plaquettes, clover, charge, staples, force, expm_multiply, flow)
+
+
+def _served(links: Tensor, *functions: Callable) -> bool:
+    """Whether kernels serve all of these for such fields."""
     return all(trusted(one.__name__, inspect.unwrap(one), links.device, links.dtype)
-               for one in (plaquettes, clover, charge, staples, force, expm_multiply, flow))
+               for one in functions)
 
 
 def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float, c1: float,
