@@ -2,9 +2,14 @@
 //
 // With x = components of TA(M), M = U A, y = -rho x and Z = ad Y the Jacobian of U -> exp(Y) U is, up to
 // a factor of determinant 1, S (C - rho P) with W = (Z/2)^2, S = sinh(Z/2) / (Z/2), C = (Z/2) coth(Z/2) and
-// P_ab = Re tr M delta_ab / 3 + d_abc u_c / 2, u_c = Re tr(lambda_c M): C, P and so their bracket are
-// symmetric. W has the eigenvalue 0 and three pairs, the roots of w^3 = e1 w^2 - e2 w + e3 with
-// e1 = -3/8 |y|^2, e2 = e1^2 / 4, e3 = -(|y|^6 / 16 - 27 c^2) / 64, c = Im det Y = -d_abc y_a y_b y_c / 12.
+// P = Re tr M / 3 + D_u / 2, u_c = Re tr(lambda_c M): C, P and so their bracket are symmetric.
+// (D_v)_ab = d_abc v_c, q = D_y y, s = |y|^2, k = y.q. W has the eigenvalue 0 and three pairs, the roots of
+// w^3 = e1 w^2 - e2 w + e3 with e1 = -3/8 s, e2 = e1^2 / 4, e3 = (3 k^2 - s^3) / 1024. What is even in Z and
+// vanishes with it is c0 W + c1 W^2 + c2 W^3, and by the identities of d and f (found once by a fit)
+//     W   = -s/8 - 3/8 D_q + 1/4 yy
+//     W^2 = 3/128 s^2 - 3/64 k D_y + 15/128 s D_q - s/16 yy + 3/64 qq
+//     W^3 = -11/2048 s^3 + 3/1024 k^2 + 9/512 s k D_y - 63/2048 s^2 D_q + s^2/64 yy
+//           - 3/1024 k (yq + qy) - 15/1024 s qq.
 // With g(w) = log(sinh(sqrt w) / sqrt w): C = 1 + 2 W g'(W), log det S = 2 (g(w1) + g(w2) + g(w3)).
 #pragma once
 #include "elementary.hpp"
@@ -43,48 +48,6 @@ struct Powers {
 };
 constexpr Powers POWERS;
 
-constexpr int ROWS_AT_ONCE = WIDTH == 64 ? 2 : 1;  // as many sums as registers hold
-
-// c = a b; c must not overlap a or b.
-__attribute__((noinline)) void times(Eight& c, const Eight& a, const Eight& b) {
-    for (int i = 0; i < ALGEBRA; i += ROWS_AT_ONCE) {
-        vec sum[ROWS_AT_ONCE][ALGEBRA] = {};
-#pragma GCC unroll 8
-        for (int k = 0; k < ALGEBRA; k++)
-#pragma GCC unroll 8
-            for (int j = 0; j < ALGEBRA; j++)
-#pragma GCC unroll 2
-                for (int r = 0; r < ROWS_AT_ONCE; r++) sum[r][j] += a.m[i + r][k] * b.m[k][j];
-#pragma GCC unroll 2
-        for (int r = 0; r < ROWS_AT_ONCE; r++)
-#pragma GCC unroll 8
-            for (int j = 0; j < ALGEBRA; j++) c.m[i + r][j] = sum[r][j];
-    }
-}
-
-// c = a b where that is symmetric; c must not overlap a or b.
-__attribute__((noinline)) void times_symmetric(Eight& c, const Eight& a, const Eight& b) {
-#pragma GCC unroll 4
-    for (int i = 0; i < ALGEBRA; i += 2) {
-        vec sum[2][ALGEBRA] = {};
-#pragma GCC unroll 8
-        for (int k = 0; k < ALGEBRA; k++)
-#pragma GCC unroll 8
-            for (int j = 0; j < i + 2; j++)
-                for (int r = 0; r < 2; r++) sum[r][j] += a.m[i + r][k] * b.m[k][j];
-#pragma GCC unroll 8
-        for (int j = 0; j < i + 2; j++)
-            for (int r = 0; r < 2; r++) c.m[i + r][j] = c.m[j][i + r] = sum[r][j];
-    }
-}
-
-INLINE vec inner(const Eight& a, const Eight& b) {
-    vec sum[4] = {};
-    for (int i = 0; i < ALGEBRA; i++)
-        for (int j = 0; j < ALGEBRA; j++) sum[j % 4] += a.m[i][j] * b.m[i][j];
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
-}
-
 // u_c = Re tr(lambda_c m).
 INLINE void hermitian(vec* u, const vec* m) {
     u[0] = m[2] + m[6];
@@ -97,72 +60,46 @@ INLINE void hermitian(vec* u, const vec* m) {
     u[7] = (m[0] + m[8] - 2.0 * m[16]) * (real)(1.0 / ROOT3);
 }
 
-INLINE void set_pair(Eight& e, int a, int b, vec value) { e.m[a][b] = e.m[b][a] = value; }
-INLINE void set_turn(Eight& e, int a, int b, vec value) {
-    e.m[a][b] = value;
-    e.m[b][a] = -value;
-}
-
-// P of u and Re tr M.
-INLINE void symmetric_part(Eight& p, const vec* u, vec trace) {
+// Rows up to the diagonal of one + D_v.
+INLINE void symmetric_part(Eight& p, vec one, const vec* v) {
     constexpr real R = 1.0 / ROOT3;
-    vec q[ALGEBRA];
-    const vec mean = trace * (real)(1.0 / 3);
-    for (int a = 0; a < ALGEBRA; a++) q[a] = 0.25 * u[a];
+    vec h[ALGEBRA];
+    for (int a = 0; a < ALGEBRA; a++) h[a] = 0.5 * v[a];
     for (int a = 0; a < ALGEBRA; a++)
-        for (int b = 0; b < ALGEBRA; b++) p.m[a][b] = vec{};
-    const vec eighth = q[7] * R;
+        for (int b = 0; b <= a; b++) p.m[a][b] = vec{};
+    const vec eighth = h[7] * R;
     for (int a = 0; a < 3; a++) {
-        p.m[a][a] = mean + 2.0 * eighth;
-        set_pair(p, a, 7, 2.0 * R * q[a]);
+        p.m[a][a] = one + 2.0 * eighth;
+        p.m[7][a] = 2.0 * R * h[a];
     }
     for (int a = 3; a < 7; a++) {
-        p.m[a][a] = a < 5 ? mean - eighth + q[2] : mean - eighth - q[2];
-        set_pair(p, a, 7, -R * q[a]);
+        p.m[a][a] = a < 5 ? one - eighth + h[2] : one - eighth - h[2];
+        p.m[7][a] = -R * h[a];
     }
-    p.m[7][7] = mean - 2.0 * eighth;
-    set_pair(p, 0, 3, q[5]), set_pair(p, 0, 5, q[3]), set_pair(p, 3, 5, q[0]);
-    set_pair(p, 0, 4, q[6]), set_pair(p, 0, 6, q[4]), set_pair(p, 4, 6, q[0]);
-    set_pair(p, 1, 4, q[5]), set_pair(p, 1, 5, q[4]), set_pair(p, 4, 5, q[1]);
-    set_pair(p, 1, 3, -q[6]), set_pair(p, 1, 6, -q[3]), set_pair(p, 3, 6, -q[1]);
-    set_pair(p, 2, 3, q[3]), set_pair(p, 2, 4, q[4]);
-    set_pair(p, 2, 5, -q[5]), set_pair(p, 2, 6, -q[6]);
+    p.m[7][7] = one - 2.0 * eighth;
+    p.m[3][0] = h[5], p.m[5][0] = h[3], p.m[5][3] = h[0];
+    p.m[4][0] = h[6], p.m[6][0] = h[4], p.m[6][4] = h[0];
+    p.m[4][1] = h[5], p.m[5][1] = h[4], p.m[5][4] = h[1];
+    p.m[3][1] = -h[6], p.m[6][1] = -h[3], p.m[6][3] = -h[1];
+    p.m[3][2] = h[3], p.m[4][2] = h[4], p.m[5][2] = -h[5], p.m[6][2] = -h[6];
 }
 
-// The gradient of `mean` and u from that of P.
-INLINE void symmetric_pullback(const Eight& p, vec* to_u, vec& to_trace) {
+// h_c = d_abc p_ab and the trace of p.
+INLINE void symmetric_pullback(const Eight& p, vec* h, vec& trace) {
     constexpr real R = 1.0 / ROOT3;
     const auto s = [&](int a, int b) { return p.m[a][b] + p.m[b][a]; };
     const vec first = p.m[0][0] + p.m[1][1] + p.m[2][2], lower = p.m[3][3] + p.m[4][4],
               last = p.m[5][5] + p.m[6][6];
-    to_u[0] = 2.0 * R * s(0, 7) + s(3, 5) + s(4, 6);
-    to_u[1] = 2.0 * R * s(1, 7) + s(4, 5) - s(3, 6);
-    to_u[2] = 2.0 * R * s(2, 7) + lower - last;
-    to_u[3] = -R * s(3, 7) + s(0, 5) - s(1, 6) + s(2, 3);
-    to_u[4] = -R * s(4, 7) + s(0, 6) + s(1, 5) + s(2, 4);
-    to_u[5] = -R * s(5, 7) + s(0, 3) + s(1, 4) - s(2, 5);
-    to_u[6] = -R * s(6, 7) + s(0, 4) - s(1, 3) - s(2, 6);
-    to_u[7] = R * (2.0 * (first - p.m[7][7]) - lower - last);
-    for (int a = 0; a < ALGEBRA; a++) to_u[a] *= 0.25;
-    to_trace = (first + lower + last + p.m[7][7]) * (real)(1.0 / 3);
-}
-
-// Z_ab = f_abc y_c, so that Z p are the components of [Y, p].
-INLINE void adjoint(Eight& z, const vec* y) {
-    constexpr real H = HALF_ROOT3;
-    vec h[ALGEBRA];
-    for (int a = 0; a < ALGEBRA; a++) h[a] = 0.5 * y[a];
-    for (int a = 0; a < ALGEBRA; a++)
-        for (int b = 0; b < ALGEBRA; b++) z.m[a][b] = vec{};
-    set_turn(z, 0, 1, y[2]), set_turn(z, 0, 2, -y[1]), set_turn(z, 1, 2, y[0]);
-    set_turn(z, 0, 3, h[6]), set_turn(z, 0, 6, -h[3]), set_turn(z, 3, 6, h[0]);
-    set_turn(z, 1, 3, h[5]), set_turn(z, 1, 5, -h[3]), set_turn(z, 3, 5, h[1]);
-    set_turn(z, 1, 4, h[6]), set_turn(z, 1, 6, -h[4]), set_turn(z, 4, 6, h[1]);
-    set_turn(z, 2, 3, h[4]), set_turn(z, 2, 4, -h[3]), set_turn(z, 3, 4, h[2] + H * y[7]);
-    set_turn(z, 0, 4, -h[5]), set_turn(z, 0, 5, h[4]), set_turn(z, 4, 5, -h[0]);
-    set_turn(z, 2, 5, -h[6]), set_turn(z, 2, 6, h[5]), set_turn(z, 5, 6, H * y[7] - h[2]);
-    set_turn(z, 3, 7, -H * y[4]), set_turn(z, 4, 7, H * y[3]);
-    set_turn(z, 5, 7, -H * y[6]), set_turn(z, 6, 7, H * y[5]);
+    h[0] = 2.0 * R * s(0, 7) + s(3, 5) + s(4, 6);
+    h[1] = 2.0 * R * s(1, 7) + s(4, 5) - s(3, 6);
+    h[2] = 2.0 * R * s(2, 7) + lower - last;
+    h[3] = -R * s(3, 7) + s(0, 5) - s(1, 6) + s(2, 3);
+    h[4] = -R * s(4, 7) + s(0, 6) + s(1, 5) + s(2, 4);
+    h[5] = -R * s(5, 7) + s(0, 3) + s(1, 4) - s(2, 5);
+    h[6] = -R * s(6, 7) + s(0, 4) - s(1, 3) - s(2, 6);
+    h[7] = R * (2.0 * (first - p.m[7][7]) - lower - last);
+    for (int a = 0; a < ALGEBRA; a++) h[a] *= 0.5;
+    trace = (first + lower) + (last + p.m[7][7]);
 }
 
 // q_a = d_abc x_b y_c.
@@ -233,9 +170,9 @@ __attribute__((noinline)) vec determinant(Eight& a) {
     return product;
 }
 
-// e1, e2, e3 of one link, and what they come from.
+// s, q and k of one link, and e1, e2, e3.
 struct Roots {
-    vec e[3], size, cubic, square[ALGEBRA];  // size = |y|^2, square_a = d_abc y_b y_c
+    vec e[3], size, cubic, square[ALGEBRA];
 
     explicit Roots(const vec* y) {
         symmetric_product(square, y, y);
@@ -244,29 +181,52 @@ struct Roots {
             size += y[a] * y[a];
             cubic += y[a] * square[a];
         }
-        cubic *= (real)(-1.0 / 12);
         e[0] = (real)(-3.0 / 8) * size;
         e[1] = 0.25 * e[0] * e[0];
-        e[2] = (real)(-1.0 / 64) * ((real)(1.0 / 16) * size * size * size - 27.0 * cubic * cubic);
+        e[2] = (real)(1.0 / 1024) * (3.0 * cubic * cubic - size * size * size);
     }
 
-    // Adds to the gradient of y that of e.
-    void pullback(const vec* to_e, const vec* y, vec* to_y) const {
-        add((real)(-3.0 / 8) * to_e[0] + (real)(9.0 / 128) * size * to_e[1] -
-                (real)(3.0 / 1024) * size * size * to_e[2],
-            (real)(54.0 / 64) * cubic * to_e[2], y, to_y);
+    // Adds to the gradient of s and k that of e, and of -2 (g(w1) + g(w2) + g(w3)) with c those of g'.
+    void pullback(const vec* to_e, const vec* c, vec& to_size, vec& to_cubic) const {
+        const vec square = size * size;
+        to_size += (real)(-3.0 / 8) * to_e[0] + (real)(9.0 / 128) * size * to_e[1] -
+                   (real)(3.0 / 1024) * square * to_e[2] + (real)(3.0 / 4) * c[0] -
+                   (real)(9.0 / 64) * size * c[1] + (real)(33.0 / 1024) * square * c[2];
+        to_cubic += (real)(6.0 / 1024) * cubic * (to_e[2] - 2.0 * c[2]);
+    }
+};
+
+// The symmetric matrix one + D_(y y + q q) + yy yy + yq (yq + qy) + qq qq; or the gradient of its numbers.
+struct Even {
+    vec one, y, q, yy, yq, qq;
+
+    // c0 W + c1 W^2 + c2 W^3.
+    static Even of(const Roots& at, const vec* c) {
+        const vec s = at.size, k = at.cubic;
+        const vec c1 = c[1] * (real)(1.0 / 128), c2 = c[2] * (real)(1.0 / 2048);
+        return {s * (s * (3.0 * c1 - 11.0 * s * c2) - (real)(1.0 / 8) * c[0]) + 6.0 * k * k * c2,
+                k * (36.0 * s * c2 - 6.0 * c1),
+                s * (15.0 * c1 - 63.0 * s * c2) - (real)(3.0 / 8) * c[0],
+                (real)(1.0 / 4) * c[0] - s * (8.0 * c1 - 32.0 * s * c2),
+                -6.0 * k * c2,
+                6.0 * c1 - 30.0 * s * c2};
     }
 
-    // Adds to the gradient of y that of -2 (g(w1) + g(w2) + g(w3)), from the coefficients of g'.
-    void log_pullback(const vec* c, const vec* y, vec* to_y) const {
-        add((real)(3.0 / 4) * c[0] - (real)(9.0 / 64) * size * c[1] +
-                (real)(33.0 / 1024) * size * size * c[2],
-            (real)(-27.0 / 16) * cubic * c[2], y, to_y);
-    }
-
-    void add(vec to_size, vec to_cubic, const vec* y, vec* to_y) const {
-        for (int a = 0; a < ALGEBRA; a++)
-            to_y[a] += 2.0 * to_size * y[a] - 0.25 * to_cubic * square[a];
+    // From the gradient of its numbers that of c, added to that of s and k.
+    static void pullback(const Roots& at, const vec* c, const Even& g, vec* to_c, vec& to_size,
+                         vec& to_cubic) {
+        const vec s = at.size, k = at.cubic, square = s * s;
+        const vec c1 = c[1] * (real)(1.0 / 128), c2 = c[2] * (real)(1.0 / 2048);
+        to_c[0] = (real)(1.0 / 4) * g.yy - (real)(3.0 / 8) * g.q - (real)(1.0 / 8) * s * g.one;
+        to_c[1] = (real)(1.0 / 128) * (3.0 * square * g.one - 6.0 * k * g.y + 15.0 * s * g.q -
+                                       8.0 * s * g.yy + 6.0 * g.qq);
+        to_c[2] = (real)(1.0 / 2048) * ((6.0 * k * k - 11.0 * s * square) * g.one +
+                                        36.0 * s * k * g.y - 63.0 * square * g.q +
+                                        32.0 * square * g.yy - 6.0 * k * g.yq - 30.0 * s * g.qq);
+        to_size += (6.0 * s * c1 - 33.0 * square * c2 - (real)(1.0 / 8) * c[0]) * g.one +
+                   36.0 * k * c2 * g.y + (15.0 * c1 - 126.0 * s * c2) * g.q +
+                   (64.0 * s * c2 - 8.0 * c1) * g.yy - 30.0 * c2 * g.qq;
+        to_cubic += 12.0 * k * c2 * g.one + (36.0 * s * c2 - 6.0 * c1) * g.y - 6.0 * c2 * g.yq;
     }
 };
 
@@ -297,55 +257,37 @@ struct Polynomial {
     }
 };
 
-// Adds to the gradient of y that of tr(H W), H symmetric. Of the three irreducible parts of H in 8 x 8,
-// W = (ad Y)^2 / 4 sees each with a factor of its own (from their Casimirs):
-// 4 tr(H W) = y H y - 3/2 h . q - tr(H) |y|^2 / 2, h_c = d_abc H_ab, q_c = d_abc y_a y_b.
-INLINE void square_pullback(const Eight& h, const vec* y, vec* to_y) {
-    vec half[ALGEBRA], third, turned[ALGEBRA];
-    symmetric_pullback(h, half, third);
-    symmetric_product(turned, half, y);
-    const vec along = -0.75 * third;
-    for (int a = 0; a < ALGEBRA; a++) {
-        vec sum = h.m[a][0] * y[0];
-        for (int b = 1; b < ALGEBRA; b++) sum += h.m[a][b] * y[b];
-        to_y[a] += 0.5 * sum - 1.5 * turned[a] + along * y[a];
-    }
-}
-
-// C - rho P of one link, and what the way back needs: few matrices, all of them near.
+// C - rho P of one link, and what the way back needs.
 struct Bracket {
-    Eight w, t;
+    Eight t;  // rows up to the diagonal
     vec u[ALGEBRA], trace;  // of M
     Roots roots;
     Polynomial slope;  // g'
+    vec c[3];
+    Even even;  // C - 1
     int count;
 
     // From M, y = -rho x and rho; alone: no lane's count depends on the lanes beside it.
     Bracket(const vec* m, const vec* y, vec rho, bool alone)
         : roots(y), count(powers_needed(roots.size)) {
         if (alone && count < ENOUGH_POWERS) count = ENOUGH_POWERS;
-        Eight one, two;
-        adjoint(one, y);
-        times_symmetric(w, one, one);
-        for (int a = 0; a < ALGEBRA; a++)
-            for (int b = 0; b < ALGEBRA; b++) w.m[a][b] *= 0.25;
-        times_symmetric(two, w, w);
         slope.compute(roots, POWERS.slope, count);
-        const vec c0 = 2.0 * slope.c[0], c1 = 2.0 * slope.c[1], c2 = 2.0 * slope.c[2];
-        for (int a = 0; a < ALGEBRA; a++)
-            for (int b = 0; b < ALGEBRA; b++)
-                two.m[a][b] = c1 * w.m[a][b] + c2 * two.m[a][b];
-        times_symmetric(t, w, two);
+        for (int k = 0; k < 3; k++) c[k] = 2.0 * slope.c[k];
+        even = Even::of(roots, c);
         hermitian(u, m);
         trace = m[0] + m[8] + m[16];
-        symmetric_part(one, u, trace);
+        const vec *q = roots.square, half = 0.5 * rho;
+        vec v[ALGEBRA];
+        for (int a = 0; a < ALGEBRA; a++) v[a] = even.y * y[a] + even.q * q[a] - half * u[a];
+        symmetric_part(t, 1.0 + even.one - rho * trace * (real)(1.0 / 3), v);
         for (int a = 0; a < ALGEBRA; a++) {
-            for (int b = 0; b < ALGEBRA; b++) t.m[a][b] += c0 * w.m[a][b] - rho * one.m[a][b];
-            t.m[a][a] += 1.0;
+            const vec by_y = even.yy * y[a] + even.yq * q[a],
+                      by_q = even.yq * y[a] + even.qq * q[a];
+            for (int b = 0; b <= a; b++) t.m[a][b] += by_y * y[b] + by_q * q[b];
         }
     }
 
-    // log det S: p_n = w1^n + w2^n + w3^n are polynomials of |y|^2 and c.
+    // log det S: p_n = w1^n + w2^n + w3^n are polynomials of s and k.
     vec log_factor() const {
         Polynomial value;
         value.compute(roots, POWERS.value, count);
@@ -354,51 +296,62 @@ struct Bracket {
         return 2.0 * (value.c[0] * p1 + value.c[1] * p2 + value.c[2] * p3);
     }
 
-    // f = S g, S = 1 + W (s0 + s1 W + s2 W^2).
-    void factor_times(vec* f, const vec* g) const {
+    // f = S g.
+    void factor_times(vec* f, const vec* g, const vec* y) const {
         Polynomial sinh;
         sinh.compute(roots, POWERS.sinh + 1, count);
-        vec next[ALGEBRA];
-        for (int a = 0; a < ALGEBRA; a++) f[a] = sinh.c[2] * g[a];
-        for (int k = 1; k >= -1; k--) {
-            for (int a = 0; a < ALGEBRA; a++) {
-                next[a] = w.m[a][0] * f[0];
-                for (int b = 1; b < ALGEBRA; b++) next[a] += w.m[a][b] * f[b];
-            }
-            for (int a = 0; a < ALGEBRA; a++) f[a] = next[a] + (k < 0 ? g[a] : sinh.c[k] * g[a]);
+        const Even by = Even::of(roots, sinh.c);
+        const vec* q = roots.square;
+        vec v[ALGEBRA], along_y = {}, along_q = {};
+        for (int a = 0; a < ALGEBRA; a++) {
+            v[a] = by.y * y[a] + by.q * q[a];
+            along_y += y[a] * g[a];
+            along_q += q[a] * g[a];
         }
+        symmetric_product(f, v, g);
+        const vec by_y = by.yy * along_y + by.yq * along_q,
+                  by_q = by.yq * along_y + by.qq * along_q;
+        for (int a = 0; a < ALGEBRA; a++)
+            f[a] += g[a] + by.one * g[a] + by_y * y[a] + by_q * q[a];
     }
 
     // The gradient of -log det J: that of u, of Re tr M, added to that of y, and of rho with y fixed.
     void pullback(vec rho, const vec* y, vec* to_u, vec& to_trace, vec* to_y, vec& to_rho) {
-        Eight &g = t, one, two, last;
+        Eight& g = t;
+        const vec* q = roots.square;
         negative_inverse(g);
-        symmetric_pullback(g, to_u, to_trace);
-        to_rho = -to_trace * trace;
-        to_trace *= -rho;
+        vec h[ALGEBRA], of_y[ALGEBRA], of_q[ALGEBRA], to_q[ALGEBRA], turned[ALGEBRA];
+        vec to_c[3], to_e[3] = {}, to_size = {}, to_cubic = {};
+        Even to = {};
+        symmetric_pullback(g, h, to.one);
+        to_rho = (real)(-1.0 / 3) * to.one * trace;
+        to_trace = (real)(-1.0 / 3) * to.one * rho;
         for (int a = 0; a < ALGEBRA; a++) {
-            to_rho -= to_u[a] * u[a];
-            to_u[a] *= -rho;
-        }
-
-        // Of W: c0 G + c1 {W, G} + c2 (W^2 G + W G W + G W^2).
-        times(one, w, g);
-        times_symmetric(last, one, w);
-        vec of_slope[3] = {2.0 * inner(g, w), 2.0 * inner(one, w), 2.0 * inner(last, w)},
-            to_e[3] = {}, c[3];
-        for (int k = 0; k < 3; k++) c[k] = 2.0 * slope.c[k];
-        slope.pullback(roots, count, of_slope, to_e);
-        roots.pullback(to_e, y, to_y);
-        roots.log_pullback(slope.c, y, to_y);
-        for (int a = 0; a < ALGEBRA; a++)
+            const vec half = 0.5 * h[a];
+            to_rho -= half * u[a];
+            to_u[a] = -rho * half;
+            of_y[a] = of_q[a] = vec{};
             for (int b = 0; b < ALGEBRA; b++) {
-                last.m[a][b] = c[0] * g.m[a][b] + c[2] * last.m[a][b];
-                one.m[a][b] = c[1] * g.m[a][b] + c[2] * one.m[a][b];
+                of_y[a] += g.m[a][b] * y[b];
+                of_q[a] += g.m[a][b] * q[b];
             }
-        times(two, w, one);
+            to.y += h[a] * y[a];
+            to.q += h[a] * q[a];
+            to.yy += y[a] * of_y[a];
+            to.yq += 2.0 * y[a] * of_q[a];
+            to.qq += q[a] * of_q[a];
+        }
+        Even::pullback(roots, c, to, to_c, to_size, to_cubic);
+        for (int k = 0; k < 3; k++) to_c[k] *= 2.0;
+        slope.pullback(roots, count, to_c, to_e);
+        roots.pullback(to_e, slope.c, to_size, to_cubic);
+        for (int a = 0; a < ALGEBRA; a++) {
+            to_q[a] = even.q * h[a] + 2.0 * (even.yq * of_y[a] + even.qq * of_q[a]);
+            to_y[a] += even.y * h[a] + 2.0 * (even.yy * of_y[a] + even.yq * of_q[a]);
+        }
+        symmetric_product(turned, to_q, y);
         for (int a = 0; a < ALGEBRA; a++)
-            for (int b = 0; b < ALGEBRA; b++) last.m[a][b] += two.m[a][b] + two.m[b][a];
-        square_pullback(last, y, to_y);
+            to_y[a] += 2.0 * (to_size * y[a] + turned[a]) + 3.0 * to_cubic * q[a];
     }
 };
 

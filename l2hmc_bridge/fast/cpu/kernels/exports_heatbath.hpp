@@ -51,7 +51,7 @@ EXPORT void heat_bath_sweep(Call* call, double beta, int sweep, int first, int e
 EXPORT void philox_words(long count, const long long* counters, const long long* key,
                          long long* out) {
     for (long first = 0; first < count; first += COUNTERS) {
-        Words w;
+        Words w{};
         for (int lane = 0; lane < COUNTERS; lane++)
             for (int k = 0; k < 4; k++)
                 w.word[k][lane] = first + lane < count ? counters[4 * (first + lane) + k] : 0;

@@ -191,7 +191,7 @@ inline void pull_blocks(const Subset& subset, const vec* start, vec* links, vec*
         if (subset.lattice.alone) exponential_alone(half, part);
         else exponential(half.v, part, halvings(part));
         mul(e.v, half.v, half.v);
-        bracket.factor_times(part, g);
+        bracket.factor_times(part, g, y);
         add_conjugate<true>(to_y, half.v, part);
         bracket.pullback(pull.rho, y, to_u, to_trace, to_y, to_rho);
         for (int a = 0; a < ALGEBRA; a++) to_rho -= pull.x[a] * to_y[a];
