@@ -109,6 +109,18 @@ def test_the_order_of_the_updates_leaves_no_trace(generator):
         assert float((found - expected).abs().max()) < 1e-11
 
 
+@pytest.mark.slow
+@needs_kernels
+@pytest.mark.parametrize("extents", ((6, 4, 16, 32), (6, 16, 16, 32), (6, 14, 16, 32)), ids=str)
+def test_one_passage_over_all_directions_is_one_after_the_other(extents, generator):
+    """One thread passes once through memory: behind it planes, rows or lines follow each other."""
+    torch.set_num_threads(1)
+    links, drawn = rough_links(generator, extents), words(generator, 1, 4)
+    found = compiled.heat_bath(links, 6.0, drawn, 1, 1)
+    torch.set_num_threads(2)  # direction after direction, plane by plane
+    assert torch.equal(compiled.heat_bath(links, 6.0, drawn, 1, 1), found)
+
+
 @pytest.mark.parametrize("serving", (compiled, reference))
 def test_other_words_draw_other_links(serving, generator):
     if serving is compiled and library.library() is None:

@@ -1,7 +1,7 @@
 // Heat bath and overrelaxation, momenta, and the random numbers alone.
 #pragma once
 #include "calls.hpp"
-#include "heatbath.hpp"
+#include "heatbath_wave.hpp"
 #include "numbers.hpp"
 
 // Index in the torch layout of the site in each lane, [blocks][LANES]; copies repeat theirs.
@@ -13,20 +13,34 @@ EXPORT void lattice_sites(Call* call, long long* out) {
 
 // One sweep over the links of directions first <= mu < end in place, colour after colour: `lanes`
 // [colours][blocks] says who moves. `words` [chains][4]: key and upper counter words; null: reflections.
-// Links of different planes across a direction do not meet: a thread takes planes, or where these are few
-// rows of one colour.
+// A thread takes a chain, all directions in one passage through memory; or if there are too few for that,
+// direction after direction: links of different planes across a direction do not meet, so a thread takes
+// planes, or where these are few rows of one colour.
 EXPORT void heat_bath_sweep(Call* call, double beta, int sweep, int first, int end, int colours,
                             const uint16_t* lanes, const long long* sites, const long long* words,
                             vec* links) {
     const Lattice& lattice = *call->lattice;
-    const auto visit = [&](int mu, long task, const auto& update) {
-        const long chain = task / lattice.span(mu), plane = task % lattice.span(mu);
+    const auto draws_of = [&](long chain, int mu) {
         Draws draws = {(real)(beta / 3), {}, {}, sites, (uint32_t)(4 * sweep + mu)};
         if (words) {
             const long long* w = words + 4 * chain;
             draws.key = {(uint32_t)w[0], (uint32_t)w[1]};
             draws.upper[0] = (uint32_t)w[2], draws.upper[1] = (uint32_t)w[3];
         }
+        return draws;
+    };
+    const bool by_chains =
+        call->chains % call->threads == 0 || call->chains >= 4 * call->threads;
+    if (first == 0 && end == 4 && by_chains)
+        return parallel(call->chains, call->threads, [&](long chain) {
+            const Draws draws[4] = {draws_of(chain, 0), draws_of(chain, 1), draws_of(chain, 2),
+                                    draws_of(chain, 3)};
+            Wave(lattice, colours, lanes, words ? draws : nullptr, links + call->links(chain))
+                .sweep();
+        });
+    const auto visit = [&](int mu, long task, const auto& update) {
+        const long chain = task / lattice.span(mu), plane = task % lattice.span(mu);
+        const Draws draws = draws_of(chain, mu);
         update(Hyperplane(lattice, mu, plane, lanes, words ? &draws : nullptr,
                      links + call->links(chain)));
     };

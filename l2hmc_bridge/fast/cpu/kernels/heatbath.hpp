@@ -12,6 +12,7 @@ namespace {
 typedef real narrow __attribute__((vector_size(COUNTERS * sizeof(real)), may_alias));
 constexpr int SUBGROUPS = 3, ROWS[SUBGROUPS][2] = {{0, 1}, {0, 2}, {1, 2}};
 constexpr int ATTEMPTS = 1024;
+constexpr int AT_ONCE = 2;  // blocks
 constexpr long CACHED = 4 << 20;  // bytes of links that stay near from one pass to the next
 constexpr real WEAK = 0.5, PI = 3.14159265358979324;
 constexpr real LEAST_SIZE = sizeof(real) == 8 ? 2e-12 : 2e-6, SMALLEST = LEAST_SIZE * LEAST_SIZE;
@@ -272,48 +273,82 @@ INLINE void orthonormalise(vec* u) {
     }
 }
 
-// New link of direction mu in one block, where `lanes` has bits: by heat where `draws` is not null, else
-// reflected; in place.
-INLINE void update_block(const Fields& fields, int mu, int lanes, const Draws* draws, vec* links,
-                         long block) {
-    const lanes_index moving = lanes_of(lanes);
-    vec* u = links + (block * 4 + mu) * LINK;
-    Trial trials[SUBGROUPS];
-    Sum<false> paths;
-    Matrix moved, loop;
-    plaquette_paths<false>(fields, block, mu, paths);
-    mul_ad(loop.v, u, paths.value.v);
-    for (int i = 0; i < LINK; i++) moved.v[i] = u[i];
-    if (draws) draw<SUBGROUPS>(*draws, block, 0, 0, trials);
+// New links of direction mu in COUNT blocks none of whose links meet, where `lanes` has bits: by heat where
+// `draws` is not null, else reflected; in place. Side by side, for each is one long chain of steps.
+template <int COUNT>
+INLINE void update_blocks(const Fields& fields, int mu, const int* lanes, const Draws* draws, vec* links,
+                          const long* blocks) {
+    Trial trials[COUNT][SUBGROUPS];
+    Matrix moved[COUNT], loop[COUNT];
+    for (int b = 0; b < COUNT; b++) {
+        const vec* u = links + (blocks[b] * 4 + mu) * LINK;
+        Sum<false> paths;
+        plaquette_paths<false>(fields, blocks[b], mu, paths);
+        mul_ad(loop[b].v, u, paths.value.v);
+        for (int i = 0; i < LINK; i++) moved[b].v[i] = u[i];
+        if (draws) draw<SUBGROUPS>(*draws, blocks[b], 0, 0, trials[b]);
+    }
 #pragma GCC unroll 3
     for (int n = 0; n < SUBGROUPS; n++) {
         const int i = ROWS[n][0], j = ROWS[n][1];
-        const Quaternion r = quaternion(loop.v, i, j);
-        const Quaternion a =
-            draws ? heat(*draws, block, n, moving, r, trials[n]) : reflection(r);
-        rotate_loop(a, loop.v, n);
-        rotate_rows(a, moved.v, i, j);
+        for (int b = 0; b < COUNT; b++) {
+            const Quaternion r = quaternion(loop[b].v, i, j);
+            const Quaternion a = draws ? heat(*draws, blocks[b], n, lanes_of(lanes[b]), r, trials[b][n])
+                                       : reflection(r);
+            rotate_loop(a, loop[b].v, n);
+            rotate_rows(a, moved[b].v, i, j);
+        }
     }
-    if (draws) orthonormalise(moved.v);
-    for (int i = 0; i < LINK; i++) u[i] = moving ? moved.v[i] : u[i];
+    for (int b = 0; b < COUNT; b++) {
+        const lanes_index moving = lanes_of(lanes[b]);
+        vec* u = links + (blocks[b] * 4 + mu) * LINK;
+        if (draws) orthonormalise(moved[b].v);
+        for (int i = 0; i < LINK; i++) u[i] = moving ? moved[b].v[i] : u[i];
+    }
 }
 
-// Calls up what the link of direction mu in a block will be the first to read in its row.
+// Calls up what the link of direction mu in a block will be the first to read in its row, which follows that
+// one step back along `slow`; beyond it what lies across t.
 INLINE void call_up_edge(const Lattice& lattice, const vec* links, long block, int mu, int slow) {
     const auto want = [&](int32_t at, int nu) {
-        call_up<false, 1>(links + ((long)(at >> LANE_BITS) * 4 + nu) * LINK, LINK);
+        call_up<false, 2>(links + ((long)(at >> LANE_BITS) * 4 + nu) * LINK, LINK);
     };
     const int32_t here = (int32_t)(block * LANES), ahead = step(lattice, here, mu);
     for (int nu = 0; nu < 4; nu++)
         if (nu != mu) want(here, nu), want(ahead, nu);
     want(step(lattice, here, slow), mu);
+    if (mu == 0 || slow == 0) return;
+    const int32_t behind = step(lattice, here, 0 | BACK);
+    want(step(lattice, here, 0), mu), want(behind, mu);
+    want(behind, 0), want(step(lattice, behind, mu), 0);
+}
+
+// The links of direction mu in one line of blocks along `along`, from one of them on, that have bits in `own`.
+inline void update_line(const Lattice& lattice, const uint16_t* own, int mu, int along, int slow,
+                        const Draws* draws, vec* links, long block) {
+    const Fields fields = {lattice, links, nullptr};
+    const bool far = lattice.blocks * 4 * (long)sizeof(Matrix) > CACHED;
+    int bits[AT_ONCE], waiting = 0;
+    long blocks[AT_ONCE];
+    for (int k = 0; k < lattice.span(along); k++) {
+        const long next = lattice.next[block * 8 + along] >> LANE_BITS;
+        if (far) call_up_edge(lattice, links, next, mu, slow);
+        if (own[block]) bits[waiting] = own[block], blocks[waiting++] = block;
+        if (waiting == AT_ONCE) {
+            update_blocks<AT_ONCE>(fields, mu, bits, draws, links, blocks);
+            waiting = 0;
+        }
+        block = next;
+    }
+    for (int n = 0; n < waiting; n++)
+        update_blocks<1>(fields, mu, bits + n, draws, links, blocks + n);
 }
 
 // The links of direction mu in one plane across it: rows of lines of blocks.
 struct Hyperplane {
     const Lattice& lattice;
     int mu, across[3];
-    long plane, rows, lines, length;
+    long plane, rows, lines;
     const uint16_t* lanes;  // [colours][blocks], a bit for each lane
     const Draws* draws;     // null: reflections
     vec* links;
@@ -325,22 +360,13 @@ struct Hyperplane {
             if (nu != mu) across[n++] = nu;
         rows = lattice.span(across[0]);
         lines = lattice.span(across[1]);
-        length = lattice.span(across[2]);
     }
 
     void update_line(int colour, long row, long line) const {
-        const Fields fields = {lattice, links, nullptr};
-        const uint16_t* own = lanes + colour * lattice.blocks;
-        const bool large = lattice.blocks * 4 * (long)sizeof(Matrix) > CACHED;
         int place[4] = {};
         place[mu] = plane, place[across[0]] = row, place[across[1]] = line;
-        long block = lattice.block(place);
-        for (long k = 0; k < length; k++) {
-            const long next = lattice.next[block * 8 + across[2]] >> LANE_BITS;
-            if (large) call_up_edge(lattice, links, next, mu, across[0]);
-            if (own[block]) update_block(fields, mu, own[block], draws, links, block);
-            block = next;
-        }
+        ::update_line(lattice, lanes + colour * lattice.blocks, mu, across[2], across[0], draws,
+                      links, lattice.block(place));
     }
 
     void update_row(int colour, long row) const {
