@@ -31,7 +31,8 @@ LARGE = 12**4  # sites beyond which the last of each of these is all that is sca
 RHOS = (0.06, 0.119, 0.02, 0.04, 0.08, 0.1)
 SWEEPS = ((1, 1), (4, 4))  # of the heat bath, and overrelaxed
 MIXING = 0.03
-SECANTS = 3  # of the search for a scale
+SECANTS = 8  # at most, of the search for a scale
+NEAR = 0.4  # of log <dH^2>, 0.04 of an acceptance of 0.75
 STEEPNESS = 8.0  # of <dH^2> in the steps, to begin with: fourth order
 WILSON = "wilson"  # the steps of the bundle that ships
 Setting = dict[str, Any]
@@ -150,7 +151,8 @@ def several(links: Tensor, *values: tuple) -> list[tuple]:
 def scaled_to(setting: Setting, beta: float, links: Tensor, target: float) -> Setting:
     """The setting with its steps scaled to the predicted acceptance `target`.
 
-    log <dH^2> is nearly straight in the log of the steps: a few secants, then the last scale.
+    log <dH^2> is nearly straight in the log of the steps: secants, until one comes near; else the
+    nearest that was tried.
     """
     wanted = math.log(8 * float(torch.special.erfinv(torch.tensor(1 - target))) ** 2)
     tried: list[tuple[float, float]] = []
@@ -159,10 +161,13 @@ def scaled_to(setting: Setting, beta: float, links: Tensor, target: float) -> Se
         kernel = _learned({**setting, "scale": scale}, GaugeAction(beta))
         tried.append((math.log(scale), math.log(squared_error(kernel, links))))
         (x, y), slope = tried[-1], STEEPNESS
+        if abs(y - wanted) < NEAR:
+            break
         if len(tried) > 1 and abs(x - tried[-2][0]) > 0.02:
             slope = min(max((y - tried[-2][1]) / (x - tried[-2][0]), 2.0), 2 * STEEPNESS)
         scale = min(max(math.exp(x + (wanted - y) / slope), 0.5 * scale), 2 * scale)
-    return {**setting, "scale": round(scale, 4)}
+    found = min(tried, key=lambda one: abs(one[1] - wanted))[0]
+    return {**setting, "scale": round(math.exp(found), 4)}
 
 
 def predicted_acceptance(kernel: Proposer, links: Tensor) -> float:
