@@ -24,6 +24,7 @@ import torch
 
 from benchmarks.kernels.cases import CASES, LINKS, Case, Fields
 from benchmarks.kernels.single import table as single
+from benchmarks.kernels.sweeps import sweeps
 from benchmarks.kernels.table import markdown
 from benchmarks.kernels.trajectories import networks, training, trajectories
 from benchmarks.timing import best, machine, show
@@ -33,7 +34,8 @@ from l2hmc_bridge.fast.cpu import library as native
 QUICK_SECONDS = 0.3
 CAPABILITY = "ATEN_CPU_CAPABILITY"  # what torch and the choice of kernels take a processor for
 TABLES: dict[str, Callable[[int, float], list[dict]]] = {
-    "trajectories": trajectories, "networks": networks, "training": training, "single": single}
+    "trajectories": trajectories, "networks": networks, "training": training, "sweeps": sweeps,
+    "single": single}
 
 
 def peaks(threads: int) -> dict:

@@ -22,6 +22,9 @@ TABLES = {
     "training": ("Training steps", {
         "training": "trained", "lattice": "lattice", "us_per_site": "us/site",
         "torch_us": "torch us/site", "torch_ratio": "torch / ours"}),
+    "sweeps": ("Heat bath and field transformation, in forces of the same fields", {
+        "sweep": "function", "lattice": "lattice", "chains": "chains",
+        "us_per_site": "us/site", "of_force": "of a force"}),
     "single": ("Single precision", {
         "function": "function", "lattice": "lattice", "single_us": "single us/site",
         "double_us": "double us/site", "double_ratio": "double / single",
