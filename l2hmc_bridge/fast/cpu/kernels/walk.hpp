@@ -147,6 +147,23 @@ INLINE void call_up_links(const Lattice& lattice, const vec* links, long block, 
         call_up<false, 2>(links + ((long)(at >> LANE_BITS) * 4 + mu) * LINK, LINK);
 }
 
+// Calls up what the staples of direction mu in a block will be the first to read in its row, which follows
+// that one step back along `slow`; beyond it what lies across t. Nothing if links stay near.
+INLINE void call_up_edge(const Lattice& lattice, const vec* links, long block, int mu, int slow) {
+    if (!lattice.far) return;
+    const auto want = [&](int32_t at, int nu) {
+        call_up<false, 2>(links + ((long)(at >> LANE_BITS) * 4 + nu) * LINK, LINK);
+    };
+    const int32_t here = (int32_t)(block * LANES), ahead = step(lattice, here, mu);
+    for (int nu = 0; nu < 4; nu++)
+        if (nu != mu) want(here, nu), want(ahead, nu);
+    want(step(lattice, here, slow), mu);
+    if (mu == 0 || slow == 0) return;
+    const int32_t behind = step(lattice, here, 0 | BACK);
+    want(step(lattice, here, 0), mu), want(behind, mu);
+    want(behind, 0), want(step(lattice, behind, mu), 0);
+}
+
 // paths += the six three-link paths from x to x + mu beside U_mu(x).
 template <bool DUAL>
 void plaquette_paths(const Fields& fields, long block, int mu, Sum<DUAL>& paths) {
