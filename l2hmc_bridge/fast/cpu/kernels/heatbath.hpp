@@ -185,11 +185,14 @@ INLINE void rotate_pair(const Quaternion& a, vec* p, vec* q) {
     if (LOWER) q[1] = (a.q[0] * qi - a.q[3] * qr) - (a.q[2] * pi - a.q[1] * pr);
 }
 
-// u = a u in rows i, j.
-INLINE void rotate_rows(const Quaternion& a, vec* u, int i, int j) {
+// u = a u in rows i, j, of which the last of the matrix may wait for what makes rows orthonormal.
+INLINE void rotate_rows(const Quaternion& a, vec* u, int i, int j, bool lower) {
 #pragma GCC unroll 3
-    for (int k = 0; k < 3; k++)
-        rotate_pair<true, true>(a, u + 6 * i + 2 * k, u + 6 * j + 2 * k);
+    for (int k = 0; k < 3; k++) {
+        vec *first = u + 6 * i + 2 * k, *second = u + 6 * j + 2 * k;
+        if (lower) rotate_pair<true, true>(a, first, second);
+        else rotate_pair<true, false>(a, first, second);
+    }
 }
 
 // The same for w, of which the subgroups after number n want these entries.
@@ -282,7 +285,7 @@ INLINE void update_blocks(const Fields& fields, int mu, const int* lanes, const 
     for (int b = 0; b < COUNT; b++) {
         const vec* u = links + (blocks[b] * 4 + mu) * LINK;
         Sum<false> paths;
-        plaquette_paths<false>(fields, blocks[b], mu, paths);
+        plaquette_paths<false, true>(fields, blocks[b], mu, paths);
         mul_ad(loop[b].v, u, paths.value.v);
         for (int i = 0; i < LINK; i++) moved[b].v[i] = u[i];
         if (draws) draw<SUBGROUPS>(*draws, blocks[b], 0, 0, trials[b]);
@@ -295,7 +298,7 @@ INLINE void update_blocks(const Fields& fields, int mu, const int* lanes, const 
             const Quaternion a = draws ? heat(*draws, blocks[b], n, lanes_of(lanes[b]), r, trials[b][n])
                                        : reflection(r);
             rotate_loop(a, loop[b].v, n);
-            rotate_rows(a, moved[b].v, i, j);
+            rotate_rows(a, moved[b].v, i, j, !draws || n + 1 < SUBGROUPS);
         }
     }
     for (int b = 0; b < COUNT; b++) {

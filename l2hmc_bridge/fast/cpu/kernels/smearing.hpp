@@ -92,7 +92,7 @@ struct Pull {
     Pull(const Subset& subset, const vec* links, long block) : lattice(subset.lattice) {
         call_up_edge(lattice, links, soon(lattice, block + 2), subset.mu, subset.slow());
         const Fields fields = {subset.lattice, links, nullptr};
-        plaquette_paths<false>(fields, block, subset.mu, paths);
+        plaquette_paths<false, true>(fields, block, subset.mu, paths);
         const vec square = real_trace_ad(paths.value.v, paths.value.v) * (real)(1.0 / 36);
         subset.rule.apply(square, rho, change);
     }

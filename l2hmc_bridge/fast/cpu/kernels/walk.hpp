@@ -164,8 +164,8 @@ INLINE void call_up_edge(const Lattice& lattice, const vec* links, long block, i
     want(behind, 0), want(step(lattice, behind, mu), 0);
 }
 
-// paths += the six three-link paths from x to x + mu beside U_mu(x).
-template <bool DUAL>
+// paths += the six three-link paths from x to x + mu beside U_mu(x); GROUP: of links known to be in SU(3).
+template <bool DUAL, bool GROUP = false>
 void plaquette_paths(const Fields& fields, long block, int mu, Sum<DUAL>& paths) {
     const int32_t here = (int32_t)(block * LANES);
     call_up_links(fields.lattice, fields.links, block, mu);
@@ -180,10 +180,10 @@ void plaquette_paths(const Fields& fields, long block, int mu, Sum<DUAL>& paths)
         const bool back = nu & BACK;
         const int32_t beside = step(fields.lattice, here, nu), start = back ? beside : here;
         const int32_t end = step(fields.lattice, back ? beside : here, mu);
-        (back ? add_mul_da_mul : add_mul_mul_ad)(paths.value.v,
-                                                 link(fields.links, start, nu & 3, rooms[0]),
-                                                 link(fields.links, beside, mu, rooms[1]),
-                                                 link(fields.links, end, nu & 3, rooms[2]));
+        const auto add = GROUP ? (back ? add_group_da : add_group_ad)
+                               : (back ? add_mul_da_mul : add_mul_mul_ad);
+        add(paths.value.v, link(fields.links, start, nu & 3, rooms[0]),
+            link(fields.links, beside, mu, rooms[1]), link(fields.links, end, nu & 3, rooms[2]));
     }
 }
 
