@@ -13,7 +13,6 @@ typedef real narrow __attribute__((vector_size(COUNTERS * sizeof(real)), may_ali
 constexpr int SUBGROUPS = 3, ROWS[SUBGROUPS][2] = {{0, 1}, {0, 2}, {1, 2}};
 constexpr int ATTEMPTS = 1024;
 constexpr int AT_ONCE = 2;  // blocks
-constexpr long CACHED = 4 << 20;  // bytes of links that stay near from one pass to the next
 constexpr real WEAK = 0.5, PI = 3.14159265358979324;
 constexpr real LEAST_SIZE = sizeof(real) == 8 ? 2e-12 : 2e-6, SMALLEST = LEAST_SIZE * LEAST_SIZE;
 
@@ -186,11 +185,14 @@ INLINE void rotate_pair(const Quaternion& a, vec* p, vec* q) {
     if (LOWER) q[1] = (a.q[0] * qi - a.q[3] * qr) - (a.q[2] * pi - a.q[1] * pr);
 }
 
-// u = a u in rows i, j.
-INLINE void rotate_rows(const Quaternion& a, vec* u, int i, int j) {
+// u = a u in rows i, j, of which the last of the matrix may wait for what makes rows orthonormal.
+INLINE void rotate_rows(const Quaternion& a, vec* u, int i, int j, bool lower) {
 #pragma GCC unroll 3
-    for (int k = 0; k < 3; k++)
-        rotate_pair<true, true>(a, u + 6 * i + 2 * k, u + 6 * j + 2 * k);
+    for (int k = 0; k < 3; k++) {
+        vec *first = u + 6 * i + 2 * k, *second = u + 6 * j + 2 * k;
+        if (lower) rotate_pair<true, true>(a, first, second);
+        else rotate_pair<true, false>(a, first, second);
+    }
 }
 
 // The same for w, of which the subgroups after number n want these entries.
@@ -283,7 +285,7 @@ INLINE void update_blocks(const Fields& fields, int mu, const int* lanes, const 
     for (int b = 0; b < COUNT; b++) {
         const vec* u = links + (blocks[b] * 4 + mu) * LINK;
         Sum<false> paths;
-        plaquette_paths<false>(fields, blocks[b], mu, paths);
+        plaquette_paths<false, true>(fields, blocks[b], mu, paths);
         mul_ad(loop[b].v, u, paths.value.v);
         for (int i = 0; i < LINK; i++) moved[b].v[i] = u[i];
         if (draws) draw<SUBGROUPS>(*draws, blocks[b], 0, 0, trials[b]);
@@ -296,7 +298,7 @@ INLINE void update_blocks(const Fields& fields, int mu, const int* lanes, const 
             const Quaternion a = draws ? heat(*draws, blocks[b], n, lanes_of(lanes[b]), r, trials[b][n])
                                        : reflection(r);
             rotate_loop(a, loop[b].v, n);
-            rotate_rows(a, moved[b].v, i, j);
+            rotate_rows(a, moved[b].v, i, j, !draws || n + 1 < SUBGROUPS);
         }
     }
     for (int b = 0; b < COUNT; b++) {
@@ -307,32 +309,15 @@ INLINE void update_blocks(const Fields& fields, int mu, const int* lanes, const 
     }
 }
 
-// Calls up what the link of direction mu in a block will be the first to read in its row, which follows that
-// one step back along `slow`; beyond it what lies across t.
-INLINE void call_up_edge(const Lattice& lattice, const vec* links, long block, int mu, int slow) {
-    const auto want = [&](int32_t at, int nu) {
-        call_up<false, 2>(links + ((long)(at >> LANE_BITS) * 4 + nu) * LINK, LINK);
-    };
-    const int32_t here = (int32_t)(block * LANES), ahead = step(lattice, here, mu);
-    for (int nu = 0; nu < 4; nu++)
-        if (nu != mu) want(here, nu), want(ahead, nu);
-    want(step(lattice, here, slow), mu);
-    if (mu == 0 || slow == 0) return;
-    const int32_t behind = step(lattice, here, 0 | BACK);
-    want(step(lattice, here, 0), mu), want(behind, mu);
-    want(behind, 0), want(step(lattice, behind, mu), 0);
-}
-
 // The links of direction mu in one line of blocks along `along`, from one of them on, that have bits in `own`.
 inline void update_line(const Lattice& lattice, const uint16_t* own, int mu, int along, int slow,
                         const Draws* draws, vec* links, long block) {
     const Fields fields = {lattice, links, nullptr};
-    const bool far = lattice.blocks * 4 * (long)sizeof(Matrix) > CACHED;
     int bits[AT_ONCE], waiting = 0;
     long blocks[AT_ONCE];
     for (int k = 0; k < lattice.span(along); k++) {
         const long next = lattice.next[block * 8 + along] >> LANE_BITS;
-        if (far) call_up_edge(lattice, links, next, mu, slow);
+        call_up_edge(lattice, links, next, mu, slow);
         if (own[block]) bits[waiting] = own[block], blocks[waiting++] = block;
         if (waiting == AT_ONCE) {
             update_blocks<AT_ONCE>(fields, mu, bits, draws, links, blocks);

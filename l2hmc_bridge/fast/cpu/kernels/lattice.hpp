@@ -17,6 +17,7 @@
 namespace {
 
 constexpr int CHUNK = 16;  // blocks per task: fixed, so sums do not depend on the threads
+constexpr long CACHED = 4 << 20;  // bytes of links that stay near from one pass to the next
 constexpr int MOST_BITS = sizeof(real) == 8 ? 3 : 4;  // directions that are cut
 
 struct Lattice {
@@ -30,6 +31,7 @@ struct Lattice {
     std::vector<int32_t> next;  // [blocks][8]: positions, see step(); +t +x +y +z -t -x -y -z
     std::vector<long> place;    // [blocks][LANES], see site()
     bool near;                  // what a loop over blocks reads stays in the second-level cache
+    bool far;                   // links leave the caches between two passes over them
     bool even = true;           // every block has sites of one parity only
     std::vector<uint16_t> odd;  // [blocks], bit `lane` is (t + x + y + z) mod 2 of the site there
     // Of a part of a lattice, whose results are those of the whole bit for bit: no choice of a series
@@ -61,6 +63,7 @@ struct Lattice {
         }
         blocks = parts * volume;
         near = cached();
+        far = blocks * 4 * (long)sizeof(Matrix) > CACHED;
         next.resize(blocks * 8);
         place.resize(blocks * LANES);
         odd.resize(blocks);

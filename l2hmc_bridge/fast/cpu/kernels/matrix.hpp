@@ -127,6 +127,38 @@ INLINE void add_triple(vec* __restrict sum, const vec* a, const vec* b, const ve
     }
 }
 
+// The same for matrices of SU(3): the third row of their product is conj(first x second).
+template <bool DAGGER_A, bool DAGGER_C>
+INLINE void add_triple_of_group(vec* __restrict sum, const vec* a, const vec* b, const vec* c) {
+    vec re[2][3] = {}, im[2][3] = {};
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+        vec row[6], first[3] = {}, second[3] = {};
+        add_row<DAGGER_A, false>(first, second, a, b, i);
+#pragma GCC unroll 3
+        for (int j = 0; j < 3; j++) {
+            row[2 * j] = first[j];
+            row[2 * j + 1] = second[j];
+        }
+        add_row<false, DAGGER_C>(re[i], im[i], row, c, 0);
+#pragma GCC unroll 3
+        for (int j = 0; j < 3; j++) {
+            sum[2 * (3 * i + j)] += re[i][j];
+            sum[2 * (3 * i + j) + 1] += im[i][j];
+        }
+    }
+#pragma GCC unroll 3
+    for (int j = 0; j < 3; j++) {
+        const int k = (j + 1) % 3, l = (j + 2) % 3;
+        vec& to_re = sum[12 + 2 * j];
+        vec& to_im = sum[13 + 2 * j];
+        to_re += re[0][k] * re[1][l] - im[0][k] * im[1][l] - re[0][l] * re[1][k] +
+                 im[0][l] * im[1][k];
+        to_im -= re[0][k] * im[1][l] + im[0][k] * re[1][l] - re[0][l] * im[1][k] -
+                 im[0][l] * re[1][k];
+    }
+}
+
 // Out of line: the caller's loops stay small enough for the instruction cache.
 __attribute__((noinline)) void mul(vec* c, const vec* a, const vec* b) {
     product<false, false, SET>(c, a, b);
@@ -164,6 +196,13 @@ __attribute__((noinline)) void add_mul_mul_ad(vec* sum, const vec* a, const vec*
 }
 __attribute__((noinline)) void add_mul_da_mul(vec* sum, const vec* a, const vec* b, const vec* c) {
     add_triple<true, false>(sum, a, b, c);
+}
+
+__attribute__((noinline)) void add_group_ad(vec* sum, const vec* a, const vec* b, const vec* c) {
+    add_triple_of_group<false, true>(sum, a, b, c);
+}
+__attribute__((noinline)) void add_group_da(vec* sum, const vec* a, const vec* b, const vec* c) {
+    add_triple_of_group<true, false>(sum, a, b, c);
 }
 
 // c = op(a) op(b), and c += op(a) op(b), op the dagger where asked.

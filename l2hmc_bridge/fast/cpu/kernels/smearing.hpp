@@ -67,12 +67,20 @@ struct Subset {
         else rotate(out, y, halvings(y), u);
     }
 
+    // The direction of rows, which loops over blocks take one after the other.
+    int slow() const { return mu == 1 ? 2 : 1; }
+
     // The lanes of a block that move.
     lanes_index moving(long block) const {
         const int bits = lattice.odd[block], all = (1 << LANES) - 1;
         return lanes_of(odd ? bits : ~bits & all);
     }
 };
+
+// The block, or the last before the end.
+INLINE long soon(const Lattice& lattice, long block) {
+    return block < lattice.blocks ? block : lattice.blocks - 1;
+}
 
 // What a link moves by: paths = A^dagger, M = U A, x of TA(M), rho.
 struct Pull {
@@ -82,8 +90,9 @@ struct Pull {
     vec x[ALGEBRA], rho, change;
 
     Pull(const Subset& subset, const vec* links, long block) : lattice(subset.lattice) {
+        call_up_edge(lattice, links, soon(lattice, block + 2), subset.mu, subset.slow());
         const Fields fields = {subset.lattice, links, nullptr};
-        plaquette_paths<false>(fields, block, subset.mu, paths);
+        plaquette_paths<false, true>(fields, block, subset.mu, paths);
         const vec square = real_trace_ad(paths.value.v, paths.value.v) * (real)(1.0 / 36);
         subset.rule.apply(square, rho, change);
     }
@@ -174,6 +183,13 @@ inline void pull_blocks(const Subset& subset, const vec* start, vec* links, vec*
         const long at = block * 4 + subset.mu;
         const lanes_index moving = subset.moving(block);
         vec* w = weights + at * LINK;
+        const long later = soon(subset.lattice, block + 2) * 4 + subset.mu;
+        if (subset.lattice.far) {
+            call_up<true, 2>(weights + later * LINK, LINK);
+            if (any(moving)) {
+            call_up<false, 2>(start + later * LINK, LINK);
+            call_up<true, 2>(gradient + later * ALGEBRA, ALGEBRA); }
+        }
         if (!any(moving)) {
             for (int i = 0; i < LINK; i++) w[i] = vec{};
             continue;
@@ -239,6 +255,15 @@ inline void spread_blocks(const Subset& subset, const vec* links, const vec* wei
     const Lattice& lattice = subset.lattice;
     const Fields fields = {lattice, links, nullptr};
     for (long block = first; block < end; block++) {
+        const long later = soon(lattice, block + 1);
+        call_up_edge(lattice, links, later, subset.mu, subset.slow());
+        if (lattice.far) {
+            for (const int nu : {0, subset.slow()}) {
+                const long there = lattice.next[later * 8 + nu] >> LANE_BITS;
+                call_up<false, 2>(weights + (there * 4 + subset.mu) * LINK, LINK);
+            }
+            call_up<true, 2>(gradient + later * 4 * ALGEBRA, 4 * ALGEBRA);
+        }
         // Where blocks have one parity, only one of two neighbours moves.
         const bool here = !lattice.uniform(block, !subset.odd),
                    beside = !lattice.uniform(block, subset.odd);

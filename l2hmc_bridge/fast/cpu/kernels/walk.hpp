@@ -147,8 +147,25 @@ INLINE void call_up_links(const Lattice& lattice, const vec* links, long block, 
         call_up<false, 2>(links + ((long)(at >> LANE_BITS) * 4 + mu) * LINK, LINK);
 }
 
-// paths += the six three-link paths from x to x + mu beside U_mu(x).
-template <bool DUAL>
+// Calls up what the staples of direction mu in a block will be the first to read in its row, which follows
+// that one step back along `slow`; beyond it what lies across t. Nothing if links stay near.
+INLINE void call_up_edge(const Lattice& lattice, const vec* links, long block, int mu, int slow) {
+    if (!lattice.far) return;
+    const auto want = [&](int32_t at, int nu) {
+        call_up<false, 2>(links + ((long)(at >> LANE_BITS) * 4 + nu) * LINK, LINK);
+    };
+    const int32_t here = (int32_t)(block * LANES), ahead = step(lattice, here, mu);
+    for (int nu = 0; nu < 4; nu++)
+        if (nu != mu) want(here, nu), want(ahead, nu);
+    want(step(lattice, here, slow), mu);
+    if (mu == 0 || slow == 0) return;
+    const int32_t behind = step(lattice, here, 0 | BACK);
+    want(step(lattice, here, 0), mu), want(behind, mu);
+    want(behind, 0), want(step(lattice, behind, mu), 0);
+}
+
+// paths += the six three-link paths from x to x + mu beside U_mu(x); GROUP: of links known to be in SU(3).
+template <bool DUAL, bool GROUP = false>
 void plaquette_paths(const Fields& fields, long block, int mu, Sum<DUAL>& paths) {
     const int32_t here = (int32_t)(block * LANES);
     call_up_links(fields.lattice, fields.links, block, mu);
@@ -163,10 +180,10 @@ void plaquette_paths(const Fields& fields, long block, int mu, Sum<DUAL>& paths)
         const bool back = nu & BACK;
         const int32_t beside = step(fields.lattice, here, nu), start = back ? beside : here;
         const int32_t end = step(fields.lattice, back ? beside : here, mu);
-        (back ? add_mul_da_mul : add_mul_mul_ad)(paths.value.v,
-                                                 link(fields.links, start, nu & 3, rooms[0]),
-                                                 link(fields.links, beside, mu, rooms[1]),
-                                                 link(fields.links, end, nu & 3, rooms[2]));
+        const auto add = GROUP ? (back ? add_group_da : add_group_ad)
+                               : (back ? add_mul_da_mul : add_mul_mul_ad);
+        add(paths.value.v, link(fields.links, start, nu & 3, rooms[0]),
+            link(fields.links, beside, mu, rooms[1]), link(fields.links, end, nu & 3, rooms[2]));
     }
 }
 
