@@ -141,10 +141,11 @@ def staples(lattice: Lattice, links: Tensor, rectangle: bool = False, only: int 
     return out
 
 
-def staple_square(lattice: Lattice, links: Tensor, mu: int) -> tuple[Tensor, Tensor]:
-    """(tr(A_mu A_mu^dagger) [Nb, blocks, lanes], the staples it came from, others not set)."""
-    paths = staples(lattice, links, only=mu)
-    return paths[:, :, mu].square().sum(2), paths
+def staple_square(lattice: Lattice, links: Tensor, mu: int) -> Tensor:
+    """tr(A_mu A_mu^dagger) of the plaquette staples, [Nb, blocks, lanes]."""
+    out = links.new_empty(len(links), lattice.blocks, lattice.lanes)
+    lattice.call("staple_square", links, mu, links, out)
+    return out
 
 
 def laplacian(lattice: Lattice, links: Tensor, field: Tensor, transverse: bool = False,

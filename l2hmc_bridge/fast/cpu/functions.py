@@ -130,7 +130,7 @@ def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
 def frozen_features(links: Tensor, field: Tensor, mu: int) -> tuple[Tensor, Tensor]:
     """(tr(A_mu A_mu^dagger) of the plaquette staples, `transport_laplacian` of X_mu)."""
     with _blocks(links) as (lattice, blocks):
-        square, _ = blocked.staple_square(lattice, blocks, mu)
+        square = blocked.staple_square(lattice, blocks, mu)
         components = blocked.algebra_in(lattice, field, mu)
         moved = blocked.laplacian(lattice, blocks, components, transverse=True, only=mu)
         return blocked.direction_out(lattice, square), blocked.algebra_out(lattice, moved, mu)

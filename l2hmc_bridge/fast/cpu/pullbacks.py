@@ -31,9 +31,9 @@ def force_pullback(lattice: Lattice, links: Tensor, direction: Tensor, beta: flo
     return out
 
 
-def staple_square_pullback(lattice: Lattice, links: Tensor, paths: Tensor, weights: Tensor,
-                           mu: int) -> Tensor:
+def staple_square_pullback(lattice: Lattice, links: Tensor, weights: Tensor, mu: int) -> Tensor:
     """The gradient along the group of sum weights staple_square, weights like staple_square."""
+    paths = blocks.staples(lattice, links, only=mu)
     fixed = SCRATCH.like(links)  # only direction mu is read
     matrix = paths[:, :, mu].unflatten(2, (3, 3, 2)).transpose(2, 3)  # the path is A^dagger
     sign = torch.tensor([1.0, -1.0], dtype=links.dtype)[:, None]

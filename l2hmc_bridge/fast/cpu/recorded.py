@@ -156,7 +156,7 @@ class FrozenFeatures(torch.autograd.Function):
     def forward(ctx, links: Tensor, field: Tensor, mu: int) -> tuple[Tensor, Tensor]:
         ctx.lattice, ctx.blocks = _enter(links)
         ctx.field, ctx.mu = blocked.algebra_in(ctx.lattice, field, mu), mu
-        square, ctx.paths = blocked.staple_square(ctx.lattice, ctx.blocks, mu)
+        square = blocked.staple_square(ctx.lattice, ctx.blocks, mu)
         moved = blocked.laplacian(ctx.lattice, ctx.blocks, ctx.field, True, mu)
         return (blocked.direction_out(ctx.lattice, square),
                 blocked.algebra_out(ctx.lattice, moved, mu))
@@ -169,7 +169,7 @@ class FrozenFeatures(torch.autograd.Function):
         to_field = blocked.laplacian(lattice, blocks, weights, True, mu)
         along = pullbacks.laplacian_pullback(lattice, blocks, ctx.field, weights, True, mu)
         other = pullbacks.staple_square_pullback(
-            lattice, blocks, ctx.paths, blocked.direction_in(lattice, to_square), mu
+            lattice, blocks, blocked.direction_in(lattice, to_square), mu
         )  # `along` is of twice the weights
         return (_leave(lattice, along.add_(other, alpha=2), blocks, 1.0),
                 blocked.algebra_out(lattice, to_field, mu), None)

@@ -124,6 +124,16 @@ EXPORT void staples(Call* call, int rectangle, int only, const vec* links, vec* 
                });
 }
 
+// tr A_mu A_mu^dagger of the plaquette staples of direction mu, [chains][blocks].
+EXPORT void staple_square(Call* call, int mu, const vec* links, vec* out) {
+    const long blocks = call->lattice->blocks;
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
+                   staple_square_blocks(fields, mu, first, end, out + chain * blocks);
+               });
+}
+
 // The gradient along the group of sum 2 Re tr(W^dagger S), W held fixed, over all links or those of
 // direction `only`.
 EXPORT void path_pullback(Call* call, int only, const vec* links, const vec* fixed, vec* out) {

@@ -217,6 +217,15 @@ inline void staple_blocks(const Fields& fields, bool rectangle, int only, long f
         }
 }
 
+// out = tr A_mu A_mu^dagger of the plaquette staples of one direction, [blocks].
+inline void staple_square_blocks(const Fields& fields, int mu, long first, long end, vec* out) {
+    for (long block = first; block < end; block++) {
+        Sum<false> sum;
+        plaquette_paths<false>(fields, block, mu, sum);
+        out[block] = real_trace_ad(sum.value.v, sum.value.v);
+    }
+}
+
 // total[6] += Re tr P of the planes tx ty tz xy xz yz.
 inline void plaquette_blocks(const Fields& fields, long first, long end, wide* total) {
     for (long block = first; block < end; block++) {
