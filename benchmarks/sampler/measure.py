@@ -26,13 +26,15 @@ FLOW_WORK = 30  # forces' worth of trajectories between two measurements of the 
 Row = list[list[float]]  # not arrays: beside what stays, the room of freed fields is lost
 THERMALISATION = 300  # updates of the heat bath from the unit field
 SKIPPED = 4  # measurements
+COST_UPDATES, COST_TURNS = 30, 4  # of the heat bath, and timed trajectories, to measure costs alone
 
 
-def start(lattice: tuple[int, int, int, int], beta: float, chains: int, seed: int) -> Tensor:
+def start(lattice: tuple[int, int, int, int], beta: float, chains: int, seed: int,
+          updates: int = THERMALISATION) -> Tensor:
     """Chains in equilibrium on (Nt, Nx, Ny, Nz), by the heat bath."""
     kernel = HeatBath(GaugeAction(beta))
     state = kernel.init(cold_start(lattice, chains))
-    for number in range(THERMALISATION):
+    for number in range(updates):
         state, _ = kernel.update(state, trajectory_draws(seed, [number] * chains))
     return state.links
 
@@ -68,6 +70,27 @@ def measure(setting: Setting, beta: float, links: Tensor, seconds: float, error:
             "trajectories": count, "seconds": time.process_time() - began,
             **costs(kernel, links, forces / count, stepping / (count * chains)),
             **averages(fast_rows), **slow(slow_rows, every)}
+
+
+@torch.no_grad()
+def recost(rows: list[dict[str, Any]]) -> None:
+    """What a trajectory of each row costs, all in this one run, in place of what stood there."""
+    fields: dict[tuple[int, float, int], Tensor] = {}
+    for row in rows:
+        place = row["lattice"], row["beta"], row["chains"]
+        if place not in fields:
+            fields = {place: start((place[0],) * 4, place[1], place[2], 11, COST_UPDATES)}
+        kernel, links = kernel_of(row["setting"], row["beta"]), fields[place]
+        state, forces, times = kernel.init(links), 0, []
+        period = sum(kernel.weights) if isinstance(kernel, Mixture) else 1
+        for turn in range(COST_TURNS):
+            clock, forces = time.process_time(), 0
+            for number in range(period):
+                draws = trajectory_draws(78, [turn * period + number] * len(links))
+                state, info = kernel.step(state, draws)
+                forces += info.force_evaluations
+            times.append((time.process_time() - clock) / (period * len(links)))
+        row.update(costs(kernel, links, forces / period, min(times)))
 
 
 def flowed(links: Tensor) -> Row:

@@ -2,6 +2,7 @@
 
     python -m benchmarks.sampler.run --lattice 8 --beta 6.0           # scan, long runs, page
     python -m benchmarks.sampler.run --lattice 16 --beta 6.2 --only "heat bath" --seconds 3600
+    python -m benchmarks.sampler.run --costs                           # costs again, all in one run
     python -m benchmarks.sampler.run --page                            # the page alone
 
 For every kernel (HMC with four integrators, the trained steps, the same in V = F^-1(U) with
@@ -22,7 +23,7 @@ import torch
 
 from benchmarks.sampler import table
 from benchmarks.sampler.kernels import LARGE, Setting, candidates, families, family
-from benchmarks.sampler.measure import measure, start
+from benchmarks.sampler.measure import measure, recost, start
 from l2hmc_bridge import fast
 from l2hmc_bridge.storage.atomic import replacing
 
@@ -37,7 +38,10 @@ def main(argv: list[str] | None = None) -> None:
     torch.set_num_threads(1)
     fast.keep_memory()
     report = read(options.out)
-    if not options.page:
+    if options.costs:
+        recost(report["long"])
+        write(options.out, report)
+    elif not options.page:
         for beta in options.beta:
             run(report, options, beta)
     page = PAGE if options.out == RESULTS else options.out.with_suffix(".md")
@@ -57,6 +61,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--scan-seconds", type=float, default=8, help="of each scanned setting")
     parser.add_argument("--seconds", type=float, default=300, help="of each long run")
     parser.add_argument("--error", type=float, default=0.08, help="of tau(E(t=2)) that is enough")
+    parser.add_argument("--costs", action="store_true",
+                        help="measure again what a trajectory of every row costs, no more")
     parser.add_argument("--page", action="store_true", help="write the page, measure nothing")
     parser.add_argument("--out", type=Path, default=RESULTS)
     return parser

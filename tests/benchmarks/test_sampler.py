@@ -74,6 +74,11 @@ def test_a_run_goes_on_where_it_was_and_writes_its_page(tmp_path, capsys):
     assert "## 4^4, beta 5.7" in page and "tau_int x host forces" in page
     assert page.split("tau_int x host forces")[1].split("Scanned")[0].count("heat bath") == 0
     assert capsys.readouterr().out.count("jump per second") == 1  # one setting needs no scan
+    run.main(["--costs", "--out", str(out)])
+    costs = {"seconds_per_trajectory", "seconds_per_force", "gauge_forces", "host_forces"}
+    for old, new in zip(again["long"], json.loads(out.read_text())["long"], strict=True):
+        assert {key for key in old if old[key] != new[key]} <= costs
+        assert new["seconds_per_trajectory"] != old["seconds_per_trajectory"]
 
 
 def test_numbers_are_claimed_only_where_they_are_known():
