@@ -89,6 +89,7 @@ def families(bundles: list[str], large: bool) -> list[str]:
     names = [*first, "HMC force_gradient", *(f"steps {name}" for name in bundles)]
     if not large:
         names += [f"steps {WILSON}, mixing {MIXING:g}", "HMC omf2", "HMC leapfrog"]
+        names += [f"HMC omf4 of {LENGTHS[-1]:g}"]
     names += [f"steps {WILSON} and heat bath 1 + 4", "HMC omf4 and heat bath 1 + 4"]
     names += [f"heat bath {sweeps} + {more}" for sweeps, more in SWEEPS]
     if not large:
@@ -107,7 +108,8 @@ def candidates(name: str, beta: float, links: Tensor) -> list[Setting]:
         sweeps, overrelax = (int(word) for word in name.removeprefix("heat bath").split("+"))
         return [{"kind": "heatbath", "sweeps": sweeps, "overrelax": overrelax}]
     if name.startswith("HMC"):
-        return _of_hmc(name.split()[1], beta, links)
+        integrator, *length = name.removeprefix("HMC ").split(" of ")
+        return _of_hmc(integrator, beta, links, tuple(map(float, length)) or LENGTHS)
     words = name.removeprefix("steps ").split(", ")
     given: Setting = {"kind": "steps", "steps": words[0]}
     for word in words[1:]:
@@ -119,10 +121,11 @@ def candidates(name: str, beta: float, links: Tensor) -> list[Setting]:
             for repeats, target in itertools.product(*several(links, REPEATS, TARGETS))]
 
 
-def _of_hmc(integrator: str, beta: float, links: Tensor) -> list[Setting]:
+def _of_hmc(integrator: str, beta: float, links: Tensor, wanted: tuple[float, ...]
+            ) -> list[Setting]:
     """Per MD length the steps nearest to each target."""
     found: list[Setting] = []
-    lengths, targets = several(links, LENGTHS, TARGETS)
+    lengths, targets = several(links, wanted, TARGETS)
     for length in lengths:
 
         @functools.cache

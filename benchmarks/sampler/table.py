@@ -46,6 +46,7 @@ def page(report: dict[str, Any]) -> str:
         for cost, of in COSTS.items():
             text += [f"\ntau_int x {cost}\n" if cost != "trajectories" else
                      "\ntau_int in trajectories\n", *taus(rows, of)]
+        text += against(rows)
         scan = [row for row in report["scan"] if (row["lattice"], row["beta"]) == (size, beta)]
         text += ["\nScanned settings\n", *scanned(scan)]
     return "\n".join(text) + "\n"
@@ -105,6 +106,42 @@ def taus(rows: list[Row], cost: Callable[[Row], float | None]) -> list[str]:
                   for name in SLOW[:2]]
         lines.append(f"| {title(row)} | " + " | ".join(cells) + " |")
     return lines
+
+
+def against(rows: list[Row]) -> list[str]:
+    """How many times less each kernel pays than HMC whose E(t=2) jumps farthest at that cost."""
+    lines: list[str] = []
+    for cost in ("host forces", "ms"):
+        of = COSTS[cost]
+        paid = [(row, each) for row in rows if (each := of(row)) is not None]
+        plain = [(row, each) for row, each in paid if row["setting"]["kind"] == "hmc"]
+        if not plain:
+            continue
+        best, its = max(plain, key=lambda one: one[0]["E(t=2)"]["jump"] / one[1])
+        lines += [f"\nTimes less than {title(best)} in {cost}\n",
+                  "| kernel | by jump^2 of E(t=1) | of E(t=2) | by tau_int of E(t=2) | of Q^2 |",
+                  "|---" * 5 + "|"]
+        for row, each in paid:
+            if row is not best:
+                lines.append(f"| {title(row)} | " + " | ".join(gains(row, best, each / its)) + " |")
+    return lines
+
+
+def gains(row: Row, best: Row, dearer: float) -> list[str]:
+    """Ratios of jumps and of 1 / tau_int over that of the costs, with errors."""
+    cells = []
+    for name in SLOW[:2]:
+        ratio = row[name]["jump"] / best[name]["jump"] / dearer
+        error = math.hypot(*(one[name]["jump_error"] / one[name]["jump"] for one in (row, best)))
+        cells.append(shown(ratio, ratio * error))
+    for name in (SLOW[1], SLOW[3]):
+        known = [(one[name]["tau"], one[name]["tau_error"]) for one in (row, best)]
+        if too_short(row, name) or far_apart(row, name) or not all(v and e for v, e in known):
+            cells.append("not resolved")
+            continue
+        ratio = known[1][0] / known[0][0] / dearer
+        cells.append(shown(ratio, ratio * math.hypot(*(e / v for v, e in known))))
+    return cells
 
 
 def too_short(row: Row, name: str) -> bool:
