@@ -72,7 +72,8 @@ def test_a_run_goes_on_where_it_was_and_writes_its_page(tmp_path, capsys):
     for row in again["long"]:
         assert page.count(f"| {table.title(row)} |") >= 2
     assert "## 4^4, beta 5.7" in page and "tau_int x host forces" in page
-    assert page.split("tau_int x host forces")[1].split("Scanned")[0].count("heat bath") == 0
+    assert "heat bath" not in page.split("tau_int x host forces")[1].split("Times less")[0]
+    assert page.split(" in ms\n")[1].count("heat bath 4 + 4") == 1  # against HMC omf2
     assert capsys.readouterr().out.count("jump per second") == 1  # one setting needs no scan
     run.main(["--costs", "--out", str(out)])
     costs = {"seconds_per_trajectory", "seconds_per_force", "gauge_forces", "host_forces"}
