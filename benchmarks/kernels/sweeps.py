@@ -33,9 +33,9 @@ def rows(extent: int, chains: int, budget: float) -> list[dict]:
         "heat bath, one sweep alone": lambda: fast.heat_bath(links, BETA, words, 1, 0),
         "heat bath, one of five sweeps": lambda: fast.heat_bath(links, BETA, words, SWEEPS, 0),
         "overrelaxed, one of five sweeps": lambda: fast.heat_bath(links, BETA, words, 0, SWEEPS),
-        "F, one sweep with log|J|": lambda: transformation(links, BETA),
-        "F^-1, one sweep with log|J|": lambda: transformation.inverse(links, BETA),
-        "force of S(F(V)) - log|J|": lambda: transformation.force(links, BETA, action.force),
+        "F, one sweep with log det J": lambda: transformation(links, BETA),
+        "F^-1, one sweep with log det J": lambda: transformation.inverse(links, BETA),
+        "force of S(F(V)) - log det J": lambda: transformation.force(links, BETA, action.force),
     }
     found = dict.fromkeys(calls, float("inf"))
     for _ in range(TURNS):
