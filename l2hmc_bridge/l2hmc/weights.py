@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.fast.cpu import learned
-from l2hmc_bridge.fast.gpu import planar_networks
+from l2hmc_bridge.fast.gpu.learned.networks import LOOPS, Network, networks
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork
 
 
@@ -30,16 +30,16 @@ def drift_weights(network: DriftNetwork, beta: float) -> list[learned.Network]:
     return learned.networks(*_of_drifts(network, beta))
 
 
-def kick_rows(network: KickNetwork, beta: float, like: Tensor) -> list[planar_networks.Network]:
+def kick_rows(network: KickNetwork, beta: float, like: Tensor) -> list[Network]:
     """For kernels on a GPU, where the field `like` is, in its precision."""
-    places = [0, 1, *(2 + planar_networks.LOOPS.index(name) for name in network.loops)]
-    return planar_networks.networks(*_of_kicks(network, beta), places, like)
+    places = [0, 1, *(2 + LOOPS.index(name) for name in network.loops)]
+    return networks(*_of_kicks(network, beta), places, like)
 
 
-def drift_rows(network: DriftNetwork, beta: float, like: Tensor) -> list[planar_networks.Network]:
+def drift_rows(network: DriftNetwork, beta: float, like: Tensor) -> list[Network]:
     """For kernels on a GPU, where the field `like` is, in its precision."""
     places = range(len(network.outputs))
-    return planar_networks.networks(*_of_drifts(network, beta), places, like)
+    return networks(*_of_drifts(network, beta), places, like)
 
 
 def _of_kicks(network: KickNetwork, beta: float) -> Folded:

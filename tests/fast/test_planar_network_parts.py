@@ -7,7 +7,7 @@ from tests.support.interpreter import interpreted, needs_triton
 
 NETWORKS = START + """
 from dataclasses import replace
-from l2hmc_bridge.fast.gpu import planar_networks
+from l2hmc_bridge.fast.gpu.learned import moving
 from l2hmc_bridge.l2hmc import planar_trial
 from l2hmc_bridge.l2hmc.planar_networks import PlanarNetworkEngine
 from l2hmc_bridge.ranks.reach import halo
@@ -74,11 +74,11 @@ STALE = NETWORKS + """
 lattice, name = (10, 1, 1, 3), "mixing"
 links = field(lattice)
 momenta = su3.random_algebra((1, 4, *lattice), torch.Generator().manual_seed(2))
-expected, renew = alone(lattice, moved(KERNELS[name], False)), planar_networks.renew
+expected, renew = alone(lattice, moved(KERNELS[name], False)), moving.renew
 if same("1,1,1,2", lattice, 2, moved(KERNELS[name], False), expected):
     raise SystemExit("not the same to begin with")
 for numbers in (planar.LINKS, planar.ALGEBRA):  # forgotten
-    planar_networks.renew = lambda part, field: (
+    moving.renew = lambda part, field: (
         None if field.shape[3] == numbers else renew(part, field))
     if not same("1,1,1,2", lattice, 2, moved(KERNELS[name], False), expected):
         raise SystemExit(f"nobody misses the neighbours' fields of {numbers} numbers")

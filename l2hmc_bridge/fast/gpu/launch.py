@@ -133,20 +133,25 @@ def launch_planar(name: str, field: Tensor, *arguments, **constants) -> None:
     _start(getattr(planar_kernels, name), (field.shape[2], len(field)), field, arguments, constants)
 
 
-def launch_network(name: str, field: Tensor, *arguments, **constants) -> None:
-    """The same of planar_network_kernels.py."""
-    from l2hmc_bridge.fast.gpu import planar_network_kernels
+def launch_kick(name: str, field: Tensor, *arguments, **constants) -> None:
+    """The same of learned/kicks.py."""
+    from l2hmc_bridge.fast.gpu.learned import kicks
 
-    _start(getattr(planar_network_kernels, name), (field.shape[2], len(field)), field, arguments,
-           constants)
+    _start(getattr(kicks, name), (field.shape[2], len(field)), field, arguments, constants)
+
+
+def launch_step(name: str, field: Tensor, *arguments, **constants) -> None:
+    """The same of learned/steps.py."""
+    from l2hmc_bridge.fast.gpu.learned import steps
+
+    _start(getattr(steps, name), (field.shape[2], len(field)), field, arguments, constants)
 
 
 def launch_drift(name: str, field: Tensor, programs: int, *arguments, **constants) -> None:
-    """The same of planar_drift_kernels.py, with so many programs for each chain."""
-    from l2hmc_bridge.fast.gpu import planar_drift_kernels
+    """The same of learned/drifts.py, with so many programs for each chain."""
+    from l2hmc_bridge.fast.gpu.learned import drifts
 
-    _start(getattr(planar_drift_kernels, name), (programs, len(field)), field, arguments,
-           constants)
+    _start(getattr(drifts, name), (programs, len(field)), field, arguments, constants)
 
 
 def _start(kernel: Any, grid: tuple[int, ...], there: Tensor, arguments: Sequence, constants: dict

@@ -85,8 +85,7 @@ class Moving:
             return
         self._settle()
         moved = self._room()
-        launch_planar("drift_kernel", self.links, self.links, self.force(), moved, -displacement,
-                      *self.extents)
+        self._glide(self.links, self.force(), moved, -displacement)
         renew(self.part, moved)
         self._run(moved, push, keep)
 
@@ -97,10 +96,11 @@ class Moving:
             self._run(self.links, self._push, self._keep, moved, step)
             self.links, self._spare = moved, self.links
             self._keep, self._push = 1.0, 0.0
+        elif self._push != 0.0:
+            self._from_known(self.links, step)
         else:
             self._settle()
-            launch_planar("drift_kernel", self.links, self.links, self.momenta, self.links, step,
-                          *self.extents)
+            self._glide(self.links, self.momenta, self.links, step)
         renew(self.part, self.links)
         self.known = None
 
@@ -120,11 +120,22 @@ class Moving:
 
     def _settle(self) -> None:
         """What waits is done."""
-        if self._keep != 1.0:
-            self.momenta.mul_(self._keep)
         if self._push != 0.0:
-            self.momenta.add_(self.force(), alpha=self._push)
+            self._from_known(None, 0.0)
+        elif self._keep != 1.0:
+            self.momenta.mul_(self._keep)
+            self._keep = 1.0
+
+    def _from_known(self, moved: Tensor | None, step: float) -> None:
+        """The push that waits is done with the force as a field, exp(step P') U into `moved`."""
+        launch_planar("drift_kernel", self.links, self.links, self.momenta, self.force(), moved,
+                      self._keep, self._push, float(step), *self.extents)
         self._keep, self._push = 1.0, 0.0
+
+    def _glide(self, links: Tensor, momenta: Tensor, moved: Tensor, step: float) -> None:
+        """exp(step P) U into `moved`."""
+        launch_planar("drift_kernel", links, links, momenta, None, moved, 1.0, 0.0, float(step),
+                      *self.extents)
 
     def _room(self) -> Tensor:
         if self._spare is None:
@@ -141,8 +152,7 @@ class Moving:
         if not alone:
             launch_planar("rectangle_kernel", links, links, target, push * self.c1, *self.extents)
             if moved is not None:
-                launch_planar("drift_kernel", links, links, target, moved, float(step),
-                              *self.extents)
+                self._glide(links, target, moved, step)
 
 
 def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:

@@ -23,6 +23,7 @@ from l2hmc_bridge.fast.gpu.planar_matrix import (
     LANES,
     added,
     algebra,
+    combined,
     complete,
     dagger_times,
     load_algebra,
@@ -173,16 +174,33 @@ def rectangle_kernel(links, momenta, c: tl.float64, nt, nx, ny, nz):
     store_numbers(momenta, mu, site, blocks, push, exists, 8)
 
 
+@triton.jit
+def pushed(momenta, force, keep, push, mu, site, blocks, exists):
+    """keep P + push F of a force in memory, which takes the place of P; P without a force."""
+    momenta = chain_of(momenta, blocks, 8)
+    p = load_algebra(momenta, mu, site, blocks)
+    if force is not None:
+        f = load_algebra(chain_of(force, blocks, 8), mu, site, blocks)
+        number = momenta.dtype.element_ty
+        p = combined(tl.full((), keep, number), p, tl.full((), push, number), f)
+        store_numbers(momenta, mu, site, blocks, p, exists, 8)
+    return p
+
+
 @triton.jit(do_not_specialize=VARIES)
-def drift_kernel(links, momenta, out, step: tl.float64, nt, nx, ny, nz):
-    """U' = exp(step P) U; U' may lie where U does."""
+def drift_kernel(links, momenta, force, out, keep: tl.float64, push: tl.float64, step: tl.float64,
+                 nt, nx, ny, nz):
+    """P' = keep P + push F with a force in memory, if it is given, in the place of P; and
+    U' = exp(step P') U if there is an `out`, which may be where U lies.
+    """
     blocks = tl.num_programs(0)
     mu, site, exists = here(nt, nx, ny, nz)
     number = links.dtype.element_ty
-    p = load_algebra(chain_of(momenta, blocks, 8), mu, site, blocks)
-    u = load_whole(chain_of(links, blocks, 12), mu, site, blocks)
-    moved = times(exponential(algebra(p, tl.full((), step, number))), u)
-    store_numbers(chain_of(out, blocks, 12), mu, site, blocks, moved, exists, 12)
+    p = pushed(momenta, force, keep, push, mu, site, blocks, exists)
+    if out is not None:
+        u = load_whole(chain_of(links, blocks, 12), mu, site, blocks)
+        moved = times(exponential(algebra(p, tl.full((), step, number))), u)
+        store_numbers(chain_of(out, blocks, 12), mu, site, blocks, moved, exists, 12)
 
 
 @triton.jit
