@@ -34,11 +34,10 @@ class Seeing(Moving):
 
     def take_over(self, seen: Mapping[str, Tensor], force: Tensor) -> None:
         """Know what was handed on at these links and their force, if that is all that is seen."""
-        given = {one: seen.get(name) for one, name in self._names().items()}
-        alike = [one is not None and (one.dtype, one.device) == (self.links.dtype,
-                                                                 self.links.device)
-                 for one in given.values()]
-        if alike and all(alike):
+        given = {one: seen[name] for one, name in self._names().items() if name in seen}
+        alike = all((one.dtype, one.device) == (self.links.dtype, self.links.device)
+                    for one in given.values())
+        if given and len(given) == len(self._names()) and alike:
             self.known = enter(force, ALGEBRA)
             self.local = Local(self.known, given["trace"], given.get("square"),
                                given.get("rectangle"))
