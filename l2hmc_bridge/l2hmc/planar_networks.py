@@ -13,7 +13,7 @@ from l2hmc_bridge.fast.halo import odd_here
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.l2hmc import planar_trial
 from l2hmc_bridge.l2hmc.engine import Map
-from l2hmc_bridge.l2hmc.weights import drift_rows, kick_rows
+from l2hmc_bridge.l2hmc.weights import drift_rows, kick_rows, step_sizes
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, subsets
 from l2hmc_bridge.sampling.markov import Trajectory
 from l2hmc_bridge.sampling.seen import Seen
@@ -52,13 +52,12 @@ class PlanarNetworkEngine:
         self.part = parts.of(links)
         self.at = Learned(links, action.beta, action.c1, momenta, force,
                           None if kick is None else kick.loops)
-        if seen is not None:
-            self.at.take_over(seen, force)
+        self.at.begin(seen or {}, force)
         like = self.at.links
         self.kick_nets = None if kick is None else kick_rows(kick, action.beta, like)
         self.drift_nets = (None if self.drift_network is None
                            else drift_rows(self.drift_network, action.beta, like))
-        self.kicks, self.drifts, self.displacements = (one.tolist() for one in kernel.effective())
+        self.kicks, self.drifts, self.displacements = step_sizes(kernel)
         self.displaced = kernel.steps.displaced
         self.evaluations = 0
         self._displaced: dict[int, Tensor] = {}  # kick -> its force, at this field

@@ -1,4 +1,4 @@
-"""Weights of the gauge-covariant networks as the kernels take them."""
+"""Step sizes and weights of the gauge-covariant networks as the kernels take them."""
 
 from typing import NamedTuple
 
@@ -7,6 +7,7 @@ from torch import Tensor
 
 from l2hmc_bridge.fast.cpu import learned
 from l2hmc_bridge.fast.gpu.learned.networks import LOOPS, Network, networks
+from l2hmc_bridge.l2hmc.engine import Map
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork
 
 
@@ -18,6 +19,14 @@ class Folded(NamedTuple):
     weights: Tensor  # [networks, outputs, hidden]
     biases: Tensor  # [networks, outputs]
     activation: str
+
+
+def step_sizes(kernel: Map) -> tuple[list[float], list[float], list[float]]:
+    """(kicks, drifts, displacements) as numbers, read in one go: they may lie on a GPU."""
+    parts = kernel.effective()
+    numbers = iter(torch.cat(parts).tolist())
+    kicks, drifts, displacements = ([next(numbers) for _ in range(len(part))] for part in parts)
+    return kicks, drifts, displacements
 
 
 def kick_weights(network: KickNetwork, beta: float) -> list[learned.Network]:

@@ -1,12 +1,8 @@
 """Networks on fields with their numbers apart: in Triton's interpreter against torch's formulas."""
 
-
-import subprocess
-import sys
-
 import pytest
 
-from tests.support.interpreter import STRICT, TRUST, environment, interpreted, needs_triton
+from tests.support.interpreter import interpreted, needs_triton
 
 START = """
 import torch
@@ -156,32 +152,3 @@ assert torch.equal(torch.random.get_rng_state(), before)
 @pytest.mark.slow
 def test_single_precision_and_kernels_that_disagree():
     interpreted(OTHERWISE)
-
-
-COMPILED = """
-import torch
-from triton.runtime import driver
-from benchmarks.kernels.gpu_model import Absent, Compiling, network_kernels
-driver.set_active(Absent(ARCHITECTURE))
-start = launch._start = Compiling(ARCHITECTURE)
-for extents in ((2, 4, 2, 4), (16, 8, 2, 16)):
-    network_kernels(extents, torch.DTYPE, start)
-    count = len(start.hashes) if extents[0] == 2 else count
-for name, (registers, stack) in start.made.items():
-    print(name, registers, stack)
-    if stack != 0 or not 8 <= registers <= 168:
-        raise SystemExit(f"{name} takes {registers} registers, spills {stack} bytes")
-if len(start.hashes) != count:
-    raise SystemExit(f"{len(start.hashes) - count} kernels are compiled anew for another lattice")
-"""
-
-
-@needs_triton
-@pytest.mark.slow
-@pytest.mark.parametrize(("architecture", "dtype"), [(80, "complex128"), (90, "complex128"),
-                                                     (90, "complex64")])
-def test_kernels_of_networks_compile_for_a_gpu_without_spills(architecture, dtype, tmp_path):
-    program = TRUST + COMPILED.replace("ARCHITECTURE", str(architecture)).replace("DTYPE", dtype)
-    done = subprocess.run([sys.executable, *STRICT, "-c", program], capture_output=True,
-                          text=True, timeout=900, env=environment(TRITON_CACHE_DIR=str(tmp_path)))
-    assert done.returncode == 0, done.stdout + done.stderr

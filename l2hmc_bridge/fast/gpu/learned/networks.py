@@ -33,9 +33,13 @@ def networks(first: Tensor, offset: Tensor, weights: Tensor, biases: Tensor, act
     rows = torch.zeros(len(weights), len(offset) + 1, ROW, dtype=torch.float64,
                        device=weights.device)
     rows[:, :-1, :2], rows[:, :-1, 2] = first, offset
-    for output, place in enumerate(places):
-        rows[:, :-1, INPUTS + place] += weights[:, output]
-        rows[:, -1, INPUTS + place] += biases[:, output]
+    outputs = torch.cat([weights, biases[:, :, None]], dim=2).mT
+    start = INPUTS + places[0]
+    if list(places) == list(range(places[0], places[0] + len(places))):  # few calls on a GPU
+        rows[:, :, start : start + len(places)] = outputs
+    else:
+        for output, place in enumerate(places):
+            rows[:, :, INPUTS + place] += outputs[:, :, output]
     return [Network(one, activation == "tanh") for one in rows.to(like)]
 
 

@@ -23,7 +23,7 @@ class Seeing(Moving):
     """Links and momenta under way, with what a kick network with `loops` sees of the links.
 
     With such a network the force given is looked at only together with what else it saw there
-    (`take_over`): both come from one kernel. None: without one.
+    (`begin`): both come from one kernel. None: without one.
     """
 
     def __init__(self, links: Tensor, beta: float, c1: float, momenta: Tensor, force: Tensor,
@@ -32,15 +32,14 @@ class Seeing(Moving):
         self.loops, self.action = loops, f"beta {beta!r}, c1 {c1!r}"
         self.local: Local | None = None  # at these links
 
-    def take_over(self, seen: Mapping[str, Tensor], force: Tensor) -> None:
-        """Know what was handed on at these links and their force, if that is all that is seen."""
-        given = {one: seen[name] for one, name in self._names().items() if name in seen}
-        alike = all((one.dtype, one.device) == (self.links.dtype, self.links.device)
-                    for one in given.values())
-        if given and len(given) == len(self._names()) and alike:
-            self.known = enter(force, ALGEBRA)
-            self.local = Local(self.known, given["trace"], given.get("square"),
-                               given.get("rectangle"))
+    def begin(self, seen: Mapping[str, Tensor], force: Tensor) -> None:
+        """Know what was handed on at these links and their force, or look at the links anew.
+
+        In both ways one kernel found it, and another one uses it: the same bits.
+        """
+        if self.loops is not None:
+            self._take_over(seen, force)
+            self.look()
 
     def hand_on(self) -> dict[str, Tensor] | None:
         """What the network of the next trajectory from here would compute anew."""
@@ -91,6 +90,15 @@ class Seeing(Moving):
     def scalars(self, number: torch.dtype) -> Tensor:
         """Room for a scalar of each link."""
         return torch.empty(*self.links.shape[:3], 1, LANES, dtype=number, device=self.links.device)
+
+    def _take_over(self, seen: Mapping[str, Tensor], force: Tensor) -> None:
+        given = {one: seen[name] for one, name in self._names().items() if name in seen}
+        alike = all((one.dtype, one.device) == (self.links.dtype, self.links.device)
+                    for one in given.values())
+        if given and len(given) == len(self._names()) and alike:
+            self.known = enter(force, ALGEBRA)
+            self.local = Local(self.known, given["trace"], given.get("square"),
+                               given.get("rectangle"))
 
     def _names(self) -> dict[str, str]:
         """What is handed on beside the force, and under which names; nothing without a network."""
