@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 PAIR = 2 * 72 + 3 * 24 + 18  # instructions of a staple: two products, three third rows, a sum
 EXPONENTIAL = 18 * 14 + 108 + 2 * 108  # series, square, and what is made of them
-MATRIX, ALGEBRA, HALO = 12, 8, 6  # numbers of a link, of a momentum; matrices of three planes
+MATRIX, ALGEBRA = 12, 8  # numbers of a link, of a momentum
 
 
 class Work(NamedTuple):

@@ -52,7 +52,7 @@ class PlanarNetworkEngine:
         self.part = parts.of(links)
         self.at = Learned(links, action.beta, action.c1, momenta, force,
                           None if kick is None else kick.loops)
-        self.at.begin(seen or {}, force)
+        self.at.begin(seen or {})
         like = self.at.links
         self.kick_nets = None if kick is None else kick_rows(kick, action.beta, like)
         self.drift_nets = (None if self.drift_network is None

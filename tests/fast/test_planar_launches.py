@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.kernels import gpu_launches, gpu_networks
+from benchmarks.kernels import gpu_launches, gpu_model, gpu_networks, gpu_targets
 from benchmarks.kernels.trajectories import NETWORKS, kernel
 from l2hmc_bridge.networks.covariant import KickNetwork, Steps
 from l2hmc_bridge.sampling.hmc import HMC
@@ -97,3 +97,16 @@ def test_a_function_of_torch_would_be_counted():
         torch.empty(4)
         field.mul_(2.0)
     assert found.torch == ["aten::zeros", "aten::mul_.Tensor"] and found.forces == 0
+
+
+def test_what_the_model_expects_of_networks():
+    """Counts by hand, and what is wanted of a GPU; of mixing it is what the traffic allows."""
+    at_once, plain = (gpu_model.modelled(name, "double", 90, 166, 0)
+                      for name in ("kick network and drift", "kick and drift"))
+    # h s of each link is read and written; nothing else is.
+    assert at_once.cached - plain.cached == 4 * 8 and at_once.moved - plain.moved == 4 * 2 * 8
+    ns = {name: gpu_model.modelled(name, "double", 90, 166, 0).ns for name in gpu_model.WORK}
+    found = {row["trajectory"]: row["of_hmc"] for row in gpu_networks.expected(ns)}
+    for name, bound in gpu_targets.PARTS.items():
+        assert found[name] < bound + 0.01, (name, found[name])
+    assert found["everything"] > 2.0 and found["kick network s, q, t"] > 0.98

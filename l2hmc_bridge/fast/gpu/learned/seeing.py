@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.fast.gpu.launch import launch_kick, launch_planar
-from l2hmc_bridge.fast.gpu.planar import ALGEBRA, LANES, Moving, enter, renew
+from l2hmc_bridge.fast.gpu.planar import LANES, Moving, renew
 
 
 class Local(NamedTuple):
@@ -22,8 +22,8 @@ class Local(NamedTuple):
 class Seeing(Moving):
     """Links and momenta under way, with what a kick network with `loops` sees of the links.
 
-    With such a network the force given is looked at only together with what else it saw there
-    (`begin`): both come from one kernel. None: without one.
+    With such a network the force given is not looked at: it comes from the kernel that sees the
+    rest, or was handed on with it (`begin`). None: without one.
     """
 
     def __init__(self, links: Tensor, beta: float, c1: float, momenta: Tensor, force: Tensor,
@@ -32,13 +32,10 @@ class Seeing(Moving):
         self.loops, self.action = loops, f"beta {beta!r}, c1 {c1!r}"
         self.local: Local | None = None  # at these links
 
-    def begin(self, seen: Mapping[str, Tensor], force: Tensor) -> None:
-        """Know what was handed on at these links and their force, or look at the links anew.
-
-        In both ways one kernel found it, and another one uses it: the same bits.
-        """
+    def begin(self, seen: Mapping[str, Tensor]) -> None:
+        """Know what was handed on at these links, or look at them anew: the same bits."""
         if self.loops is not None:
-            self._take_over(seen, force)
+            self._take_over(seen)
             self.look()
 
     def hand_on(self) -> dict[str, Tensor] | None:
@@ -91,17 +88,16 @@ class Seeing(Moving):
         """Room for a scalar of each link."""
         return torch.empty(*self.links.shape[:3], 1, LANES, dtype=number, device=self.links.device)
 
-    def _take_over(self, seen: Mapping[str, Tensor], force: Tensor) -> None:
+    def _take_over(self, seen: Mapping[str, Tensor]) -> None:
         given = {one: seen[name] for one, name in self._names().items() if name in seen}
         alike = all((one.dtype, one.device) == (self.links.dtype, self.links.device)
                     for one in given.values())
-        if given and len(given) == len(self._names()) and alike:
-            self.known = enter(force, ALGEBRA)
+        if len(given) == len(self._names()) and alike:
+            self.known = given["force"]
             self.local = Local(self.known, given["trace"], given.get("square"),
                                given.get("rectangle"))
 
     def _names(self) -> dict[str, str]:
-        """What is handed on beside the force, and under which names; nothing without a network."""
+        """What a network sees in memory, and the names under which it is handed on."""
         loops = [one for one in ("square", "rectangle") if self.sees(one)]
-        return {} if self.loops is None else {
-            one: f"{one} apart, {self.action}" for one in ("trace", *loops)}
+        return {one: f"{one} apart, {self.action}" for one in ("force", "trace", *loops)}
