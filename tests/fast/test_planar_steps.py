@@ -7,6 +7,12 @@ from tests.support.interpreter import interpreted, needs_triton
 
 # (extents, chains, parts, precision): a drift network wants even extents.
 ONE_KERNEL = START + """
+from benchmarks.kernels.gpu_launches import launch_of
+labels, started = set(), launch._start
+def start(kernel, grid, there, arguments, constants):
+    labels.add(launch_of(kernel, arguments, constants).label)
+    started(kernel, grid, there, arguments, constants)
+launch._start = start
 LEAPFROG = dict(integrator="leapfrog")
 TURN = dict(LEAPFROG, drift=("turn", ("q",)))
 for extents, chains, parts, dtype in CASES:
@@ -19,10 +25,11 @@ for extents, chains, parts, dtype in CASES:
                 links.to(torch.complex128), momenta.to(torch.complex128))
             at = engine.enter(made, u, p, made.action.force(u))
             at.kick(0)
-            at.drift(0, 1)  # a turn's subset first
+            at.drift(0, 1)
             at.turn()
-            at.drift(0, -1)
+            at.drift(0, 1)  # the subset of a drift network first
             at.unkick(0, 0.3)
+            at.drift(0, -1)  # and last
             at.flip()
             at.kick(0)
             ends.append(at.leave())
@@ -32,12 +39,15 @@ for extents, chains, parts, dtype in CASES:
         check(f"{extents} {dtype} {what}", found, expected, bound)
     if made.kick_network is not None:
         assert float(ends[1].log_det.abs().min()) > 1e-3
+if not labels >= {EXPECTED}:
+    raise SystemExit(f"{labels}: it was not tried")
 """
 
 BOTH_WAYS = START + """
-for parts in (dict(kick=("square",)), dict(kick=("square",), drift=("turn", ("q", "t"))),
-              dict(kick=(), drift=("turn", ("q",)), composition="direction")):
-    links, momenta = fields((2, 2, 2, 2))
+for parts, extents in ((dict(kick=("square",), integrator="leapfrog"), (1, 2, 3, 1)),
+                       (dict(kick=("square",), drift=("turn", ("q",))), (2, 2, 2, 2)),
+                       (dict(kick=(), composition="direction"), (2, 1, 1, 3))):
+    links, momenta = fields(extents)
     made = kernel(**parts)
     assert engine_for(made, links) is PlanarNetworkEngine
     start = State(links, None, made.action.force(links))
@@ -55,62 +65,68 @@ for parts in (dict(kick=("square",)), dict(kick=("square",), drift=("turn", ("q"
 """
 
 HANDED_ON = START + """
+from dataclasses import replace
 from l2hmc_bridge.sampling.seen import selected
 def same(one, other):
     return all(torch.equal(getattr(one, what), getattr(other, what))
                for what in ("links", "momenta", "log_det", "force"))
 
-for parts in (dict(kick=("square",), drift=("turn", ("q",))),
-              dict(kick=("rectangle", "laplacian"), c1=-1 / 12)):
-    links, momenta = fields((2, 2, 2, 2), 2)
-    made = kernel(integrator="leapfrog", **parts)
-    first = made.trajectory(State(links, None, made.action.force(links)), momenta, generator)
-    other = made.trajectory(State(first.links, None, first.force), momenta, generator)
-    assert first.seen and set(first.seen) == set(other.seen)
-    accepted = torch.tensor([True, False])
-    chains = accepted.view(-1, *[1] * 7)
-    mixed = State(*(torch.where(chains, getattr(other, what), getattr(first, what))
-                    for what in ("links",)), None,
-                  torch.where(chains, other.force, first.force),
-                  seen=selected(accepted, other.seen, first.seen))
-    found = made.trajectory(mixed, momenta, generator)
-    if not same(found, made.trajectory(mixed._replace(seen=None), momenta, generator)):
-        raise SystemExit("what was handed on changes bits")
-    wrong = mixed._replace(seen={name: 1.001 * one for name, one in mixed.seen.items()})
-    if same(found, made.trajectory(wrong, momenta, generator)):
-        raise SystemExit("what was handed on is not looked at")
-    # Another coupling, a network that sees more, another precision: of no use, and no harm.
-    for another in (kernel(integrator="leapfrog", **dict(parts, c1=0.1)),
-                    kernel(integrator="leapfrog", kick=("square", "rectangle"))):
-        bare = State(mixed.links, None, another.action.force(mixed.links))
-        assert same(another.trajectory(bare._replace(seen=mixed.seen), momenta, generator),
-                    another.trajectory(bare, momenta, generator))
-    single = [one.to(torch.complex64) for one in (mixed.links, momenta, mixed.force)]
-    ends = []
-    for seen in (None, mixed.seen):
-        at = made.enter(*single, seen)
-        made.palindrome(at)
-        ends.append(at.leave())
-    assert same(*ends)
+def proposal(made, state):
+    return made.trajectory(state, momenta, generator)
+
+def agree(made, seen):  # whether it has the bits of one that looks anew
+    return same(*(proposal(made, State(mixed, None, force, seen=one)) for one in (seen, None)))
+
+LEAPFROG = dict(integrator="leapfrog")
+links, momenta = fields((1, 2, 1, 3), 2)
+made = kernel(**LEAPFROG, kick=("square",))
+first = proposal(made, State(links, None, made.action.force(links)))
+other = proposal(made, State(first.links, None, first.force))
+accepted = torch.tensor([True, False])
+mixed, force = (torch.where(accepted.view(-1, *[1] * 7), one, two) for one, two in (
+    (other.links, first.links), (other.force, first.force)))
+seen = selected(accepted, other.seen, first.seen)
+wrong = {name: 1.001 * one for name, one in seen.items()}
+if not agree(made, seen):
+    raise SystemExit("what was handed on changes bits")
+if agree(made, wrong):
+    raise SystemExit("what was handed on is not looked at")
+# Another coupling, less than the network sees: of no use, and no harm.
+assert agree(replace(made, action=GaugeAction(5.2)), wrong)
+assert agree(made, {name: one for name, one in wrong.items() if "square" not in name})
+ends = []
+for one in (None, wrong):  # nor is another precision
+    at = made.enter(*(field.to(torch.complex64) for field in (mixed, momenta, force)), one)
+    at.kick(0)
+    ends.append(at.leave())
+assert same(*ends)
+
+links, momenta = fields((2, 1, 1, 2))
+made = kernel(**LEAPFROG, kick=("rectangle", "laplacian"))
+first = proposal(made, State(links, None, made.action.force(links)))
+mixed, force = first.links, first.force
+if len(first.seen) != 3 or not agree(made, first.seen):
+    raise SystemExit("what was handed on changes bits, with rectangles")
 """
 
-KICKS = """[
+KICKS = ONE_KERNEL.replace("EXPECTED", "'kick network and drift'").replace("CASES", """[
     ((3, 1, 2, 5), 2, dict(LEAPFROG, kick=("square",)), torch.complex128),
     ((1, 2, 3, 3), 1, dict(LEAPFROG, kick=(), activation="tanh"), torch.complex64),
     ((2, 1, 1, 3), 1, dict(LEAPFROG, kick=("square", "rectangle"), c1=-1 / 12), torch.complex128),
-]"""
-TURNS = """[
+]""")
+TURNS = ONE_KERNEL.replace("EXPECTED", """
+    'kick network and drift network', 'kick and drift network', 'kick network and drift',
+    'kick and drift of the rest'""").replace("CASES", """[
     ((2, 2, 2, 4), 2, dict(TURN, kick=("square",)), torch.complex128),
     ((4, 2, 2, 2), 1, dict(TURN, kick=("square",), activation="tanh"), torch.complex64),
     ((2, 4, 2, 2), 1, dict(TURN, c1=0.1), torch.complex128),
     ((2, 2, 4, 2), 1, dict(LEAPFROG, kick=(), drift=("turn", ("q", "t"))), torch.complex128),
-]"""
+]""")
 
 
 @needs_triton
 @pytest.mark.slow
-@pytest.mark.parametrize("program", [ONE_KERNEL.replace("CASES", KICKS),
-                                     ONE_KERNEL.replace("CASES", TURNS), BOTH_WAYS, HANDED_ON],
+@pytest.mark.parametrize("program", [KICKS, TURNS, BOTH_WAYS, HANDED_ON],
                          ids=("kicks", "turns", "both ways", "handed on"))
 def test_steps_in_one_kernel(program):
     interpreted(program)
