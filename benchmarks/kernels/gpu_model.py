@@ -21,13 +21,14 @@ from typing import NamedTuple
 
 import torch
 
+from benchmarks.kernels import gpu_observables
 from benchmarks.kernels.table import table
 from l2hmc_bridge.fast.gpu import launch, planar
 from l2hmc_bridge.fields import su3
 
 # H200, measured: multiply-adds, copy; cache: 19 matrices of 18 numbers a link in 1.30 ns a site.
 FLOPS, COPY, CACHE = {"double": 32.2e12, "single": 64.4e12}, 4.16e12, 4 * 19 * 144 / 1.30e-9
-REGISTERS, WARPS = 65536, 64  # of a multiprocessor, of compute capability 8.0 and 9.0
+REGISTERS, WARPS, PROGRAMS = 65536, 64, 32  # of a multiprocessor, of compute capability 8.0 and 9.0
 PAIR = 2 * 72 + 3 * 24 + 18  # instructions of a staple: two products, three third rows, a sum
 EXPONENTIAL = 18 * 14 + 108 + 2 * 108  # series, square, and what is made of them
 ELSEWHERE = {"double": 8, "single": 4}  # bytes of a number
@@ -64,6 +65,7 @@ WORK = {
     "drift": Work(EXPONENTIAL + 72 + 24, 20, 20 + 12),
     "links in": Work(0, 18, 30), "links out": Work(24, 12, 30),
     "algebra in": Work(0, 18, 26), "algebra out": Work(0, 8, 26),
+    **{name: Work(*work) for name, work in gpu_observables.WORK.items()},
 }
 
 
@@ -85,10 +87,11 @@ class Row:
 
 
 def modelled(name: str, precision: str, architecture: int, registers: int, spilled: int) -> Row:
-    """The model of a kernel with that many registers, four warps a program, four links a site."""
+    """The model of a kernel with that many registers, four links a site."""
     work, size = WORK[name], ELSEWHERE[precision]
-    held = math.ceil(max(registers, 24) / 8) * 8 * 128  # registers come in eights
-    warps = min(WARPS, 4 * (REGISTERS // held))
+    together = 1 if name in gpu_observables.OF_SITES else 4  # warps of a program
+    held = math.ceil(max(registers, 24) / 8) * 8 * 32 * together  # registers come in eights
+    warps = together * min(WARPS // together, PROGRAMS, REGISTERS // held)
     cached, moved, flop = (4 * size * work.read, 4 * size * work.moved, 8 * work.instructions)
     times = {"multiply-adds": flop / FLOPS[precision], "memory": moved / COPY,
              "caches": cached / CACHE}
@@ -174,6 +177,7 @@ def compile_all(architecture: int, dtype: torch.dtype, extents: tuple[int, ...],
     named("algebra out", lambda: planar.leave(at.momenta, extents))
     at.c1 = 0.1
     named("rectangles", at.force)
+    gpu_observables.kernels(at, named)
 
 
 def rows(architectures: list[int], precisions: dict[str, torch.dtype]) -> list[Row]:
