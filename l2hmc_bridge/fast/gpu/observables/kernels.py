@@ -107,8 +107,12 @@ def less_trace(g, traceless):
 
 
 @triton.jit
-def difference(links, mu, nu, site, right, across, blocks):
-    """(U_mu, the staple above it less that below, Re tr P) at a site."""
+def half_clover(links, mu, nu, behind, site, shape, blocks):
+    """(U_mu, the staple above it less that below, Re tr P) at x, or at x - mu for behind = 1."""
+    along, across = coordinate(mu, site, shape), coordinate(nu, site, shape)
+    left = hop(along, -1)
+    right = tl.where(behind == 0, hop(along, 1), -left)
+    site += behind * left
     above = complete(staple_above(links, mu, nu, site, right, hop(across, 1), blocks))
     u = load_whole(links, mu, site, blocks)
     plaquette = real_trace(u, above)
@@ -120,10 +124,9 @@ def difference(links, mu, nu, site, right, across, blocks):
 def measure_kernel(links, out, density, halves, traceless, weight: tl.float64, nt, nx, ny, nz,
                    ht, hx, hy, hz, EXACT: tl.constexpr):
     """Sums of Re tr P of the six planes, -tr C C of planes with t and without, and of q, nine rows;
-    `density`: weight q of each site [chain, site].
+    `density`: weight q of each site [chain, site]. What is not wanted is None.
 
     C are the anti-Hermitian parts of clovers, q = tr(C_tx C_yz) - tr(C_ty C_xz) + tr(C_tz C_xy).
-    What is not wanted is None.
     """
     shape = (nt, nx, ny, nz)
     site, exists = site_of(nt, nx, ny, nz)
@@ -137,11 +140,7 @@ def measure_kernel(links, out, density, halves, traceless, weight: tl.float64, n
         behind, dual, pair = n % 2, n // 2 % 2, n // 4
         mu = tl.where(dual == 0, 0, tl.where(pair == 0, 2, 1))
         nu = tl.where(dual == 0, 1 + pair, tl.where(pair == 2, 2, 3))
-        along, across = coordinate(mu, site, shape), coordinate(nu, site, shape)
-        left = hop(along, -1)
-        right = tl.where(behind == 0, hop(along, 1), -left)
-        u, staples, plaquette = difference(links, mu, nu, site + behind * left, right, across,
-                                           blocks)
+        u, staples, plaquette = half_clover(links, mu, nu, behind, site, shape, blocks)
         if behind == 0:
             one = other
             other = with_part(none_of(temporal), 1.0, u, staples)
