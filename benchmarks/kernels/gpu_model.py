@@ -20,15 +20,15 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.kernels import gpu_networks, gpu_work
-from benchmarks.kernels.gpu_work import EXPONENTIAL, FORCE, Work
+from benchmarks.kernels.modelled import networks, observables, work as counted
+from benchmarks.kernels.modelled.work import EXPONENTIAL, FORCE, Work
 from benchmarks.kernels.table import table
 from l2hmc_bridge.fast.gpu import launch, planar
 from l2hmc_bridge.fields import su3
 
 # H200, measured: multiply-adds, copy; cache: 19 matrices of 18 numbers a link in 1.30 ns a site.
 FLOPS, COPY, CACHE = {"double": 32.2e12, "single": 64.4e12}, 4.16e12, 4 * 19 * 144 / 1.30e-9
-REGISTERS, WARPS = 65536, 64  # of a multiprocessor, of compute capability 8.0 and 9.0
+REGISTERS, WARPS, PROGRAMS = 65536, 64, 32  # of a multiprocessor, of compute capability 8.0 and 9.0
 ELSEWHERE = {"double": 8, "single": 4}  # bytes of a number
 HEAD = """# Kernels with numbers apart on a GPU: a model, not a measurement
 
@@ -55,7 +55,8 @@ WORK = {
     "known kick and drift": Work(EXPONENTIAL + 72 + 24 + 16, 28, 28 + 20),
     "links in": Work(0, 18, 30), "links out": Work(24, 12, 30),
     "algebra in": Work(0, 18, 26), "algebra out": Work(0, 8, 26),
-    **gpu_work.NETWORKS,
+    **counted.NETWORKS,
+    **{name: Work(*work) for name, work in observables.WORK.items()},
 }
 
 
@@ -77,10 +78,11 @@ class Row:
 
 
 def modelled(name: str, precision: str, architecture: int, registers: int, spilled: int) -> Row:
-    """The model of a kernel with that many registers, four warps a program, four links a site."""
+    """The model of a kernel with that many registers, four links a site."""
     work, size = WORK[name], ELSEWHERE[precision]
-    held = math.ceil(max(registers, 24) / 8) * 8 * 128  # registers come in eights
-    warps = min(WARPS, 4 * (REGISTERS // held))
+    together = 1 if name in observables.OF_SITES else 4  # warps of a program
+    held = math.ceil(max(registers, 24) / 8) * 8 * 32 * together  # registers come in eights
+    warps = together * min(WARPS // together, PROGRAMS, REGISTERS // held)
     cached, moved, flop = (4 * size * work.read, 4 * size * work.moved, 8 * work.instructions)
     times = {"multiply-adds": flop / FLOPS[precision], "memory": moved / COPY,
              "caches": cached / CACHE}
@@ -172,7 +174,8 @@ def compile_all(architecture: int, dtype: torch.dtype, extents: tuple[int, ...],
     named("algebra out", lambda: planar.leave(at.momenta, extents))
     at.c1 = 0.1
     named("rectangles", at.force)
-    gpu_networks.kernels(links, named)
+    networks.kernels(links, named)
+    observables.kernels(at, named)
 
 
 def rows(architectures: list[int], precisions: dict[str, torch.dtype]) -> list[Row]:
@@ -197,7 +200,7 @@ def page(found: list[Row]) -> str:
     ns = {row.kernel: row.ns for row in found if row.precision == "double"}
     lines = [HEAD, "", *table([asdict(row) for row in found], COLUMNS), "",
              f"A trajectory of 20 forces, double precision: {total:.0f} ns per site in kicks with "
-             "drifts.", "", gpu_networks.page(ns)]
+             "drifts.", "", networks.page(ns)]
     return "\n".join(lines) + "\n"
 
 

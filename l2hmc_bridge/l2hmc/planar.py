@@ -43,6 +43,7 @@ class PlanarEngine:
     def __init__(self, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor):
         action = cast(GaugeAction, kernel.action)
         self.at = Moving(links, action.beta, action.c1, momenta, force)
+        self.kinetic = self.at.kinetic()
         self.kicks, self.drifts, self.displacements = step_sizes(kernel)
         self.displaced = kernel.steps.displaced
         self.evaluations = 0
@@ -73,7 +74,8 @@ class PlanarEngine:
     def leave(self) -> Trajectory:
         """Torch fields."""
         links, momenta, force = self.at.ends()
-        return Trajectory(links, momenta, self.log_det, force, self.evaluations)
+        return Trajectory(links, momenta, self.log_det, force, self.evaluations,
+                          action=self.at.action(), delta_kinetic=self.at.kinetic() - self.kinetic)
 
     def _kick(self, k: int, push: float, keep: float = 1.0) -> None:
         displaced = self.displaced[k]

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.kernels import gpu_launches, gpu_model, gpu_networks, gpu_targets
+from benchmarks.kernels import gpu_model, gpu_targets
+from benchmarks.kernels.modelled import launches, networks
 from benchmarks.kernels.trajectories import NETWORKS, kernel
 from l2hmc_bridge.networks.covariant import KickNetwork, Steps
 from l2hmc_bridge.sampling.hmc import HMC
@@ -38,16 +39,16 @@ TWO_DRIFTS = {
 
 
 def started(made, **options):
-    return Counter(one.kernel for one in gpu_launches.trajectory(made, **options).launches)
+    return Counter(one.kernel for one in launches.trajectory(made, **options).launches)
 
 
 @pytest.mark.parametrize("name", TWO_DRIFTS)
 def test_kernels_of_a_leapfrog_step(name):
-    few, more = (gpu_networks.all_of(steps)[name] for steps in (2, 6))
+    few, more = (networks.all_of(steps)[name] for steps in (2, 6))
     expected = {kernel: 4 * count for kernel, count in TWO_DRIFTS[name].items()}
     assert started(more) - started(few) == expected
     # Nor does torch compute anything from step to step.
-    assert gpu_launches.trajectory(more).torch == gpu_launches.trajectory(few).torch
+    assert launches.trajectory(more).torch == launches.trajectory(few).torch
 
 
 def test_every_set_of_networks_is_counted():
@@ -58,7 +59,7 @@ def test_trained_steps_start_what_hmc_starts():
     for integrator, steps in (("omf2", 6), ("leapfrog", 4), ("force_gradient", 4)):
         hmc = HMC(GaugeAction(6.0), 0.1, steps, integrator)
         made = kernel(None, None, False, Steps(schedule(integrator, 0.1, steps // 2)))
-        assert gpu_launches.trajectory(made).launches == gpu_launches.trajectory(hmc).launches
+        assert launches.trajectory(made).launches == launches.trajectory(hmc).launches
 
 
 @pytest.mark.parametrize("repeats", (1, 2))
@@ -74,9 +75,9 @@ def test_no_force_is_computed_twice(name, integrator, repeats):
     steps = made.steps.force_evaluations * 2 - made.steps.displaced[-1]  # the turn: once
     ends = made.steps.displaced[0] * (repeats - 1)  # both passes that meet there share a field
     evaluations = repeats * steps - ends
-    assert gpu_launches.trajectory(made).forces == evaluations
+    assert launches.trajectory(made).forces == evaluations
     extra = 0 if made.kick_network is None else 1
-    assert gpu_launches.trajectory(made, remember=False).forces == evaluations + extra
+    assert launches.trajectory(made, remember=False).forces == evaluations + extra
 
 
 def test_rectangles_are_not_computed_where_they_were_seen():
@@ -91,7 +92,7 @@ def test_rectangles_are_not_computed_where_they_were_seen():
 
 
 def test_a_function_of_torch_would_be_counted():
-    with gpu_launches.found() as found:
+    with launches.found() as found:
         field = torch.zeros(3)
         field.view(3, 1)
         torch.empty(4)
@@ -106,7 +107,7 @@ def test_what_the_model_expects_of_networks():
     # h s of each link is read and written; nothing else is.
     assert at_once.cached - plain.cached == 4 * 8 and at_once.moved - plain.moved == 4 * 2 * 8
     ns = {name: gpu_model.modelled(name, "double", 90, 166, 0).ns for name in gpu_model.WORK}
-    found = {row["trajectory"]: row["of_hmc"] for row in gpu_networks.expected(ns)}
+    found = {row["trajectory"]: row["of_hmc"] for row in networks.expected(ns)}
     for name, bound in gpu_targets.PARTS.items():
         assert found[name] < bound + 0.01, (name, found[name])
     assert found["everything"] > 2.0 and found["kick network s, q, t"] > 0.98

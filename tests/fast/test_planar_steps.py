@@ -7,7 +7,7 @@ from tests.support.interpreter import interpreted, needs_triton
 
 # (extents, chains, parts, precision): a drift network wants even extents.
 ONE_KERNEL = START + """
-from benchmarks.kernels.gpu_launches import launch_of
+from benchmarks.kernels.modelled.launches import launch_of
 labels, started = set(), launch._start
 def start(kernel, grid, there, arguments, constants):
     labels.add(launch_of(kernel, arguments, constants).label)

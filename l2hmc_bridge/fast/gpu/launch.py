@@ -32,15 +32,20 @@ TRIALS: dict[str, Callable] = {
     "transport_laplacian": lambda f, u, p: f(u, p[:, 2], 2),
     "frozen_features": lambda f, u, p: sum(_last_axes(one) for one in f(u, p[:, 1], 1)),
     "clover": lambda f, u, p: f(u),
+    "measured": lambda f, u, p: torch.cat(f(u, False), 1),
     "charge_density": lambda f, u, p: f(u, SHAPES),
     "charge": lambda f, u, p: f(u, SHAPES),
     "flow": lambda f, u, p: f(u, 0.05, 2, -0.1),
-    "trajectory": lambda f, u, p: sum(f(u, p, reference.force(u, 5.7, -0.3), 5.7, -0.3,
-                                        (0.05, 0.1, 0.05), (0.1, 0.1), (0.0, 0.002, 0.0))),
+    "flow_measured": lambda f, u, p: torch.cat([torch.cat(one, 1) for one in f(
+        u, ((0.0, 0), (0.05, 1)), -0.1)]),
+    "trajectory": lambda f, u, p: _all_of(p, reference.Ends(*f(
+        u, p, reference.force(u, 5.7, -0.3), 5.7, -0.3, (0.05, 0.1, 0.05), (0.1, 0.1),
+        (0.0, 0.002, 0.0)))),
 }
 
 
-SUMS = ("action", "plaquettes", "kinetic", "clover", "charge")  # exact ones of a part
+SUMS = ("action", "plaquettes", "kinetic", "clover", "measured", "flow_measured", "charge",
+        "trajectory")  # exact ones of a part
 
 
 def triton_available() -> bool:
@@ -154,6 +159,14 @@ def launch_drift(name: str, field: Tensor, programs: int, *arguments, **constant
     _start(getattr(drifts, name), (programs, len(field)), field, arguments, constants)
 
 
+def launch_observable(name: str, field: Tensor, *arguments, **constants) -> None:
+    """The same of observables/kernels.py."""
+    from l2hmc_bridge.fast.gpu.observables import kernels
+
+    _start(getattr(kernels, name), (field.shape[2], len(field)), field, arguments,
+           constants)
+
+
 def _start(kernel: Any, grid: tuple[int, ...], there: Tensor, arguments: Sequence, constants: dict
            ) -> None:
     if all(grid):
@@ -170,6 +183,17 @@ def over_sites(name: str, links: Tensor, *arguments, rows: int = 4, **constants)
 def blocks(links: Tensor) -> int:
     """Blocks of sites of a field, copies of other processes' sites included."""
     return math.ceil(math.prod(links.shape[2:6]) / BLOCK)
+
+
+def _all_of(momenta: Tensor, ends: reference.Ends) -> Tensor:
+    """Links, momenta and force where a trajectory ended, its S and K' - K per link, in one."""
+    action, change = ends.action, ends.delta_kinetic
+    if action is None or change is None:
+        action = reference.action(ends.links, 5.7, -0.3)
+        change = reference.kinetic(ends.momenta) - reference.kinetic(momenta)
+    energies = torch.stack([action, change], 1) / momenta[0, ..., 0, 0].numel()
+    return torch.cat([ends.links.flatten(1), ends.momenta.flatten(1), ends.force.flatten(1),
+                      energies], 1)
 
 
 def _last_axes(one: Tensor) -> Tensor:

@@ -86,15 +86,27 @@ def hop(at, distance):
 
 
 @triton.jit
-def staple_pair(links, total, mu, nu, site, along, across, blocks):
-    """total + the two staples in the plane of mu and nu, from x + mu to x."""
-    right, up, down = hop(along, 1), hop(across, 1), hop(across, -1)
+def staple_above(links, mu, nu, site, right, up, blocks):
+    """U_nu(x+mu) U_mu(x+nu)^dagger U_nu(x)^dagger, rows; right, up: how far x + mu, x + nu are."""
     corner = times(load_rows(links, nu, site, blocks), load_whole(links, mu, site + up, blocks))
-    staple = times_dagger(load_rows(links, nu, site + right, blocks), complete(corner))
-    total = combine(1.0, total, 1.0, complete(staple))
+    return times_dagger(load_rows(links, nu, site + right, blocks), complete(corner))
+
+
+@triton.jit
+def staple_below(links, mu, nu, site, right, down, blocks):
+    """U_nu(x+mu-nu)^dagger U_mu(x-nu)^dagger U_nu(x-nu), rows; down: how far x - nu is."""
     corner = times(load_rows(links, mu, site + down, blocks),
                    load_whole(links, nu, site + down + right, blocks))
-    staple = dagger_times(complete(corner), load_whole(links, nu, site + down, blocks))
+    return dagger_times(complete(corner), load_whole(links, nu, site + down, blocks))
+
+
+@triton.jit
+def staple_pair(links, total, mu, nu, site, along, across, blocks):
+    """total + the two staples in the plane of mu and nu, from x + mu to x."""
+    right = hop(along, 1)
+    staple = staple_above(links, mu, nu, site, right, hop(across, 1), blocks)
+    total = combine(1.0, total, 1.0, complete(staple))
+    staple = staple_below(links, mu, nu, site, right, hop(across, -1), blocks)
     return combine(1.0, total, 1.0, complete(staple))
 
 

@@ -20,7 +20,7 @@ FORCES = ("push_kernel", "look_kernel", "step_kernel")
 
 
 class Launch(NamedTuple):
-    """A kernel that was started: its name, what it does (gpu_work.py), its part of all links."""
+    """A kernel that was started: its name, what it does (work.py), its part of all links."""
 
     kernel: str
     label: str

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from benchmarks.kernels import gpu_launches, trajectories
+from benchmarks.kernels import trajectories
 from benchmarks.kernels.cases import BETA
+from benchmarks.kernels.modelled import launches
 from benchmarks.kernels.table import table
 from l2hmc_bridge.fast.gpu.learned.moves import FORWARD, INVERSE, TURN, Subset
 from l2hmc_bridge.fast.gpu.learned.moving import Learned
@@ -31,7 +32,7 @@ Named = Callable[[str, Callable], object]
 
 
 def kernels(links: Tensor, named: Named) -> None:
-    """Every kernel of trajectories with networks, under its name in gpu_work.py."""
+    """Every kernel of trajectories with networks, under its name in work.py."""
     network = Network(torch.zeros(4, 8, dtype=links.dtype.to_real()), False)
     turn = Subset(1, True, network)
 
@@ -90,7 +91,7 @@ def expected(ns: Mapping[str, float]) -> list[dict]:
     """Starts and time of trajectories of 20 forces, with so many ns per site for each kernel."""
     found = []
     for name, made in all_of(10).items():
-        starts, more = (gpu_launches.trajectory(one).launches
+        starts, more = (launches.trajectory(one).launches
                         for one in (made, all_of(10 + LEAPFROGS)[name]))
         found.append({"trajectory": name, "starts": len(starts),
                       "a drift": (len(more) - len(starts)) / (2 * LEAPFROGS),
