@@ -29,7 +29,7 @@ class Seeing(Moving):
     def __init__(self, links: Tensor, beta: float, c1: float, momenta: Tensor, force: Tensor,
                  loops: Sequence[str] | None):
         super().__init__(links, beta, c1, momenta, force if loops is None else None)
-        self.loops, self.couplings = loops, f"beta {beta!r}, c1 {c1!r}"
+        self.loops, self.action_name = loops, f"beta {beta!r}, c1 {c1!r}"
         self.local: Local | None = None  # at these links
 
     def begin(self, seen: Mapping[str, Tensor]) -> None:
@@ -100,4 +100,4 @@ class Seeing(Moving):
     def _names(self) -> dict[str, str]:
         """What a network sees in memory, and the names under which it is handed on."""
         loops = [one for one in ("square", "rectangle") if self.sees(one)]
-        return {one: f"{one} apart, {self.couplings}" for one in ("force", "trace", *loops)}
+        return {one: f"{one} apart, {self.action_name}" for one in ("force", "trace", *loops)}
