@@ -1,5 +1,4 @@
-"""What kernels that measure fields with numbers apart do for a link, for gpu_model.py.
-"""
+"""What kernels that measure fields with numbers apart do for a link, for gpu_model.py."""
 
 from collections.abc import Callable
 from functools import partial
