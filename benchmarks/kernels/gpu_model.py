@@ -17,19 +17,18 @@ import subprocess
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
+from benchmarks.kernels.modelled import networks, observables, work as counted
+from benchmarks.kernels.modelled.work import EXPONENTIAL, FORCE, Work
 from benchmarks.kernels.table import table
 from l2hmc_bridge.fast.gpu import launch, planar
 from l2hmc_bridge.fields import su3
 
 # H200, measured: multiply-adds, copy; cache: 19 matrices of 18 numbers a link in 1.30 ns a site.
 FLOPS, COPY, CACHE = {"double": 32.2e12, "single": 64.4e12}, 4.16e12, 4 * 19 * 144 / 1.30e-9
-REGISTERS, WARPS = 65536, 64  # of a multiprocessor, of compute capability 8.0 and 9.0
-PAIR = 2 * 72 + 3 * 24 + 18  # instructions of a staple: two products, three third rows, a sum
-EXPONENTIAL = 18 * 14 + 108 + 2 * 108  # series, square, and what is made of them
+REGISTERS, WARPS, PROGRAMS = 65536, 64, 32  # of a multiprocessor, of compute capability 8.0 and 9.0
 ELSEWHERE = {"double": 8, "single": 4}  # bytes of a number
 HEAD = """# Kernels with numbers apart on a GPU: a model, not a measurement
 
@@ -45,16 +44,6 @@ COLUMNS = {"kernel": "kernel", "precision": "precision", "architecture": "sm", "
            "bound": "bound by"}
 
 
-class Work(NamedTuple):
-    """Of one link: multiply-add instructions, numbers read, numbers that memory must move."""
-
-    instructions: int
-    read: int
-    moved: int
-
-
-# A force reads 18 matrices for its staples and its own; memory gives each link once.
-FORCE = Work(6 * PAIR + 24 + 108, 19 * 12, 12 + 8)
 WORK = {
     "force": FORCE,
     "kick": Work(FORCE.instructions + 8, FORCE.read + 8, FORCE.moved + 8),
@@ -62,8 +51,12 @@ WORK = {
                            FORCE.moved + 8 + 12),
     "rectangles": Work(18 * (4 * 72 + 6 * 24 + 18) + 132, (18 * 5 + 1) * 12 + 8, 12 + 16),
     "drift": Work(EXPONENTIAL + 72 + 24, 20, 20 + 12),
+    "known kick": Work(16, 16, 16 + 8),
+    "known kick and drift": Work(EXPONENTIAL + 72 + 24 + 16, 28, 28 + 20),
     "links in": Work(0, 18, 30), "links out": Work(24, 12, 30),
     "algebra in": Work(0, 18, 26), "algebra out": Work(0, 8, 26),
+    **counted.NETWORKS,
+    **{name: Work(*work) for name, work in observables.WORK.items()},
 }
 
 
@@ -85,10 +78,11 @@ class Row:
 
 
 def modelled(name: str, precision: str, architecture: int, registers: int, spilled: int) -> Row:
-    """The model of a kernel with that many registers, four warps a program, four links a site."""
+    """The model of a kernel with that many registers, four links a site."""
     work, size = WORK[name], ELSEWHERE[precision]
-    held = math.ceil(max(registers, 24) / 8) * 8 * 128  # registers come in eights
-    warps = min(WARPS, 4 * (REGISTERS // held))
+    together = 1 if name in observables.OF_SITES else 4  # warps of a program
+    held = math.ceil(max(registers, 24) / 8) * 8 * 32 * together  # registers come in eights
+    warps = together * min(WARPS // together, PROGRAMS, REGISTERS // held)
     cached, moved, flop = (4 * size * work.read, 4 * size * work.moved, 8 * work.instructions)
     times = {"multiply-adds": flop / FLOPS[precision], "memory": moved / COPY,
              "caches": cached / CACHE}
@@ -131,7 +125,8 @@ class Compiling:
                                f"sm_{made.metadata.target.arch}")
         if made.hash not in self.hashes:
             self.hashes.add(made.hash)
-            self.made[self.label] = usage(made.asm["cubin"])
+            self.made[self.label] = max(self.made.get(self.label, (0, 0)),
+                                        usage(made.asm["cubin"]))
 
 
 def usage(binary: bytes) -> tuple[int, int]:
@@ -170,10 +165,17 @@ def compile_all(architecture: int, dtype: torch.dtype, extents: tuple[int, ...],
     at.kick(-0.1)
     named("kick and drift", lambda: at.drift(0.1))
     named("kick", lambda: at._run(at.links, 0.1, 1.0))
+    at.known = at.momenta
+    at.kick(-0.1)
+    named("known kick", at._settle)
+    at.kick(-0.1)
+    named("known kick and drift", lambda: at.drift(0.1))
     named("links out", lambda: planar.leave(at.links, extents))
     named("algebra out", lambda: planar.leave(at.momenta, extents))
     at.c1 = 0.1
     named("rectangles", at.force)
+    networks.kernels(links, named)
+    observables.kernels(at, named)
 
 
 def rows(architectures: list[int], precisions: dict[str, torch.dtype]) -> list[Row]:
@@ -185,9 +187,9 @@ def rows(architectures: list[int], precisions: dict[str, torch.dtype]) -> list[R
             compile_all(architecture, dtype, (2, 3, 4, 5), start)
             count = len(start.hashes)
             compile_all(architecture, dtype, (16, 8, 1, 16), start)
-            if len(start.hashes) != count or count != len(WORK):
-                raise RuntimeError(f"expected {len(WORK)} kernels for every lattice, found "
-                                   f"{count} and {len(start.hashes)} after another lattice")
+            if len(start.hashes) != count or set(start.made) != set(WORK):
+                raise RuntimeError(f"expected {sorted(WORK)}, found {sorted(start.made)}, and "
+                                   f"{len(start.hashes) - count} more for another lattice")
             found += [modelled(name, precision, architecture, *start.made[name]) for name in WORK]
     return found
 
@@ -195,9 +197,10 @@ def rows(architectures: list[int], precisions: dict[str, torch.dtype]) -> list[R
 def page(found: list[Row]) -> str:
     """The table with what it rests on."""
     total = 20 * _ns(found, "kick and drift")
+    ns = {row.kernel: row.ns for row in found if row.precision == "double"}
     lines = [HEAD, "", *table([asdict(row) for row in found], COLUMNS), "",
              f"A trajectory of 20 forces, double precision: {total:.0f} ns per site in kicks with "
-             "drifts."]
+             "drifts.", "", networks.page(ns)]
     return "\n".join(lines) + "\n"
 
 

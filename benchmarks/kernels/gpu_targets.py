@@ -167,7 +167,7 @@ def large(place: Place) -> tuple[float, float]:
 
 @torch.no_grad()
 def of_hmc(place: Place, name: str, extents: Extents) -> float:
-    """A trajectory with these parts in HMC's with as many forces."""
+    """A trajectory with these parts in HMC's with as many forces, each from where one ended."""
     at, generator = fields(place, extents), torch.Generator().manual_seed(2)
     made, hmc = kernel(*NETWORKS[name]), HMC(GaugeAction(BETA), 0.1, 10, "omf2")
     for part in (made.steps, made.kick_network, made.drift_network, made.mixing):
@@ -175,7 +175,9 @@ def of_hmc(place: Place, name: str, extents: Extents) -> float:
             part.to(place.device)
     seconds = []
     for one in (made, hmc):
-        state = one.init(at.links)
+        first = one.init(at.links)
+        end = one.trajectory(first, at.momenta, generator)
+        state = State(end.links, first.action, end.force, seen=end.seen)
         seconds.append(place.seconds(lambda one=one, state=state: one.trajectory(
             state, at.momenta, generator)))
     return seconds[0] / seconds[1]

@@ -17,9 +17,10 @@ from l2hmc_bridge.training import precision
 UPSTREAM = 335.0  # us per site and chain of upstream's own 4 + 4 layer step, as reported
 
 
-def kernel(kick: tuple[str, ...] | None, drift: tuple | None, mixing: bool) -> L2HMC:
-    """Ten Omelyan steps (two palindromic halves) with networks whose weights are all random."""
-    steps = Steps(schedule("omf2", 0.1, 5))
+def kernel(kick: tuple[str, ...] | None, drift: tuple | None, mixing: bool,
+           steps: Steps | None = None) -> L2HMC:
+    """Networks whose weights are all random, with ten Omelyan steps (two palindromic halves)."""
+    steps = steps or Steps(schedule("omf2", 0.1, 5))
     made = L2HMC(
         GaugeAction(BETA), steps,
         None if kick is None else KickNetwork(len(steps.kicks), loops=kick),

@@ -3,24 +3,22 @@
 "torch" is the reference: any device and dtype, with autograd. "cpu" are the compiled kernels for
 complex128 and complex64 fields in main memory, with analytic gradients if these are asked for
 (sums over the lattice are float64 for both); "cuda" are Triton kernels for the same fields on a
-GPU, each used if it agrees with the reference, gradients left to torch. They serve
-if they can, the reference everywhere else. The choice is made anew in every call; `use("torch")`
+GPU, each used if it agrees with the reference, gradients left to torch; on a GPU links of actions,
+forces, plaquettes, clovers and flows are taken to be in SU(3), known by two rows. They serve if
+they can, the reference everywhere else. The choice is made anew in every call; `use("torch")`
 or L2HMC_BRIDGE_FAST=off in the environment forces the reference. Formulas, signs and shapes are
 those of `reference.py`.
 """
 
-import contextlib
-import os
-from collections.abc import Iterator, Sequence
-from contextvars import ContextVar
+from collections.abc import Sequence
 from types import ModuleType
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fast import reference
+from l2hmc_bridge.fast.chosen import CHOICES, choice, use, using
 from l2hmc_bridge.fast.cpu import (
     functions as compiled_functions,
     gradients,
@@ -31,52 +29,17 @@ from l2hmc_bridge.fast.cpu import (
 from l2hmc_bridge.fast.cpu.host_memory import Defects, Places, places
 from l2hmc_bridge.fast.cpu.scratch import keep_memory
 from l2hmc_bridge.fast.gpu import functions as gpu_functions, heatbath as other_heatbath
+from l2hmc_bridge.fast.reference import Ends, Measured
 
-__all__ = ["BACKENDS", "CHOICES", "Defects", "Places", "action", "backend", "charge",
-           "charge_density", "choice", "clover", "compiled", "description", "expm_multiply",
-           "fetch_links", "flow", "force", "frozen_features", "group_defects", "heat_bath",
-           "keep_memory", "kinetic", "laplacian", "loop_square", "places",
-           "planar", "plaquettes", "rectangle_staples", "staple_trace", "staples", "store_links",
-           "trajectory", "transport_laplacian", "use", "using"]
+__all__ = ["BACKENDS", "CHOICES", "Defects", "Ends", "Measured", "Places", "action", "backend",
+           "charge", "charge_density", "choice", "clover", "compiled", "description",
+           "expm_multiply", "fetch_links", "flow", "flow_measured", "force", "frozen_features",
+           "group_defects", "heat_bath", "keep_memory", "kinetic", "laplacian", "loop_square",
+           "measured", "places", "planar", "plaquettes", "rectangle_staples", "staple_trace",
+           "staples", "store_links", "trajectory", "transport_laplacian", "use", "using"]
 
 BACKENDS = {"torch": reference, "cpu": compiled_functions, "cpu with gradients": gradients,
             "cuda": gpu_functions}
-CHOICES = ("auto", "torch")
-# What the process starts with, threads started later included; `using` overrides it in a context.
-_default = "torch" if os.environ.get("L2HMC_BRIDGE_FAST", "auto") in ("off", "torch") else "auto"
-_choice: ContextVar[str | None] = ContextVar("l2hmc_bridge_fast", default=None)
-
-
-def use(name: str) -> None:
-    """Choose "auto" (the fastest that fits each call) or "torch" (always the reference).
-
-    For the whole process, except where a `using` block says otherwise; raises ConfigError.
-    """
-    global _default
-    _default = _known(name)
-    if _choice.get() is not None:
-        _choice.set(name)
-
-
-@contextlib.contextmanager
-def using(name: str) -> Iterator[None]:
-    """The choice `name` for the length of a with block, in this thread or task alone."""
-    before = _choice.set(_known(name))
-    try:
-        yield
-    finally:
-        _choice.reset(before)
-
-
-def choice() -> str:
-    """What is chosen here and now."""
-    return _choice.get() or _default
-
-
-def _known(name: str) -> str:
-    if name not in CHOICES:
-        raise ConfigError(f"fast: expected one of {', '.join(CHOICES)}, found {name!r}")
-    return name
 
 
 def description() -> str:
@@ -186,6 +149,14 @@ def clover(links: Tensor, traceless: bool = True) -> Tensor:
     return backend(links).clover(links, traceless)
 
 
+def measured(links: Tensor, traceless: bool = True) -> Measured:
+    """(`plaquettes`, `clover`) of a field; on a GPU in one kernel."""
+    serving = backend(links)
+    if serving is gpu_functions:
+        return gpu_functions.measured(links, traceless)
+    return Measured(serving.plaquettes(links), serving.clover(links, traceless))
+
+
 def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
                    traceless: bool = True) -> Tensor:
     """q(x) = sum over (m, n, weight) of weight q(x) from clovers of m x n loops, [Nb,Nt,Nx,Ny,Nz].
@@ -206,17 +177,28 @@ def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
     return backend(links).flow(links, step, steps, c1)
 
 
+def flow_measured(links: Tensor, legs: Sequence[tuple[float, int]], c1: float = 0.0,
+                  traceless: bool = True) -> list[Measured]:
+    """`measured` after each of the `legs`, (step, steps), of `flow` in turn.
+
+    On a GPU the field stays in the kernels' own layout all the way.
+    """
+    if backend(links) is gpu_functions:
+        return gpu_functions.flow_measured(links, legs, c1, traceless)
+    return reference.flow_measured_with(flow, measured, links, legs, c1, traceless)
+
+
 def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float, c1: float,
                kicks: Sequence[float], drifts: Sequence[float], displacements: Sequence[float]
-               ) -> tuple[Tensor, Tensor, Tensor]:
-    """(U', P', F(U')) after kick, drift, kick, ...; `force_there` is F at `links`.
+               ) -> Ends:
+    """U', P', F(U') after kick, drift, kick, ...; `force_there` is F at `links`.
 
     P' = P - h F(exp(-g F) U) for a kick h with displacement g, U' = exp(e P) U for a drift e; one
     kick more than drifts. In main memory all between is in the kernels' own layout, on a GPU a kick
     and the drift after it are one kernel.
     """
-    return backend(links, momenta, force_there).trajectory(
-        links, momenta, force_there, beta, c1, kicks, drifts, displacements)
+    return Ends(*backend(links, momenta, force_there).trajectory(
+        links, momenta, force_there, beta, c1, kicks, drifts, displacements))
 
 
 def heat_bath(links: Tensor, beta: float, words: Tensor, sweeps: int, overrelaxations: int

@@ -1,12 +1,30 @@
 """The hot functions in torch: formulas, any device, autograd. See `fast/__init__.py`."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from l2hmc_bridge.fields import loops, su3
 from l2hmc_bridge.fields.layout import volume
+
+
+class Measured(NamedTuple):
+    """What `plaquettes` and `clover` say of a field."""
+
+    planes: Tensor  # [Nb,6]
+    clover: Tensor  # [Nb,3]
+
+
+class Ends(NamedTuple):
+    """Where a trajectory leads; S there and K' - K, each [Nb], from who has them at hand."""
+
+    links: Tensor
+    momenta: Tensor
+    force: Tensor
+    action: Tensor | None = None
+    delta_kinetic: Tensor | None = None
 
 
 def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
@@ -107,6 +125,11 @@ def clover(links: Tensor, traceless: bool = True) -> Tensor:
     )
 
 
+def measured(links: Tensor, traceless: bool = True) -> Measured:
+    """`plaquettes` and `clover` of a field."""
+    return Measured(plaquettes(links), clover(links, traceless))
+
+
 def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
                    traceless: bool = True) -> Tensor:
     """q(x) = sum over (m, n, weight) of weight q(x) from clovers of m x n loops, [Nb,Nt,Nx,Ny,Nz].
@@ -138,6 +161,23 @@ def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
     dU/dt = Z U with Z = -F at beta = 6: the Wilson flow, or another c1.
     """
     return flow_with(force, expm_multiply, links, step, steps, c1)
+
+
+def flow_measured(links: Tensor, legs: Sequence[tuple[float, int]], c1: float = 0.0,
+                  traceless: bool = True) -> list[Measured]:
+    """`measured` after each of the `legs`, (step, steps), of `flow`."""
+    return flow_measured_with(flow, measured, links, legs, c1, traceless)
+
+
+def flow_measured_with(flow, measured, links: Tensor, legs: Sequence[tuple[float, int]], c1: float,
+                       traceless: bool) -> list[Measured]:
+    """`flow_measured` made of any backend's `flow` and `measured`."""
+    found = []
+    for step, steps in legs:
+        if steps:
+            links = flow(links, step, steps, c1)
+        found.append(measured(links, traceless))
+    return found
 
 
 def flow_with(force, expm_multiply, links: Tensor, step: float, steps: int, c1: float) -> Tensor:

@@ -216,9 +216,14 @@ class L2HMC:
 
 def joined(parts: list[Trajectory], order: Tensor) -> Trajectory:
     """Trajectories of parts of a batch as that of the whole, chains in the order of the batch."""
-    forces = [part.force for part in parts if part.force is not None]
+    def of_all(values: list[Tensor | None]) -> Tensor | None:
+        known = [one for one in values if one is not None]
+        return torch.cat(known)[order] if len(known) == len(parts) else None
+
     return Trajectory(torch.cat([part.links for part in parts])[order],
                       torch.cat([part.momenta for part in parts])[order],
                       torch.cat([part.log_det for part in parts])[order],
-                      torch.cat(forces)[order], parts[0].force_evaluations,
-                      seen=joined_seen([part.seen for part in parts], order))
+                      of_all([part.force for part in parts]), parts[0].force_evaluations,
+                      seen=joined_seen([part.seen for part in parts], order),
+                      action=of_all([part.action for part in parts]),
+                      delta_kinetic=of_all([part.delta_kinetic for part in parts]))

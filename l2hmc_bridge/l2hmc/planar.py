@@ -8,6 +8,7 @@ from torch import Tensor
 from l2hmc_bridge import fast
 from l2hmc_bridge.fast.gpu.planar import Moving
 from l2hmc_bridge.l2hmc.engine import Map
+from l2hmc_bridge.l2hmc.weights import step_sizes
 from l2hmc_bridge.sampling.markov import Trajectory
 from l2hmc_bridge.sampling.seen import Seen
 from l2hmc_bridge.systems.actions import GaugeAction
@@ -42,7 +43,8 @@ class PlanarEngine:
     def __init__(self, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor):
         action = cast(GaugeAction, kernel.action)
         self.at = Moving(links, action.beta, action.c1, momenta, force)
-        self.kicks, self.drifts, self.displacements = (one.tolist() for one in kernel.effective())
+        self.kinetic = self.at.kinetic()
+        self.kicks, self.drifts, self.displacements = step_sizes(kernel)
         self.displaced = kernel.steps.displaced
         self.evaluations = 0
         self.log_det = momenta.new_zeros(len(momenta)).real
@@ -72,7 +74,8 @@ class PlanarEngine:
     def leave(self) -> Trajectory:
         """Torch fields."""
         links, momenta, force = self.at.ends()
-        return Trajectory(links, momenta, self.log_det, force, self.evaluations)
+        return Trajectory(links, momenta, self.log_det, force, self.evaluations,
+                          action=self.at.action(), delta_kinetic=self.at.kinetic() - self.kinetic)
 
     def _kick(self, k: int, push: float, keep: float = 1.0) -> None:
         displaced = self.displaced[k]

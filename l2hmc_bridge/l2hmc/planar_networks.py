@@ -6,12 +6,14 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge import fast
-from l2hmc_bridge.fast.gpu.planar_networks import FORWARD, INVERSE, TURN, Learned, Network
+from l2hmc_bridge.fast.gpu.learned.moves import FORWARD, INVERSE, TURN, Subset
+from l2hmc_bridge.fast.gpu.learned.moving import Learned
+from l2hmc_bridge.fast.gpu.learned.networks import Network
 from l2hmc_bridge.fast.halo import odd_here
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.l2hmc import planar_trial
 from l2hmc_bridge.l2hmc.engine import Map
-from l2hmc_bridge.l2hmc.weights import drift_rows, kick_rows
+from l2hmc_bridge.l2hmc.weights import drift_rows, kick_rows, step_sizes
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, subsets
 from l2hmc_bridge.sampling.markov import Trajectory
 from l2hmc_bridge.sampling.seen import Seen
@@ -38,13 +40,11 @@ class PlanarNetworkEngine:
     @classmethod
     def enter(cls, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor,
               seen: Seen | None = None) -> "PlanarNetworkEngine":
-        """Begin at (links, momenta) with the force there; `serves` must be true.
+        """Begin at (links, momenta) with the force there; `serves` must be true."""
+        return cls(kernel, links, momenta, force, seen)
 
-        `seen` is of no use here.
-        """
-        return cls(kernel, links, momenta, force)
-
-    def __init__(self, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor):
+    def __init__(self, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor,
+                 seen: Seen | None = None):
         action = cast(GaugeAction, kernel.action)
         kick = cast(KickNetwork | None, kernel.kick_network)
         self.drift_network = cast(DriftNetwork | None, kernel.drift_network)
@@ -52,11 +52,12 @@ class PlanarNetworkEngine:
         self.part = parts.of(links)
         self.at = Learned(links, action.beta, action.c1, momenta, force,
                           None if kick is None else kick.loops)
+        self.at.begin(seen or {})
         like = self.at.links
         self.kick_nets = None if kick is None else kick_rows(kick, action.beta, like)
         self.drift_nets = (None if self.drift_network is None
                            else drift_rows(self.drift_network, action.beta, like))
-        self.kicks, self.drifts, self.displacements = (one.tolist() for one in kernel.effective())
+        self.kicks, self.drifts, self.displacements = step_sizes(kernel)
         self.displaced = kernel.steps.displaced
         self.evaluations = 0
         self._displaced: dict[int, Tensor] = {}  # kick -> its force, at this field
@@ -95,15 +96,17 @@ class PlanarNetworkEngine:
     def leave(self) -> Trajectory:
         """Torch fields."""
         links, momenta, force = self.at.ends()
-        return Trajectory(links, momenta, self.at.log_det(), force, self.evaluations)
+        return Trajectory(links, momenta, self.at.log_det(), force, self.evaluations,
+                          seen=self.at.hand_on())
 
     def _kick(self, k: int, h: float, mode: int) -> None:
-        force = self._force_of(k)
-        if self.kick_nets is None and self.mixing is None:
-            self.at.kick_at(force, (-h, h, 2 * h)[mode], -1.0 if mode == TURN else 1.0)
+        force, push, keep = self._force_of(k), (-h, h, 2 * h)[mode], -1.0 if mode == TURN else 1.0
+        if self.kick_nets is not None:
+            self.at.kick_by(self.kick_nets[k], mode, h, self.mixing, force)
+        elif self.mixing is not None:
+            self.at.kick_mixed(push, keep, self.mixing, force)
         else:
-            network = None if self.kick_nets is None else self.kick_nets[k]
-            self.at.kick_by(network, mode, h, self.mixing, force)
+            self.at.kick_at(force, push, keep)
 
     def _force_of(self, k: int) -> Tensor | None:
         """F(exp(-g F) U) if kick k has a displacement g."""
@@ -118,12 +121,8 @@ class PlanarNetworkEngine:
         """One subset by the network, all others by P alone: after it or before it."""
         order = subsets(network, k, sign)
         (mu, odd, _), = (one for one in order if one[2])
-        first, step = order[0][2], sign * self.drifts[k]
-        if first:
-            self._move(k, sign, mu, odd, True)
-        self.at.move_rest(mu, odd_here(self.part, bool(odd)), step)
-        if not first:
-            self._move(k, sign, mu, odd, True)
+        subset = Subset(mu, odd_here(self.part, bool(odd)), cast(list[Network], self.drift_nets)[k])
+        self.at.take_turn(subset, self.drifts[k], sign, "t" in network.outputs, order[0][2])
 
     def _move(self, k: int, sign: int, mu: int, odd: bool | None, alive: bool) -> None:
         net: Network | None = self.drift_nets[k] if alive and self.drift_nets is not None else None

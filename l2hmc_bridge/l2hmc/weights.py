@@ -1,4 +1,4 @@
-"""Weights of the gauge-covariant networks as the kernels take them."""
+"""Step sizes and weights of the gauge-covariant networks as the kernels take them."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.fast.cpu import learned
-from l2hmc_bridge.fast.gpu import planar_networks
+from l2hmc_bridge.fast.gpu.learned.networks import LOOPS, Network, networks
+from l2hmc_bridge.l2hmc.engine import Map
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork
 
 
@@ -20,6 +21,14 @@ class Folded(NamedTuple):
     activation: str
 
 
+def step_sizes(kernel: Map) -> tuple[list[float], list[float], list[float]]:
+    """(kicks, drifts, displacements) as numbers, read in one go: they may lie on a GPU."""
+    parts = kernel.effective()
+    numbers = iter(torch.cat(parts).tolist())
+    kicks, drifts, displacements = ([next(numbers) for _ in range(len(part))] for part in parts)
+    return kicks, drifts, displacements
+
+
 def kick_weights(network: KickNetwork, beta: float) -> list[learned.Network]:
     """For kernels in main memory."""
     return learned.networks(*_of_kicks(network, beta))
@@ -30,16 +39,16 @@ def drift_weights(network: DriftNetwork, beta: float) -> list[learned.Network]:
     return learned.networks(*_of_drifts(network, beta))
 
 
-def kick_rows(network: KickNetwork, beta: float, like: Tensor) -> list[planar_networks.Network]:
+def kick_rows(network: KickNetwork, beta: float, like: Tensor) -> list[Network]:
     """For kernels on a GPU, where the field `like` is, in its precision."""
-    places = [0, 1, *(2 + planar_networks.LOOPS.index(name) for name in network.loops)]
-    return planar_networks.networks(*_of_kicks(network, beta), places, like)
+    places = [0, 1, *(2 + LOOPS.index(name) for name in network.loops)]
+    return networks(*_of_kicks(network, beta), places, like)
 
 
-def drift_rows(network: DriftNetwork, beta: float, like: Tensor) -> list[planar_networks.Network]:
+def drift_rows(network: DriftNetwork, beta: float, like: Tensor) -> list[Network]:
     """For kernels on a GPU, where the field `like` is, in its precision."""
     places = range(len(network.outputs))
-    return planar_networks.networks(*_of_drifts(network, beta), places, like)
+    return networks(*_of_drifts(network, beta), places, like)
 
 
 def _of_kicks(network: KickNetwork, beta: float) -> Folded:

@@ -104,26 +104,63 @@ def integrate(
     an unknown kernel, bad times or a bad step.
     """
     check(times, step, kernel, tolerance, any_step)
+    if tolerance is None:
+        for time, (length, count) in zip(times, _legs(times, step), strict=True):
+            links = _fixed(links, length, count, kernel)
+            yield time, links
+        return
     now = 0.0
     size = torch.full((links.shape[0],), step, dtype=torch.float64, device=links.device)
     for time in times:
-        if tolerance is None:
-            count = math.ceil((time - now) / step - 1e-9)
-            if count:
-                links = _fixed(links, (time - now) / count, count, kernel)
-        else:
-            links, size = _adaptive(links, time - now, size, kernel, tolerance)
+        links, size = _adaptive(links, time - now, size, kernel, tolerance)
         now = time
         yield time, links
 
 
+def measured(
+    links: Tensor,
+    times: Sequence[float],
+    step: float = 0.02,
+    kernel: str = "wilson",
+    tolerance: float | None = None,
+    any_step: bool = False,
+    traceless: bool = True,
+) -> Iterator[tuple[float, fast.Measured]]:
+    """(t, `fast.measured` at flow time t) for each of the increasing `times` of `integrate`."""
+    if tolerance is None and kernel != "zeuthen":
+        check(times, step, kernel, tolerance, any_step)
+        found = fast.flow_measured(links, _legs(times, step), _coefficient(kernel), traceless)
+        yield from zip(times, found, strict=True)
+        return
+    for time, field in integrate(links, times, step, kernel, tolerance, any_step):
+        yield time, fast.measured(field, traceless)
+
+
+def _legs(times: Sequence[float], step: float) -> list[tuple[float, int]]:
+    """(size, number) of the equal steps, of at most `step`, that lead from each time to the next.
+    """
+    legs, now = [], 0.0
+    for time in times:
+        count = math.ceil((time - now) / step - 1e-9)
+        legs.append(((time - now) / max(count, 1), count))
+        now = time
+    return legs
+
+
+def _coefficient(kernel: str) -> float:
+    """c1 of the action that flows."""
+    return SYMANZIK if kernel == "symanzik" else 0.0
+
+
 def _fixed(links: Tensor, step: float, count: int, kernel: str) -> Tensor:
     """`count` equal steps, compiled if a compiled flow of this kernel exists."""
+    if not count:
+        return links
     if kernel == "zeuthen":
         for _ in range(count):
             links = runge_kutta(links, step, zeuthen)
         return links
-    return fast.flow(links, step, count, SYMANZIK if kernel == "symanzik" else 0.0)
+    return fast.flow(links, step, count, _coefficient(kernel))
 
 
 def check(times: Sequence[float], step: float, kernel: str, tolerance: float | None,

@@ -101,8 +101,8 @@ def flowed(links: Tensor, flow_time: float, flow_step: float) -> dict[str, list[
     """{"t": times, each of FLOWED: [Nb][times]} along the Wilson flow, traceless field strength."""
     times = Plan(flow_time=flow_time, flow_step=flow_step).times()
     found: dict[str, list[Any]] = {"t": times, **{name: [] for name in FLOWED}}
-    for _, field in flow.integrate(links, times, flow_step):
-        values = observables.measure_flowed(field, True)
+    for _, one in flow.measured(links, times, flow_step):
+        values = observables.flowed_values(one)
         for name in FLOWED:
             found[name].append(values[name].tolist())
     return {"t": times, **{name: [list(line) for line in zip(*found[name], strict=True)]
@@ -125,10 +125,10 @@ def _add_flow(result: list[dict[str, Any]], links: Tensor, plan: Plan) -> None:
     times = plan.times()
     if not times:
         return
-    flowed = flow.integrate(links, times, plan.flow_step, plan.kernel, plan.tolerance,
-                            plan.any_step)
-    for time, field in flowed:
-        values = observables.measure_flowed(field, plan.traceless)
+    flowed = flow.measured(links, times, plan.flow_step, plan.kernel, plan.tolerance,
+                           plan.any_step, plan.traceless)
+    for time, one in flowed:
+        values = observables.flowed_values(one)
         for row, record in enumerate(result):
             point = {name: float(values[name][row]) for name in FLOWED}
             record["flow"].append({"t": time, **point})

@@ -165,7 +165,8 @@ def measure(links: Tensor, traceless: bool = True, five_loop: bool = True) -> di
     Plaquettes (mean, spatial, temporal, planes), link trace, Polyakov loops, clover energy
     density and charge, and the five-loop charge unless `five_loop` is False.
     """
-    planes = fast.plaquettes(links)
+    found = fast.measured(links, traceless)
+    planes = found.planes
     result = {
         "plaquette": planes.mean(1),
         "plaquette_spatial": planes[:, 3:].mean(1),
@@ -177,7 +178,7 @@ def measure(links: Tensor, traceless: bool = True, five_loop: bool = True) -> di
         loop = polyakov_loop(links, mu)
         result[f"polyakov_loop_{name}_real"] = loop.real
         result[f"polyakov_loop_{name}_imag"] = loop.imag
-    result.update(measure_flowed(links, traceless))
+    result.update(flowed_values(found))
     result["energy_density_plaquette"] = 36 * (1 - result["plaquette"])
     if five_loop:
         result["topological_charge_5li"] = topological_charge_5li(links, traceless)
@@ -194,9 +195,14 @@ def defects(links: Tensor) -> dict[str, Tensor]:
 
 def measure_flowed(links: Tensor, traceless: bool = True) -> dict[str, Tensor]:
     """What is wanted along the flow: plaquette, clover energy density and charge, each [Nb]."""
-    temporal, spatial, charge = fast.clover(links, traceless).unbind(1)
+    return flowed_values(fast.measured(links, traceless))
+
+
+def flowed_values(found: fast.Measured) -> dict[str, Tensor]:
+    """The same of what was measured."""
+    temporal, spatial, charge = found.clover.unbind(1)
     return {
-        "plaquette": plaquette(links),
+        "plaquette": found.planes.mean(1),
         "energy_density": temporal + spatial,
         "topological_charge": charge,
     }

@@ -102,9 +102,11 @@ def integrate(action: Action, state: State, momenta: Tensor, plan: Schedule) -> 
     if type(action) is GaugeAction:
         end = fast.trajectory(state.links, momenta, force, action.beta, action.c1, *plan)
     else:
-        end = leapfrogs(action.force, group_of(action).drift, state.links, momenta, force, *plan)
+        drift = group_of(action).drift
+        end = fast.Ends(*leapfrogs(action.force, drift, state.links, momenta, force, *plan))
     zero = momenta.new_zeros(len(momenta)).real
-    return Trajectory(end[0], end[1], zero, end[2], force_evaluations(plan))
+    return Trajectory(end.links, end.momenta, zero, end.force, force_evaluations(plan),
+                      action=end.action, delta_kinetic=end.delta_kinetic)
 
 
 def energy_spread(links: Tensor, action: Action) -> float:

@@ -71,6 +71,8 @@ class Trajectory(NamedTuple):
     level_forces: Tensor | None = None  # as in State
     level_evaluations: tuple[int, ...] = ()  # forces of each level
     seen: Seen | None = None  # as in State
+    action: Tensor | None = None  # [Nb] S of the guide at the new links, if it was computed
+    delta_kinetic: Tensor | None = None  # [Nb] K' - K, likewise
 
 
 class Kernel(Protocol):
@@ -189,8 +191,12 @@ def moved(kernel: Proposer, state: State, momenta: Tensor, generator: Generators
     """Where the kernel's map takes (state, momenta), and its dH; `generator` as for `propose`."""
     kinetic = group_of(kernel.action).kinetic
     end = kernel.trajectory(state, momenta, generator)
-    action = kernel.action(end.links)
-    delta_kinetic = kinetic(end.momenta) - kinetic(momenta)
+    action = end.action if kernel.guide is kernel.action else None
+    if action is None:
+        action = kernel.action(end.links)
+    delta_kinetic = end.delta_kinetic
+    if delta_kinetic is None:
+        delta_kinetic = kinetic(end.momenta) - kinetic(momenta)
     delta_action = action - state.action
     info = Info(
         accepted=torch.zeros_like(end.log_det, dtype=torch.bool),

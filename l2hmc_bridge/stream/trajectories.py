@@ -13,7 +13,6 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.fields.part import largest
 from l2hmc_bridge.observables import plan
-from l2hmc_bridge.observables.topology import topological_charge
 from l2hmc_bridge.recorded import randomness
 from l2hmc_bridge.recorded.chains import ALL, Chains
 from l2hmc_bridge.recorded.definition import Definition
@@ -121,10 +120,10 @@ def _levels(info: Info) -> dict[str, Any]:
 
 def observed(links: Tensor) -> dict[str, Tensor]:
     """What every row says of the links after its step, each [Nb]."""
-    planes = fast.plaquettes(links)
+    planes, clover = fast.measured(links)
     return {"plaquette": planes.mean(1), "plaquette_spatial": planes[:, 3:].mean(1),
             "plaquette_temporal": planes[:, :3].mean(1),
-            "topological_charge": topological_charge(links)}
+            "topological_charge": clover[:, 2]}
 
 
 def update(kernel: StreamKernel, state: State, draws: Generators) -> tuple[State, Info]:

@@ -63,6 +63,8 @@ def started(monkeypatch):
         for name in ("launch", "over_sites"):
             monkeypatch.setattr(module, name, lambda name, *_, **__: names.append(name))
     monkeypatch.setattr(planar, "launch_planar", lambda name, *_, **__: names.append(name))
+    monkeypatch.setattr(gpu.totals, "launch_observable",
+                        lambda name, *_, **__: names.append(name))
     return names
 
 
@@ -93,6 +95,10 @@ def test_hmc_stays_on_the_device(started, links, generator, integrator):
     assert all(one.is_meta for one in (*state[:3], info.accepted, info.log_ratio))
     # The components of the momenta, and the uniform number of each chain: nothing else.
     assert sorted(moved.sizes) == [2, 8 * links.numel() // 9]
+    # Links, momenta and force go into the kernels' layout and back; S and K are taken there.
+    assert started.count("enter_kernel") == started.count("leave_kernel") == 3
+    assert started.count("kinetic_kernel") == 2 and started.count("plaquette_kernel") == 1
+    assert "square_kernel" not in started
     if integrator == "omf2":
         plan = kernel.plan
         # The first drift knows its force; every other runs with a force, and one ends it all.
@@ -151,6 +157,15 @@ def test_measuring_stays_on_the_device(started, links):
     assert all(one.is_meta for one in (*values.values(), *(field for _, field in flowed), stout))
     assert started.count("push_kernel") == 4 * 3 + 2  # stages of the flow, and of stout
     assert not moved.sizes
+
+
+def test_a_flow_is_measured_where_it_is(started, links):
+    """Fields enter the kernels' layout once and do not leave it."""
+    with torch.no_grad():
+        found = [one for _, one in flow.measured(links, [0.0, 0.1, 0.2], 0.05)]
+    assert all(one.is_meta for point in found for one in point)
+    assert started.count("enter_kernel") == 1 and started.count("leave_kernel") == 0
+    assert started.count("measure_kernel") == 3 and started.count("push_kernel") == 4 * 3
 
 
 def test_momenta_are_the_same_wherever_they_go(links, generator):

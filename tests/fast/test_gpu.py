@@ -99,18 +99,6 @@ def test_rows_of_staples(short, long, generator):
     assert float((found - expected).abs().max()) < 1e-13
 
 
-def test_rows_of_loops(generator):
-    links = random_links(generator)
-    for which, expected in (
-        (paths.plaquettes, loops.plaquettes(links).sum(1)),
-        (paths.rectangles, loops.rectangles(links).sum((1, 2)) - 4),
-    ):
-        traces = [loops.path_product(links, row.tolist()).diagonal(dim1=-2, dim2=-1).sum(-1).real
-                  for row in paths.loops(which, torch.device("cpu"))]
-        found = sum(trace.flatten(1).mean(1) for trace in traces) / 3
-        assert torch.allclose(found, expected, rtol=0, atol=1e-13)
-
-
 def test_rows_of_clovers(generator):
     """The charge density that the tables describe is the reference's."""
     links = random_links(generator)

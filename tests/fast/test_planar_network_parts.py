@@ -7,7 +7,7 @@ from tests.support.interpreter import interpreted, needs_triton
 
 NETWORKS = START + """
 from dataclasses import replace
-from l2hmc_bridge.fast.gpu import planar_networks
+from l2hmc_bridge.fast.gpu.learned import moving
 from l2hmc_bridge.l2hmc import planar_trial
 from l2hmc_bridge.l2hmc.planar_networks import PlanarNetworkEngine
 from l2hmc_bridge.ranks.reach import halo
@@ -37,6 +37,7 @@ KERNELS = {
     "mixing": short(mixing=True),
     "Laplacian and mixing": short(("laplacian",), mixing=True),
     "turn": short(kick=False, subsets="turn", outputs=("q", "t")),
+    "kick and turn": short(subsets="turn", integrator="omf2"),
     "all": short(kick=False, subsets="all"),
     "drift network and mixing": short(subsets="turn", mixing=True),
 }
@@ -48,7 +49,8 @@ for grid, lattice, depth, names in GRIDS:
     momenta = su3.random_algebra((1, 4, *lattice), torch.Generator().manual_seed(2))
     for name in names:
         assert engine_for(KERNELS[name], links) is PlanarNetworkEngine
-        assert halo(KERNELS[name]) == depth
+        # Deeper than it must be: sites that count from an odd one.
+        assert halo(KERNELS[name]) == depth - (name == "kick and turn")
         wrong = same(grid, lattice, depth, moved(KERNELS[name], name in ("square", "turn")))
         print(grid, name, wrong)
         if wrong:
@@ -65,7 +67,8 @@ for grid, lattice, depth, names in GRIDS:
      ("1,1,2,1", (1, 1, 2, 14), 3, ["rectangle", "Laplacian and mixing"])],
     [("1,1,1,2", (12, 2, 2, 2), 2, ["turn", "drift network and mixing"])],
     [("1,1,2,1", (2, 2, 2, 12), 2, ["all"])],
-], ids=("t", "z", "drifts", "subsets"))
+    [("1,1,2,1", (2, 2, 2, 16), 3, ["kick and turn"])],
+], ids=("t", "z", "drifts", "subsets", "one kernel"))
 def test_networks_in_parts_have_the_bits_of_the_whole(grids):
     interpreted(PARTS.replace("GRIDS", repr(grids)))
 
@@ -74,11 +77,11 @@ STALE = NETWORKS + """
 lattice, name = (10, 1, 1, 3), "mixing"
 links = field(lattice)
 momenta = su3.random_algebra((1, 4, *lattice), torch.Generator().manual_seed(2))
-expected, renew = alone(lattice, moved(KERNELS[name], False)), planar_networks.renew
+expected, renew = alone(lattice, moved(KERNELS[name], False)), moving.renew
 if same("1,1,1,2", lattice, 2, moved(KERNELS[name], False), expected):
     raise SystemExit("not the same to begin with")
 for numbers in (planar.LINKS, planar.ALGEBRA):  # forgotten
-    planar_networks.renew = lambda part, field: (
+    moving.renew = lambda part, field: (
         None if field.shape[3] == numbers else renew(part, field))
     if not same("1,1,1,2", lattice, 2, moved(KERNELS[name], False), expected):
         raise SystemExit(f"nobody misses the neighbours' fields of {numbers} numbers")

@@ -1,18 +1,14 @@
 """Networks on fields with their numbers apart: in Triton's interpreter against torch's formulas."""
 
-
-import subprocess
-import sys
-
 import pytest
 
-from tests.support.interpreter import STRICT, TRUST, environment, interpreted, needs_triton
+from tests.support.interpreter import interpreted, needs_triton
 
 START = """
 import torch
 from l2hmc_bridge import fast
 from l2hmc_bridge.fast import reference
-from l2hmc_bridge.fast.gpu import planar_networks
+from l2hmc_bridge.fast.gpu.learned import moving
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.l2hmc import planar_trial
 from l2hmc_bridge.l2hmc.engines import engine_for
@@ -143,7 +139,7 @@ sort = planar_trial.sort_of(kernel((), integrator="leapfrog"))
 before = torch.random.get_rng_state()
 given = PlanarNetworkEngine.enter, sort, torch.device("cpu"), torch.complex128
 assert agrees.__wrapped__(*given)
-planar_networks.COMPONENTS = 9  # of a momentum
+moving.COMPONENTS = 9  # of a momentum
 assert not agrees.__wrapped__(*given)
 def broken(*fields):
     raise RuntimeError("no compiler for this GPU")
@@ -156,47 +152,3 @@ assert torch.equal(torch.random.get_rng_state(), before)
 @pytest.mark.slow
 def test_single_precision_and_kernels_that_disagree():
     interpreted(OTHERWISE)
-
-
-COMPILED = """
-import torch
-from triton.runtime import driver
-from benchmarks.kernels.gpu_model import Absent, Compiling
-from l2hmc_bridge.fast.gpu.planar_networks import LOOPS, Learned, Network
-from l2hmc_bridge.fields import su3
-driver.set_active(Absent(ARCHITECTURE))
-start = launch._start = Compiling(ARCHITECTURE)
-for extents in ((2, 4, 2, 4), (16, 8, 2, 16)):
-    u = su3.random_group((1, 4, *extents), torch.Generator().manual_seed(1)).to(torch.DTYPE)
-    def label(name, call):
-        start.label = name
-        return call()
-    at = label("there", lambda: Learned(u, 5.7, 0.0, u, u, LOOPS))
-    network = Network(torch.zeros(4, 8, dtype=u.dtype.to_real()), False)
-    at._smoothed = lambda field: torch.empty_like(field)  # a part of the mixed kick
-    label("look", at.look)
-    for mode in range(3):
-        label(f"kick {mode}", lambda: at.kick_by(network, mode, 0.1, None, None))
-    local = at.look()
-    label("displaced kick", lambda: at.kick_by(network, 0, 0.1, None, local.square))
-    label("mixed kick", lambda: at.kick_by(network, 1, 0.1, -0.1, None))
-    label("subset", lambda: at.move(network, 1, True, 0.1, 1, -0.1, True))
-    label("rest", lambda: at.move_rest(1, True, 0.1))
-for name, (registers, stack) in start.made.items():
-    print(name, registers, stack)
-    if stack != 0 or not 8 <= registers <= 168:
-        raise SystemExit(f"{name} takes {registers} registers, spills {stack} bytes")
-if len(start.hashes) != 12:
-    raise SystemExit(f"{len(start.hashes)} kernels: one is compiled anew for another lattice")
-"""
-
-
-@needs_triton
-@pytest.mark.slow
-@pytest.mark.parametrize(("architecture", "dtype"), [(80, "complex128"), (90, "complex128"),
-                                                     (90, "complex64")])
-def test_kernels_of_networks_compile_for_a_gpu_without_spills(architecture, dtype, tmp_path):
-    program = TRUST + COMPILED.replace("ARCHITECTURE", str(architecture)).replace("DTYPE", dtype)
-    done = subprocess.run([sys.executable, *STRICT, "-c", program], capture_output=True,
-                          text=True, timeout=900, env=environment(TRITON_CACHE_DIR=str(tmp_path)))
-    assert done.returncode == 0, done.stdout + done.stderr

@@ -26,12 +26,22 @@ from l2hmc_bridge.fast.gpu.launch import (  # noqa: F401
     triton_available,
     trusted,
 )
-from l2hmc_bridge.fields.layout import check_links, volume
+from l2hmc_bridge.fast.gpu.observables import totals
+from l2hmc_bridge.fast.gpu.observables.totals import Where
+from l2hmc_bridge.fast.reference import Ends, Measured
+from l2hmc_bridge.fields import part as parts
+from l2hmc_bridge.fields.layout import check_links
 
 
 def _enter(links: Tensor) -> Tensor:
     check_links(links)
     return plain(links)
+
+
+def _apart(links: Tensor) -> tuple[Tensor, Where]:
+    """Links with their numbers apart, and where these are."""
+    check_links(links)
+    return planar.enter(links, planar.LINKS), Where(tuple(links.shape[2:6]), parts.of(links))
 
 
 def _staples(links: Tensor, c0: float, c1: float) -> tuple:
@@ -43,11 +53,7 @@ def _staples(links: Tensor, c0: float, c1: float) -> tuple:
 @served
 def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
     """S = -(beta/3) [c0 sum Re tr P + c1 sum Re tr R], [Nb]."""
-    links = _enter(links)
-    total = (1 - 8 * c1) * sums.of_loops(links, paths.plaquettes, 1).sum(1)
-    if c1 != 0:
-        total = total + c1 * sums.of_loops(links, paths.rectangles, 2).sum(1)
-    return -beta / 3 * total
+    return totals.action(*_apart(links), beta, c1)
 
 
 @served
@@ -92,8 +98,8 @@ def _per_link(links: Tensor, c0: float, c1: float, form: str) -> Tensor:
 @served
 def plaquettes(links: Tensor) -> Tensor:
     """Site average of Re tr P / 3 of the planes tx, ty, tz, xy, xz, yz, [Nb,6]."""
-    links = _enter(links)
-    return sums.of_loops(links, paths.plaquettes, 1) / (3 * volume(links))
+    apart, where = _apart(links)
+    return totals.plaquettes(apart, where) / (3 * where.volume)
 
 
 @served
@@ -150,24 +156,28 @@ def frozen_features(links: Tensor, field: Tensor, mu: int) -> tuple[Tensor, Tens
 @served
 def clover(links: Tensor, traceless: bool = True) -> Tensor:
     """(temporal energy, spatial energy) per site and charge from the clover, [Nb,3]."""
-    links = _enter(links)
-    one, other, both = sums.of_clovers(links, traceless).unbind(2)
-    sites, squared = volume(links), 16.0  # G = C / 4
-    return torch.stack([-one.sum(1) / (sites * squared), -other.sum(1) / (sites * squared),
-                        _signed(both) / (4 * math.pi**2 * squared)], dim=1)
+    return inspect.unwrap(measured)(links, traceless).clover
+
+
+@served
+def measured(links: Tensor, traceless: bool = True) -> Measured:
+    """`plaquettes` and `clover` of a field, which is read once."""
+    return Measured(*totals.clover(*_apart(links), traceless))
 
 
 @served
 def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
                    traceless: bool = True) -> Tensor:
     """q(x) from clovers of m x n loops, [Nb,Nt,Nx,Ny,Nz]."""
+    if all((m, n) == (1, 1) for m, n, _ in shapes):
+        return totals.density(*_apart(links), sum(weight for _, _, weight in shapes), traceless)
     links = _enter(links)
     pairs = torch.empty(len(links), 3, *links.shape[2:6], dtype=links.dtype.to_real(),
                         device=links.device)
     over_sites("clover_kernel", links, pairs,
                *paths.clovers(tuple(shapes), links.device, links.dtype),
-               int(traceless), rows=3, DENSITY=True, SITES=True)
-    return _signed(pairs)
+               int(traceless), rows=3)
+    return pairs[:, 0] - pairs[:, 1] + pairs[:, 2]
 
 
 @served
@@ -178,15 +188,17 @@ def charge(links: Tensor, shapes: Sequence[tuple[int, int, float]], traceless: b
     return sums.of_sites(links, density, max(max(m, n) for m, n, _ in shapes))
 
 
-def _signed(pairs: Tensor) -> Tensor:
-    """The sum over the pairs of planes as the charge has them."""
-    return pairs[:, 0] - pairs[:, 1] + pairs[:, 2]
-
-
 @served
 def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
     """`steps` steps of Luescher's third-order scheme of size `step`, a kernel for each stage."""
     return planar.flow(links, step, steps, c1)
+
+
+@served
+def flow_measured(links: Tensor, legs: Sequence[tuple[float, int]], c1: float = 0.0,
+                  traceless: bool = True) -> list[Measured]:
+    """`measured` after each of the `legs`, (step, steps), of `flow`: numbers stay apart."""
+    return planar.flow_measured(links, legs, c1, traceless)
 
 
 def keeps(links: Tensor) -> bool:
@@ -196,12 +208,14 @@ def keeps(links: Tensor) -> bool:
 
 def shares(links: Tensor) -> bool:
     """Whether kernels serve all that trajectories and the log of a stream need."""
-    return keeps(links) and _served(links, action, force, plaquettes, kinetic, clover, flow)
+    return keeps(links) and _served(links, action, force, plaquettes, kinetic, clover, measured,
+                                   flow, flow_measured)
 
 
 def measures(links: Tensor) -> bool:
     """Whether kernels serve all that measurements on a part of a lattice need."""
-    return _served(links, plaquettes, clover, charge, staples, force, expm_multiply, flow)
+    return _served(links, plaquettes, measured, flow_measured, charge, staples, force,
+                   expm_multiply, flow)
 
 
 def _served(links: Tensor, *functions: Callable) -> bool:
@@ -212,11 +226,11 @@ def _served(links: Tensor, *functions: Callable) -> bool:
 
 def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float, c1: float,
                kicks: Sequence[float], drifts: Sequence[float], displacements: Sequence[float]
-               ) -> tuple[Tensor, Tensor, Tensor]:
-    """(U', P', F(U')) after kick, drift, kick, ...: a kick and the drift after it in one kernel."""
+               ) -> Ends:
+    """U', P', F(U') after kick, drift, kick, ...: a kick and the drift after it in one kernel."""
     if keeps(links):
         return planar.trajectory(links, momenta, force_there, beta, c1, kicks, drifts,
                                  displacements)
     require_whole("trajectory", links)
-    return reference.leapfrogs(lambda at: force(at, beta, c1), expm_multiply, links, momenta,
-                               force_there, kicks, drifts, displacements)
+    return Ends(*reference.leapfrogs(lambda at: force(at, beta, c1), expm_multiply, links, momenta,
+                                     force_there, kicks, drifts, displacements))

@@ -1,8 +1,7 @@
 """Kernels on fields in the torch layout, made of matrix.py and walk.py.
 
 A program works on BLOCK sites of one chain in the torch layout [Nb,4,site][row][column][re, im], in
-the precision of the field; sums over sites are float64, one per program, added up by the caller,
-or with SITES one number of each site.
+the precision of the field; sums over sites are float64, one per program, added up by the caller.
 Grid: ROWS directions (planes, loops) of a block of sites side by side, then its other blocks;
 chains. So the directions of a block share what the caches hold.
 """
@@ -21,7 +20,7 @@ from l2hmc_bridge.fast.gpu.matrix import (
     square_norm,
     store,
 )
-from l2hmc_bridge.fast.gpu.walk import laplacian_sum, link_along, neighbour, path_sum, walk
+from l2hmc_bridge.fast.gpu.walk import laplacian_sum, neighbour, path_sum
 
 # Exact sums: numbers whose last digits are 2^-30 and 2^-62, the multiples of them in 1, the largest
 # term (fields/sums.py).
@@ -29,8 +28,7 @@ COARSE, FINE = tl.constexpr(1.5 * 2.0**22), tl.constexpr(1.5 * 2.0**-10)
 IN_COARSE, IN_FINE = tl.constexpr(2.0**30), tl.constexpr(2.0**62)
 LARGEST = tl.constexpr(2.0**16)
 # Numbers that differ from call to call, for which the same machine code serves.
-VARIES = ["nt", "nx", "ny", "nz", "first", "shapes", "paths", "width", "length", "traceless",
-          "count"]
+VARIES = ["nt", "nx", "ny", "nz", "first", "shapes", "paths", "width", "traceless", "count"]
 
 
 @triton.jit
@@ -91,23 +89,6 @@ def staple_kernel(links, out, rows, paths, width, c0: tl.float64, c1: tl.float64
 
 
 @triton.jit(do_not_specialize=VARIES)
-def loop_kernel(links, sums, loops, length, nt, nx, ny, nz, SITES: tl.constexpr,
-                ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    """Sums of Re tr of the closed loops that are the rows, of `length` steps each."""
-    shape = (nt, nx, ny, nz)
-    row, site, mask = here(shape, ROWS, BLOCK)
-    links = chain_of(links, 4 * nt * nx * ny * nz)
-    steps = loops + row * length
-    m, last = walk(links, steps, length - 1, site, mask, shape)
-    link, _ = link_along(links, tl.load(steps + length - 1), last, mask, shape)
-    value, row = real_trace(m, link), tl.program_id(1) * ROWS + row
-    if SITES:
-        store_each(sums, row, value, site, mask, nt * nx * ny * nz)
-    else:
-        store_sum(sums, row, value, mask, ROWS)
-
-
-@triton.jit(do_not_specialize=VARIES)
 def laplacian_kernel(links, field, out, first, nt, nx, ny, nz, FIRST: tl.constexpr,
                      ROWS: tl.constexpr, BLOCK: tl.constexpr):
     """Covariant Laplacian of a field of directions from `first` on; FIRST = 1: transverse."""
@@ -136,14 +117,11 @@ def frozen_kernel(links, field, square, moved, rows, paths, width, first, nt, nx
 
 @triton.jit(do_not_specialize=VARIES)
 def clover_kernel(links, out, loops, heads, weights, shapes, traceless, nt, nx, ny, nz,
-                  DENSITY: tl.constexpr, SITES: tl.constexpr, ROWS: tl.constexpr,
-                  BLOCK: tl.constexpr):
-    """tr(C C') of the anti-Hermitian parts C, C' of the clovers of a plane (t, i) and its dual.
+                  ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """Sum over shapes of weight tr(C C') at each site, [chain, pair, site].
 
-    DENSITY: the sum over shapes of weight tr(C C') at each site, [chain, pair, site]; else the
-    sums of tr C C, tr C' C' and tr C C' of the first shape, [chain, pair, 3, block], or with SITES
-    these numbers of each site. `heads` says of each shape where its rows begin, how many a plane
-    has and how wide they are.
+    C, C' are the anti-Hermitian parts of the clovers of a plane (t, i) and its dual. `heads` says
+    of each shape where its rows begin, how many a plane has and how wide they are.
     """
     shape = (nt, nx, ny, nz)
     volume = nt * nx * ny * nz
@@ -161,19 +139,8 @@ def clover_kernel(links, out, loops, heads, weights, shapes, traceless, nt, nx, 
             clover = path_sum(links, rows + which * paths * width, paths, width, 1.0, 1.0, site,
                               mask, shape)
             other = antihermitian(clover, traceless)
-        if DENSITY:
-            total += tl.load(weights + n) * real_trace(one, other)
-        elif SITES:
-            at = out + 3 * chain.to(tl.int64) * volume + site
-            tl.store(at, -square_norm(one).to(tl.float64), mask)  # C is anti-Hermitian
-            tl.store(at + volume, -square_norm(other).to(tl.float64), mask)
-            tl.store(at + 2 * volume, real_trace(one, other).to(tl.float64), mask)
-        else:
-            store_sum(out, 3 * chain, real_trace(one, one), mask, ROWS)
-            store_sum(out, 3 * chain + 1, real_trace(other, other), mask, ROWS)
-            store_sum(out, 3 * chain + 2, real_trace(one, other), mask, ROWS)
-    if DENSITY:
-        tl.store(out + chain.to(tl.int64) * volume + site, total, mask)
+        total += tl.load(weights + n) * real_trace(one, other)
+    tl.store(out + chain.to(tl.int64) * volume + site, total, mask)
 
 
 @triton.jit(do_not_specialize=VARIES)
@@ -206,19 +173,26 @@ def norm_kernel(field, norms, nt, nx, ny, nz, ROWS: tl.constexpr, BLOCK: tl.cons
     store_each(norms, tl.program_id(1) * ROWS + mu, square_norm(m), site, mask, volume)
 
 
-@triton.jit(do_not_specialize=VARIES)
-def count_kernel(terms, counts, count, BLOCK: tl.constexpr):
-    """Multiples of 2^-30 and 2^-62 in `count` terms of a row, and terms that are no number or too
-    large, [row, 3, block].
+@triton.jit
+def multiples(term):
+    """(multiples of 2^-30 in numbers, then of 2^-62; whether they are none, or too large), int64.
     """
-    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    mask = place < count
-    term = tl.load(terms + tl.program_id(1).to(tl.int64) * count + place, mask, 0.0)
     good = tl.abs(term) < LARGEST
     term = tl.where(good, term, 0.0)
     high = (term + COARSE) - COARSE
     low = ((term - high) + FINE) - FINE
+    return ((high * IN_COARSE).to(tl.int64), (low * IN_FINE).to(tl.int64),
+            (good == 0).to(tl.int64))
+
+
+@triton.jit(do_not_specialize=VARIES)
+def count_kernel(terms, counts, count, BLOCK: tl.constexpr):
+    """The sums of `multiples` over `count` terms of a row, [row, 3, block]."""
+    place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    mask = place < count
+    term = tl.load(terms + tl.program_id(1).to(tl.int64) * count + place, mask, 0.0)
+    high, low, none = multiples(term)
     out = counts + tl.program_id(1) * 3 * tl.num_programs(0) + tl.program_id(0)
-    tl.store(out, tl.sum((high * IN_COARSE).to(tl.int64), 0))
-    tl.store(out + tl.num_programs(0), tl.sum((low * IN_FINE).to(tl.int64), 0))
-    tl.store(out + 2 * tl.num_programs(0), tl.sum((mask & (good == 0)).to(tl.int64), 0))
+    tl.store(out, tl.sum(high, 0))
+    tl.store(out + tl.num_programs(0), tl.sum(low, 0))
+    tl.store(out + 2 * tl.num_programs(0), tl.sum(none, 0))

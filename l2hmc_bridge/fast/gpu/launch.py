@@ -32,15 +32,20 @@ TRIALS: dict[str, Callable] = {
     "transport_laplacian": lambda f, u, p: f(u, p[:, 2], 2),
     "frozen_features": lambda f, u, p: sum(_last_axes(one) for one in f(u, p[:, 1], 1)),
     "clover": lambda f, u, p: f(u),
+    "measured": lambda f, u, p: torch.cat(f(u, False), 1),
     "charge_density": lambda f, u, p: f(u, SHAPES),
     "charge": lambda f, u, p: f(u, SHAPES),
     "flow": lambda f, u, p: f(u, 0.05, 2, -0.1),
-    "trajectory": lambda f, u, p: sum(f(u, p, reference.force(u, 5.7, -0.3), 5.7, -0.3,
-                                        (0.05, 0.1, 0.05), (0.1, 0.1), (0.0, 0.002, 0.0))),
+    "flow_measured": lambda f, u, p: torch.cat([torch.cat(one, 1) for one in f(
+        u, ((0.0, 0), (0.05, 1)), -0.1)]),
+    "trajectory": lambda f, u, p: _all_of(p, reference.Ends(*f(
+        u, p, reference.force(u, 5.7, -0.3), 5.7, -0.3, (0.05, 0.1, 0.05), (0.1, 0.1),
+        (0.0, 0.002, 0.0)))),
 }
 
 
-SUMS = ("action", "plaquettes", "kinetic", "clover", "charge")  # exact ones of a part
+SUMS = ("action", "plaquettes", "kinetic", "clover", "measured", "flow_measured", "charge",
+        "trajectory")  # exact ones of a part
 
 
 def triton_available() -> bool:
@@ -133,19 +138,32 @@ def launch_planar(name: str, field: Tensor, *arguments, **constants) -> None:
     _start(getattr(planar_kernels, name), (field.shape[2], len(field)), field, arguments, constants)
 
 
-def launch_network(name: str, field: Tensor, *arguments, **constants) -> None:
-    """The same of planar_network_kernels.py."""
-    from l2hmc_bridge.fast.gpu import planar_network_kernels
+def launch_kick(name: str, field: Tensor, *arguments, **constants) -> None:
+    """The same of learned/kicks.py."""
+    from l2hmc_bridge.fast.gpu.learned import kicks
 
-    _start(getattr(planar_network_kernels, name), (field.shape[2], len(field)), field, arguments,
-           constants)
+    _start(getattr(kicks, name), (field.shape[2], len(field)), field, arguments, constants)
+
+
+def launch_step(name: str, field: Tensor, *arguments, **constants) -> None:
+    """The same of learned/steps.py."""
+    from l2hmc_bridge.fast.gpu.learned import steps
+
+    _start(getattr(steps, name), (field.shape[2], len(field)), field, arguments, constants)
 
 
 def launch_drift(name: str, field: Tensor, programs: int, *arguments, **constants) -> None:
-    """The same of planar_drift_kernels.py, with so many programs for each chain."""
-    from l2hmc_bridge.fast.gpu import planar_drift_kernels
+    """The same of learned/drifts.py, with so many programs for each chain."""
+    from l2hmc_bridge.fast.gpu.learned import drifts
 
-    _start(getattr(planar_drift_kernels, name), (programs, len(field)), field, arguments,
+    _start(getattr(drifts, name), (programs, len(field)), field, arguments, constants)
+
+
+def launch_observable(name: str, field: Tensor, *arguments, **constants) -> None:
+    """The same of observables/kernels.py."""
+    from l2hmc_bridge.fast.gpu.observables import kernels
+
+    _start(getattr(kernels, name), (field.shape[2], len(field)), field, arguments,
            constants)
 
 
@@ -165,6 +183,17 @@ def over_sites(name: str, links: Tensor, *arguments, rows: int = 4, **constants)
 def blocks(links: Tensor) -> int:
     """Blocks of sites of a field, copies of other processes' sites included."""
     return math.ceil(math.prod(links.shape[2:6]) / BLOCK)
+
+
+def _all_of(momenta: Tensor, ends: reference.Ends) -> Tensor:
+    """Links, momenta and force where a trajectory ended, its S and K' - K per link, in one."""
+    action, change = ends.action, ends.delta_kinetic
+    if action is None or change is None:
+        action = reference.action(ends.links, 5.7, -0.3)
+        change = reference.kinetic(ends.momenta) - reference.kinetic(momenta)
+    energies = torch.stack([action, change], 1) / momenta[0, ..., 0, 0].numel()
+    return torch.cat([ends.links.flatten(1), ends.momenta.flatten(1), ends.force.flatten(1),
+                      energies], 1)
 
 
 def _last_axes(one: Tensor) -> Tensor:

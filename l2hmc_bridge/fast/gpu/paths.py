@@ -6,7 +6,6 @@ is what a row means.
 
 import functools
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -34,16 +33,6 @@ def rectangle_staples(mu: int) -> Paths:
     return tuple(path for n in _across(mu) for path in rectangle_paths(mu + 1, n))
 
 
-def plaquettes() -> Paths:
-    """The plaquettes of the six planes at x."""
-    return tuple(_loop(mu, nu, 1, 1) for mu, nu in PLANES)
-
-
-def rectangles() -> Paths:
-    """The twelve rectangles of two steps along mu and one along nu at x."""
-    return tuple(_loop(mu, nu, 2, 1) for mu in range(4) for nu in range(4) if mu != nu)
-
-
 def clover(mu: int, nu: int, m: int, n: int) -> Paths:
     """The m x n loops around x that turn from mu to nu: four, or eight where m and n differ."""
     leaves = []
@@ -57,12 +46,6 @@ def _loop(mu: int, nu: int, m: int, n: int) -> tuple[int, ...]:
     """m steps along mu, n along nu, and back."""
     a, b = mu + 1, nu + 1
     return (a,) * m + (b,) * n + (-a,) * m + (-b,) * n
-
-
-@functools.lru_cache(maxsize=64)
-def loops(which: Callable[[], Paths], device: torch.device) -> Tensor:
-    """The steps of `plaquettes` or `rectangles`, int32 [loops, length]."""
-    return torch.tensor(which(), dtype=torch.int32, device=device)
 
 
 @functools.lru_cache(maxsize=64)

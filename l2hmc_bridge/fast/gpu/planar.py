@@ -17,6 +17,9 @@ from torch import Tensor
 from l2hmc_bridge.fast import halo
 from l2hmc_bridge.fast.cpu.library import plain
 from l2hmc_bridge.fast.gpu.launch import launch_planar
+from l2hmc_bridge.fast.gpu.observables import totals
+from l2hmc_bridge.fast.gpu.observables.totals import Where
+from l2hmc_bridge.fast.reference import Ends, Measured
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.layout import check_links
 from l2hmc_bridge.fields.part import Part
@@ -70,6 +73,7 @@ class Moving:
                  force: Tensor | None = None):
         check_links(links)
         self.extents, self.part = tuple(links.shape[2:6]), parts.of(links)
+        self.where, self.couplings = Where(self.extents, self.part), (beta, c1)
         self.c0, self.c1 = beta / 6 * (1 - 8 * c1), beta / 6 * c1
         self.links = enter(links, LINKS)
         self.momenta = (self.links.new_zeros(*self.links.shape[:3], ALGEBRA, LANES)
@@ -85,8 +89,7 @@ class Moving:
             return
         self._settle()
         moved = self._room()
-        launch_planar("drift_kernel", self.links, self.links, self.force(), moved, -displacement,
-                      *self.extents)
+        self._glide(self.links, self.force(), moved, -displacement)
         renew(self.part, moved)
         self._run(moved, push, keep)
 
@@ -97,10 +100,11 @@ class Moving:
             self._run(self.links, self._push, self._keep, moved, step)
             self.links, self._spare = moved, self.links
             self._keep, self._push = 1.0, 0.0
+        elif self._push != 0.0:
+            self._from_known(self.links, step)
         else:
             self._settle()
-            launch_planar("drift_kernel", self.links, self.links, self.momenta, self.links, step,
-                          *self.extents)
+            self._glide(self.links, self.momenta, self.links, step)
         renew(self.part, self.links)
         self.known = None
 
@@ -118,13 +122,45 @@ class Moving:
         return (leave(self.links, self.extents), leave(self.momenta, self.extents),
                 leave(self.force(), self.extents))
 
+    def action(self) -> Tensor:
+        """S at the links, [Nb]."""
+        return totals.action(self.links, self.where, *self.couplings)
+
+    def kinetic(self) -> Tensor:
+        """K of the momenta, [Nb]."""
+        self._settle()
+        return totals.kinetic(self.momenta, self.where)
+
+    def measured(self, traceless: bool) -> Measured:
+        """Plaquettes, energies and charge of the links."""
+        return Measured(*totals.clover(self.links, self.where, traceless))
+
+    def flow(self, step: float, steps: int) -> None:
+        """Steps of Luescher's third-order scheme (1006.4518, eq. C.2), for beta = 6, without P."""
+        for _ in range(steps):
+            for keep, push, drift in ((0.0, 1.0, -step / 4), (-17 / 36, 8 / 9, -step),
+                                      (-1.0, 0.75, -step)):
+                self.kick(push, keep)
+                self.drift(drift)
+
     def _settle(self) -> None:
         """What waits is done."""
-        if self._keep != 1.0:
-            self.momenta.mul_(self._keep)
         if self._push != 0.0:
-            self.momenta.add_(self.force(), alpha=self._push)
+            self._from_known(None, 0.0)
+        elif self._keep != 1.0:
+            self.momenta.mul_(self._keep)
+            self._keep = 1.0
+
+    def _from_known(self, moved: Tensor | None, step: float) -> None:
+        """The push that waits is done with the force as a field, exp(step P') U into `moved`."""
+        launch_planar("drift_kernel", self.links, self.links, self.momenta, self.force(), moved,
+                      self._keep, self._push, float(step), *self.extents)
         self._keep, self._push = 1.0, 0.0
+
+    def _glide(self, links: Tensor, momenta: Tensor, moved: Tensor, step: float) -> None:
+        """exp(step P) U into `moved`."""
+        launch_planar("drift_kernel", links, links, momenta, None, moved, 1.0, 0.0, float(step),
+                      *self.extents)
 
     def _room(self) -> Tensor:
         if self._spare is None:
@@ -141,8 +177,7 @@ class Moving:
         if not alone:
             launch_planar("rectangle_kernel", links, links, target, push * self.c1, *self.extents)
             if moved is not None:
-                launch_planar("drift_kernel", links, links, target, moved, float(step),
-                              *self.extents)
+                self._glide(links, target, moved, step)
 
 
 def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
@@ -154,21 +189,28 @@ def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
 def flow(links: Tensor, step: float, steps: int, c1: float) -> Tensor:
     """`steps` steps of Luescher's third-order scheme (1006.4518, eq. C.2) of size `step`."""
     at = Moving(links, 6.0, c1)
-    for _ in range(steps):
-        for keep, push, drift in ((0.0, 1.0, -step / 4), (-17 / 36, 8 / 9, -step),
-                                  (-1.0, 0.75, -step)):
-            at.kick(push, keep)
-            at.drift(drift)
+    at.flow(step, steps)
     return leave(at.links, at.extents)
+
+
+def flow_measured(links: Tensor, legs: Sequence[tuple[float, int]], c1: float, traceless: bool
+                  ) -> list[Measured]:
+    """Plaquettes, energies and charge after each of the `legs`, (step, steps), of `flow`."""
+    at, found = Moving(links, 6.0, c1), []
+    for step, steps in legs:
+        at.flow(step, steps)
+        found.append(at.measured(traceless))
+    return found
 
 
 def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float, c1: float,
                kicks: Sequence[float], drifts: Sequence[float], displacements: Sequence[float]
-               ) -> tuple[Tensor, Tensor, Tensor]:
-    """(U', P', F(U')) after kick, drift, kick, ...: a kick and the drift after it in one kernel."""
+               ) -> Ends:
+    """Kick, drift, kick, ...: a kick and the drift after it in one kernel; S and K by the way."""
     at = Moving(links, beta, c1, momenta, force_there)
+    before = at.kinetic()
     for n, (kick, displacement) in enumerate(zip(kicks, displacements, strict=True)):
         if n > 0:
             at.drift(drifts[n - 1])
         at.kick(-kick, 1.0, displacement)
-    return at.ends()
+    return Ends(*at.ends(), at.action(), at.kinetic() - before)

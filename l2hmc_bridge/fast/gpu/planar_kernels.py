@@ -23,6 +23,7 @@ from l2hmc_bridge.fast.gpu.planar_matrix import (
     LANES,
     added,
     algebra,
+    combined,
     complete,
     dagger_times,
     load_algebra,
@@ -85,15 +86,27 @@ def hop(at, distance):
 
 
 @triton.jit
-def staple_pair(links, total, mu, nu, site, along, across, blocks):
-    """total + the two staples in the plane of mu and nu, from x + mu to x."""
-    right, up, down = hop(along, 1), hop(across, 1), hop(across, -1)
+def staple_above(links, mu, nu, site, right, up, blocks):
+    """U_nu(x+mu) U_mu(x+nu)^dagger U_nu(x)^dagger, rows; right, up: how far x + mu, x + nu are."""
     corner = times(load_rows(links, nu, site, blocks), load_whole(links, mu, site + up, blocks))
-    staple = times_dagger(load_rows(links, nu, site + right, blocks), complete(corner))
-    total = combine(1.0, total, 1.0, complete(staple))
+    return times_dagger(load_rows(links, nu, site + right, blocks), complete(corner))
+
+
+@triton.jit
+def staple_below(links, mu, nu, site, right, down, blocks):
+    """U_nu(x+mu-nu)^dagger U_mu(x-nu)^dagger U_nu(x-nu), rows; down: how far x - nu is."""
     corner = times(load_rows(links, mu, site + down, blocks),
                    load_whole(links, nu, site + down + right, blocks))
-    staple = dagger_times(complete(corner), load_whole(links, nu, site + down, blocks))
+    return dagger_times(complete(corner), load_whole(links, nu, site + down, blocks))
+
+
+@triton.jit
+def staple_pair(links, total, mu, nu, site, along, across, blocks):
+    """total + the two staples in the plane of mu and nu, from x + mu to x."""
+    right = hop(along, 1)
+    staple = staple_above(links, mu, nu, site, right, hop(across, 1), blocks)
+    total = combine(1.0, total, 1.0, complete(staple))
+    staple = staple_below(links, mu, nu, site, right, hop(across, -1), blocks)
     return combine(1.0, total, 1.0, complete(staple))
 
 
@@ -173,16 +186,33 @@ def rectangle_kernel(links, momenta, c: tl.float64, nt, nx, ny, nz):
     store_numbers(momenta, mu, site, blocks, push, exists, 8)
 
 
+@triton.jit
+def pushed(momenta, force, keep, push, mu, site, blocks, exists):
+    """keep P + push F of a force in memory, which takes the place of P; P without a force."""
+    momenta = chain_of(momenta, blocks, 8)
+    p = load_algebra(momenta, mu, site, blocks)
+    if force is not None:
+        f = load_algebra(chain_of(force, blocks, 8), mu, site, blocks)
+        number = momenta.dtype.element_ty
+        p = combined(tl.full((), keep, number), p, tl.full((), push, number), f)
+        store_numbers(momenta, mu, site, blocks, p, exists, 8)
+    return p
+
+
 @triton.jit(do_not_specialize=VARIES)
-def drift_kernel(links, momenta, out, step: tl.float64, nt, nx, ny, nz):
-    """U' = exp(step P) U; U' may lie where U does."""
+def drift_kernel(links, momenta, force, out, keep: tl.float64, push: tl.float64, step: tl.float64,
+                 nt, nx, ny, nz):
+    """P' = keep P + push F with a force in memory, if it is given, in the place of P; and
+    U' = exp(step P') U if there is an `out`, which may be where U lies.
+    """
     blocks = tl.num_programs(0)
     mu, site, exists = here(nt, nx, ny, nz)
     number = links.dtype.element_ty
-    p = load_algebra(chain_of(momenta, blocks, 8), mu, site, blocks)
-    u = load_whole(chain_of(links, blocks, 12), mu, site, blocks)
-    moved = times(exponential(algebra(p, tl.full((), step, number))), u)
-    store_numbers(chain_of(out, blocks, 12), mu, site, blocks, moved, exists, 12)
+    p = pushed(momenta, force, keep, push, mu, site, blocks, exists)
+    if out is not None:
+        u = load_whole(chain_of(links, blocks, 12), mu, site, blocks)
+        moved = times(exponential(algebra(p, tl.full((), step, number))), u)
+        store_numbers(chain_of(out, blocks, 12), mu, site, blocks, moved, exists, 12)
 
 
 @triton.jit

@@ -153,6 +153,14 @@ def added(keep, p, f):
 
 
 @triton.jit
+def combined(keep, p, push, f):
+    """keep P + push F of eight numbers."""
+    return (keep * p[0] + push * f[0], keep * p[1] + push * f[1], keep * p[2] + push * f[2],
+            keep * p[3] + push * f[3], keep * p[4] + push * f[4], keep * p[5] + push * f[5],
+            keep * p[6] + push * f[6], keep * p[7] + push * f[7])
+
+
+@triton.jit
 def algebra(p, c):
     """c P of eight numbers as a whole matrix."""
     zero = tl.zeros_like(p[0])

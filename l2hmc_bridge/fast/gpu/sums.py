@@ -5,31 +5,15 @@ site, which are counted (`fields/sums.py`).
 """
 
 import math
-from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.fast.gpu import paths
-from l2hmc_bridge.fast.gpu.launch import blocks, launch, over_sites
+from l2hmc_bridge.fast.gpu.launch import launch, over_sites
 from l2hmc_bridge.fields import part as parts, sums
 from l2hmc_bridge.fields.part import Part
 
 NUMBERS_PER_BLOCK = 1024  # of a sum
-
-
-def of_loops(links: Tensor, which: Callable[[], paths.Paths], reach: int) -> Tensor:
-    """Re tr of each of these loops, which look so far, summed over sites, float64 [Nb, loops]."""
-    steps = paths.loops(which, links.device)
-    return _summed("loop_kernel", links, (len(steps),), reach, steps, steps.shape[1],
-                   rows=len(steps))
-
-
-def of_clovers(links: Tensor, traceless: bool) -> Tensor:
-    """tr C C, tr C' C', tr C C' of each pair of planes, summed over sites, float64 [Nb, 3, 3]."""
-    return _summed("clover_kernel", links, (3, 3), 1,
-                   *paths.clovers(((1, 1, 1.0),), links.device, links.dtype), int(traceless),
-                   rows=3, DENSITY=False)
 
 
 def of_squares(momenta: Tensor) -> Tensor:
@@ -62,19 +46,6 @@ def of_sites(links: Tensor, density: Tensor, reach: int) -> Tensor:
         return density.double().flatten(1).sum(1)
     held.require(reach)
     return _exact(held, density[:, None].double())[:, 0]
-
-
-def _summed(kernel: str, links: Tensor, shape: Sequence[int], reach: int, *arguments: object,
-            **constants: int) -> Tensor:
-    """What a kernel leaves [Nb, *shape] of each block of sites, or each site of a part, summed."""
-    held = parts.of(links)
-    where = (blocks(links),) if held is None else links.shape[2:6]
-    terms = torch.empty(len(links), *shape, *where, dtype=torch.float64, device=links.device)
-    over_sites(kernel, links, terms, *arguments, SITES=held is not None, **constants)
-    if held is None:
-        return terms.sum(-1)
-    held.require(reach)
-    return _exact(held, terms.flatten(1, -5)).view(len(links), *shape)
 
 
 def _exact(held: Part, terms: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Kernels of kicks and drifts with networks, on fields with their numbers apart.
+"""Kernels of kicks with networks, on fields with their numbers apart.
 
 Formulas: l2hmc/kernel.py and networks/covariant.py. What is not wanted is None. Links must be in
 SU(3).
@@ -12,6 +12,7 @@ from l2hmc_bridge.fast.gpu.planar_kernels import chain_of, coordinate, here, hop
 from l2hmc_bridge.fast.gpu.planar_matrix import (
     added,
     algebra,
+    combined,
     dagger_times,
     load_algebra,
     load_rows,
@@ -22,10 +23,11 @@ from l2hmc_bridge.fast.gpu.planar_matrix import (
     times,
     times_dagger,
 )
-from l2hmc_bridge.fast.gpu.planar_scalars import inner, outputs
 
-VARIES = ["nt", "nx", "ny", "nz", "hidden", "mu", "odd", "blocks"]
-FORWARD, INVERSE, TURN = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)  # modes of a kick
+VARIES = ["nt", "nx", "ny", "nz"]
+# Modes of a kick: Gamma+, Gamma-, both with a flip between them, or P' = keep P + h push.
+FORWARD, INVERSE, TURN, PLAIN = (tl.constexpr(0), tl.constexpr(1), tl.constexpr(2),
+                                 tl.constexpr(3))
 
 
 @triton.jit
@@ -75,29 +77,67 @@ def store_number(field, mu, site, blocks, number, exists):
 
 
 @triton.jit
-def factors(s, h, MODE: tl.constexpr):
+def staples(links, mu, site, shape, blocks):
+    """A: the sum of the six staples."""
+    total = nothing(site.to(links.dtype.element_ty))
+    along = coordinate(mu, site, shape)
+    for k in range(1, 4):
+        nu = mu ^ k
+        total = staple_pair(links, total, mu, nu, site, along, coordinate(nu, site, shape), blocks)
+    return total
+
+
+@triton.jit
+def force_of(m, rectangle, c0, c1, mu, site, blocks):
+    """c0 TA(M) + c1 V with V = TA(U A^rect) in memory, if it is there."""
+    f = project(m, tl.full((), c0, m[0].dtype))
+    if rectangle is not None:
+        v = load_algebra(chain_of(rectangle, blocks, 8), mu, site, blocks)
+        f = added(tl.full((), c1, m[0].dtype), v, f)
+    return f
+
+
+@triton.jit
+def square_of(m):
+    """TA(M^2) / 36."""
+    return project(product(m, m), tl.full((), 1 / 36, m[0].dtype))
+
+
+@triton.jit
+def factors(s, h, keep, MODE: tl.constexpr):
     """a, b of the kick a P + b push: P e^{h^2 s} - h push, e^{-h^2 s} (P + h push), or the first, a
-    flip and the second in one.
+    flip and the second in one, times `keep`.
     """
     if MODE == FORWARD:
-        a, b = tl.exp(h * h * s), tl.zeros_like(s) - h
+        a, b = keep * tl.exp(h * h * s), tl.zeros_like(s) - keep * h
     elif MODE == INVERSE:
-        a = tl.exp(-h * h * s)
+        a = keep * tl.exp(-h * h * s)
         b = h * a
+    elif MODE == TURN:
+        a, b = tl.zeros_like(s) - keep, 2.0 * keep * h * tl.exp(-h * h * s)
     else:
-        a, b = tl.zeros_like(s) - 1.0, 2.0 * h * tl.exp(-h * h * s)
+        a, b = tl.zeros_like(s) + keep, tl.zeros_like(s) + h
     return a, b
 
 
 @triton.jit
 def count(exponent, s, h, mu, site, blocks, exists, MODE: tl.constexpr):
     """Add h s of a kick to what it has come to at each link; a turn changes nothing."""
-    if MODE != TURN:
+    if (MODE == FORWARD) | (MODE == INVERSE):
         change = (h * h * s).to(tl.float64)
         if MODE == INVERSE:
             change = -change
         before = load_number(exponent, mu, site, blocks)
         store_number(exponent, mu, site, blocks, before + change, exists)
+
+
+@triton.jit
+def kicked(momenta, exponent, push, s, h, keep, mu, site, blocks, exists, MODE: tl.constexpr):
+    """The momenta after the kick with a push."""
+    count(exponent, s, h, mu, site, blocks, exists, MODE)
+    a, b = factors(s, h, keep, MODE)
+    p = load_algebra(chain_of(momenta, blocks, 8), mu, site, blocks)
+    return combined(a, p, b, push)
 
 
 @triton.jit(do_not_specialize=VARIES)
@@ -108,32 +148,13 @@ def look_kernel(links, rectangle, force, trace, square, c0: tl.float64, c1: tl.f
     blocks = tl.num_programs(0)
     mu, site, exists = here(nt, nx, ny, nz)
     links = chain_of(links, blocks, 12)
-    number = links.dtype.element_ty
-    along = coordinate(mu, site, shape)
-    total = nothing(site.to(number))
-    for k in range(1, 4):
-        nu = mu ^ k
-        total = staple_pair(links, total, mu, nu, site, along, coordinate(nu, site, shape), blocks)
+    total = staples(links, mu, site, shape, blocks)
     m = product(load_whole(links, mu, site, blocks), total)
     store_number(trace, mu, site, blocks, m[0] + m[8] + m[16], exists)
-    f = project(m, tl.full((), c0, number))
-    if rectangle is not None:
-        v = load_algebra(chain_of(rectangle, blocks, 8), mu, site, blocks)
-        f = added(tl.full((), c1, number), v, f)
+    f = force_of(m, rectangle, c0, c1, mu, site, blocks)
     store_numbers(chain_of(force, blocks, 8), mu, site, blocks, f, exists, 8)
     if square is not None:
-        v = project(product(m, m), tl.full((), 1 / 36, number))
-        store_numbers(chain_of(square, blocks, 8), mu, site, blocks, v, exists, 8)
-
-
-@triton.jit(do_not_specialize=VARIES)
-def laplacian_kernel(links, field, out, nt, nx, ny, nz):
-    """The covariant Laplacian over all four directions."""
-    blocks = tl.num_programs(0)
-    mu, site, exists = here(nt, nx, ny, nz)
-    links, field = chain_of(links, blocks, 12), chain_of(field, blocks, 8)
-    found = smoothed(links, field, mu, site, (nt, nx, ny, nz), blocks, 0)
-    store_numbers(chain_of(out, blocks, 8), mu, site, blocks, found, exists, 8)
+        store_numbers(chain_of(square, blocks, 8), mu, site, blocks, square_of(m), exists, 8)
 
 
 @triton.jit
@@ -145,59 +166,20 @@ def with_loop(push, loop, weight, mu, site, blocks):
 
 
 @triton.jit(do_not_specialize=VARIES)
-def kick_kernel(force, base, trace, square, rectangle, laplacian, weights, hidden, momenta,
-                exponent, kept, out, h: tl.float64, nt, nx, ny, nz, MODE: tl.constexpr,
-                TANH: tl.constexpr):
-    """The kick with push = F e^{2 h^2 q} + h^2 (c_1 V_1 + c_2 V_2 + c_3 V_3), in the place of P.
-
-    The network is that of Re tr(U A) and <F, F>, of the force in `base` if it is another one. With
-    `kept` the push alone is made, into `out`, and s kept there, for mixed_kick_kernel.
-    """
-    blocks = tl.num_programs(0)
-    mu, site, exists = here(nt, nx, ny, nz)
-    f = load_algebra(chain_of(force, blocks, 8), mu, site, blocks)
-    seen = f
-    if base is not None:
-        seen = load_algebra(chain_of(base, blocks, 8), mu, site, blocks)
-    s, q, one, two, three = outputs(weights, hidden, load_number(trace, mu, site, blocks),
-                                    inner(seen), TANH)
-    h = tl.full((), h, force.dtype.element_ty)
-    keep, share = factors(s, h, MODE)
-    if kept is None:
-        count(exponent, s, h, mu, site, blocks, exists, MODE)
-    push = times_number(tl.exp(2.0 * (h * h) * q), f)
-    push = with_loop(push, square, h * h * one, mu, site, blocks)
-    push = with_loop(push, rectangle, h * h * two, mu, site, blocks)
-    push = with_loop(push, laplacian, h * h * three, mu, site, blocks)
-    out = chain_of(out, blocks, 8)
-    if kept is not None:
-        store_number(kept, mu, site, blocks, s, exists)
-        store_numbers(out, mu, site, blocks, push, exists, 8)
-    else:
-        p = load_algebra(chain_of(momenta, blocks, 8), mu, site, blocks)
-        p = added(keep, p, times_number(share, push))
-        store_numbers(out, mu, site, blocks, p, exists, 8)
-
-
-@triton.jit(do_not_specialize=VARIES)
-def mixed_kick_kernel(links, push, kept, momenta, exponent, h: tl.float64, mixing: tl.float64,
-                      nt, nx, ny, nz, MODE: tl.constexpr):
-    """The kick with push + mixing Lap push, Lap over nu besides mu, in the place of P.
-
-    Without s that was kept s = 0.
+def mixed_kick_kernel(links, push, kept, momenta, exponent, h: tl.float64, keep: tl.float64,
+                      mixing: tl.float64, nt, nx, ny, nz, MODE: tl.constexpr):
+    """The kick with push + mixing Lap push, Lap over nu besides mu, in the place of P; with s that
+    was kept, if a network made the push.
     """
     blocks = tl.num_programs(0)
     mu, site, exists = here(nt, nx, ny, nz)
     links, push = chain_of(links, blocks, 12), chain_of(push, blocks, 8)
     number = links.dtype.element_ty
-    h = tl.full((), h, number)
     smooth = smoothed(links, push, mu, site, (nt, nx, ny, nz), blocks, 1)
     mixed = added(tl.full((), mixing, number), smooth, load_algebra(push, mu, site, blocks))
-    momenta = chain_of(momenta, blocks, 8)
     s = tl.zeros_like(mixed[0])
     if kept is not None:
         s = load_number(kept, mu, site, blocks)
-        count(exponent, s, h, mu, site, blocks, exists, MODE)
-    keep, share = factors(s, h, MODE)
-    p = added(keep, load_algebra(momenta, mu, site, blocks), times_number(share, mixed))
-    store_numbers(momenta, mu, site, blocks, p, exists, 8)
+    p = kicked(momenta, exponent, mixed, s, tl.full((), h, number), tl.full((), keep, number), mu,
+               site, blocks, exists, MODE)
+    store_numbers(chain_of(momenta, blocks, 8), mu, site, blocks, p, exists, 8)

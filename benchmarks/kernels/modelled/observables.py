@@ -1,0 +1,39 @@
+"""What kernels that measure fields with numbers apart do for a link, for gpu_model.py."""
+
+from collections.abc import Callable
+from functools import partial
+
+from l2hmc_bridge.fast.gpu.observables import totals
+from l2hmc_bridge.fast.gpu.observables.totals import Where
+from l2hmc_bridge.fast.gpu.planar import Moving
+from l2hmc_bridge.fields.part import whole
+
+STAPLE = 72 + 24 + 72 + 24 + 24  # instructions: two products, third rows of a link, product, staple
+PLAQUETTE = STAPLE + 24 + 18
+HALF = 2 * STAPLE + 24 + 24 + 18 + 18 + 90  # two staples, their difference, Re tr P, what is made
+RECTANGLE = 4 * 72 + 5 * 24 + 18
+# name: multiply-adds, numbers read, numbers that memory must move, of a quarter of a site. A plane
+# reads four links for its plaquette, 14 for its clover, and twice six for its rectangles.
+WORK = {
+    "clover, plaquettes": (6 * (2 * HALF + 27) // 4, 6 * 14 * 12 // 4, 12),
+    "plaquettes": (6 * PLAQUETTE // 4, 6 * 4 * 12 // 4, 12),
+    "rectangle traces": (12 * RECTANGLE // 4, 12 * 6 * 12 // 4, 12),
+    "kinetic energy": (10, 8, 8),
+}
+WORK |= {f"{name}, exact": work for name, work in WORK.items()}
+WORK |= {"charge density": WORK["clover, plaquettes"]}
+OF_SITES = tuple(name for name in WORK if not name.startswith("kinetic"))  # a warp for 32 sites
+
+
+def kernels(at: Moving, named: Callable[[str, Callable], object]) -> None:
+    """Start each of them on a field, under its name; the exact ones count what is summed."""
+    nt, nx, ny, nz = at.extents
+    for part, exact in ((None, ""), (whole((nt, nx, ny, nz)), ", exact")):
+        for name, function in (("clover, plaquettes", partial(totals.clover, traceless=True)),
+                               ("plaquettes", totals.plaquettes),
+                               ("rectangle traces", totals.rectangles)):
+            named(f"{name}{exact}", partial(function, at.links, Where(at.extents, part)))
+        named(f"kinetic energy{exact}",
+              partial(totals.kinetic, at.momenta, Where(at.extents, part)))
+    named("charge density",
+          partial(totals.density, at.links, at.where, weight=1.0, traceless=True))
