@@ -16,6 +16,7 @@ COSTS: dict[str, Callable[[Row], float | None]] = {
     "host forces": lambda row: row["host_forces"],
 }
 CLAIMED = 0.08  # largest relative error of a number that is claimed
+RIVAL = 0.2  # largest relative error of the tau_int of a kernel that others are held against
 SHORTEST = 24  # measurements of a chain, below which tau_int would look shorter than it is
 UNCORRELATED = 0.75  # a tau_int in measurements below which they are too far apart to tell more
 HEAD = """# What a decorrelated configuration costs
@@ -109,7 +110,11 @@ def taus(rows: list[Row], cost: Callable[[Row], float | None]) -> list[str]:
 
 
 def against(rows: list[Row]) -> list[str]:
-    """How many times less each kernel pays than HMC whose E(t=2) jumps farthest at that cost."""
+    """How many times less each kernel pays than the best HMC.
+
+    That is the one with the least tau_int(E(t=2)) x cost of those that are known to RIVAL; without
+    one, whose E(t=2) jumps farthest at that cost.
+    """
     lines: list[str] = []
     for cost in ("host forces", "ms"):
         of = COSTS[cost]
@@ -117,7 +122,10 @@ def against(rows: list[Row]) -> list[str]:
         plain = [(row, each) for row, each in paid if row["setting"]["kind"] == "hmc"]
         if not plain:
             continue
-        best, its = max(plain, key=lambda one: one[0]["E(t=2)"]["jump"] / one[1])
+        known = [one for one in plain if not too_short(one[0], SLOW[1])
+                 and (one[0][SLOW[1]]["tau_error"] or math.inf) <= RIVAL * one[0][SLOW[1]]["tau"]]
+        best, its = min(known, key=lambda one: one[0][SLOW[1]]["tau"] * one[1], default=max(
+            plain, key=lambda one: one[0][SLOW[1]]["jump"] / one[1]))
         lines += [f"\nTimes less than {title(best)} in {cost}\n",
                   "| kernel | by jump^2 of E(t=1) | of E(t=2) | by tau_int of E(t=2) | of Q^2 |",
                   "|---" * 5 + "|"]
