@@ -14,6 +14,7 @@ MOUNTED = {
     "measured/speed.md": "benchmarks/README.md",
     "measured/efficiency.md": "benchmarks/efficiency.md",
     "measured/kernel-tables.md": "benchmarks/results/kernels.md",
+    "measured/sweeps.md": "benchmarks/results/sweeps.md",
     "measured/kernel-tables-avx2.md": "benchmarks/results/kernels_avx2.md",
     "measured/gpu-model.md": "benchmarks/results/gpu_model.md",
     "measured/nested-steps.md": "benchmarks/results/nested.md",
