@@ -45,7 +45,7 @@ def measure(setting: Setting, beta: float, links: Tensor, seconds: float, error:
     """Trajectories for `seconds` of the processor, or until tau(E(t=2)) is known to `error`."""
     kernel = kernel_of(setting, beta)
     chains, state = len(links), kernel.init(links)
-    period = sum(kernel.weights) if isinstance(kernel, Mixture) else 1
+    period = period_of(kernel)
     fast_rows: list[Row] = []  # [plaquette, accepted, weight] of every trajectory, [3, Nb]
     slow_rows: list[Row] = []
     stepping, forces, every, began, looked = 0.0, 0, 0, time.process_time(), 0.0
@@ -72,17 +72,22 @@ def measure(setting: Setting, beta: float, links: Tensor, seconds: float, error:
             **averages(fast_rows), **slow(slow_rows, every)}
 
 
+def period_of(kernel: Kernel) -> int:
+    """Trajectories after which a mixture begins anew."""
+    return sum(kernel.weights) if isinstance(kernel, Mixture) else 1
+
+
 @torch.no_grad()
-def recost(rows: list[dict[str, Any]]) -> None:
+def recost(rows: list[dict[str, Any]], seed: int) -> None:
     """What a trajectory of each row costs, all in this one run, in place of what stood there."""
     fields: dict[tuple[int, float, int], Tensor] = {}
     for row in rows:
         place = row["lattice"], row["beta"], row["chains"]
         if place not in fields:
-            fields = {place: start((place[0],) * 4, place[1], place[2], 11, COST_UPDATES)}
+            fields = {place: start((place[0],) * 4, place[1], place[2], seed, COST_UPDATES)}
         kernel, links = kernel_of(row["setting"], row["beta"]), fields[place]
         state, forces, times = kernel.init(links), 0, []
-        period = sum(kernel.weights) if isinstance(kernel, Mixture) else 1
+        period = period_of(kernel)
         for turn in range(COST_TURNS):
             clock, forces = time.process_time(), 0
             for number in range(period):

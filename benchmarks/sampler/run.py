@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     fast.keep_memory()
     report = read(options.out)
     if options.costs:
-        recost(report["long"])
+        recost(report["long"], SEED)
         write(options.out, report)
     elif not options.page:
         for beta in options.beta:

@@ -18,7 +18,6 @@ namespace {
 
 constexpr int MOST_POWERS = 40;  // of W
 constexpr int ENOUGH_POWERS = 13;  // |Z| < 1.5, all that links of the group and |rho| < 1/8 come to
-constexpr double HALF_ROOT3 = ROOT3 / 2;
 
 struct Eight {
     vec m[ALGEBRA][ALGEBRA];
@@ -188,10 +187,10 @@ struct Roots {
 
     // Adds to the gradient of s and k that of e, and of -2 (g(w1) + g(w2) + g(w3)) with c those of g'.
     void pullback(const vec* to_e, const vec* c, vec& to_size, vec& to_cubic) const {
-        const vec square = size * size;
+        const vec squared = size * size;
         to_size += (real)(-3.0 / 8) * to_e[0] + (real)(9.0 / 128) * size * to_e[1] -
-                   (real)(3.0 / 1024) * square * to_e[2] + (real)(3.0 / 4) * c[0] -
-                   (real)(9.0 / 64) * size * c[1] + (real)(33.0 / 1024) * square * c[2];
+                   (real)(3.0 / 1024) * squared * to_e[2] + (real)(3.0 / 4) * c[0] -
+                   (real)(9.0 / 64) * size * c[1] + (real)(33.0 / 1024) * squared * c[2];
         to_cubic += (real)(6.0 / 1024) * cubic * (to_e[2] - 2.0 * c[2]);
     }
 };

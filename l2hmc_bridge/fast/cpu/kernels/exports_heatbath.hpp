@@ -29,9 +29,10 @@ EXPORT void heat_bath_sweep(Call* call, double beta, int sweep, int first, int e
         }
         return draws;
     };
-    const bool by_chains =
-        call->chains % call->threads == 0 || call->chains >= 4 * call->threads;
-    if (first == 0 && end == 4 && by_chains)
+    const auto occupy_all = [&](long tasks) {
+        return tasks % call->threads == 0 || tasks >= 4 * call->threads;
+    };
+    if (first == 0 && end == 4 && occupy_all(call->chains))
         return parallel(call->chains, call->threads, [&](long chain) {
             const Draws draws[4] = {draws_of(chain, 0), draws_of(chain, 1), draws_of(chain, 2),
                                     draws_of(chain, 3)};
@@ -46,7 +47,7 @@ EXPORT void heat_bath_sweep(Call* call, double beta, int sweep, int first, int e
     };
     for (int mu = first; mu < end; mu++) {
         const long planes = call->chains * lattice.span(mu), rows = lattice.span(mu == 0);
-        if (planes % call->threads == 0 || planes >= 4 * call->threads) {
+        if (occupy_all(planes)) {
             parallel(planes, call->threads, [&](long task) {
                 visit(mu, task, [&](const Hyperplane& plane) { plane.update(colours); });
             });

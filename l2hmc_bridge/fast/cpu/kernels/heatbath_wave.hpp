@@ -104,7 +104,7 @@ struct Wave {
         const int place[4] = {(int)(t % lattice.span(0)), (int)(x % lattice.span(1)),
                               (int)(y % lattice.span(2)), 0};
         ::update_line(lattice, lanes + stage.colour * lattice.blocks, stage.mu, 3,
-                      stage.mu == 1 ? 2 : 1, draws ? draws + stage.mu : nullptr, links,
+                      slow_across(stage.mu), draws ? draws + stage.mu : nullptr, links,
                       lattice.block(place));
     }
 };

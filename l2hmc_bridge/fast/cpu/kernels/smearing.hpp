@@ -67,20 +67,12 @@ struct Subset {
         else rotate(out, y, halvings(y), u);
     }
 
-    // The direction of rows, which loops over blocks take one after the other.
-    int slow() const { return mu == 1 ? 2 : 1; }
-
     // The lanes of a block that move.
     lanes_index moving(long block) const {
         const int bits = lattice.odd[block], all = (1 << LANES) - 1;
         return lanes_of(odd ? bits : ~bits & all);
     }
 };
-
-// The block, or the last before the end.
-INLINE long soon(const Lattice& lattice, long block) {
-    return block < lattice.blocks ? block : lattice.blocks - 1;
-}
 
 // What a link moves by: paths = A^dagger, M = U A, x of TA(M), rho.
 struct Pull {
@@ -90,7 +82,8 @@ struct Pull {
     vec x[ALGEBRA], rho, change;
 
     Pull(const Subset& subset, const vec* links, long block) : lattice(subset.lattice) {
-        call_up_edge(lattice, links, soon(lattice, block + 2), subset.mu, subset.slow());
+        call_up_edge(lattice, links, soon(lattice, block + 2), subset.mu,
+                     slow_across(subset.mu));
         const Fields fields = {subset.lattice, links, nullptr};
         plaquette_paths<false, true>(fields, block, subset.mu, paths);
         const vec square = real_trace_ad(paths.value.v, paths.value.v) * (real)(1.0 / 36);
@@ -187,8 +180,9 @@ inline void pull_blocks(const Subset& subset, const vec* start, vec* links, vec*
         if (subset.lattice.far) {
             call_up<true, 2>(weights + later * LINK, LINK);
             if (any(moving)) {
-            call_up<false, 2>(start + later * LINK, LINK);
-            call_up<true, 2>(gradient + later * ALGEBRA, ALGEBRA); }
+                call_up<false, 2>(start + later * LINK, LINK);
+                call_up<true, 2>(gradient + later * ALGEBRA, ALGEBRA);
+            }
         }
         if (!any(moving)) {
             for (int i = 0; i < LINK; i++) w[i] = vec{};
@@ -256,9 +250,10 @@ inline void spread_blocks(const Subset& subset, const vec* links, const vec* wei
     const Fields fields = {lattice, links, nullptr};
     for (long block = first; block < end; block++) {
         const long later = soon(lattice, block + 1);
-        call_up_edge(lattice, links, later, subset.mu, subset.slow());
+        call_up_edge(lattice, links, later, subset.mu,
+                     slow_across(subset.mu));
         if (lattice.far) {
-            for (const int nu : {0, subset.slow()}) {
+            for (const int nu : {0, slow_across(subset.mu)}) {
                 const long there = lattice.next[later * 8 + nu] >> LANE_BITS;
                 call_up<false, 2>(weights + (there * 4 + subset.mu) * LINK, LINK);
             }

@@ -127,12 +127,16 @@ struct Walk {
     }
 };
 
+// The block, or the last one if that is beyond the end.
+INLINE long soon(const Lattice& lattice, long block) {
+    return block < lattice.blocks ? block : lattice.blocks - 1;
+}
+
 // Calls up the matrix or element of direction mu, of `width` numbers, that a loop over blocks will be the
 // first to read soon: one time slice ahead of it.
 INLINE void call_up_ahead(const Lattice& lattice, const vec* field, int width, long block, int mu) {
     constexpr int SOON = 2;
-    const long later = block + SOON < lattice.blocks ? block + SOON : block;
-    const long there = lattice.next[later * 8] >> LANE_BITS;
+    const long there = lattice.next[soon(lattice, block + SOON) * 8] >> LANE_BITS;
     call_up<false, 2>(field + (there * 4 + mu) * width, width);
 }
 
@@ -141,11 +145,13 @@ INLINE void call_up_ahead(const Lattice& lattice, const vec* field, int width, l
 INLINE void call_up_links(const Lattice& lattice, const vec* links, long block, int mu) {
     call_up_ahead(lattice, links, LINK, block, mu);
     if (lattice.near) return;
-    const long later = block + 1 < lattice.blocks ? block + 1 : block;
-    const int32_t *next = &lattice.next[later * 8], ahead = next[0], behind = next[BACK];
+    const int32_t *next = &lattice.next[soon(lattice, block + 1) * 8], ahead = next[0], behind = next[BACK];
     for (const int32_t at : {next[1], behind, step(lattice, ahead, 1 + BACK), step(lattice, behind, 1)})
         call_up<false, 2>(links + ((long)(at >> LANE_BITS) * 4 + mu) * LINK, LINK);
 }
+
+// Across mu, the direction of the rows that loops over the blocks of a time slice take one after the other.
+INLINE int slow_across(int mu) { return mu == 1 ? 2 : 1; }
 
 // Calls up what the staples of direction mu in a block will be the first to read in its row, which follows
 // that one step back along `slow`; beyond it what lies across t. Nothing if links stay near.
