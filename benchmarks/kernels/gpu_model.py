@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.kernels.modelled import networks, observables, work as counted
+from benchmarks.kernels.modelled import gradients, networks, observables, work as counted
 from benchmarks.kernels.modelled.work import EXPONENTIAL, FORCE, Work
 from benchmarks.kernels.table import table
 from l2hmc_bridge.fast.gpu import launch, planar
@@ -57,6 +57,7 @@ WORK = {
     "algebra in": Work(0, 18, 26), "algebra out": Work(0, 8, 26),
     **counted.NETWORKS,
     **{name: Work(*work) for name, work in observables.WORK.items()},
+    **gradients.WORK,
 }
 
 
@@ -80,7 +81,7 @@ class Row:
 def modelled(name: str, precision: str, architecture: int, registers: int, spilled: int) -> Row:
     """The model of a kernel with that many registers, four links a site."""
     work, size = WORK[name], ELSEWHERE[precision]
-    together = 1 if name in observables.OF_SITES else 4  # warps of a program
+    together = 1 if name in observables.OF_SITES + gradients.OF_SITES else 4  # warps of a program
     held = math.ceil(max(registers, 24) / 8) * 8 * 32 * together  # registers come in eights
     warps = together * min(WARPS // together, PROGRAMS, REGISTERS // held)
     cached, moved, flop = (4 * size * work.read, 4 * size * work.moved, 8 * work.instructions)
@@ -176,6 +177,7 @@ def compile_all(architecture: int, dtype: torch.dtype, extents: tuple[int, ...],
     named("rectangles", at.force)
     networks.kernels(links, named)
     observables.kernels(at, named)
+    gradients.kernels(links, named)
 
 
 def rows(architectures: list[int], precisions: dict[str, torch.dtype]) -> list[Row]:

@@ -3,8 +3,8 @@
 "torch" is the reference: any device and dtype, with autograd. "cpu" are the compiled kernels for
 complex128 and complex64 fields in main memory, with analytic gradients if these are asked for
 (sums over the lattice are float64 for both); "cuda" are Triton kernels for the same fields on a
-GPU, each used if it agrees with the reference, gradients left to torch; on a GPU links of actions,
-forces, plaquettes, clovers and flows are taken to be in SU(3), known by two rows. They serve if
+GPU, each used if it agrees with the reference, its gradient too if that is asked for; on a GPU
+links are taken to be in SU(3), known by two rows. They serve if
 they can, the reference everywhere else. The choice is made anew in every call; `use("torch")`
 or L2HMC_BRIDGE_FAST=off in the environment forces the reference. Formulas, signs and shapes are
 those of `reference.py`.
@@ -21,14 +21,16 @@ from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.chosen import CHOICES, choice, use, using
 from l2hmc_bridge.fast.cpu import (
     functions as compiled_functions,
-    gradients,
     heatbath as compiled_heatbath,
     host_memory,
     library,
 )
+from l2hmc_bridge.fast.cpu.differentiated import CompiledKernels
 from l2hmc_bridge.fast.cpu.host_memory import Defects, Places, places
 from l2hmc_bridge.fast.cpu.scratch import keep_memory
 from l2hmc_bridge.fast.gpu import functions as gpu_functions, heatbath as other_heatbath
+from l2hmc_bridge.fast.gpu.gradients.differentiated import TritonKernels
+from l2hmc_bridge.fast.gradients import Gradients
 from l2hmc_bridge.fast.reference import Ends, Measured
 
 __all__ = ["BACKENDS", "CHOICES", "Defects", "Ends", "Measured", "Places", "action", "backend",
@@ -38,8 +40,10 @@ __all__ = ["BACKENDS", "CHOICES", "Defects", "Ends", "Measured", "Places", "acti
            "measured", "places", "planar", "plaquettes", "rectangle_staples", "staple_trace",
            "staples", "store_links", "trajectory", "transport_laplacian", "use", "using"]
 
-BACKENDS = {"torch": reference, "cpu": compiled_functions, "cpu with gradients": gradients,
-            "cuda": gpu_functions}
+BACKENDS: dict[str, ModuleType | Gradients] = {
+    "torch": reference, "cpu": compiled_functions,
+    "cpu with gradients": Gradients(CompiledKernels()),
+    "cuda": gpu_functions, "cuda with gradients": Gradients(TritonKernels())}
 
 
 def description() -> str:
@@ -50,8 +54,8 @@ def description() -> str:
     return f"compiled kernels ({kernels.level}), {library.threads()} threads"
 
 
-def backend(*tensors: Tensor | float) -> ModuleType:
-    """The module that serves a call with these arguments."""
+def backend(*tensors: Tensor | float) -> ModuleType | Gradients:
+    """Who serves a call with these arguments."""
     given = [tensor for tensor in tensors if isinstance(tensor, Tensor)]
     devices = {one.device for one in given}
     fields = {one.dtype for one in given if one.ndim}  # numbers have any precision
@@ -63,8 +67,9 @@ def backend(*tensors: Tensor | float) -> ModuleType:
     if all(device.type == "cpu" for device in devices) and library.library_of(*reals) is not None:
         return BACKENDS["cpu with gradients" if recorded else "cpu"]
     on_gpu = len(devices) == 1 and {device.type for device in devices} == {"cuda"}
-    serves = on_gpu and not recorded and gpu_functions.triton_available()
-    return BACKENDS["cuda" if serves else "torch"]
+    if not (on_gpu and gpu_functions.triton_available()):
+        return BACKENDS["torch"]
+    return BACKENDS["cuda with gradients" if recorded else "cuda"]
 
 
 def compiled(*tensors: Tensor) -> bool:

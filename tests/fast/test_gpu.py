@@ -34,7 +34,8 @@ def test_fields_on_a_gpu(monkeypatch, there, served):
     assert fast.backend(Elsewhere(), Elsewhere("cpu")) is reference
     assert fast.backend(Elsewhere(), Elsewhere(dtype=torch.complex64)) is reference
     assert fast.backend(Elsewhere("cuda:0"), Elsewhere("cuda:1")) is reference
-    assert fast.backend(Elsewhere(requires_grad=True)) is reference
+    assert fast.backend(Elsewhere(requires_grad=True)) is (
+        fast.BACKENDS["cuda with gradients"] if there else reference)
     with fast.using("torch"):
         assert fast.backend(Elsewhere()) is reference
 

@@ -6,7 +6,7 @@ import torch
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ActionError
 from l2hmc_bridge.fast import reference
-from l2hmc_bridge.fast.cpu import gradients as differentiable, library as native
+from l2hmc_bridge.fast.cpu import library as native
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import KickNetwork, MomentumMixing, Steps
@@ -16,6 +16,7 @@ from tests.support.planted import run
 
 pytestmark = pytest.mark.skipif(native.library() is None, reason="no compiled kernels here")
 
+differentiable = fast.BACKENDS["cpu with gradients"]
 SMALL = (2, 1, 3, 1)
 LATTICES = ((2, 4, 3, 6), (3, 5, 3, 1), (4, 2, 2, 2))
 

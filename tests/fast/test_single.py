@@ -6,12 +6,7 @@ import torch
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.fast import reference
-from l2hmc_bridge.fast.cpu import (
-    blocks,
-    functions as cpu,
-    gradients as differentiable,
-    library as native,
-)
+from l2hmc_bridge.fast.cpu import blocks, functions as cpu, library as native
 from l2hmc_bridge.fields import su3
 from tests.fast.test_gradients import CASES, scalars
 from tests.fast.test_table import FUNCTIONS, fields
@@ -118,7 +113,7 @@ def test_gradients_agree_with_double_precision(name, extents, generator):
     for out, change in ((found, single), (expected, double)):
         u, x, w, t = change(links, momenta, weights, s)
         leaves = [one.clone().requires_grad_() for one in (u, x, t)]
-        value = CASES[name](differentiable, leaves[0], leaves[1], w, leaves[2])
+        value = CASES[name](fast.BACKENDS["cpu with gradients"], leaves[0], leaves[1], w, leaves[2])
         gradients = torch.autograd.grad((value * change(torch.tensor([1.0, -0.3]))[0]).sum(),
                                         leaves, allow_unused=True)
         out.extend(one for one in gradients if one is not None)

@@ -13,7 +13,9 @@ import sys
 import torch
 
 from l2hmc_bridge.fast import reference
-from l2hmc_bridge.fast.cpu import functions as cpu, gradients, library
+from l2hmc_bridge.fast.cpu import functions as cpu, library
+from l2hmc_bridge.fast.cpu.differentiated import CompiledKernels
+from l2hmc_bridge.fast.gradients import Gradients
 from l2hmc_bridge.fields import su3
 from tests.fast.test_gradients import CASES
 from tests.fast.test_table import FUNCTIONS
@@ -68,7 +70,7 @@ def gradient(module, name: str, given: list[torch.Tensor]) -> list[torch.Tensor]
 
 def gradient_deviations(single: bool) -> dict[str, float]:
     """{function: worst deviation of its gradients from torch's in double precision}."""
-    worst = dict.fromkeys(CASES, 0.0)
+    worst, gradients = dict.fromkeys(CASES, 0.0), Gradients(CompiledKernels())
     for extents in LATTICES:
         given = fields(extents, single, smooth=False)
         for name in CASES:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.cpu.library import plain
-from l2hmc_bridge.fast.gpu import paths, planar, sums
+from l2hmc_bridge.fast.gpu import paths, planar, staple_fields, sums
 from l2hmc_bridge.fast.gpu.launch import (  # noqa: F401
     BLOCK,
     blocks,
@@ -33,21 +33,10 @@ from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.layout import check_links
 
 
-def _enter(links: Tensor) -> Tensor:
-    check_links(links)
-    return plain(links)
-
-
 def _apart(links: Tensor) -> tuple[Tensor, Where]:
     """Links with their numbers apart, and where these are."""
     check_links(links)
     return planar.enter(links, planar.LINKS), Where(tuple(links.shape[2:6]), parts.of(links))
-
-
-def _staples(links: Tensor, c0: float, c1: float) -> tuple:
-    """Arguments of the kernels that sum c0 A + c1 A^rect."""
-    rows = paths.staple_rows(c0 != 0 or c1 == 0, c1 != 0, links.device)
-    return rows, *rows.shape[1:], float(c0), float(c1)
 
 
 @served
@@ -65,34 +54,30 @@ def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
 @served
 def staples(links: Tensor) -> Tensor:
     """A_mu: sum of the six staples that close U_mu to plaquettes; like links."""
-    return _per_link(links, 1.0, 0.0, "staples")
+    return _per_link(links, "staples")
 
 
 @served
 def rectangle_staples(links: Tensor) -> Tensor:
     """A^rect_mu: sum of the eighteen paths that close U_mu to rectangles; like links."""
-    return _per_link(links, 0.0, 1.0, "staples")
+    return _per_link(links, "rectangles")
 
 
 @served
 def staple_trace(links: Tensor) -> Tensor:
     """Re tr(U_mu A_mu) of each link, [Nb,4,Nt,Nx,Ny,Nz]."""
-    return _per_link(links, 1.0, 0.0, "trace")
+    return _per_link(links, "trace")
 
 
 @served
 def loop_square(links: Tensor) -> Tensor:
     """TA((U_mu A_mu)^2) / 36 with the plaquette staples A, like links."""
-    return _per_link(links, 1 / 6, 0.0, "square")
+    return _per_link(links, "square")
 
 
-def _per_link(links: Tensor, c0: float, c1: float, form: str) -> Tensor:
-    links = _enter(links)
-    out = torch.empty_like(links)
-    if form == "trace":
-        out = torch.empty(links.shape[:-2], dtype=links.dtype.to_real(), device=links.device)
-    over_sites("staple_kernel", links, out, *_staples(links, c0, c1), FORM=form)
-    return out
+def _per_link(links: Tensor, form: str) -> Tensor:
+    apart, where = _apart(links)
+    return staple_fields.per_link(apart, where.extents, form)
 
 
 @served
@@ -127,30 +112,26 @@ def kinetic(momenta: Tensor) -> Tensor:
 @served
 def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
     """Covariant Laplacian of an algebra field, like links."""
-    links, field = _enter(links), plain(field)
-    out = torch.empty_like(field)
-    over_sites("laplacian_kernel", links, field, out, 0, FIRST=int(transverse))
-    return out
+    return _laplacian(*_apart(links), field, transverse, -1)
 
 
 @served
 def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
     """The transverse Laplacian of one direction, X_mu [Nb,Nt,Nx,Ny,Nz,3,3]."""
-    links, field = _enter(links), plain(field)
-    out = torch.empty_like(field)
-    over_sites("laplacian_kernel", links, field, out, int(mu), rows=1, FIRST=1)
-    return out
+    return _laplacian(*_apart(links), field, True, mu)
 
 
 @served
 def frozen_features(links: Tensor, field: Tensor, mu: int) -> tuple[Tensor, Tensor]:
     """(tr(A_mu A_mu^dagger) of the plaquette staples, `transport_laplacian` of X_mu)."""
-    links, field = _enter(links), plain(field)
-    square = torch.empty(field.shape[:-2], dtype=links.dtype.to_real(), device=links.device)
-    moved, rows = torch.empty_like(field), paths.staple_rows(True, False, links.device)
-    over_sites("frozen_kernel", links, field, square, moved, rows, *rows.shape[1:], int(mu),
-               rows=1)
-    return square, moved
+    apart, where = _apart(links)
+    return (staple_fields.per_link(apart, where.extents, "norm", mu),
+            _laplacian(apart, where, field, True, mu))
+
+
+def _laplacian(links: Tensor, where: Where, field: Tensor, transverse: bool, mu: int) -> Tensor:
+    moving = staple_fields.algebra(links, field, where.extents, mu)
+    return staple_fields.laplacian(links, moving, where.extents, transverse, mu)
 
 
 @served
@@ -171,7 +152,7 @@ def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
     """q(x) from clovers of m x n loops, [Nb,Nt,Nx,Ny,Nz]."""
     if all((m, n) == (1, 1) for m, n, _ in shapes):
         return totals.density(*_apart(links), sum(weight for _, _, weight in shapes), traceless)
-    links = _enter(links)
+    links = plain(links)
     pairs = torch.empty(len(links), 3, *links.shape[2:6], dtype=links.dtype.to_real(),
                         device=links.device)
     over_sites("clover_kernel", links, pairs,

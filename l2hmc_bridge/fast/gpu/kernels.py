@@ -20,7 +20,7 @@ from l2hmc_bridge.fast.gpu.matrix import (
     square_norm,
     store,
 )
-from l2hmc_bridge.fast.gpu.walk import laplacian_sum, neighbour, path_sum
+from l2hmc_bridge.fast.gpu.walk import path_sum
 
 # Exact sums: numbers whose last digits are 2^-30 and 2^-62, the multiples of them in 1, the largest
 # term (fields/sums.py).
@@ -56,63 +56,6 @@ def store_sum(sums, row, value, mask, ROWS: tl.constexpr):
 def store_each(terms, row, value, site, mask, sites):
     """`value` of each of this program's sites, into [rows, sites]."""
     tl.store(terms + row.to(tl.int64) * sites + site, value.to(tl.float64), mask)
-
-
-@triton.jit
-def staple_sum(links, rows, paths, width, c0, c1, mu, site, mask, shape):
-    """c0 A + c1 A^rect of direction mu: rows of paths that lead from x + mu to x."""
-    number = links.dtype.element_ty
-    return path_sum(links, rows + mu * paths * width, paths, width, tl.full((), c0, number),
-                    tl.full((), c1, number), neighbour(site, mu, 1, shape), mask, shape)
-
-
-@triton.jit(do_not_specialize=VARIES)
-def staple_kernel(links, out, rows, paths, width, c0: tl.float64, c1: tl.float64,
-                  nt, nx, ny, nz, FORM: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    """With A = c0 A + c1 A^rect of each link: A, TA((U A)^2), or Re tr(U A)."""
-    shape = (nt, nx, ny, nz)
-    volume = nt * nx * ny * nz
-    mu, site, mask = here(shape, ROWS, BLOCK)
-    links = chain_of(links, 4 * volume)
-    a = staple_sum(links, rows, paths, width, c0, c1, mu, site, mask, shape)
-    at = mu * volume + site
-    if FORM == "staples":
-        store(chain_of(out, 4 * volume), at, a, mask)
-    else:
-        u = load(links, at, mask)
-        if FORM == "trace":
-            place = tl.program_id(1).to(tl.int64) * 4 * volume + at
-            tl.store(out + place, real_trace(u, a), mask)
-        else:
-            m = product(u, a)
-            store(chain_of(out, 4 * volume), at, antihermitian(product(m, m), 1), mask)
-
-
-@triton.jit(do_not_specialize=VARIES)
-def laplacian_kernel(links, field, out, first, nt, nx, ny, nz, FIRST: tl.constexpr,
-                     ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    """Covariant Laplacian of a field of directions from `first` on; FIRST = 1: transverse."""
-    shape = (nt, nx, ny, nz)
-    volume = nt * nx * ny * nz
-    row, site, mask = here(shape, ROWS, BLOCK)
-    links = chain_of(links, 4 * volume)
-    before = (row * volume).to(tl.int64) * 18
-    field, out = chain_of(field, ROWS * volume) + before, chain_of(out, ROWS * volume) + before
-    store(out, site, laplacian_sum(links, field, first + row, site, mask, shape, FIRST), mask)
-
-
-@triton.jit(do_not_specialize=VARIES)
-def frozen_kernel(links, field, square, moved, rows, paths, width, first, nt, nx, ny, nz,
-                  ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    """(tr(A A^dagger), transverse Laplacian of the field) of the direction `first`; one row."""
-    shape = (nt, nx, ny, nz)
-    volume = nt * nx * ny * nz
-    _, site, mask = here(shape, ROWS, BLOCK)
-    links, field = chain_of(links, 4 * volume), chain_of(field, volume)
-    a = staple_sum(links, rows, paths, width, 1.0, 1.0, first, site, mask, shape)
-    tl.store(square + tl.program_id(1).to(tl.int64) * volume + site, square_norm(a), mask)
-    m = laplacian_sum(links, field, first, site, mask, shape, 1)
-    store(chain_of(moved, volume), site, m, mask)
 
 
 @triton.jit(do_not_specialize=VARIES)

@@ -1,6 +1,7 @@
 """Starting Triton kernels on a GPU, and finding out whether they may be trusted there."""
 
 import functools
+import importlib
 import importlib.util
 import logging
 import math
@@ -123,12 +124,13 @@ def _apart(found: Tensor, expected: Tensor) -> float:
 
 
 def launch(name: str, grid: tuple[int, ...], *arguments, **constants) -> None:
-    """Start the kernel `name` of kernels.py on the GPU that holds its first argument."""
-    from l2hmc_bridge.fast.gpu import kernels
-
+    """Start the kernel `name` of kernels.py, or "module.name" of this room, on the GPU that holds
+    its first argument; fields in the torch layout.
+    """
     given = [torch.view_as_real(value) if isinstance(value, Tensor) and value.is_complex()
              else value for value in arguments]
-    _start(getattr(kernels, name), grid, arguments[0], given, {"BLOCK": BLOCK, **constants})
+    _start(_named(name if "." in name else f"kernels.{name}"), grid, arguments[0], given,
+           {"BLOCK": BLOCK, **constants})
 
 
 def launch_planar(name: str, field: Tensor, *arguments, **constants) -> None:
@@ -136,6 +138,16 @@ def launch_planar(name: str, field: Tensor, *arguments, **constants) -> None:
     from l2hmc_bridge.fast.gpu import planar_kernels
 
     _start(getattr(planar_kernels, name), (field.shape[2], len(field)), field, arguments, constants)
+
+
+def launch_apart(name: str, field: Tensor, *arguments, **constants) -> None:
+    """Start the kernel "module.name" of this room for all blocks and chains of such a `field`."""
+    _start(_named(name), (field.shape[2], len(field)), field, arguments, constants)
+
+
+def _named(name: str) -> Any:
+    module, _, kernel = name.rpartition(".")
+    return getattr(importlib.import_module(f"l2hmc_bridge.fast.gpu.{module}"), kernel)
 
 
 def launch_kick(name: str, field: Tensor, *arguments, **constants) -> None:

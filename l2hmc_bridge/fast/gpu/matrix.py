@@ -138,11 +138,8 @@ def times_x(q, t, c):
 
 
 @triton.jit
-def exponential(x):
-    """exp(X) of traceless anti-Hermitian X: halved to |X| <= 1, the series, squared again.
-
-    The series is summed by Horner's rule on 1, X, X^2 with X^3 = tr(X^2)/2 X + det X.
-    """
+def halved(x):
+    """(X / 2^n with |X / 2^n| <= 1, n, the largest n of the block)."""
     norm = square_norm(x)
     largest = tl.max(tl.where(norm == norm, norm, 0.0), 0)
     most = 0
@@ -154,15 +151,23 @@ def exponential(x):
         halvings += large.to(tl.int32)
         factor = tl.where(large, 0.5 * factor, factor)
         norm = tl.where(large, 0.25 * norm, norm)
-    x = combine(factor, x, 0.0, x)
+    return combine(factor, x, 0.0, x), halvings, most
+
+
+@triton.jit
+def small_exponential(x):
+    """exp(X) of traceless anti-Hermitian X with |X| <= 1.
+
+    The series is summed by Horner's rule on 1, X, X^2 with X^3 = tr(X^2)/2 X + det X.
+    """
     square = product(x, x)
     t = 0.5 * (square[0] + square[8] + square[16])
     c = (imaginary(square, x, 0, 0) + imaginary(square, x, 1, 1) + imaginary(square, x, 2, 2)) / 3
-    zero = tl.zeros_like(norm)
+    zero = tl.zeros_like(t)
     # 18! times the series of 18 terms for double, 10! times that of 10 for single precision: the
     # coefficients n! / k! are whole numbers that the precision holds exactly.
-    terms: tl.constexpr = 18 if norm.dtype == tl.float64 else 10
-    share: tl.constexpr = 1 / 6402373705728000 if norm.dtype == tl.float64 else 1 / 3628800
+    terms: tl.constexpr = 18 if t.dtype == tl.float64 else 10
+    share: tl.constexpr = 1 / 6402373705728000 if t.dtype == tl.float64 else 1 / 3628800
     coefficient = zero + 1.0
     q = (coefficient, zero, zero, zero, zero, zero)
     for n in range(terms):
@@ -170,7 +175,14 @@ def exponential(x):
         q = times_x(q, t, c)
         q = (q[0] + coefficient, q[1], q[2], q[3], q[4], q[5])
     q = (q[0] * share, q[1] * share, q[2] * share, q[3] * share, q[4] * share, q[5] * share)
-    e = series(q, x, square)
+    return series(q, x, square)
+
+
+@triton.jit
+def exponential(x):
+    """exp(X) of traceless anti-Hermitian X: halved to |X| <= 1, the series, squared again."""
+    x, halvings, most = halved(x)
+    e = small_exponential(x)
     for k in range(most):
         e = select(k < halvings, product(e, e), e)
     return e

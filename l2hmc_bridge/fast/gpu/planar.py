@@ -16,7 +16,7 @@ from torch import Tensor
 
 from l2hmc_bridge.fast import halo
 from l2hmc_bridge.fast.cpu.library import plain
-from l2hmc_bridge.fast.gpu.launch import launch_planar
+from l2hmc_bridge.fast.gpu.launch import launch_apart, launch_planar
 from l2hmc_bridge.fast.gpu.observables import totals
 from l2hmc_bridge.fast.gpu.observables.totals import Where
 from l2hmc_bridge.fast.reference import Ends, Measured
@@ -175,15 +175,27 @@ class Moving:
                       target, push * self.c0, float(keep), float(step), *self.extents,
                       KEEP=out is None, DRIFT=alone and moved is not None)
         if not alone:
-            launch_planar("rectangle_kernel", links, links, target, push * self.c1, *self.extents)
+            launch_apart("rectangles.rectangle_kernel", links, links, target, push * self.c1,
+                         *self.extents)
             if moved is not None:
                 self._glide(links, target, moved, step)
 
 
 def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
     """F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu]), like links."""
-    at = Moving(links, beta, c1)
-    return leave(at.force(), at.extents)
+    check_links(links)
+    extents = tuple(links.shape[2:6])
+    return leave(force_at(enter(links, LINKS), extents, beta, c1), extents)
+
+
+def force_at(links: Tensor, extents: Extents, beta: float, c1: float) -> Tensor:
+    """F of links with their numbers apart, likewise."""
+    out = links.new_empty(*links.shape[:3], ALGEBRA, LANES)
+    launch_planar("push_kernel", links, links, out, links, out, beta / 6 * (1 - 8 * c1), 0.0, 0.0,
+                  *extents, KEEP=False, DRIFT=False)
+    if c1 != 0.0:
+        launch_apart("rectangles.rectangle_kernel", links, links, out, beta / 6 * c1, *extents)
+    return out
 
 
 def flow(links: Tensor, step: float, steps: int, c1: float) -> Tensor:

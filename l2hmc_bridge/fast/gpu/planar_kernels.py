@@ -3,7 +3,7 @@
 A program works on all four directions of a block of 32 sites, a warp each, so that they share what
 they read; grid: blocks, chains. In round k = 1, 2, 3 direction mu looks at the plane with mu XOR k,
 so that two warps each work on the same plane. Loops over the rounds stay loops, the staples are
-written out, rectangles walked. Links must be in SU(3).
+written out. Links must be in SU(3).
 """
 
 import triton
@@ -11,12 +11,10 @@ import triton.language as tl
 
 from l2hmc_bridge.fast.gpu.matrix import (
     combine,
-    dagger,
     exponential,
     load,
     nothing,
     product,
-    select,
     store,
 )
 from l2hmc_bridge.fast.gpu.planar_matrix import (
@@ -38,11 +36,6 @@ from l2hmc_bridge.fast.gpu.planar_matrix import (
 # Numbers that differ from call to call, for which the same machine code serves.
 VARIES = ["nt", "nx", "ny", "nz"]
 BLOCK = tl.constexpr(128)  # four directions of LANES sites
-# Five steps from x + mu to x round a rectangle with nu, two bits each, the first one lowest: 0, 1
-# along mu and back, 2, 3 along nu and back.
-TALL = tl.constexpr(2 | 2 << 2 | 1 << 4 | 3 << 6 | 3 << 8)
-AHEAD = tl.constexpr(0 | 2 << 2 | 1 << 4 | 1 << 6 | 3 << 8)
-BEHIND = tl.constexpr(2 | 1 << 2 | 1 << 4 | 3 << 6 | 0 << 8)
 
 
 @triton.jit
@@ -110,34 +103,6 @@ def staple_pair(links, total, mu, nu, site, along, across, blocks):
     return combine(1.0, total, 1.0, complete(staple))
 
 
-@triton.jit
-def stride_of(links, move, side, mu, nu, a, b, site, along, across, blocks):
-    """(the link of one step, a and b after it) from x + a mu + b nu: MOVES say where to."""
-    turned = move >> 1
-    change = (1 - 2 * (move & 1)) * (1 - turned + turned * side)
-    new_a, new_b = a + (1 - turned) * change, b + turned * change
-    back = change < 0
-    at = site + hop(along, tl.where(back, new_a, a)) + hop(across, tl.where(back, new_b, b))
-    m = load_whole(links, turned * nu + (1 - turned) * mu, at, blocks)
-    return select(back, dagger(m), m), new_a, new_b
-
-
-@triton.jit
-def rectangle_staples(links, total, mu, nu, site, along, across, blocks):
-    """total + the six paths that close U_mu(x) to rectangles with nu, from x + mu to x."""
-    for path in range(6):
-        side, kind = 1 - 2 * (path % 2), path // 2
-        moves = tl.where(kind == 0, TALL, tl.where(kind == 1, AHEAD, BEHIND))
-        m, a, b = stride_of(links, moves & 3, side, mu, nu, 1, 0, site, along, across, blocks)
-        rows = (m[0], m[1], m[2], m[3], m[4], m[5], m[6], m[7], m[8], m[9], m[10], m[11])
-        for _ in range(4):
-            moves = moves >> 2
-            m, a, b = stride_of(links, moves & 3, side, mu, nu, a, b, site, along, across, blocks)
-            rows = times(rows, m)
-        total = combine(1.0, total, 1.0, complete(rows))
-    return total
-
-
 @triton.jit(do_not_specialize=VARIES)
 def push_kernel(links, momenta, out_links, out_momenta, c: tl.float64, keep: tl.float64,
                 step: tl.float64, nt, nx, ny, nz, KEEP: tl.constexpr, DRIFT: tl.constexpr):
@@ -164,26 +129,6 @@ def push_kernel(links, momenta, out_links, out_momenta, c: tl.float64, keep: tl.
     if DRIFT:
         moved = times(exponential(algebra(push, tl.full((), step, number))), u)
         store_numbers(chain_of(out_links, blocks, 12), mu, site, blocks, moved, exists, 12)
-
-
-@triton.jit(do_not_specialize=VARIES)
-def rectangle_kernel(links, momenta, c: tl.float64, nt, nx, ny, nz):
-    """P' = P + c TA(U A^rect), in the place of P."""
-    shape = (nt, nx, ny, nz)
-    blocks = tl.num_programs(0)
-    mu, site, exists = here(nt, nx, ny, nz)
-    links, momenta = chain_of(links, blocks, 12), chain_of(momenta, blocks, 8)
-    number = links.dtype.element_ty
-    along = coordinate(mu, site, shape)
-    total = nothing(site.to(number))
-    for k in range(1, 4):
-        nu = mu ^ k
-        total = rectangle_staples(links, total, mu, nu, site, along, coordinate(nu, site, shape),
-                                  blocks)
-    u = load_whole(links, mu, site, blocks)
-    push = project(product(u, total), tl.full((), c, number))
-    push = added(1.0, load_algebra(momenta, mu, site, blocks), push)
-    store_numbers(momenta, mu, site, blocks, push, exists, 8)
 
 
 @triton.jit

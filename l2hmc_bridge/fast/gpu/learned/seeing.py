@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.fast.gpu.launch import launch_kick, launch_planar
+from l2hmc_bridge.fast.gpu.launch import launch_apart, launch_kick
 from l2hmc_bridge.fast.gpu.planar import LANES, Moving, renew
 
 
@@ -77,7 +77,8 @@ class Seeing(Moving):
         if self.c1 == 0.0 and not seen:
             return None
         rectangle = torch.zeros_like(self.momenta)
-        launch_planar("rectangle_kernel", self.links, self.links, rectangle, 1.0, *self.extents)
+        launch_apart("rectangles.rectangle_kernel", self.links, self.links, rectangle, 1.0,
+                     *self.extents)
         return rectangle
 
     def sees(self, loop: str) -> bool:

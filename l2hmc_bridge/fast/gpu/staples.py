@@ -1,0 +1,87 @@
+"""Kernels that leave something of each link in the torch layout, of links with numbers apart.
+
+A program works on D directions, 1 or 4, of a block of 32 sites, a warp each; grid: blocks, chains.
+Links must be in SU(3).
+"""
+
+import triton
+import triton.language as tl
+
+from l2hmc_bridge.fast.gpu.learned.kicks import smoothed, square_of, staples
+from l2hmc_bridge.fast.gpu.matrix import nothing, product, square_norm, store
+from l2hmc_bridge.fast.gpu.planar_kernels import chain_of, coordinate
+from l2hmc_bridge.fast.gpu.planar_matrix import LANES, algebra, load_whole
+from l2hmc_bridge.fast.gpu.rectangles import rectangle_staples
+
+VARIES = ["first", "nt", "nx", "ny", "nz"]
+
+
+@triton.jit
+def links_from(first, nt, nx, ny, nz, D: tl.constexpr):
+    """(direction, site, whether it exists) of each thread, of D directions from `first` on."""
+    thread = tl.arange(0, D * LANES)
+    site = tl.program_id(0) * LANES + thread % LANES
+    volume = nt * nx * ny * nz
+    return first + thread // LANES, tl.minimum(site, volume - 1), site < volume
+
+
+@triton.jit
+def field_from(field, first, blocks, NUMBERS: tl.constexpr, D: tl.constexpr):
+    """This program's chain of a field of D directions, so that `first` is its first one."""
+    return field + (tl.program_id(1).to(tl.int64) * D - first) * blocks * (NUMBERS * LANES)
+
+
+@triton.jit
+def whole_from(mu, first, site, nt, nx, ny, nz, D: tl.constexpr):
+    """Which matrix or number of a torch field [chain, D directions, site] is a thread's."""
+    volume = (nt * nx * ny * nz).to(tl.int64)
+    return (tl.program_id(1) * D + mu - first) * volume + site
+
+
+@triton.jit
+def rectangles(links, mu, site, shape, blocks):
+    """A^rect: the sum of the eighteen paths."""
+    total = nothing(site.to(links.dtype.element_ty))
+    along = coordinate(mu, site, shape)
+    for k in range(1, 4):
+        nu = mu ^ k
+        total = rectangle_staples(links, total, mu, nu, site, along, coordinate(nu, site, shape),
+                                  blocks)
+    return total
+
+
+@triton.jit(do_not_specialize=VARIES)
+def staple_kernel(links, out, first, nt, nx, ny, nz, FORM: tl.constexpr, D: tl.constexpr):
+    """FORM "staples": A of each link, "rectangles": A^rect, "trace": Re tr(U A), "square":
+    TA((U A)^2) / 36, "norm": tr(A A^dagger).
+    """
+    shape = (nt, nx, ny, nz)
+    blocks = tl.num_programs(0)
+    mu, site, exists = links_from(first, nt, nx, ny, nz, D)
+    links = chain_of(links, blocks, 12)
+    at = whole_from(mu, first, site, nt, nx, ny, nz, D)
+    if FORM == "rectangles":
+        store(out, at, rectangles(links, mu, site, shape, blocks), exists)
+    else:
+        a = staples(links, mu, site, shape, blocks)
+        if FORM == "staples":
+            store(out, at, a, exists)
+        elif FORM == "norm":
+            tl.store(out + at, square_norm(a), exists)
+        else:
+            m = product(load_whole(links, mu, site, blocks), a)
+            if FORM == "trace":
+                tl.store(out + at, m[0] + m[8] + m[16], exists)
+            else:
+                store(out, at, algebra(square_of(m), 1.0), exists)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def laplacian_kernel(links, field, out, first, nt, nx, ny, nz, FIRST: tl.constexpr,
+                     D: tl.constexpr):
+    """Lap X of D directions, over nu besides their own for FIRST = 1, over all nu for 0."""
+    blocks = tl.num_programs(0)
+    mu, site, exists = links_from(first, nt, nx, ny, nz, D)
+    moved = smoothed(chain_of(links, blocks, 12), field_from(field, first, blocks, 8, D), mu, site,
+                     (nt, nx, ny, nz), blocks, FIRST)
+    store(out, whole_from(mu, first, site, nt, nx, ny, nz, D), algebra(moved, 1.0), exists)
