@@ -43,9 +43,9 @@ class Held(Protocol):
                            ) -> Tensor:
         """Both in the kernels' layout."""
 
-    def features_pullback(self, field: Tensor, to_square: Tensor, gradient: Tensor, mu: int
-                          ) -> Tensor:
-        """Of `staple_square` and the transverse `laplacian` of one direction together."""
+    def features_pullback(self, field: Tensor | None, to_square: Tensor | None,
+                          gradient: Tensor | None, mu: int) -> Tensor:
+        """Of `staple_square` and the transverse `laplacian` of one direction, or of one of them."""
 
     def clover(self, traceless: bool) -> Tensor:
         """Sums over the lattice of temporal and spatial energies and of the charge, [Nb,3]."""
@@ -70,7 +70,7 @@ class Kernels(Protocol):
 
 def _once(backward: Callable) -> Callable:
     @functools.wraps(backward)
-    def checked(ctx, *gradients: Tensor):
+    def checked(ctx, *gradients: Tensor | None):
         if torch.is_grad_enabled():  # what create_graph=True means here
             raise ActionError(
                 "compiled kernels: second derivatives are not there; compute the first ones within "
@@ -178,11 +178,14 @@ class FrozenFeatures(torch.autograd.Function):
                 ) -> tuple[Tensor, Tensor]:
         ctx.at, ctx.mu = kernels.enter(links), mu
         ctx.field = ctx.at.algebra_in(field, mu)
+        ctx.set_materialize_grads(False)  # networks with one output ask for the square alone
         return ctx.at.staple_square(mu), ctx.at.laplacian(ctx.field, True, mu)
 
     @staticmethod
     @_once
-    def backward(ctx, to_square: Tensor, to_moved: Tensor):
+    def backward(ctx, to_square: Tensor | None, to_moved: Tensor | None):
+        if to_moved is None:
+            return None, ctx.at.features_pullback(None, to_square, None, ctx.mu), None, None
         weights = ctx.at.algebra_in(to_moved, ctx.mu)
         return (None, ctx.at.features_pullback(ctx.field, to_square, weights, ctx.mu),
                 ctx.at.laplacian(weights, True, ctx.mu), None)

@@ -6,7 +6,6 @@ covariant, equivariant under the translations and rotations of the masks, for an
 last layers start at zero: the untrained step is HMC.
 """
 
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +13,9 @@ from torch import Tensor, nn
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ConfigError, LayoutError
 from l2hmc_bridge.fast.smearing import ACTIVATIONS
-from l2hmc_bridge.fields import layout, su3
+from l2hmc_bridge.fields import su3
 from l2hmc_bridge.networks.parts import Mixing
+from l2hmc_bridge.networks.subset_moves import Subset, move_subsets
 from l2hmc_bridge.sampling.integrators import Schedule
 
 KICK_LOOPS = {
@@ -25,8 +25,6 @@ KICK_LOOPS = {
     # TA(U A^rect): the force at beta = 6 is TA(U [(1 - 8 c1) A + c1 A^rect]).
     "rectangle": lambda links, _: fast.force(links, 6.0, 1.0) + 7 * fast.force(links, 6.0),
 }
-
-Subset = tuple[int, bool | None, bool]  # direction, parity (None: both), network or P alone
 
 
 class Steps(nn.Module):
@@ -168,7 +166,8 @@ class DriftNetwork(nn.Module):
                 return mixed
             return mixed + self(drift, step, links, momenta, mu, beta) - plain
 
-        links = _move_subsets(links, subsets(self, drift, sign), sign * step, velocity)
+        links = move_subsets(links, subsets(self, drift, sign), sign * step, velocity,
+                             momenta if mixing is None else None)
         return links, momenta.new_zeros(len(momenta)).real
 
     def forward(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, mu: int,
@@ -200,8 +199,8 @@ class MomentumMixing(nn.Module):
 
     def move(self, drift: int, step: Tensor, links: Tensor, momenta: Tensor, sign: int) -> Tensor:
         """U_mu' = exp(e M_mu P_mu) U_mu or its inverse, one direction after the other."""
-        return _move_subsets(links, subsets(None, drift, sign), sign * step,
-                             lambda links, mu, _: self.direction(links, momenta[:, mu], mu))
+        return move_subsets(links, subsets(None, drift, sign), sign * step,
+                            lambda links, mu, _: self.direction(links, momenta[:, mu], mu))
 
     def direction(self, links: Tensor, field: Tensor, mu: int) -> Tensor:
         """M_mu X for an algebra field X of direction mu, [Nb,Nt,Nx,Ny,Nz,3,3]."""
@@ -220,19 +219,6 @@ def subsets(network: DriftNetwork | None, drift: int, sign: int) -> tuple[Subset
     every: tuple[Subset, ...] = tuple((mu, None, False) for mu in range(4))
     order = every if network is None else network.order(drift)
     return order[::-1] if (drift % 2 == 0) != (sign > 0) else order
-
-
-def _move_subsets(links: Tensor, order: tuple[Subset, ...], step: Tensor,
-                  velocity: Callable[[Tensor, int, bool], Tensor]) -> Tensor:
-    """exp(step V) U of one subset after the other; V(links, direction, alive) [Nb,Nt,...,3,3]."""
-    for mu, odd, alive in order:
-        moved = fast.expm_multiply(velocity(links, mu, alive)[:, None], links[:, mu, None],
-                                   step)[:, 0]
-        if odd is not None:
-            active = (layout.parity(links) == odd)[..., None, None]
-            moved = torch.where(active, moved, links[:, mu])
-        links = torch.cat([links[:, :mu], moved[:, None], links[:, mu + 1:]], dim=1)
-    return links
 
 
 def known_activation(name: str) -> str:

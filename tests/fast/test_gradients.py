@@ -129,3 +129,16 @@ def test_training_gradients_of_a_whole_proposal(parts, generator):
             gradients.append(torch.autograd.grad(value, trained))
     for one, other in zip(*gradients, strict=True):
         assert float((one - other).abs().max()) < 1e-10 * (1 + float(other.abs().max()))
+
+
+def test_one_of_two_features_may_be_all_that_is_wanted(generator):
+    links, field, _ = fields((3, 5, 3, 1), 2, generator)
+    for which in (0, 1):
+        found = []
+        for module in (differentiable, reference):
+            leaf = links.clone().requires_grad_()
+            one = module.frozen_features(leaf, field[:, 2], 2)[which]
+            weights = torch.arange(one.numel()).reshape(one.shape).cos()
+            gradient, = torch.autograd.grad((one * weights).sum().real, leaf)
+            found.append(su3.project_algebra(gradient @ links.mH))
+        assert float((found[0] - found[1]).abs().max() / found[1].abs().max()) < 1e-12

@@ -1,5 +1,7 @@
 """The compiled kernels with their analytic gradients, as `fast/recorded.py` wants them."""
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
@@ -78,13 +80,19 @@ class BlockedLinks:
                                              transverse, mu)
         return self._leave(along, 1.0)  # along is of twice the gradient
 
-    def features_pullback(self, field: Tensor, to_square: Tensor, gradient: Tensor, mu: int
-                          ) -> Tensor:
+    def features_pullback(self, field: Tensor | None, to_square: Tensor | None,
+                          gradient: Tensor | None, mu: int) -> Tensor:
         """By the links."""
-        along = pullbacks.laplacian_pullback(self.lattice, self.links, field, gradient, True, mu)
-        weights = blocks.direction_in(self.lattice, to_square)
-        other = pullbacks.staple_square_pullback(self.lattice, self.links, weights, mu)
-        return self._leave(along.add_(other, alpha=2), 1.0)  # `along` is of twice the gradient
+        along: Tensor | None = None
+        if to_square is not None:
+            weights = blocks.direction_in(self.lattice, to_square)
+            along = pullbacks.staple_square_pullback(self.lattice, self.links, weights, mu)
+        if field is None or gradient is None:
+            return self._leave(cast(Tensor, along))
+        moved = pullbacks.laplacian_pullback(self.lattice, self.links, field, gradient, True, mu)
+        if along is not None:  # `moved` is of twice the gradient
+            moved.add_(along, alpha=2)
+        return self._leave(moved, 1.0)
 
     def clover(self, traceless: bool) -> Tensor:
         """Three sums."""

@@ -5,7 +5,7 @@ Links are kept with their numbers apart (planar.py), 96 bytes in double precisio
 
 import inspect
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -96,12 +96,17 @@ class PlanarLinks:
         along = self._along_transport(field, gradient, transverse, mu)
         return self._leave(along, 1.0)  # the weights are twice what a component counts
 
-    def features_pullback(self, field: Tensor, to_square: Tensor, gradient: Tensor, mu: int
-                          ) -> Tensor:
+    def features_pullback(self, field: Tensor | None, to_square: Tensor | None,
+                          gradient: Tensor | None, mu: int) -> Tensor:
         """With W = 2 w A^dagger for the square, which counts twice beside the Laplacian's."""
-        along, changes = self._along_transport(field, gradient, True, mu), self._room(MATRIX)
-        self._start("weights.norm_changes_kernel", plain(to_square), changes, mu)
-        return self._leave(self._pull(changes, None, 2.0, NOTHING, mu, along), 1.0)
+        along: Tensor | None = None
+        if field is not None and gradient is not None:
+            along = self._along_transport(field, gradient, True, mu)
+        if to_square is not None:
+            changes = self._room(MATRIX)
+            self._start("weights.norm_changes_kernel", plain(to_square), changes, mu)
+            along = self._pull(changes, None, 2.0, NOTHING, mu, along)
+        return self._leave(cast(Tensor, along), 1.0)
 
     def clover(self, traceless: bool) -> Tensor:
         """Three sums."""
