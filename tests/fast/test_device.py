@@ -13,7 +13,7 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.devices import device_of
-from l2hmc_bridge.fast.gpu import functions as gpu, planar
+from l2hmc_bridge.fast.gpu import functions as gpu, planar, staple_fields
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, Steps
 from l2hmc_bridge.observables import flow, standard as observables
@@ -63,6 +63,9 @@ def started(monkeypatch):
         for name in ("launch", "over_sites"):
             monkeypatch.setattr(module, name, lambda name, *_, **__: names.append(name))
     monkeypatch.setattr(planar, "launch_planar", lambda name, *_, **__: names.append(name))
+    for module in (planar, staple_fields):
+        monkeypatch.setattr(module, "launch_apart",
+                            lambda name, *_, **__: names.append(name.rpartition(".")[2]))
     monkeypatch.setattr(gpu.totals, "launch_observable",
                         lambda name, *_, **__: names.append(name))
     return names
