@@ -62,13 +62,18 @@ def clover_changes_kernel(links, weights, planes, traceless, nt, nx, ny, nz):
     number = links.dtype.element_ty
     w = weights + 3 * tl.program_id(1)
     temporal, spatial = -2.0 * tl.load(w).to(number), -2.0 * tl.load(w + 1).to(number)
-    for pair in range(3):
-        charge = tl.where(pair == 1, -1.0, 1.0).to(number) * tl.load(w + 2).to(number)
-        one = clover_part(links, 0, 1 + pair, site, shape, blocks, traceless)
-        other = clover_part(links, tl.where(pair == 0, 2, 1), tl.where(pair == 2, 2, 3), site,
-                            shape, blocks, traceless)
-        store_both(planes, pair, site, blocks, temporal, one, charge, other, exists)
-        store_both(planes, 5 - pair, site, blocks, spatial, other, charge, one, exists)
+    one = none_of(site.to(number))
+    other = one
+    for n in range(6):
+        dual, pair = n % 2, n // 2
+        mu = tl.where(dual == 0, 0, tl.where(pair == 0, 2, 1))
+        nu = tl.where(dual == 0, 1 + pair, tl.where(pair == 2, 2, 3))
+        one = other
+        other = clover_part(links, mu, nu, site, shape, blocks, traceless)
+        if dual == 1:
+            charge = tl.where(pair == 1, -1.0, 1.0).to(number) * tl.load(w + 2).to(number)
+            store_both(planes, pair, site, blocks, temporal, one, charge, other, exists)
+            store_both(planes, 5 - pair, site, blocks, spatial, other, charge, one, exists)
 
 
 @triton.jit

@@ -4,8 +4,6 @@ import triton
 import triton.language as tl
 
 from l2hmc_bridge.fast.gpu.matrix import (
-    antihermitian,
-    combine,
     dagger,
     halved,
     load,
@@ -14,27 +12,29 @@ from l2hmc_bridge.fast.gpu.matrix import (
     small_exponential,
     store,
 )
-
-
-@triton.jit
-def less_dagger(m):
-    """M - M^dagger."""
-    return combine(1.0, m, -1.0, dagger(m))
+from l2hmc_bridge.fast.gpu.planar_matrix import added, algebra, project
 
 
 @triton.jit
 def turned_back(x, g):
-    """phi(-ad X) G with phi(z) = (e^z - 1) / z, for |X| <= 1."""
+    """phi(-ad X) G with phi(z) = (e^z - 1) / z, of eight numbers each, for |X| <= 1."""
     terms: tl.constexpr = 20 if x[0].dtype == tl.float64 else 12
     total = g
     factor = tl.zeros_like(x[0]) + 1.0
     for _ in range(terms):
         factor = factor + 1.0
-        g = less_dagger(product(x, g))  # [X, G]
-        share = -1.0 / factor
-        g = combine(share, g, 0.0, g)
-        total = combine(1.0, total, 1.0, g)
+        # [X, G] is twice the anti-Hermitian part of X G, which has no trace.
+        g = project(product(algebra(x, 1.0), algebra(g, 1.0)), -2.0 / factor)
+        total = added(1.0, total, g)
     return total
+
+
+@triton.jit
+def chosen(flag, a, b):
+    """a where `flag`, b elsewhere, of eight numbers."""
+    return (tl.where(flag, a[0], b[0]), tl.where(flag, a[1], b[1]), tl.where(flag, a[2], b[2]),
+            tl.where(flag, a[3], b[3]), tl.where(flag, a[4], b[4]), tl.where(flag, a[5], b[5]),
+            tl.where(flag, a[6], b[6]), tl.where(flag, a[7], b[7]))
 
 
 @triton.jit(do_not_specialize=["count"])
@@ -48,17 +48,18 @@ def exp_multiply_pullback_kernel(momenta, links, gradient, to_momenta, to_links,
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     mask = at < count
     x, halvings, most = halved(load(momenta, at, mask))
-    e = small_exponential(x)
-    small = e
+    small = small_exponential(x)
+    e = small
     for k in range(most):
         e = select(k < halvings, product(e, e), e)
     moved = product(e, load(links, at, mask))
-    g = antihermitian(product(moved, dagger(load(gradient, at, mask))), 1)
-    g = combine(-1.0, g, 0.0, g)
-    store(to_links, at, product(dagger(e), product(g, moved)), mask)
+    g = project(product(moved, dagger(load(gradient, at, mask))), -1.0)
+    store(to_links, at, product(dagger(e), product(algebra(g, 1.0), moved)), mask)
+    x = project(x, 1.0)
     g = turned_back(x, g)
     for k in range(most):
-        both = combine(0.5, g, 0.5, product(dagger(small), product(g, small)))
-        g = select(k < halvings, both, g)
+        turned = project(product(dagger(small), product(algebra(g, 1.0), small)), 0.5)
+        both = added(0.5, g, turned)
+        g = chosen(k < halvings, both, g)
         small = product(small, small)
-    store(to_momenta, at, g, mask)
+    store(to_momenta, at, algebra(g, 1.0), mask)
