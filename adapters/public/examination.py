@@ -17,6 +17,8 @@ from l2hmc_bridge.bundle import file as bundle
 from l2hmc_bridge.errors import BridgeError
 from l2hmc_bridge.fast.cpu import library
 from l2hmc_bridge.fast.gpu import functions as gpu_functions, launch
+from l2hmc_bridge.fast.gpu.gradients import trials
+from l2hmc_bridge.fast.gpu.gradients.differentiated import TritonKernels
 from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.markov import trajectory_generator
 from l2hmc_bridge.systems.actions import GaugeAction, cold_start
@@ -103,8 +105,10 @@ def gpu() -> Iterator[Finding]:
             continue
         wrong = [one for one in launch.TRIALS if not launch.trusted(
             one, inspect.unwrap(getattr(gpu_functions, one)), device, torch.complex128)]
-        told = torch.cuda.get_device_name(device)
-        yield (Finding(name, f"{told}, all {len(launch.TRIALS)} kernels agree with torch")
+        wrong += [f"gradient of {one}" for one in trials.TRIALS
+                  if not trials.agrees(one, TritonKernels(), device, torch.complex128)]
+        told, count = torch.cuda.get_device_name(device), len(launch.TRIALS) + len(trials.TRIALS)
+        yield (Finding(name, f"{told}, all {count} kernels agree with torch")
                if not wrong else
                Finding(name, f"{told}, torch in the place of: {', '.join(wrong)}", BROKEN,
                        "--device cuda is right but slow"))

@@ -55,9 +55,11 @@ def test_a_gpu_whose_kernels_differ_is_broken(monkeypatch):
     monkeypatch.setattr(examination.torch.cuda, "get_device_name", lambda device: "GPU")
     monkeypatch.setattr(examination.launch, "triton_available", lambda: True)
     monkeypatch.setattr(examination.launch, "trusted", lambda name, *_: name != "force")
+    monkeypatch.setattr(examination.trials, "agrees", lambda name, *_: name != "clover")
     (found,) = examination.gpu()
-    assert found.verdict == "broken" and found.found.endswith(": force")
+    assert found.verdict == "broken" and found.found.endswith(": force, gradient of clover")
     monkeypatch.setattr(examination.launch, "trusted", lambda *_: True)
+    monkeypatch.setattr(examination.trials, "agrees", lambda *_: True)
     assert next(examination.gpu()).verdict == "good"
 
 
