@@ -150,23 +150,14 @@ def measured(links: Tensor, traceless: bool = True) -> Measured:
 def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
                    traceless: bool = True) -> Tensor:
     """q(x) from clovers of m x n loops, [Nb,Nt,Nx,Ny,Nz]."""
-    if all((m, n) == (1, 1) for m, n, _ in shapes):
-        return totals.density(*_apart(links), sum(weight for _, _, weight in shapes), traceless)
-    links = plain(links)
-    pairs = torch.empty(len(links), 3, *links.shape[2:6], dtype=links.dtype.to_real(),
-                        device=links.device)
-    over_sites("clover_kernel", links, pairs,
-               *paths.clovers(tuple(shapes), links.device, links.dtype),
-               int(traceless), rows=3)
-    return pairs[:, 0] - pairs[:, 1] + pairs[:, 2]
+    return totals.density(*_apart(links), shapes, traceless)
 
 
 @served
 def charge(links: Tensor, shapes: Sequence[tuple[int, int, float]], traceless: bool = True
            ) -> Tensor:
     """Q = sum_x q(x) of `charge_density`, [Nb]."""
-    density = inspect.unwrap(charge_density)(links, shapes, traceless)
-    return sums.of_sites(links, density, max(max(m, n) for m, n, _ in shapes))
+    return totals.charge(*_apart(links), shapes, traceless)
 
 
 @served

@@ -14,7 +14,6 @@ from l2hmc_bridge.fast.gpu.matrix import (
     combine,
     exponential,
     load,
-    nothing,
     product,
     real_trace,
     square_norm,
@@ -28,7 +27,7 @@ COARSE, FINE = tl.constexpr(1.5 * 2.0**22), tl.constexpr(1.5 * 2.0**-10)
 IN_COARSE, IN_FINE = tl.constexpr(2.0**30), tl.constexpr(2.0**62)
 LARGEST = tl.constexpr(2.0**16)
 # Numbers that differ from call to call, for which the same machine code serves.
-VARIES = ["nt", "nx", "ny", "nz", "first", "shapes", "paths", "width", "traceless", "count"]
+VARIES = ["nt", "nx", "ny", "nz", "first", "paths", "width", "count"]
 
 
 @triton.jit
@@ -56,34 +55,6 @@ def store_sum(sums, row, value, mask, ROWS: tl.constexpr):
 def store_each(terms, row, value, site, mask, sites):
     """`value` of each of this program's sites, into [rows, sites]."""
     tl.store(terms + row.to(tl.int64) * sites + site, value.to(tl.float64), mask)
-
-
-@triton.jit(do_not_specialize=VARIES)
-def clover_kernel(links, out, loops, heads, weights, shapes, traceless, nt, nx, ny, nz,
-                  ROWS: tl.constexpr, BLOCK: tl.constexpr):
-    """Sum over shapes of weight tr(C C') at each site, [chain, pair, site].
-
-    C, C' are the anti-Hermitian parts of the clovers of a plane (t, i) and its dual. `heads` says
-    of each shape where its rows begin, how many a plane has and how wide they are.
-    """
-    shape = (nt, nx, ny, nz)
-    volume = nt * nx * ny * nz
-    pair, site, mask = here(shape, ROWS, BLOCK)
-    links = chain_of(links, 4 * volume)
-    chain = tl.program_id(1) * ROWS + pair
-    total = tl.zeros_like(site.to(links.dtype.element_ty))
-    for n in range(shapes):
-        paths, width = tl.load(heads + 3 * n + 1), tl.load(heads + 3 * n + 2)
-        rows = loops + tl.load(heads + 3 * n) + 2 * pair * paths * width
-        one = nothing(total)
-        other = nothing(total)
-        for which in range(2):
-            one = other
-            clover = path_sum(links, rows + which * paths * width, paths, width, 1.0, 1.0, site,
-                              mask, shape)
-            other = antihermitian(clover, traceless)
-        total += tl.load(weights + n) * real_trace(one, other)
-    tl.store(out + chain.to(tl.int64) * volume + site, total, mask)
 
 
 @triton.jit(do_not_specialize=VARIES)

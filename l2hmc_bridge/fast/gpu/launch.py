@@ -17,7 +17,7 @@ from l2hmc_bridge.fields import part as parts, su3
 
 BLOCK = 128  # sites per program
 AGREEMENT = {torch.complex128: 1e-12, torch.complex64: 1e-4}  # of the largest number expected
-SHAPES = ((1, 1, 0.4), (1, 2, -0.7))
+SHAPES = ((1, 1, 0.4), (1, 2, -0.7), (3, 3, 0.1))  # as far as around a lattice
 # How each function is called with links U and momenta P when it is tried.
 TRIALS: dict[str, Callable] = {
     "action": lambda f, u, p: f(u, 5.7, -0.3),
@@ -177,6 +177,13 @@ def launch_observable(name: str, field: Tensor, *arguments, **constants) -> None
 
     _start(getattr(kernels, name), (field.shape[2], len(field)), field, arguments,
            constants)
+
+
+def launch_loops(name: str, field: Tensor, *arguments, **constants) -> None:
+    """The same of observables/loops.py."""
+    from l2hmc_bridge.fast.gpu.observables import loops
+
+    _start(getattr(loops, name), (field.shape[2], len(field)), field, arguments, constants)
 
 
 def _start(kernel: Any, grid: tuple[int, ...], there: Tensor, arguments: Sequence, constants: dict

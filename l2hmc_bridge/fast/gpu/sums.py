@@ -39,20 +39,6 @@ def of_links(held: Part | None, terms: Tensor) -> Tensor:
     return sums.totalled(held.network, sums.joined(_counted(held, terms)), terms)
 
 
-def of_sites(links: Tensor, density: Tensor, reach: int) -> Tensor:
-    """A number of each site [Nb,Nt,Nx,Ny,Nz], made of links so far from it, summed, [Nb]."""
-    held = parts.of(links)
-    if held is None:
-        return density.double().flatten(1).sum(1)
-    held.require(reach)
-    return _exact(held, density[:, None].double())[:, 0]
-
-
-def _exact(held: Part, terms: Tensor) -> Tensor:
-    """The sums over own sites of all processes of terms [Nb,n,Nt,Nx,Ny,Nz], [Nb,n]."""
-    return sums.totalled(held.network, _counted(held, terms), terms)
-
-
 def _counted(held: Part, terms: Tensor) -> Tensor:
     """`sums.counted` of the terms of own sites, int64 [Nb,n,3] in main memory."""
     own = held.kept(terms).flatten(2).contiguous()

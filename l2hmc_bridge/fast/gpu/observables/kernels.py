@@ -53,13 +53,13 @@ def owned(site, exists, shape, halo):
 
 
 @triton.jit
-def leave_sum(out, row, value, own, COUNT: tl.constexpr, EXACT: tl.constexpr):
-    """The sum of own sites' `value`, of COUNT rows: float64 [chain, row, program].
+def leave_sum(out, row, value, own, rows, EXACT: tl.constexpr):
+    """The sum of own sites' `value`, one of `rows` rows: float64 [chain, row, program].
 
     EXACT: multiples of 2^-30, of 2^-62, and how many are none, int64 [chain, row, 3, program].
     """
     programs, program = tl.num_programs(0), tl.program_id(0)
-    at = (tl.program_id(1) * COUNT + row).to(tl.int64) * programs
+    at = (tl.program_id(1) * rows + row).to(tl.int64) * programs
     value = tl.where(own, value.to(tl.float64), 0.0)
     if EXACT:
         high, low, none = multiples(value)
@@ -71,9 +71,9 @@ def leave_sum(out, row, value, own, COUNT: tl.constexpr, EXACT: tl.constexpr):
 
 
 @triton.jit
-def with_part(g, sign: tl.constexpr, a, b):
+def with_part(g, sign, a, b):
     """g + sign (A B - (A B)^dagger) / 2: Im 00, 11, 22, then Re and Im of 01, 02, 12."""
-    half: tl.constexpr = 0.5 * sign
+    half = 0.5 * sign
     return (g[0] + sign * imaginary(a, b, 0, 0), g[1] + sign * imaginary(a, b, 1, 1),
             g[2] + sign * imaginary(a, b, 2, 2),
             g[3] + half * (real(a, b, 0, 1) - real(a, b, 1, 0)),
@@ -107,24 +107,26 @@ def less_trace(g, traceless):
 
 
 @triton.jit
-def half_clover(links, mu, nu, behind, site, shape, blocks):
-    """(U_mu, the staple above it less that below, Re tr P) at x, or at x - mu for behind = 1."""
-    along, across = coordinate(mu, site, shape), coordinate(nu, site, shape)
-    left = hop(along, -1)
-    right = tl.where(behind == 0, hop(along, 1), -left)
-    site += behind * left
-    above = complete(staple_above(links, mu, nu, site, right, hop(across, 1), blocks))
+def plane_of(pair, dual):
+    """(mu, nu) of the plane of t and direction 1 + pair, or of the one dual to it."""
+    mu = tl.where(dual == 0, 0, tl.where(pair == 0, 2, 1))
+    return mu, tl.where(dual == 0, 1 + pair, tl.where(pair == 2, 2, 3))
+
+
+@triton.jit
+def half_clover(links, mu, nu, site, right, up, down, blocks):
+    """(U_mu, the staple above it less that below, Re tr P); how far x + mu, x + nu, x - nu are."""
+    above = complete(staple_above(links, mu, nu, site, right, up, blocks))
     u = load_whole(links, mu, site, blocks)
     plaquette = real_trace(u, above)
-    below = complete(staple_below(links, mu, nu, site, right, hop(across, -1), blocks))
+    below = complete(staple_below(links, mu, nu, site, right, down, blocks))
     return u, combine(1.0, above, -1.0, below), plaquette
 
 
 @triton.jit(do_not_specialize=VARIES)
-def measure_kernel(links, out, density, halves, traceless, weight: tl.float64, nt, nx, ny, nz,
-                   ht, hx, hy, hz, EXACT: tl.constexpr):
-    """Sums of Re tr P of the six planes, -tr C C of planes with t and without, and of q, nine rows;
-    `density`: weight q of each site [chain, site]. What is not wanted is None.
+def measure_kernel(links, out, halves, traceless, nt, nx, ny, nz, ht, hx, hy, hz,
+                   EXACT: tl.constexpr):
+    """Sums of Re tr P of the six planes, -tr C C of planes with t and without, and of q, nine rows.
 
     C are the anti-Hermitian parts of clovers, q = tr(C_tx C_yz) - tr(C_ty C_xz) + tr(C_tz C_xy).
     """
@@ -138,14 +140,16 @@ def measure_kernel(links, out, density, halves, traceless, weight: tl.float64, n
     one, other = none_of(temporal), none_of(temporal)
     for n in range(halves):
         behind, dual, pair = n % 2, n // 2 % 2, n // 4
-        mu = tl.where(dual == 0, 0, tl.where(pair == 0, 2, 1))
-        nu = tl.where(dual == 0, 1 + pair, tl.where(pair == 2, 2, 3))
-        u, staples, plaquette = half_clover(links, mu, nu, behind, site, shape, blocks)
+        mu, nu = plane_of(pair, dual)
+        along, across = coordinate(mu, site, shape), coordinate(nu, site, shape)
+        left = hop(along, -1)
+        right = tl.where(behind == 0, hop(along, 1), -left)  # from x, or from x - mu
+        u, staples, plaquette = half_clover(links, mu, nu, site + behind * left, right,
+                                            hop(across, 1), hop(across, -1), blocks)
         if behind == 0:
             one = other
             other = with_part(none_of(temporal), 1.0, u, staples)
-            if out is not None:
-                leave_sum(out, tl.where(dual == 0, pair, 5 - pair), plaquette, own, ROWS, EXACT)
+            leave_sum(out, tl.where(dual == 0, pair, 5 - pair), plaquette, own, ROWS, EXACT)
         else:
             other = less_trace(with_part(other, 1.0, staples, u), traceless)
             if dual == 0:
@@ -153,13 +157,9 @@ def measure_kernel(links, out, density, halves, traceless, weight: tl.float64, n
             else:
                 spatial += minus_trace(other, other)
                 charge += tl.where(pair == 1, 1.0, -1.0).to(charge.dtype) * minus_trace(one, other)
-    if out is not None:
-        leave_sum(out, TEMPORAL, temporal, own, ROWS, EXACT)
-        leave_sum(out, SPATIAL, spatial, own, ROWS, EXACT)
-        leave_sum(out, CHARGE, charge, own, ROWS, EXACT)
-    if density is not None:
-        at = tl.program_id(1).to(tl.int64) * (nt * nx * ny * nz) + site
-        tl.store(density + at, tl.full((), weight, charge.dtype) * charge, exists)
+    leave_sum(out, TEMPORAL, temporal, own, ROWS, EXACT)
+    leave_sum(out, SPATIAL, spatial, own, ROWS, EXACT)
+    leave_sum(out, CHARGE, charge, own, ROWS, EXACT)
 
 
 @triton.jit(do_not_specialize=VARIES)

@@ -5,18 +5,20 @@ count (`fields/sums.py`) the terms of own sites. Nothing waits for the GPU but e
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.fast.gpu.launch import launch_observable
+from l2hmc_bridge.fast.gpu.launch import launch_loops, launch_observable
 from l2hmc_bridge.fields import sums
-from l2hmc_bridge.fields.part import NOWHERE, Part
+from l2hmc_bridge.fields.part import NOWHERE, Extents, Part
 
 HALVES = 12  # of clovers: two of each plane
 # Registers of a thread that measures: what a compiler without bounds takes varies, unasked.
 MOST = {torch.float64: 168, torch.float32: 96}
+Shapes = Sequence[tuple[int, int, float]]  # loops: m, n, weight
 
 
 class Where(NamedTuple):
@@ -34,6 +36,11 @@ class Where(NamedTuple):
     def volume(self) -> int:
         """Sites of the whole lattice."""
         return self.sites if self.part is None else self.part.volume
+
+    @property
+    def halo(self) -> Extents:
+        """How deep the copies of others' sites are."""
+        return NOWHERE if self.part is None else self.part.halo
 
 
 def plaquettes(links: Tensor, where: Where) -> Tensor:
@@ -61,34 +68,80 @@ def action(links: Tensor, where: Where, beta: float, c1: float) -> Tensor:
 
 def clover(links: Tensor, where: Where, traceless: bool) -> tuple[Tensor, Tensor]:
     """(site averages of Re tr P / 3 of the six planes, [Nb,6]; energies per site and Q, [Nb,3])."""
-    found = _summed("measure_kernel", links, where, 1, 9, None, HALVES,
-                    int(traceless), 0.0, maxnreg=MOST[links.dtype])
+    found = _summed("measure_kernel", links, where, 1, 9, HALVES, int(traceless),
+                    maxnreg=MOST[links.dtype])
     energies, charge = found[:, 6:8] / (16.0 * where.volume), found[:, 8:] / (64 * math.pi**2)
     return found[:, :6] / (3 * where.volume), torch.cat([energies, charge], 1)
 
 
-def density(links: Tensor, where: Where, weight: float, traceless: bool) -> Tensor:
-    """weight q(x) from the clover, of all sites of this process, [Nb,Nt,Nx,Ny,Nz]."""
-    found = torch.empty(len(links), *where.extents, dtype=links.dtype, device=links.device)
-    launch_observable("measure_kernel", links, links, None, found, HALVES, int(traceless),
-                      weight / (64 * math.pi**2), *where.extents, *NOWHERE, EXACT=False,
-                      num_warps=1, maxnreg=MOST[links.dtype])
+def lines(links: Tensor, where: Where, longest: int) -> Tensor:
+    """Products of 1 ... `longest` links along each direction, [Nb,4 longest,blocks,12,32]."""
+    if longest == 1:
+        return links
+    made = links.new_empty(len(links), 4 * longest, *links.shape[2:])
+    made[:, :4] = links
+    for length in range(1, longest):
+        launch_loops("line_kernel", made, made, length, longest, *where.extents)
+    return made
+
+
+def charge(links: Tensor, where: Where, shapes: Shapes, traceless: bool) -> Tensor:
+    """Q = sum over (m, n, weight) of weight Q from clovers of m x n loops, [Nb]."""
+    longest = _longest(shapes)
+    out = _room(links, where, longest, len(shapes))
+    made = lines(links, where, longest)
+    for row, shape in enumerate(shapes):
+        _charge(made, where, longest, shape, traceless, row, len(shapes), out=out)
+    return _total(out, where).sum(1)
+
+
+def density(links: Tensor, where: Where, shapes: Shapes, traceless: bool) -> Tensor:
+    """q(x) of the same, of all sites of this process, [Nb,Nt,Nx,Ny,Nz]."""
+    longest = _longest(shapes)
+    found = links.new_zeros(len(links), *where.extents)
+    made = lines(links, where, longest)
+    for shape in shapes:
+        _charge(made, where, longest, shape, traceless, density=found)
     return found
+
+
+def _longest(shapes: Shapes) -> int:
+    return max(max(m, n) for m, n, _ in shapes)
+
+
+def _charge(made: Tensor, where: Where, longest: int, shape: tuple[int, int, float],
+            traceless: bool, row: int = 0, rows: int = 1, out: Tensor | None = None,
+            density: Tensor | None = None) -> None:
+    """What one shape adds to `density`, and its sums in a row of `out`."""
+    m, n, weight = shape
+    turns = 1 if m == n else 2  # of which the mean is taken
+    launch_loops("charge_kernel", made, made, out, density, m, n, longest, turns, int(traceless),
+                 weight / (64 * math.pi**2 * turns**2), row, rows, *where.extents, *where.halo,
+                 EXACT=out is not None and where.part is not None, num_warps=1,
+                 maxnreg=MOST[made.dtype])
 
 
 def _summed(kernel: str, field: Tensor, where: Where, reach: int, rows: int, *arguments: object,
             **options: int) -> Tensor:
     """What a kernel leaves of each block, summed, [Nb, rows]; it looks so far from a site."""
-    part, blocks = where.part, field.shape[2]
-    exact: tuple[int, ...] = () if part is None else (3,)
-    out = torch.empty(len(field), rows, *exact, blocks, device=field.device,
-                      dtype=torch.float64 if part is None else torch.int64)
-    if part is not None:
-        part.require(reach)
-    launch_observable(kernel, field, field, out, *arguments, *where.extents,
-                      *(NOWHERE if part is None else part.halo), EXACT=part is not None,
-                      **{"num_warps": 1, **options})
-    if part is None:
+    out = _room(field, where, reach, rows)
+    launch_observable(kernel, field, field, out, *arguments, *where.extents, *where.halo,
+                      EXACT=where.part is not None, **{"num_warps": 1, **options})
+    return _total(out, where)
+
+
+def _room(field: Tensor, where: Where, reach: int, rows: int) -> Tensor:
+    """For what kernels that look so far from a site leave of each block, [Nb,rows,...,blocks]."""
+    chains, blocks = len(field), field.shape[2]
+    if where.part is None:
+        return torch.empty(chains, rows, blocks, device=field.device, dtype=torch.float64)
+    where.part.require(reach)
+    return torch.empty(chains, rows, 3, blocks, device=field.device, dtype=torch.int64)
+
+
+def _total(out: Tensor, where: Where) -> Tensor:
+    """The sums of what was left there, [Nb, rows]."""
+    if where.part is None:
         return out.sum(-1)
-    counts = sums.joined(out.flatten(0, 1).movedim(1, 2)).view(len(field), rows, 3)
-    return sums.totalled(part.network, counts.cpu(), field)
+    counts = sums.joined(out.flatten(0, 1).movedim(1, 2)).view(*out.shape[:2], 3)
+    return sums.totalled(where.part.network, counts.cpu(), out)
