@@ -52,6 +52,7 @@ class PlanarNetworkEngine:
         self.part = parts.of(links)
         self.at = Learned(links, action.beta, action.c1, momenta, force,
                           None if kick is None else kick.loops)
+        self.kinetic = self.at.kinetic()
         self.at.begin(seen or {})
         like = self.at.links
         self.kick_nets = None if kick is None else kick_rows(kick, action.beta, like)
@@ -97,7 +98,8 @@ class PlanarNetworkEngine:
         """Torch fields."""
         links, momenta, force = self.at.ends()
         return Trajectory(links, momenta, self.at.log_det(), force, self.evaluations,
-                          seen=self.at.hand_on())
+                          seen=self.at.hand_on(), action=self.at.action(),
+                          delta_kinetic=self.at.kinetic() - self.kinetic)
 
     def _kick(self, k: int, h: float, mode: int) -> None:
         force, push, keep = self._force_of(k), (-h, h, 2 * h)[mode], -1.0 if mode == TURN else 1.0

@@ -11,6 +11,7 @@ from torch import Tensor
 from l2hmc_bridge import fast
 from l2hmc_bridge.fast.gpu.launch import agree
 from l2hmc_bridge.fields import part as parts, su3
+from l2hmc_bridge.fields.layout import volume
 from l2hmc_bridge.l2hmc.engine import Engine, Map
 from l2hmc_bridge.l2hmc.reference import TorchEngine
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, Steps
@@ -117,9 +118,10 @@ def tried(sort: Sort) -> Tried:
 
 
 def end(begin: Begin, kernel: Tried, links: Tensor, momenta: Tensor) -> Tensor:
-    """Links, momenta, force and log|J| after all kicks and drifts, a turn and some of them back."""
-    force = kernel.action.force(links)
-    at = begin(kernel, links, momenta, force)
+    """Links, momenta and force where all kicks and drifts, a turn and some of them back lead, with
+    log|J|, and S and K' - K per site.
+    """
+    at = begin(kernel, links, momenta, kernel.action.force(links))
     last = len(kernel.steps.drifts)
     at.kick(0)
     for k in range(last):
@@ -130,5 +132,12 @@ def end(begin: Begin, kernel: Tried, links: Tensor, momenta: Tensor) -> Tensor:
     at.drift(last - 1, -1)
     at.unkick(last - 1)
     found = at.leave()
-    changes = found.log_det.to(found.links).view(-1, *[1] * 7).expand_as(found.links)
-    return torch.cat([found.links, found.momenta, changes])
+    force, action, change = found.force, found.action, found.delta_kinetic
+    force = kernel.action.force(found.links) if force is None else force
+    action = kernel.action(found.links) if action is None else action
+    if change is None:
+        change = su3.kinetic(found.momenta) - su3.kinetic(momenta)
+    sites = volume(links)
+    numbers = [one.to(found.links).view(-1, *[1] * 7).expand_as(found.links)
+               for one in (found.log_det, action / sites, change / sites)]
+    return torch.cat([found.links, found.momenta, force, *numbers])

@@ -66,8 +66,8 @@ def started(monkeypatch):
     for module in (planar, staple_fields):
         monkeypatch.setattr(module, "launch_apart",
                             lambda name, *_, **__: names.append(name.rpartition(".")[2]))
-    monkeypatch.setattr(gpu.totals, "launch_observable",
-                        lambda name, *_, **__: names.append(name))
+    for launched in ("launch_observable", "launch_loops"):
+        monkeypatch.setattr(gpu.totals, launched, lambda name, *_, **__: names.append(name))
     return names
 
 
@@ -159,6 +159,8 @@ def test_measuring_stays_on_the_device(started, links):
         stout = flow.stout(links, 0.1, 2)
     assert all(one.is_meta for one in (*values.values(), *(field for _, field in flowed), stout))
     assert started.count("push_kernel") == 4 * 3 + 2  # stages of the flow, and of stout
+    # The five-loop charge: lines of two and three links, and five shapes of loops.
+    assert started.count("line_kernel") == 2 and started.count("charge_kernel") == 5
     assert not moved.sizes
 
 

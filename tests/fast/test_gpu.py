@@ -100,24 +100,6 @@ def test_rows_of_staples(short, long, generator):
     assert float((found - expected).abs().max()) < 1e-13
 
 
-def test_rows_of_clovers(generator):
-    """The charge density that the tables describe is the reference's."""
-    links = random_links(generator)
-    shapes = ((1, 1, 0.4), (2, 2, 0.3), (1, 3, -0.7))
-    table, heads, weights, count = paths.clovers(shapes, torch.device("cpu"), torch.complex128)
-    assert count == 3
-    density = 0
-    for (begin, number, width), weight in zip(heads.tolist(), weights, strict=True):
-        rows = table[begin : begin + 6 * number * width].view(3, 2, number, width)
-        for pair, sign in zip(rows, (1, -1, 1), strict=True):
-            parts = [sum(along(links, row) for row in plane) for plane in pair]
-            one, other = ((c - c.mH) / 2 for c in parts)
-            density = density + sign * weight * (one @ other).diagonal(
-                dim1=-2, dim2=-1).sum(-1).real
-    expected = reference.charge_density(links, shapes, traceless=False)
-    assert float((density - expected).abs().max()) < 1e-13
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.parametrize("dtype", (torch.complex128, torch.complex64), ids=str)
 def test_a_card_agrees_with_main_memory(dtype, generator):

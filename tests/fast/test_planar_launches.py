@@ -51,6 +51,12 @@ def test_kernels_of_a_leapfrog_step(name):
     assert launches.trajectory(more).torch == launches.trajectory(few).torch
 
 
+@pytest.mark.parametrize("name", TWO_DRIFTS)
+def test_energies_are_taken_with_numbers_apart(name):
+    found = launches.trajectory(networks.all_of(2)[name])
+    assert Counter(found.energies) == {"kinetic_kernel": 2, "plaquette_kernel": 1}
+
+
 def test_every_set_of_networks_is_counted():
     assert set(TWO_DRIFTS) == {"HMC", *NETWORKS}
 

@@ -1,4 +1,4 @@
-"""Charges from clovers of m x n loops with numbers apart: in Triton's interpreter, against torch."""
+"""Charges of m x n loops with numbers apart: in Triton's interpreter, against torch."""
 
 import pytest
 

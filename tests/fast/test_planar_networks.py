@@ -9,6 +9,7 @@ import torch
 from l2hmc_bridge import fast
 from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.gpu.learned import moving
+from l2hmc_bridge.fast.gpu.observables import totals
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.l2hmc import planar_trial
 from l2hmc_bridge.l2hmc.engines import engine_for
@@ -71,6 +72,10 @@ for number, (name, parts) in enumerate(KERNELS.items()):
     found, expected = both(made, links, momenta)
     for what in ("links", "momenta", "log_det", "force"):
         check(f"{name}: {what}", getattr(found, what), getattr(expected, what))
+    check(f"{name}: S", found.action, reference.action(found.links, 5.7, made.action.c1))
+    check(f"{name}: K", found.delta_kinetic,
+          reference.kinetic(found.momenta) - reference.kinetic(momenta))
+    assert torch.equal(found.action, made.action(found.links))  # which a state begins with
     assert found.force_evaluations == expected.force_evaluations, name
     assert torch.equal(links, before[0]) and torch.equal(momenta, before[1])
     if made.kick_network is not None:  # which changes volumes
@@ -136,11 +141,17 @@ assert engine_for(made, links) is TorchEngine
 
 planar_trial.SHAPE = (1, 4, 2, 2, 2, 2)
 sort = planar_trial.sort_of(kernel((), integrator="leapfrog"))
+action, kinetic = totals.action, totals.kinetic
 before = torch.random.get_rng_state()
 given = PlanarNetworkEngine.enter, sort, torch.device("cpu"), torch.complex128
 assert agrees.__wrapped__(*given)
-moving.COMPONENTS = 9  # of a momentum
-assert not agrees.__wrapped__(*given)
+for module, name, planted in ((moving, "COMPONENTS", 9),  # of a momentum
+                              (totals, "action", lambda *given: 1.01 * action(*given)),
+                              (totals, "kinetic", lambda *given: 1.01 * kinetic(*given))):
+    right = getattr(module, name)
+    setattr(module, name, planted)
+    assert not agrees.__wrapped__(*given), name
+    setattr(module, name, right)
 def broken(*fields):
     raise RuntimeError("no compiler for this GPU")
 assert not agrees.__wrapped__(broken, *given[1:])

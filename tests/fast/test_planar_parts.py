@@ -11,6 +11,8 @@ import torch
 from l2hmc_bridge.errors import ActionError, LayoutError
 from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.gpu import functions as gpu, launch, planar
+from l2hmc_bridge.fast.gpu.observables import totals
+from l2hmc_bridge.fast.gpu.observables.totals import Where
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.part import Part, holding
 from tests.support import samples
@@ -240,6 +242,6 @@ def test_what_torch_would_have_to_serve_is_refused_on_a_part(monkeypatch):
 
 def test_loops_that_look_further_than_the_copies_are_refused():
     half = Part((6, 2, 2, 2), (0, 0, 0, 0), (3, 2, 2, 2), (1, 0, 0, 0))
-    links = half.taken(samples.random_links(extents=(6, 2, 2, 2)))
-    with holding(half), pytest.raises(LayoutError, match="expected 3 sites beside its own, found"):
-        gpu.sums.of_sites(links, torch.zeros(1, *half.held), 3)
+    apart, where = torch.zeros(1, 4, 2, planar.LINKS, planar.LANES), Where(half.held, half)
+    with pytest.raises(LayoutError, match="expected 3 sites beside its own, found 1"):
+        totals.charge(apart, where, ((1, 1, 1.0), (2, 3, 1.0)), True)

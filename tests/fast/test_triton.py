@@ -31,7 +31,6 @@ cases = {
     "frozen": lambda m: m.frozen_features(u, p[:, 3], 3)[0],
     "frozen laplacian": lambda m: m.frozen_features(one, p[:1, 3], 3)[1],
     "clover": lambda m: m.clover(u, traceless=False),
-    "density": lambda m: m.charge_density(one, ((2, 1, -0.7),)),
 }
 single = ("traces", "plaquettes", "large", "kinetic", "frozen", "clover")
 for dtype, names, bound in ((torch.complex128, cases, 1e-14), (torch.complex64, single, 2e-6)):
@@ -93,22 +92,19 @@ for dtype in (torch.complex128, torch.complex64):
             ("staples", lambda: gpu.staples(u)), ("square", lambda: gpu.loop_square(u)),
             ("trace", lambda: gpu.staple_trace(u)), ("kinetic", lambda: gpu.kinetic(u)),
             ("exponential", lambda: gpu.expm_multiply(u, u, 0.1)),
-            ("density", lambda: gpu.charge_density(u, ((1, 2, 1.0),))),
             ("laplacian", lambda: gpu.laplacian(u, u)),
             ("frozen", lambda: gpu.frozen_features(u, u[:, 0], 0)),
         ):
             start.label = f"{dtype} {name}"
             call()
         with part.exactly(u):  # a number of each site, and how they are counted
-            start.label = "counts"
-            gpu.charge(u, ((1, 2, 1.0),))
             start.label = f"{dtype} squares of sites"
             gpu.kinetic(u)
 for name, (registers, stack) in start.made.items():
     print(name, registers, stack)
     if stack != 0 or not 8 <= registers <= 255:
         raise SystemExit(f"{name} spills {stack} bytes")
-if len(start.hashes) != 27 or len(start.made) != 19:
+if len(start.hashes) != 25 or len(start.made) != 16:
     raise SystemExit(f"{len(start.hashes)} kernels: one is compiled anew for another lattice")
 """
 

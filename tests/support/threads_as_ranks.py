@@ -72,4 +72,9 @@ def on_threads(asked, lattice, halo, work):
             raise
 
     with ThreadPoolExecutor(size) as pool:
-        return list(pool.map(one, range(size)))
+        ends = [pool.submit(one, rank) for rank in range(size)]
+    errors = [end.exception() for end in ends if end.exception() is not None]
+    for error in errors:  # of those that waited for another: last
+        if not isinstance(error, threading.BrokenBarrierError):
+            raise error
+    return [end.result() for end in ends]

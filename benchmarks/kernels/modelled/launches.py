@@ -1,6 +1,6 @@
 """Which kernels a trajectory on a GPU starts: counted without a GPU, nothing is computed.
 
-Those of energies are left out: every trajectory takes S and K at its ends, some outside of it.
+Those of energies stand apart: every trajectory takes K at both ends, and S where it ends.
 """
 
 from collections.abc import Callable, Iterator
@@ -72,15 +72,19 @@ def launch_of(kernel: Any, arguments: tuple, constants: dict) -> Launch:
 
 
 class Found(TorchDispatchMode):
-    """The kernels that were started, and the functions of torch that are no views of memory."""
+    """The kernels that were started, those of S and K apart, and the functions of torch that are no
+    views of memory.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.launches: list[Launch] = []
+        self.energies: list[str] = []
         self.torch: list[str] = []
 
     def __call__(self, kernel, grid, there, arguments, constants) -> None:
         if kernel.fn.__module__.endswith("observables.kernels"):
+            self.energies.append(kernel.fn.__name__)
             return
         self.launches.append(launch_of(kernel, arguments, constants))
 
