@@ -65,11 +65,11 @@ def shifted(at, distance):
     return far(at, distance - (distance > 2))
 def unsigned(g, sign, a, b):
     return part(g, sign * sign, a, b)
-def summed(name, field, lines, out, *given, **options):
+def summed(name, field, programs, lines, out, *given, **options):
     if name == "charge_kernel":
         density, m, n, longest, turns, traceless, weight, *rest = given
         given = density, m, n, longest, turns, traceless, turns**2 * weight, *rest
-    start(name, field, lines, out, *given, **options)
+    start(name, field, programs, lines, out, *given, **options)
 for module, name, planted in ((loops, "far", shifted), (loops, "with_part", unsigned),
                               (gpu.totals, "launch_loops", summed)):
     right = getattr(module, name)

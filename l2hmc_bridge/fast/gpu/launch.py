@@ -179,11 +179,11 @@ def launch_observable(name: str, field: Tensor, *arguments, **constants) -> None
            constants)
 
 
-def launch_loops(name: str, field: Tensor, *arguments, **constants) -> None:
-    """The same of observables/loops.py."""
+def launch_loops(name: str, field: Tensor, programs: int, *arguments, **constants) -> None:
+    """The same of observables/loops.py, with so many programs for each chain."""
     from l2hmc_bridge.fast.gpu.observables import loops
 
-    _start(getattr(loops, name), (field.shape[2], len(field)), field, arguments, constants)
+    _start(getattr(loops, name), (programs, len(field)), field, arguments, constants)
 
 
 def _start(kernel: Any, grid: tuple[int, ...], there: Tensor, arguments: Sequence, constants: dict

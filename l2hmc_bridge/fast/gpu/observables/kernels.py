@@ -35,9 +35,9 @@ TEMPORAL, SPATIAL, CHARGE, ROWS = (tl.constexpr(row) for row in (6, 7, 8, 9))  #
 
 
 @triton.jit
-def site_of(nt, nx, ny, nz):
-    """(site, whether it exists) of each thread; the last site for those beyond."""
-    site = tl.program_id(0) * LANES + tl.arange(0, LANES)
+def site_of(block, nt, nx, ny, nz):
+    """(site, whether it exists) of each thread of a block; the last site for those beyond."""
+    site = block * LANES + tl.arange(0, LANES)
     volume = nt * nx * ny * nz
     return tl.minimum(site, volume - 1), site < volume
 
@@ -131,7 +131,7 @@ def measure_kernel(links, out, halves, traceless, nt, nx, ny, nz, ht, hx, hy, hz
     C are the anti-Hermitian parts of clovers, q = tr(C_tx C_yz) - tr(C_ty C_xz) + tr(C_tz C_xy).
     """
     shape = (nt, nx, ny, nz)
-    site, exists = site_of(nt, nx, ny, nz)
+    site, exists = site_of(tl.program_id(0), nt, nx, ny, nz)
     own = owned(site, exists, shape, (ht, hx, hy, hz))
     blocks = tl.num_programs(0)
     links = chain_of(links, blocks, 12)
@@ -166,7 +166,7 @@ def measure_kernel(links, out, halves, traceless, nt, nx, ny, nz, ht, hx, hy, hz
 def plaquette_kernel(links, out, nt, nx, ny, nz, ht, hx, hy, hz, EXACT: tl.constexpr):
     """Sums of Re tr P of the planes tx, ty, tz, xy, xz, yz, six rows."""
     shape = (nt, nx, ny, nz)
-    site, exists = site_of(nt, nx, ny, nz)
+    site, exists = site_of(tl.program_id(0), nt, nx, ny, nz)
     own = owned(site, exists, shape, (ht, hx, hy, hz))
     blocks = tl.num_programs(0)
     links = chain_of(links, blocks, 12)
@@ -193,7 +193,7 @@ def overlap(a, b):
 def rectangle_kernel(links, out, nt, nx, ny, nz, ht, hx, hy, hz, EXACT: tl.constexpr):
     """The sum of Re tr of the twelve rectangles of two steps along mu and one along nu, one row."""
     shape = (nt, nx, ny, nz)
-    site, exists = site_of(nt, nx, ny, nz)
+    site, exists = site_of(tl.program_id(0), nt, nx, ny, nz)
     own = owned(site, exists, shape, (ht, hx, hy, hz))
     blocks = tl.num_programs(0)
     links = chain_of(links, blocks, 12)

@@ -25,6 +25,7 @@ from l2hmc_bridge.fast.gpu.planar_matrix import load_rows, load_whole, store_num
 # Numbers that differ from call to call, for which the same machine code serves.
 VARIES = ["nt", "nx", "ny", "nz", "ht", "hx", "hy", "hz", "m", "n", "length", "longest", "turns",
           "traceless", "row", "rows"]
+PAIRS = tl.constexpr(3)  # of dual planes
 
 
 @triton.jit
@@ -65,41 +66,37 @@ def half_loops(lines, mu, nu, m, n, behind, site, shape, blocks):
 @triton.jit(do_not_specialize=VARIES)
 def charge_kernel(lines, out, density, m, n, longest, turns, traceless, weight: tl.float64, row,
                   rows, nt, nx, ny, nz, ht, hx, hy, hz, EXACT: tl.constexpr):
-    """The sum of weight q, in one of `rows` rows of `out`, and weight q of each site, which is
-    added to `density` [chain, site]. What is not wanted is None.
+    """What a pair of planes gives to weight q: its sum in one of `rows` rows of `out`, and that of
+    each site, which is added to `density` [chain, pair, site]. What is not wanted is None.
 
     C are the anti-Hermitian parts of clovers of m x n loops, summed over `turns` = 2 orientations
-    for m != n; q = tr(C_tx C_yz) - tr(C_ty C_xz) + tr(C_tz C_xy).
+    for m != n; q = tr(C_tx C_yz) - tr(C_ty C_xz) + tr(C_tz C_xy), programs in a row for the three.
     """
-    shape = (nt, nx, ny, nz)
-    site, exists = site_of(nt, nx, ny, nz)
-    blocks = tl.num_programs(0)
+    shape, pair = (nt, nx, ny, nz), tl.program_id(0) % PAIRS
+    site, exists = site_of(tl.program_id(0) // PAIRS, nt, nx, ny, nz)
+    blocks = tl.num_programs(0) // PAIRS
     lines = chain_of(lines, longest * blocks, 12)
-    charge = tl.zeros_like(site.to(lines.dtype.element_ty))
-    one, other = none_of(charge), none_of(charge)
+    zero = tl.zeros_like(site.to(lines.dtype.element_ty))
+    one, other = none_of(zero), none_of(zero)
     halves = 2 * turns  # of a plane
-    for k in range(6 * halves):
-        half, plane = k % halves, k // halves
-        behind, turned, dual, pair = half % 2, half // 2, plane % 2, plane // 2
+    for k in range(2 * halves):
+        half, dual = k % halves, k // halves
+        behind, turned = half % 2, half // 2
         mu, nu = plane_of(pair, dual)
         along, across = tl.where(turned == 0, mu, nu), tl.where(turned == 0, nu, mu)
         line, staples = half_loops(lines, along, across, m, n, behind, site, shape, blocks)
         if half == 0:
             one = other
-            other = none_of(charge)
-        sign = tl.where(turned == 0, 1.0, -1.0).to(charge.dtype)  # from mu to nu, both times
+            other = none_of(zero)
+        sign = tl.where(turned == 0, 1.0, -1.0).to(zero.dtype)  # from mu to nu, both times
         if behind == 0:
             other = with_part(other, sign, line, staples)
         else:
             other = with_part(other, sign, staples, line)
-        if half == halves - 1:
-            other = less_trace(other, traceless)
-            if dual == 1:
-                charge += tl.where(pair == 1, 1.0, -1.0).to(charge.dtype) * minus_trace(one, other)
-    value = weight * charge.to(tl.float64)
+    trace = minus_trace(less_trace(one, traceless), less_trace(other, traceless))
+    value = weight * tl.where(pair == 1, trace, -trace).to(tl.float64)
     if out is not None:
-        own = owned(site, exists, shape, (ht, hx, hy, hz))
-        leave_sum(out, row, value, own, rows, EXACT)
+        leave_sum(out, row, value, owned(site, exists, shape, (ht, hx, hy, hz)), rows, EXACT)
     if density is not None:
-        at = density + tl.program_id(1).to(tl.int64) * (nt * nx * ny * nz) + site
-        tl.store(at, tl.load(at) + value.to(charge.dtype), exists)
+        at = (tl.program_id(1).to(tl.int64) * PAIRS + pair) * (nt * nx * ny * nz) + site
+        tl.store(density + at, tl.load(density + at) + value.to(zero.dtype), exists)

@@ -15,7 +15,7 @@ from l2hmc_bridge.fast.gpu.launch import launch_loops, launch_observable
 from l2hmc_bridge.fields import sums
 from l2hmc_bridge.fields.part import NOWHERE, Extents, Part
 
-HALVES = 12  # of clovers: two of each plane
+HALVES, PAIRS = 12, 3  # of clovers, two of each plane; of dual planes
 # Registers of a thread that measures: what a compiler without bounds takes varies, unasked.
 MOST = {torch.float64: 168, torch.float32: 96}
 Shapes = Sequence[tuple[int, int, float]]  # loops: m, n, weight
@@ -81,14 +81,14 @@ def lines(links: Tensor, where: Where, longest: int) -> Tensor:
     made = links.new_empty(len(links), 4 * longest, *links.shape[2:])
     made[:, :4] = links
     for length in range(1, longest):
-        launch_loops("line_kernel", made, made, length, longest, *where.extents)
+        launch_loops("line_kernel", made, made.shape[2], made, length, longest, *where.extents)
     return made
 
 
 def charge(links: Tensor, where: Where, shapes: Shapes, traceless: bool) -> Tensor:
     """Q = sum over (m, n, weight) of weight Q from clovers of m x n loops, [Nb]."""
     longest = _longest(shapes)
-    out = _room(links, where, longest, len(shapes))
+    out = _room(links, where, longest, len(shapes), PAIRS)
     made = lines(links, where, longest)
     for row, shape in enumerate(shapes):
         _charge(made, where, longest, shape, traceless, row, len(shapes), out=out)
@@ -98,11 +98,11 @@ def charge(links: Tensor, where: Where, shapes: Shapes, traceless: bool) -> Tens
 def density(links: Tensor, where: Where, shapes: Shapes, traceless: bool) -> Tensor:
     """q(x) of the same, of all sites of this process, [Nb,Nt,Nx,Ny,Nz]."""
     longest = _longest(shapes)
-    found = links.new_zeros(len(links), *where.extents)
+    found = links.new_zeros(len(links), PAIRS, *where.extents)
     made = lines(links, where, longest)
     for shape in shapes:
         _charge(made, where, longest, shape, traceless, density=found)
-    return found
+    return found.sum(1)
 
 
 def _longest(shapes: Shapes) -> int:
@@ -115,10 +115,10 @@ def _charge(made: Tensor, where: Where, longest: int, shape: tuple[int, int, flo
     """What one shape adds to `density`, and its sums in a row of `out`."""
     m, n, weight = shape
     turns = 1 if m == n else 2  # of which the mean is taken
-    launch_loops("charge_kernel", made, made, out, density, m, n, longest, turns, int(traceless),
-                 weight / (64 * math.pi**2 * turns**2), row, rows, *where.extents, *where.halo,
-                 EXACT=out is not None and where.part is not None, num_warps=1,
-                 maxnreg=MOST[made.dtype])
+    launch_loops("charge_kernel", made, PAIRS * made.shape[2], made, out, density, m, n, longest,
+                 turns, int(traceless), weight / (64 * math.pi**2 * turns**2), row, rows,
+                 *where.extents, *where.halo, EXACT=out is not None and where.part is not None,
+                 num_warps=1, maxnreg=MOST[made.dtype])
 
 
 def _summed(kernel: str, field: Tensor, where: Where, reach: int, rows: int, *arguments: object,
@@ -130,13 +130,15 @@ def _summed(kernel: str, field: Tensor, where: Where, reach: int, rows: int, *ar
     return _total(out, where)
 
 
-def _room(field: Tensor, where: Where, reach: int, rows: int) -> Tensor:
-    """For what kernels that look so far from a site leave of each block, [Nb,rows,...,blocks]."""
-    chains, blocks = len(field), field.shape[2]
+def _room(field: Tensor, where: Where, reach: int, rows: int, each: int = 1) -> Tensor:
+    """For what kernels that look so far from a site leave, `each` programs of a block:
+    [Nb, rows, ..., programs].
+    """
+    chains, programs = len(field), each * field.shape[2]
     if where.part is None:
-        return torch.empty(chains, rows, blocks, device=field.device, dtype=torch.float64)
+        return torch.empty(chains, rows, programs, device=field.device, dtype=torch.float64)
     where.part.require(reach)
-    return torch.empty(chains, rows, 3, blocks, device=field.device, dtype=torch.int64)
+    return torch.empty(chains, rows, 3, programs, device=field.device, dtype=torch.int64)
 
 
 def _total(out: Tensor, where: Where) -> Tensor:
