@@ -7,8 +7,8 @@ import torch
 
 from l2hmc_bridge import fast
 from l2hmc_bridge.fast import reference
-from l2hmc_bridge.fast.gpu import functions as gpu, launch, paths
-from l2hmc_bridge.fields import loops, su3
+from l2hmc_bridge.fast.gpu import functions as gpu, launch
+from l2hmc_bridge.fields import su3
 from l2hmc_bridge.l2hmc.engines import engine_for
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.l2hmc.planar import PlanarEngine
@@ -81,23 +81,6 @@ def test_every_function_has_a_trial_that_can_fail(generator):
 
 def random_links(generator):
     return su3.random_group((2, 4, 2, 3, 4, 5), generator)
-
-
-def along(links, row, start=()):
-    """The path of one row of a table: its number of steps, the steps, zeros."""
-    length, *steps = row.tolist()
-    assert not any(steps[length:])
-    return loops.path_product(links, steps[:length], start)
-
-
-@pytest.mark.parametrize("short, long", [(True, False), (False, True), (True, True)])
-def test_rows_of_staples(short, long, generator):
-    links = random_links(generator)
-    rows = paths.staple_rows(short, long, torch.device("cpu"))
-    found = torch.stack([sum(along(links, row, (mu + 1,)) for row in rows[mu])
-                         for mu in range(4)], dim=1)
-    expected = short * loops.staples(links) + long * loops.rectangle_staples(links)
-    assert float((found - expected).abs().max()) < 1e-13
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")

@@ -2,6 +2,6 @@
 
 `functions` takes and returns torch fields, `planar` keeps them with their numbers apart for whole
 trajectories, `observables` measures them there, `sums` adds up sites of torch fields, `launch`
-decides which kernels are trusted; `kernels`, `matrix`, `walk` and `planar_kernels`,
-`planar_matrix` are Triton code, `paths` the tables that the former follow.
+decides which kernels are trusted; `kernels`, `matrix` and `planar_kernels`, `planar_matrix` are
+Triton code.
 """

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.cpu.library import plain
-from l2hmc_bridge.fast.gpu import paths, planar, staple_fields, sums
+from l2hmc_bridge.fast.gpu import planar, staple_fields, sums
 from l2hmc_bridge.fast.gpu.launch import (  # noqa: F401
     BLOCK,
     blocks,

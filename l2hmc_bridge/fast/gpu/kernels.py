@@ -1,25 +1,21 @@
-"""Kernels on fields in the torch layout, made of matrix.py and walk.py.
+"""Kernels on fields in the torch layout, made of matrix.py.
 
 A program works on BLOCK sites of one chain in the torch layout [Nb,4,site][row][column][re, im], in
 the precision of the field; sums over sites are float64, one per program, added up by the caller.
-Grid: ROWS directions (planes, loops) of a block of sites side by side, then its other blocks;
-chains. So the directions of a block share what the caches hold.
+Grid: ROWS directions of a block of sites side by side, then the other blocks; chains.
 """
 
 import triton
 import triton.language as tl
 
 from l2hmc_bridge.fast.gpu.matrix import (
-    antihermitian,
     combine,
     exponential,
     load,
     product,
-    real_trace,
     square_norm,
     store,
 )
-from l2hmc_bridge.fast.gpu.walk import path_sum
 
 # Exact sums: numbers whose last digits are 2^-30 and 2^-62, the multiples of them in 1, the largest
 # term (fields/sums.py).
@@ -27,7 +23,7 @@ COARSE, FINE = tl.constexpr(1.5 * 2.0**22), tl.constexpr(1.5 * 2.0**-10)
 IN_COARSE, IN_FINE = tl.constexpr(2.0**30), tl.constexpr(2.0**62)
 LARGEST = tl.constexpr(2.0**16)
 # Numbers that differ from call to call, for which the same machine code serves.
-VARIES = ["nt", "nx", "ny", "nz", "first", "paths", "width", "count"]
+VARIES = ["nt", "nx", "ny", "nz", "count"]
 
 
 @triton.jit

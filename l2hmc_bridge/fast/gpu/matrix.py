@@ -21,23 +21,6 @@ def load(matrices, at, mask):
 
 
 @triton.jit
-def load_either(matrices, at, back, mask):
-    """The matrices for back = 0, their Hermitian conjugates for back = 1."""
-    p = matrices + at.to(tl.int64) * 18
-    near, far = 4 * back, 8 * back
-    sign = (1 - 2 * back).to(matrices.dtype.element_ty)
-    return (tl.load(p, mask, 0.0), sign * tl.load(p + 1, mask, 0.0),
-            tl.load(p + 2 + near, mask, 0.0), sign * tl.load(p + 3 + near, mask, 0.0),
-            tl.load(p + 4 + far, mask, 0.0), sign * tl.load(p + 5 + far, mask, 0.0),
-            tl.load(p + 6 - near, mask, 0.0), sign * tl.load(p + 7 - near, mask, 0.0),
-            tl.load(p + 8, mask, 0.0), sign * tl.load(p + 9, mask, 0.0),
-            tl.load(p + 10 + near, mask, 0.0), sign * tl.load(p + 11 + near, mask, 0.0),
-            tl.load(p + 12 - far, mask, 0.0), sign * tl.load(p + 13 - far, mask, 0.0),
-            tl.load(p + 14 - near, mask, 0.0), sign * tl.load(p + 15 - near, mask, 0.0),
-            tl.load(p + 16, mask, 0.0), sign * tl.load(p + 17, mask, 0.0))
-
-
-@triton.jit
 def store(matrices, at, m, mask):
     p = matrices + at.to(tl.int64) * 18
     for i in tl.static_range(18):
