@@ -11,12 +11,13 @@ import triton.language as tl
 from l2hmc_bridge.fast.gpu.gradients.paths import leave_along, plus_product, turned_if
 from l2hmc_bridge.fast.gpu.matrix import combine, dagger, nothing, product
 from l2hmc_bridge.fast.gpu.observables.kernels import (
-    half_clover,
     less_trace,
     none_of,
+    plane_of,
     site_of,
     with_part,
 )
+from l2hmc_bridge.fast.gpu.observables.loops import half_loops
 from l2hmc_bridge.fast.gpu.planar_kernels import chain_of, coordinate, here, hop
 from l2hmc_bridge.fast.gpu.planar_matrix import LANES, load_whole, place
 
@@ -34,7 +35,7 @@ def clover_part(links, mu, nu, site, shape, blocks, traceless):
     """The anti-Hermitian part of the four leaves of a plane around each site, nine numbers."""
     total = none_of(site.to(links.dtype.element_ty))
     for behind in range(2):
-        u, staples, _ = half_clover(links, mu, nu, behind, site, shape, blocks)
+        u, staples = half_loops(links, mu, nu, 1, 1, behind, site, shape, blocks)
         if behind == 0:
             total = with_part(total, 1.0, u, staples)
         else:
@@ -56,7 +57,7 @@ def clover_changes_kernel(links, weights, planes, traceless, nt, nx, ny, nz):
     tr(C_tx C_yz) - tr(C_ty C_xz) + tr(C_tz C_xy), C the anti-Hermitian parts; weights [chain, 3].
     """
     shape = (nt, nx, ny, nz)
-    site, exists = site_of(nt, nx, ny, nz)
+    site, exists = site_of(tl.program_id(0), nt, nx, ny, nz)
     blocks = tl.num_programs(0)
     links, planes = chain_of(links, blocks, 12), planes_of(planes, blocks)
     number = links.dtype.element_ty
@@ -66,8 +67,7 @@ def clover_changes_kernel(links, weights, planes, traceless, nt, nx, ny, nz):
     other = one
     for n in range(6):
         dual, pair = n % 2, n // 2
-        mu = tl.where(dual == 0, 0, tl.where(pair == 0, 2, 1))
-        nu = tl.where(dual == 0, 1 + pair, tl.where(pair == 2, 2, 3))
+        mu, nu = plane_of(pair, dual)
         one = other
         other = clover_part(links, mu, nu, site, shape, blocks, traceless)
         if dual == 1:
