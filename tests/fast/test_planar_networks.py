@@ -132,6 +132,10 @@ for what in ("links", "momenta", "log_det", "force"):
     found, expected = (getattr(end, what) for end in ends.values())
     assert what == "log_det" or found.dtype == torch.complex64
     check(f"single precision: {what}", found, expected, 1e-5)
+found, expected = ends.values()
+check("single precision: S", found.action, reference.action(expected.links, 5.7), 1e-5)
+check("single precision: K", found.delta_kinetic,
+      reference.kinetic(expected.momenta) - reference.kinetic(momenta), 1e-5)
 
 assert engine_for(made, links) is PlanarNetworkEngine
 with torch.enable_grad():

@@ -71,6 +71,11 @@ def launch_of(kernel: Any, arguments: tuple, constants: dict) -> Launch:
     return Launch(name, label_of(name, given), share)
 
 
+def measures(kernel: Any) -> bool:
+    """Whether a kernel measures something: S, K."""
+    return kernel.fn.__module__.endswith("observables.kernels")
+
+
 class Found(TorchDispatchMode):
     """The kernels that were started, those of S and K apart, and the functions of torch that are no
     views of memory.
@@ -83,7 +88,7 @@ class Found(TorchDispatchMode):
         self.torch: list[str] = []
 
     def __call__(self, kernel, grid, there, arguments, constants) -> None:
-        if kernel.fn.__module__.endswith("observables.kernels"):
+        if measures(kernel):
             self.energies.append(kernel.fn.__name__)
             return
         self.launches.append(launch_of(kernel, arguments, constants))
