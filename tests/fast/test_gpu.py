@@ -1,14 +1,16 @@
 """What the Triton kernels are given, which of them are trusted, and who serves a field."""
 
 import inspect
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from l2hmc_bridge import fast
 from l2hmc_bridge.fast import reference
-from l2hmc_bridge.fast.gpu import functions as gpu, launch
-from l2hmc_bridge.fields import su3
+from l2hmc_bridge.fast.gpu import functions as gpu, graphs, launch
+from l2hmc_bridge.fields import part as parts, su3
 from l2hmc_bridge.l2hmc.engines import engine_for
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.l2hmc.planar import PlanarEngine
@@ -112,3 +114,46 @@ def test_steps_without_networks_on_a_gpu(shape, generator):
         one, other, wanted = (getattr(end, name) for end in (*found, expected))
         assert float((one.cpu() - wanted).abs().max()) < 1e-11
         assert torch.equal(one, other)  # the same bits in every run
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("exactly", (False, True))
+def test_graphs_on_a_gpu(exactly, generator, monkeypatch):
+    """Replays have the bits of launches, for fields they were not captured with."""
+    monkeypatch.setattr(graphs, "GRAPHS", graphs.Graphs(graphs.Cuda()))
+    plan = schedule("force_gradient", 0.2, 2)
+
+    def call(links, momenta):
+        with parts.exactly(links) if exactly else parts.holding(None):
+            force = gpu.force(links, 5.7, -0.3)
+            end = gpu.trajectory(links, momenta, force, 5.7, -0.3, *plan)
+            return *end, *gpu.flow_measured(links, ((0.0, 0), (0.05, 3)), -0.3)[1]
+
+    for _ in range(5):
+        links, momenta = (draw((2, 4, 2, 3, 4, 5), generator).cuda()
+                          for draw in (su3.random_group, su3.random_algebra))
+        found = call(links, momenta)
+        with graphs.one_by_one():
+            assert graphs.same_bits(found, call(links, momenta))
+    assert graphs.GRAPHS.on and len(graphs.GRAPHS._graphs) == 2
+
+
+FAILS = """
+import torch
+from l2hmc_bridge.fast.gpu import graphs
+made, links = graphs.Graphs(graphs.Cuda()), torch.ones(1, 4, 2, 2, 2, 2, 3, 3, device="cuda")
+def reads(settings, links):
+    return (links * float(links.max()),)
+for number in range(3):
+    given = links + number
+    assert torch.equal(made.run(reads, None, given)[0], given * (number + 1))
+assert not made.on and torch.cuda.current_stream() == torch.cuda.default_stream()
+assert float((links @ links).sum()) == links.numel() * 3
+"""
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_capture_that_fails_on_a_gpu():
+    """One that reads a number; what comes after it is right."""
+    done = subprocess.run([sys.executable, "-c", FAILS], capture_output=True, text=True)
+    assert done.returncode == 0 and "no graph of it could be captured" in done.stderr, done.stderr
