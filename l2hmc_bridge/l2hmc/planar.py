@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge import fast
-from l2hmc_bridge.fast.gpu.planar import Moving
+from l2hmc_bridge.fast.gpu.trajectories import Drift, Kick, travel
 from l2hmc_bridge.l2hmc.engine import Map
 from l2hmc_bridge.l2hmc.weights import step_sizes
 from l2hmc_bridge.sampling.markov import Trajectory
@@ -18,7 +18,7 @@ class PlanarEngine:
     """One trajectory with numbers apart; a kick runs with the drift that follows.
 
     Every kick is P' = keep P + push F at one field, so all that meet there add up. Step sizes that
-    lie on the GPU are read once, at the beginning.
+    lie on the GPU are read once, at the beginning; kernels start at the end, when all is known.
     """
 
     name = "Triton kernels"
@@ -41,13 +41,11 @@ class PlanarEngine:
         return cls(kernel, links, momenta, force)
 
     def __init__(self, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor):
-        action = cast(GaugeAction, kernel.action)
-        self.at = Moving(links, action.beta, action.c1, momenta, force)
-        self.kinetic = self.at.kinetic()
+        self.action, self.fields = cast(GaugeAction, kernel.action), (links, momenta, force)
+        self.moves: list[Kick | Drift] = []
         self.kicks, self.drifts, self.displacements = step_sizes(kernel)
         self.displaced = kernel.steps.displaced
         self.evaluations = 0
-        self.log_det = momenta.new_zeros(len(momenta)).real
 
     def kick(self, k: int, share: float = 1.0) -> None:
         """P - h F."""
@@ -64,20 +62,21 @@ class PlanarEngine:
 
     def flip(self) -> None:
         """-P."""
-        self.at.kick(0.0, keep=-1.0)
+        self.moves.append(Kick(0.0, keep=-1.0))
 
     def drift(self, k: int, sign: int) -> None:
         """exp(+-e P) U."""
-        self.at.drift(sign * self.drifts[k])
+        self.moves.append(Drift(sign * self.drifts[k]))
         self.evaluations += 1
 
     def leave(self) -> Trajectory:
-        """Torch fields."""
-        links, momenta, force = self.at.ends()
-        return Trajectory(links, momenta, self.log_det, force, self.evaluations,
-                          action=self.at.action(), delta_kinetic=self.at.kinetic() - self.kinetic)
+        """Where all moves lead."""
+        end = travel(*self.fields, self.action.beta, self.action.c1, self.moves)
+        log_det = end.momenta.new_zeros(len(end.momenta)).real
+        return Trajectory(end.links, end.momenta, log_det, end.force, self.evaluations,
+                          action=end.action, delta_kinetic=end.delta_kinetic)
 
     def _kick(self, k: int, push: float, keep: float = 1.0) -> None:
         displaced = self.displaced[k]
-        self.at.kick(push, keep, self.displacements[k] if displaced else 0.0)
+        self.moves.append(Kick(push, keep, self.displacements[k] if displaced else 0.0))
         self.evaluations += displaced

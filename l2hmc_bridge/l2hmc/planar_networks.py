@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge import fast
-from l2hmc_bridge.fast.gpu.learned.moves import FORWARD, INVERSE, TURN, Subset
-from l2hmc_bridge.fast.gpu.learned.moving import Learned
+from l2hmc_bridge.fast.gpu.learned.moves import FORWARD, INVERSE, TURN
 from l2hmc_bridge.fast.gpu.learned.networks import Network
+from l2hmc_bridge.fast.gpu.learned.scripts import Later, Noted, Of, play
 from l2hmc_bridge.fast.halo import odd_here
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.l2hmc import planar_trial
@@ -23,7 +23,8 @@ from l2hmc_bridge.systems.actions import GaugeAction
 class PlanarNetworkEngine:
     """One trajectory with numbers apart, by the gauge-covariant networks and mixing.
 
-    Step sizes, mixing and weights that lie on the GPU are read once, at the beginning.
+    Step sizes, mixing and weights that lie on the GPU are read once, at the beginning; kernels
+    start at the end, when all moves are known.
     """
 
     name = "Triton kernels"
@@ -45,23 +46,20 @@ class PlanarNetworkEngine:
 
     def __init__(self, kernel: Map, links: Tensor, momenta: Tensor, force: Tensor,
                  seen: Seen | None = None):
-        action = cast(GaugeAction, kernel.action)
         kick = cast(KickNetwork | None, kernel.kick_network)
+        self.action, self.fields = cast(GaugeAction, kernel.action), (links, momenta, force)
         self.drift_network = cast(DriftNetwork | None, kernel.drift_network)
         self.mixing = None if kernel.mixing is None else float(kernel.mixing.coefficient)
-        self.part = parts.of(links)
-        self.at = Learned(links, action.beta, action.c1, momenta, force,
-                          None if kick is None else kick.loops)
-        self.kinetic = self.at.kinetic()
-        self.at.begin(seen or {})
-        like = self.at.links
-        self.kick_nets = None if kick is None else kick_rows(kick, action.beta, like)
+        self.part, self.seen = parts.of(links), seen or {}
+        self.at, like = Noted(), links.new_empty(0, dtype=links.dtype.to_real())
+        self.loops = None if kick is None else kick.loops
+        self.kick_nets = None if kick is None else kick_rows(kick, self.action.beta, like)
         self.drift_nets = (None if self.drift_network is None
-                           else drift_rows(self.drift_network, action.beta, like))
+                           else drift_rows(self.drift_network, self.action.beta, like))
         self.kicks, self.drifts, self.displacements = step_sizes(kernel)
         self.displaced = kernel.steps.displaced
         self.evaluations = 0
-        self._displaced: dict[int, Tensor] = {}  # kick -> its force, at this field
+        self._displaced: dict[int, Later] = {}  # kick -> its force, at this field
 
     def kick(self, k: int, share: float = 1.0) -> None:
         """Gamma+."""
@@ -95,22 +93,23 @@ class PlanarNetworkEngine:
         self.evaluations += 1
 
     def leave(self) -> Trajectory:
-        """Torch fields."""
-        links, momenta, force = self.at.ends()
-        return Trajectory(links, momenta, self.at.log_det(), force, self.evaluations,
-                          seen=self.at.hand_on(), action=self.at.action(),
-                          delta_kinetic=self.at.kinetic() - self.kinetic)
+        """Where all moves lead."""
+        (links, momenta, force, action, change), log_det, seen = play(
+            self.at.calls, self.fields, self.action.beta, self.action.c1, self.loops,
+            self.kick_nets, self.drift_nets, self.seen)
+        return Trajectory(links, momenta, log_det, force, self.evaluations, seen=seen,
+                          action=action, delta_kinetic=change)
 
     def _kick(self, k: int, h: float, mode: int) -> None:
         force, push, keep = self._force_of(k), (-h, h, 2 * h)[mode], -1.0 if mode == TURN else 1.0
         if self.kick_nets is not None:
-            self.at.kick_by(self.kick_nets[k], mode, h, self.mixing, force)
+            self.at.kick_by(Of(0, k, self.kick_nets[k].tanh), mode, h, self.mixing, force)
         elif self.mixing is not None:
             self.at.kick_mixed(push, keep, self.mixing, force)
         else:
             self.at.kick_at(force, push, keep)
 
-    def _force_of(self, k: int) -> Tensor | None:
+    def _force_of(self, k: int) -> Later | None:
         """F(exp(-g F) U) if kick k has a displacement g."""
         if not self.displaced[k]:
             return None
@@ -123,11 +122,15 @@ class PlanarNetworkEngine:
         """One subset by the network, all others by P alone: after it or before it."""
         order = subsets(network, k, sign)
         (mu, odd, _), = (one for one in order if one[2])
-        subset = Subset(mu, odd_here(self.part, bool(odd)), cast(list[Network], self.drift_nets)[k])
-        self.at.take_turn(subset, self.drifts[k], sign, "t" in network.outputs, order[0][2])
+        self.at.take_turn(self._net(k), mu, odd_here(self.part, bool(odd)), self.drifts[k], sign,
+                          "t" in network.outputs, order[0][2])
 
     def _move(self, k: int, sign: int, mu: int, odd: bool | None, alive: bool) -> None:
-        net: Network | None = self.drift_nets[k] if alive and self.drift_nets is not None else None
+        net = self._net(k) if alive and self.drift_nets is not None else None
         transported = net is not None and "t" in cast(DriftNetwork, self.drift_network).outputs
         self.at.move(net, mu, None if odd is None else odd_here(self.part, odd), self.drifts[k],
                      sign, self.mixing, self.mixing is not None or transported)
+
+    def _net(self, k: int) -> Of:
+        """The network of drift k."""
+        return Of(1, k, cast(list[Network], self.drift_nets)[k].tanh)

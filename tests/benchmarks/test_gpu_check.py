@@ -41,7 +41,7 @@ def test_the_script_ends_with_one_line_where_there_is_no_gpu():
 
 def test_the_targets_are_those_that_are_wanted(place):
     found = list(gpu_targets.targets())
-    assert len({(one.name, one.lattice, one.precision) for one in found}) == len(found) == 24
+    assert len({(one.name, one.lattice, one.precision) for one in found}) == len(found) == 25
     bounds = {one.name: one.bound for one in found if one.lattice == (32, 32, 32, 32)
               and one.precision == "double" and one.unit == "ns per site"}
     assert bounds == {"force": 1.0, "exp(P) U": 0.6, "force, rectangles": 4.0, "clover E, Q": 1.3,

@@ -13,7 +13,9 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.devices import device_of
-from l2hmc_bridge.fast.gpu import functions as gpu, planar, staple_fields
+from l2hmc_bridge.fast.gpu import functions as gpu, planar, staple_fields, trajectories
+from l2hmc_bridge.fast.gpu.trajectories import Drift, Kick
+from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.networks.covariant import DriftNetwork, KickNetwork, MomentumMixing, Steps
 from l2hmc_bridge.observables import flow, standard as observables
@@ -171,6 +173,20 @@ def test_a_flow_is_measured_where_it_is(started, links):
     assert all(one.is_meta for point in found for one in point)
     assert started.count("enter_kernel") == 1 and started.count("leave_kernel") == 0
     assert started.count("measure_kernel") == 3 and started.count("push_kernel") == 4 * 3
+
+
+def test_what_a_graph_holds_waits_for_nothing(started, links):
+    """Nor does it need numbers from main memory; exact sums are rounded after it."""
+    moves = (Kick(0.1), Drift(0.2), Kick(-0.1, 1.0, 0.02), Drift(0.1), Kick(0.0, -1.0))
+    for part in (None, parts.whole(SHAPE[2:6])):
+        way = trajectories.Way(6.0, -1 / 12, moves, part)
+        legs = trajectories.Legs(((0.0, 0), (0.05, 2)), -1 / 12, True, part)
+        with parts.holding(part), torch.no_grad(), Transfers() as moved:
+            found = (*trajectories._travelled(way, links, links, links),
+                     *trajectories._flowed(legs, links), *trajectories._measured(legs, links))
+        assert all(one.is_meta for one in found) and not moved.sizes
+    with parts.holding(part), pytest.raises(NotImplementedError, match="meta"):
+        trajectories.travel(links, links, links, 6.0, 0.0, moves)  # which sums
 
 
 def test_momenta_are_the_same_wherever_they_go(links, generator):

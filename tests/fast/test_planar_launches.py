@@ -10,6 +10,8 @@ import torch
 from benchmarks.kernels import gpu_model, gpu_targets
 from benchmarks.kernels.modelled import launches, networks
 from benchmarks.kernels.trajectories import NETWORKS, kernel
+from l2hmc_bridge.fast.gpu import graphs, sums
+from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.networks.covariant import KickNetwork, Steps
 from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.integrators import schedule
@@ -55,6 +57,25 @@ def test_kernels_of_a_leapfrog_step(name):
 def test_energies_are_taken_with_numbers_apart(name):
     found = launches.trajectory(networks.all_of(2)[name])
     assert Counter(found.energies) == {"kinetic_kernel": 2, "plaquette_kernel": 1}
+
+
+@pytest.mark.parametrize("exactly", (False, True))
+@pytest.mark.parametrize("name", TWO_DRIFTS)
+def test_what_a_graph_holds_waits_for_nothing(name, exactly, monkeypatch):
+    """Fields without data, whose numbers nothing can read or bring from main memory."""
+    ran = []
+
+    def on_meta(function, settings, moves, *given):
+        found = function(settings, *(one.to("meta") for one in given))
+        assert all(one.is_meta for one in found) and moves > 0
+        ran.append(function)
+        return tuple(torch.zeros(one.shape, dtype=one.dtype) for one in found)
+
+    monkeypatch.setattr(graphs, "run", on_meta)
+    monkeypatch.setattr(sums, "of_links", lambda _, terms: terms.flatten(1).sum(1))
+    with parts.holding(parts.whole(launches.EXTENTS) if exactly else None):
+        launches.trajectory(networks.all_of(2)[name])
+    assert len(ran) == 2
 
 
 def test_every_set_of_networks_is_counted():

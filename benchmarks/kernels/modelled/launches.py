@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from l2hmc_bridge.fast.gpu import launch, planar
+from l2hmc_bridge.fast.gpu import launch, planar, trajectories
 from l2hmc_bridge.l2hmc.kernel import L2HMC
 from l2hmc_bridge.l2hmc.planar import PlanarEngine
 from l2hmc_bridge.l2hmc.planar_networks import PlanarNetworkEngine
@@ -137,7 +137,7 @@ def _run(kernel: HMC | L2HMC) -> Callable:
         raise TypeError(f"action: expected a GaugeAction, found {action}")
     if isinstance(kernel, HMC):
         plan = kernel.plan
-        return lambda field, seen: planar.trajectory(
+        return lambda field, seen: trajectories.trajectory(
             field, field, field, action.beta, action.c1, plan.kicks, plan.drifts,
             plan.displacements) and None
     parts = (kernel.kick_network, kernel.drift_network, kernel.mixing)

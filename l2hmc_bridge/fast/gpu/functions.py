@@ -15,7 +15,7 @@ from torch import Tensor
 
 from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.cpu.library import plain
-from l2hmc_bridge.fast.gpu import planar, staple_fields, sums
+from l2hmc_bridge.fast.gpu import planar, staple_fields, sums, trajectories
 from l2hmc_bridge.fast.gpu.launch import (  # noqa: F401
     BLOCK,
     blocks,
@@ -163,19 +163,19 @@ def charge(links: Tensor, shapes: Sequence[tuple[int, int, float]], traceless: b
 @served
 def flow(links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
     """`steps` steps of Luescher's third-order scheme of size `step`, a kernel for each stage."""
-    return planar.flow(links, step, steps, c1)
+    return trajectories.flow(links, step, steps, c1)
 
 
 @served
 def flow_measured(links: Tensor, legs: Sequence[tuple[float, int]], c1: float = 0.0,
                   traceless: bool = True) -> list[Measured]:
     """`measured` after each of the `legs`, (step, steps), of `flow`: numbers stay apart."""
-    return planar.flow_measured(links, legs, c1, traceless)
+    return trajectories.flow_measured(links, legs, c1, traceless)
 
 
 def keeps(links: Tensor) -> bool:
     """Whether trajectories of such fields stay in the layout of planar.py."""
-    return trusted("trajectory", planar.trajectory, links.device, links.dtype)
+    return trusted("trajectory", trajectories.trajectory, links.device, links.dtype)
 
 
 def shares(links: Tensor) -> bool:
@@ -201,8 +201,8 @@ def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float,
                ) -> Ends:
     """U', P', F(U') after kick, drift, kick, ...: a kick and the drift after it in one kernel."""
     if keeps(links):
-        return planar.trajectory(links, momenta, force_there, beta, c1, kicks, drifts,
-                                 displacements)
+        return trajectories.trajectory(links, momenta, force_there, beta, c1, kicks, drifts,
+                                       displacements)
     require_whole("trajectory", links)
     return Ends(*reference.leapfrogs(lambda at: force(at, beta, c1), expm_multiply, links, momenta,
                                      force_there, kicks, drifts, displacements))

@@ -17,9 +17,7 @@ from torch import Tensor
 from l2hmc_bridge.fast import halo
 from l2hmc_bridge.fast.cpu.library import plain
 from l2hmc_bridge.fast.gpu.launch import launch_apart, launch_planar
-from l2hmc_bridge.fast.gpu.observables import totals
 from l2hmc_bridge.fast.gpu.observables.totals import Where
-from l2hmc_bridge.fast.reference import Ends, Measured
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.layout import check_links
 from l2hmc_bridge.fields.part import Part
@@ -73,7 +71,7 @@ class Moving:
                  force: Tensor | None = None):
         check_links(links)
         self.extents, self.part = tuple(links.shape[2:6]), parts.of(links)
-        self.where, self.couplings = Where(self.extents, self.part), (beta, c1)
+        self.where = Where(self.extents, self.part)
         self.c0, self.c1 = beta / 6 * (1 - 8 * c1), beta / 6 * c1
         self.links = enter(links, LINKS)
         self.momenta = (self.links.new_zeros(*self.links.shape[:3], ALGEBRA, LANES)
@@ -121,19 +119,6 @@ class Moving:
         renew(self.part, self.momenta)
         return (leave(self.links, self.extents), leave(self.momenta, self.extents),
                 leave(self.force(), self.extents))
-
-    def action(self) -> Tensor:
-        """S at the links, [Nb]."""
-        return totals.action(self.links, self.where, *self.couplings)
-
-    def kinetic(self) -> Tensor:
-        """K of the momenta, [Nb]."""
-        self._settle()
-        return totals.kinetic(self.momenta, self.where)
-
-    def measured(self, traceless: bool) -> Measured:
-        """Plaquettes, energies and charge of the links."""
-        return Measured(*totals.clover(self.links, self.where, traceless))
 
     def flow(self, step: float, steps: int) -> None:
         """Steps of Luescher's third-order scheme (1006.4518, eq. C.2), for beta = 6, without P."""
@@ -196,33 +181,3 @@ def force_at(links: Tensor, extents: Extents, beta: float, c1: float) -> Tensor:
     if c1 != 0.0:
         launch_apart("rectangles.rectangle_kernel", links, links, out, beta / 6 * c1, *extents)
     return out
-
-
-def flow(links: Tensor, step: float, steps: int, c1: float) -> Tensor:
-    """`steps` steps of Luescher's third-order scheme (1006.4518, eq. C.2) of size `step`."""
-    at = Moving(links, 6.0, c1)
-    at.flow(step, steps)
-    return leave(at.links, at.extents)
-
-
-def flow_measured(links: Tensor, legs: Sequence[tuple[float, int]], c1: float, traceless: bool
-                  ) -> list[Measured]:
-    """Plaquettes, energies and charge after each of the `legs`, (step, steps), of `flow`."""
-    at, found = Moving(links, 6.0, c1), []
-    for step, steps in legs:
-        at.flow(step, steps)
-        found.append(at.measured(traceless))
-    return found
-
-
-def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float, c1: float,
-               kicks: Sequence[float], drifts: Sequence[float], displacements: Sequence[float]
-               ) -> Ends:
-    """Kick, drift, kick, ...: a kick and the drift after it in one kernel; S and K by the way."""
-    at = Moving(links, beta, c1, momenta, force_there)
-    before = at.kinetic()
-    for n, (kick, displacement) in enumerate(zip(kicks, displacements, strict=True)):
-        if n > 0:
-            at.drift(drifts[n - 1])
-        at.kick(-kick, 1.0, displacement)
-    return Ends(*at.ends(), at.action(), at.kinetic() - before)

@@ -26,8 +26,14 @@ from l2hmc_bridge.fast.gpu.learned.moves import NOBODY, PLAIN, STILL, Drift, Kic
 from l2hmc_bridge.fast.gpu.learned.networks import Network, of_network
 from l2hmc_bridge.fast.gpu.learned.seeing import Seeing
 from l2hmc_bridge.fast.gpu.planar import renew
+from l2hmc_bridge.fields.part import Part
 
 COMPONENTS = 8  # of a momentum, scaled by e^{h s}
+
+
+def log_det(exponent: Tensor, part: Part | None) -> Tensor:
+    """log|J| = 8 sum h s over the links of all processes, float64 [Nb]."""
+    return COMPONENTS * sums.of_links(part, exponent)
 
 
 class Learned(Seeing):
@@ -100,12 +106,10 @@ class Learned(Seeing):
         self._renew_links()
         self.known = self.local = None
 
-    def log_det(self) -> Tensor:
-        """log|J| = 8 sum h s so far, float64 [Nb]."""
-        if self._exponent is None:
-            return torch.zeros(len(self.links), dtype=torch.float64, device=self.links.device)
-        sites = self._exponent.flatten(2)[:, :, :math.prod(self.extents)]
-        return COMPONENTS * sums.of_links(self.part, sites.unflatten(2, self.extents))
+    def exponent(self) -> Tensor:
+        """sum h s of each link so far, float64 [Nb,4,Nt,Nx,Ny,Nz], with a network for kicks."""
+        sites = cast(Tensor, self._exponent).flatten(2)[:, :, :math.prod(self.extents)]
+        return sites.unflatten(2, self.extents)
 
     def _advance(self, e: float, sign: int, subset: Subset) -> Tensor:
         """What waits is done, and exp(sign e P) U but of a subset; the links before."""

@@ -1,13 +1,14 @@
 """What a kick network sees of links under way on a GPU, with numbers apart (planar.py)."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from l2hmc_bridge.fast.gpu.launch import launch_apart, launch_kick
-from l2hmc_bridge.fast.gpu.planar import LANES, Moving, renew
+from l2hmc_bridge.fast.gpu.planar import ALGEBRA, LANES, Moving, renew
 
 
 class Local(NamedTuple):
@@ -29,13 +30,19 @@ class Seeing(Moving):
     def __init__(self, links: Tensor, beta: float, c1: float, momenta: Tensor, force: Tensor,
                  loops: Sequence[str] | None):
         super().__init__(links, beta, c1, momenta, force if loops is None else None)
-        self.loops, self.action_name = loops, f"beta {beta!r}, c1 {c1!r}"
+        self.loops, self._names = loops, names_of(loops, beta, c1)
         self.local: Local | None = None  # at these links
 
     def begin(self, seen: Mapping[str, Tensor]) -> None:
-        """Know what was handed on at these links, or look at them anew: the same bits."""
-        if self.loops is not None:
-            self._take_over(seen)
+        """Know what was handed on at these links, if it is `usable`, or look at them anew: the
+        same bits.
+        """
+        if seen:
+            given = {one: seen[name] for name, one in self._names.items()}
+            self.known = given["force"]
+            self.local = Local(self.known, given["trace"], given.get("square"),
+                               given.get("rectangle"))
+        elif self.loops is not None:
             self.look()
 
     def hand_on(self) -> dict[str, Tensor] | None:
@@ -43,14 +50,14 @@ class Seeing(Moving):
         if self.local is None:
             return None
         fields = self.local._asdict()
-        return {name: fields[one] for one, name in self._names().items()}
+        return {name: fields[one] for name, one in self._names.items()}
 
     def look(self) -> Local:
         """What the network sees of the links, in memory."""
         if self.local is None:
             rectangle = self.rectangles(self.sees("rectangle"))
-            force, trace = torch.empty_like(self.momenta), self.scalars(self.links.dtype)
-            square = torch.empty_like(force) if self.sees("square") else None
+            force, trace = self._kept(ALGEBRA), self._kept(1)
+            square = self._kept(ALGEBRA) if self.sees("square") else None
             launch_kick("look_kernel", self.links, self.links,
                         None if self.c1 == 0.0 else rectangle, force, trace, square, self.c0,
                         self.c1, *self.extents)
@@ -85,20 +92,27 @@ class Seeing(Moving):
         """Whether there is a kick network with this loop."""
         return self.loops is not None and loop in self.loops
 
+    def _kept(self, numbers: int) -> Tensor:
+        """Room for what is handed on: the same in every run, lanes beyond the last site too."""
+        made = self.links.new_empty(*self.links.shape[:3], numbers, LANES)
+        return made if math.prod(self.extents) % LANES == 0 else made.zero_()
+
     def scalars(self, number: torch.dtype) -> Tensor:
         """Room for a scalar of each link."""
         return torch.empty(*self.links.shape[:3], 1, LANES, dtype=number, device=self.links.device)
 
-    def _take_over(self, seen: Mapping[str, Tensor]) -> None:
-        given = {one: seen[name] for one, name in self._names().items() if name in seen}
-        alike = all((one.dtype, one.device) == (self.links.dtype, self.links.device)
-                    for one in given.values())
-        if len(given) == len(self._names()) and alike:
-            self.known = given["force"]
-            self.local = Local(self.known, given["trace"], given.get("square"),
-                               given.get("rectangle"))
 
-    def _names(self) -> dict[str, str]:
-        """What a network sees in memory, and the names under which it is handed on."""
-        loops = [one for one in ("square", "rectangle") if self.sees(one)]
-        return {one: f"{one} apart, {self.action_name}" for one in ("force", "trace", *loops)}
+def names_of(loops: Sequence[str] | None, beta: float, c1: float) -> dict[str, str]:
+    """Under which names that which a network sees in memory is handed on: name -> of Local."""
+    if loops is None:
+        return {}
+    seen = ("force", "trace", *(one for one in ("square", "rectangle") if one in loops))
+    return {f"{one} apart, beta {beta!r}, c1 {c1!r}": one for one in seen}
+
+
+def usable(seen: Mapping[str, Tensor], names: Iterable[str], links: Tensor) -> dict[str, Tensor]:
+    """What a trajectory at these torch links may begin with: all of these names, or nothing."""
+    given = {name: seen[name] for name in names if name in seen}
+    alike = all((one.dtype, one.device) == (links.dtype.to_real(), links.device)
+                for one in given.values())
+    return given if alike and all(name in given for name in names) else {}

@@ -1,7 +1,8 @@
 """Sums over the sites of fields with their numbers apart: float64 [Nb, ...], the same in every run.
 
 Of a part of a lattice, a whole one included, they are exact and over all its processes: the kernels
-count (`fields/sums.py`) the terms of own sites. Nothing waits for the GPU but exact sums.
+count (`fields/sums.py`) the terms of own sites. Nothing waits for the GPU but exact sums, and those
+in `totalled` alone: what is `..._left` stays on the GPU.
 """
 
 import math
@@ -55,21 +56,46 @@ def rectangles(links: Tensor, where: Where) -> Tensor:
 
 def kinetic(momenta: Tensor, where: Where) -> Tensor:
     """K = -tr P^2, summed over links, [Nb]."""
-    return _summed("kinetic_kernel", momenta, where, 0, 1, num_warps=4)[:, 0]
+    return totalled(kinetic_left(momenta, where), where)[:, 0]
+
+
+def kinetic_left(momenta: Tensor, where: Where) -> Tensor:
+    """What K comes of."""
+    return _left("kinetic_kernel", momenta, where, 0, 1, num_warps=4)
 
 
 def action(links: Tensor, where: Where, beta: float, c1: float) -> Tensor:
     """S = -(beta/3) [c0 sum Re tr P + c1 sum Re tr R], [Nb]."""
-    total = (1 - 8 * c1) * plaquettes(links, where).sum(1)
+    return action_of([totalled(one, where) for one in action_left(links, where, c1)], beta, c1)
+
+
+def action_left(links: Tensor, where: Where, c1: float) -> tuple[Tensor, ...]:
+    """What S comes of: plaquettes, and rectangles if they count."""
+    planes = _left("plaquette_kernel", links, where, 1, 6)
+    return (planes,) if c1 == 0 else (planes, _left("rectangle_kernel", links, where, 2, 1))
+
+
+def action_of(sums: Sequence[Tensor], beta: float, c1: float) -> Tensor:
+    """S of the sums that `action_left` comes to, [Nb]."""
+    total = (1 - 8 * c1) * sums[0].sum(1)
     if c1 != 0:
-        total = total + c1 * rectangles(links, where)
+        total = total + c1 * sums[1][:, 0]
     return -beta / 3 * total
 
 
 def clover(links: Tensor, where: Where, traceless: bool) -> tuple[Tensor, Tensor]:
     """(site averages of Re tr P / 3 of the six planes, [Nb,6]; energies per site and Q, [Nb,3])."""
-    found = _summed("measure_kernel", links, where, 1, 9, HALVES, int(traceless),
-                    maxnreg=MOST[links.dtype])
+    return clover_of(totalled(clover_left(links, where, traceless), where), where)
+
+
+def clover_left(links: Tensor, where: Where, traceless: bool) -> Tensor:
+    """What `clover` comes of."""
+    return _left("measure_kernel", links, where, 1, 9, HALVES, int(traceless),
+                 maxnreg=MOST[links.dtype])
+
+
+def clover_of(found: Tensor, where: Where) -> tuple[Tensor, Tensor]:
+    """`clover` of the sums that `clover_left` comes to."""
     energies, charge = found[:, 6:8] / (16.0 * where.volume), found[:, 8:] / (64 * math.pi**2)
     return found[:, :6] / (3 * where.volume), torch.cat([energies, charge], 1)
 
@@ -92,7 +118,7 @@ def charge(links: Tensor, where: Where, shapes: Shapes, traceless: bool) -> Tens
     made = lines(links, where, longest)
     for row, shape in enumerate(shapes):
         _charge(made, where, longest, shape, traceless, row, len(shapes), out=out)
-    return _total(out, where).sum(1)
+    return totalled(_added(out, where), where).sum(1)
 
 
 def density(links: Tensor, where: Where, shapes: Shapes, traceless: bool) -> Tensor:
@@ -121,13 +147,18 @@ def _charge(made: Tensor, where: Where, longest: int, shape: tuple[int, int, flo
                  num_warps=1, maxnreg=MOST[made.dtype])
 
 
-def _summed(kernel: str, field: Tensor, where: Where, reach: int, rows: int, *arguments: object,
-            **options: int) -> Tensor:
+def _summed(kernel: str, field: Tensor, where: Where, reach: int, rows: int) -> Tensor:
     """What a kernel leaves of each block, summed, [Nb, rows]; it looks so far from a site."""
+    return totalled(_left(kernel, field, where, reach, rows), where)
+
+
+def _left(kernel: str, field: Tensor, where: Where, reach: int, rows: int, *arguments: object,
+          **options: int) -> Tensor:
+    """What a kernel leaves of each block, summed, as `_added`; it looks so far from a site."""
     out = _room(field, where, reach, rows)
     launch_observable(kernel, field, field, out, *arguments, *where.extents, *where.halo,
                       EXACT=where.part is not None, **{"num_warps": 1, **options})
-    return _total(out, where)
+    return _added(out, where)
 
 
 def _room(field: Tensor, where: Where, reach: int, rows: int, each: int = 1) -> Tensor:
@@ -141,9 +172,15 @@ def _room(field: Tensor, where: Where, reach: int, rows: int, each: int = 1) -> 
     return torch.empty(chains, rows, 3, programs, device=field.device, dtype=torch.int64)
 
 
-def _total(out: Tensor, where: Where) -> Tensor:
-    """The sums of what was left there, [Nb, rows]."""
+def _added(out: Tensor, where: Where) -> Tensor:
+    """What was left there, summed, [Nb, rows]; of a part counts, [Nb, rows, 3]."""
     if where.part is None:
         return out.sum(-1)
-    counts = sums.joined(out.flatten(0, 1).movedim(1, 2)).view(*out.shape[:2], 3)
-    return sums.totalled(where.part.network, counts.cpu(), out)
+    return sums.joined(out.flatten(0, 1).movedim(1, 2)).view(*out.shape[:2], 3)
+
+
+def totalled(left: Tensor, where: Where) -> Tensor:
+    """The sums that were left, [Nb, rows], over all processes."""
+    if where.part is None:
+        return left
+    return sums.totalled(where.part.network, left.cpu(), left)
