@@ -14,7 +14,7 @@ from benchmarks.kernels.cases import BETA, SYMANZIK
 from benchmarks.kernels.gpu import best
 from benchmarks.kernels.trajectories import NETWORKS, kernel, training_step
 from l2hmc_bridge import fast
-from l2hmc_bridge.fast.gpu.planar import Moving
+from l2hmc_bridge.fast.gpu import graphs, planar
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.sampling.hmc import HMC, integrate
 from l2hmc_bridge.sampling.integrators import Schedule, schedule
@@ -108,7 +108,7 @@ def apart_force(c1: float) -> Callable[[Fields], Callable]:
     def ready(at: Fields) -> Callable:
         if at.links.device.type != "cuda":
             return lambda: fast.force(at.links, BETA, c1)
-        moving = Moving(at.links, BETA, c1)
+        moving = planar.Moving(at.links, BETA, c1)
 
         def anew() -> None:
             moving.known = None
@@ -123,7 +123,7 @@ def apart_drift(at: Fields) -> Callable:
     """exp(P) U with numbers apart, in its place."""
     if at.links.device.type != "cuda":
         return lambda: fast.expm_multiply(at.momenta, at.links, 0.1)
-    moving = Moving(at.links, BETA, momenta=at.momenta)
+    moving = planar.Moving(at.links, BETA, momenta=at.momenta)
     return lambda: moving.drift(0.1)
 
 
@@ -150,6 +150,15 @@ def gain(place: Place, ready: Callable, extents: Extents) -> float:
     double, single = (per_site(place, ready, extents, dtype)
                       for dtype in (torch.complex128, torch.complex64))
     return double / single
+
+
+@torch.no_grad()
+def graph_gain(place: Place, extents: Extents) -> float:
+    """How much faster a trajectory is as a graph than launched kernel by kernel."""
+    run = trajectory(TWENTY)(fields(place, extents))
+    with graphs.one_by_one():
+        launched = place.seconds(run)
+    return launched / place.seconds(run)
 
 
 @functools.lru_cache(maxsize=1)
@@ -223,6 +232,8 @@ def targets() -> Iterator[Target]:
     yield Target("trajectory of 20 forces, a force", _cube(8), "double", "at most", 4.0,
                  "ns per site", lambda place: per_site(
                      place, trajectory(TWENTY), _cube(8), torch.complex128) / 20)
+    yield Target("trajectory of 20 forces, a graph", _cube(8), "double", "at least", 1.0,
+                 "times faster than launches", lambda place: graph_gain(place, _cube(8)))
     for name in ("force", "exp(P) U", "trajectory of 20 forces"):
         yield Target(name, _cube(32), "single", "at least", 1.7, "times faster than double",
                      lambda place, ready=FUNCTIONS[name][1]: gain(place, ready, _cube(32)))
