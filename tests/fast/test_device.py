@@ -64,12 +64,9 @@ def started(monkeypatch):
     for module in (gpu, gpu.sums):
         for name in ("launch", "over_sites"):
             monkeypatch.setattr(module, name, lambda name, *_, **__: names.append(name))
-    monkeypatch.setattr(planar, "launch_planar", lambda name, *_, **__: names.append(name))
-    for module in (planar, staple_fields):
-        monkeypatch.setattr(module, "launch_apart",
+    for module in (planar, staple_fields, gpu.totals):
+        monkeypatch.setattr(module, "launch_planar",
                             lambda name, *_, **__: names.append(name.rpartition(".")[2]))
-    for launched in ("launch_observable", "launch_loops"):
-        monkeypatch.setattr(gpu.totals, launched, lambda name, *_, **__: names.append(name))
     return names
 
 

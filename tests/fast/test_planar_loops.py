@@ -60,18 +60,18 @@ check("mirrored", -gpu.charge_density(back, OBLONG).flip(2), found, 10)
 
 # Errors that must be seen: a distance that ends at 2, one orientation taken with the wrong sign,
 # the sum of two orientations taken for their mean.
-far, part, start = loops.far, loops.with_part, gpu.totals.launch_loops
+far, part, start = loops.far, loops.with_part, gpu.totals.launch_planar
 def shifted(at, distance):
     return far(at, distance - (distance > 2))
 def unsigned(g, sign, a, b):
     return part(g, sign * sign, a, b)
-def summed(name, field, programs, lines, out, *given, **options):
-    if name == "charge_kernel":
-        density, m, n, longest, turns, traceless, weight, *rest = given
-        given = density, m, n, longest, turns, traceless, turns**2 * weight, *rest
-    start(name, field, programs, lines, out, *given, **options)
+def summed(name, field, lines, *given, **options):
+    if name.endswith("charge_kernel"):
+        out, density, m, n, longest, turns, traceless, weight, *rest = given
+        given = out, density, m, n, longest, turns, traceless, turns**2 * weight, *rest
+    start(name, field, lines, *given, **options)
 for module, name, planted in ((loops, "far", shifted), (loops, "with_part", unsigned),
-                              (gpu.totals, "launch_loops", summed)):
+                              (gpu.totals, "launch_planar", summed)):
     right = getattr(module, name)
     setattr(module, name, planted)
     if agree(*case):

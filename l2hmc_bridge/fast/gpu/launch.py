@@ -133,57 +133,18 @@ def launch(name: str, grid: tuple[int, ...], *arguments, **constants) -> None:
            {"BLOCK": BLOCK, **constants})
 
 
-def launch_planar(name: str, field: Tensor, *arguments, **constants) -> None:
-    """Start the kernel `name` of planar_kernels.py for all blocks and chains of such a `field`."""
-    from l2hmc_bridge.fast.gpu import planar_kernels
-
-    _start(getattr(planar_kernels, name), (field.shape[2], len(field)), field, arguments, constants)
-
-
-def launch_apart(name: str, field: Tensor, *arguments, **constants) -> None:
-    """Start the kernel "module.name" of this room for all blocks and chains of such a `field`."""
-    _start(_named(name), (field.shape[2], len(field)), field, arguments, constants)
+def launch_planar(name: str, field: Tensor, *arguments, programs: int | None = None, **constants
+                  ) -> None:
+    """Start the kernel "module.name" of this room for all chains of a `field` with its numbers
+    apart, a program for each block or `programs` of them.
+    """
+    grid = (field.shape[2] if programs is None else programs, len(field))
+    _start(_named(name), grid, field, arguments, constants)
 
 
 def _named(name: str) -> Any:
     module, _, kernel = name.rpartition(".")
     return getattr(importlib.import_module(f"l2hmc_bridge.fast.gpu.{module}"), kernel)
-
-
-def launch_kick(name: str, field: Tensor, *arguments, **constants) -> None:
-    """The same of learned/kicks.py."""
-    from l2hmc_bridge.fast.gpu.learned import kicks
-
-    _start(getattr(kicks, name), (field.shape[2], len(field)), field, arguments, constants)
-
-
-def launch_step(name: str, field: Tensor, *arguments, **constants) -> None:
-    """The same of learned/steps.py."""
-    from l2hmc_bridge.fast.gpu.learned import steps
-
-    _start(getattr(steps, name), (field.shape[2], len(field)), field, arguments, constants)
-
-
-def launch_drift(name: str, field: Tensor, programs: int, *arguments, **constants) -> None:
-    """The same of learned/drifts.py, with so many programs for each chain."""
-    from l2hmc_bridge.fast.gpu.learned import drifts
-
-    _start(getattr(drifts, name), (programs, len(field)), field, arguments, constants)
-
-
-def launch_observable(name: str, field: Tensor, *arguments, **constants) -> None:
-    """The same of observables/kernels.py."""
-    from l2hmc_bridge.fast.gpu.observables import kernels
-
-    _start(getattr(kernels, name), (field.shape[2], len(field)), field, arguments,
-           constants)
-
-
-def launch_loops(name: str, field: Tensor, programs: int, *arguments, **constants) -> None:
-    """The same of observables/loops.py, with so many programs for each chain."""
-    from l2hmc_bridge.fast.gpu.observables import loops
-
-    _start(getattr(loops, name), (programs, len(field)), field, arguments, constants)
 
 
 def _start(kernel: Any, grid: tuple[int, ...], there: Tensor, arguments: Sequence, constants: dict

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from l2hmc_bridge.fast import halo
 from l2hmc_bridge.fast.cpu.library import plain
-from l2hmc_bridge.fast.gpu.launch import launch_apart, launch_planar
+from l2hmc_bridge.fast.gpu.launch import launch_planar
 from l2hmc_bridge.fast.gpu.observables.totals import Where
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.layout import check_links
@@ -32,8 +32,8 @@ def enter(field: Tensor, numbers: int) -> Tensor:
     blocks = math.ceil(math.prod(extents) / LANES)
     out = torch.empty(len(field), 4, blocks, numbers, LANES, dtype=field.dtype.to_real(),
                       device=field.device)
-    launch_planar("enter_kernel", out, torch.view_as_real(plain(field)), out, *extents,
-                  NUMBERS=numbers)
+    launch_planar("planar_kernels.enter_kernel", out, torch.view_as_real(plain(field)), out,
+                  *extents, NUMBERS=numbers)
     return out
 
 
@@ -41,7 +41,7 @@ def leave(field: Tensor, extents: Extents) -> Tensor:
     """The torch field of a lattice with these extents, complex [Nb,4,Nt,Nx,Ny,Nz,3,3]."""
     out = torch.empty(len(field), 4, *extents, 3, 3, dtype=field.dtype.to_complex(),
                       device=field.device)
-    launch_planar("leave_kernel", field, field, torch.view_as_real(out), *extents,
+    launch_planar("planar_kernels.leave_kernel", field, field, torch.view_as_real(out), *extents,
                   NUMBERS=field.shape[3])
     return out
 
@@ -138,14 +138,14 @@ class Moving:
 
     def _from_known(self, moved: Tensor | None, step: float) -> None:
         """The push that waits is done with the force as a field, exp(step P') U into `moved`."""
-        launch_planar("drift_kernel", self.links, self.links, self.momenta, self.force(), moved,
-                      self._keep, self._push, float(step), *self.extents)
+        launch_planar("planar_kernels.drift_kernel", self.links, self.links, self.momenta,
+                      self.force(), moved, self._keep, self._push, float(step), *self.extents)
         self._keep, self._push = 1.0, 0.0
 
     def _glide(self, links: Tensor, momenta: Tensor, moved: Tensor, step: float) -> None:
         """exp(step P) U into `moved`."""
-        launch_planar("drift_kernel", links, links, momenta, None, moved, 1.0, 0.0, float(step),
-                      *self.extents)
+        launch_planar("planar_kernels.drift_kernel", links, links, momenta, None, moved, 1.0, 0.0,
+                      float(step), *self.extents)
 
     def _room(self) -> Tensor:
         if self._spare is None:
@@ -156,12 +156,13 @@ class Moving:
              step: float = 0.0, out: Tensor | None = None) -> None:
         """keep P + push F of these links into P or `out`, and exp(step P') U into `moved`."""
         alone, target = self.c1 == 0.0, self.momenta if out is None else out
-        launch_planar("push_kernel", links, links, self.momenta, links if moved is None else moved,
-                      target, push * self.c0, float(keep), float(step), *self.extents,
-                      KEEP=out is None, DRIFT=alone and moved is not None)
+        launch_planar("planar_kernels.push_kernel", links, links, self.momenta,
+                      links if moved is None else moved, target, push * self.c0, float(keep),
+                      float(step), *self.extents, KEEP=out is None,
+                      DRIFT=alone and moved is not None)
         if not alone:
-            launch_apart("rectangles.rectangle_kernel", links, links, target, push * self.c1,
-                         *self.extents)
+            launch_planar("rectangles.rectangle_kernel", links, links, target, push * self.c1,
+                          *self.extents)
             if moved is not None:
                 self._glide(links, target, moved, step)
 
@@ -176,8 +177,8 @@ def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
 def force_at(links: Tensor, extents: Extents, beta: float, c1: float) -> Tensor:
     """F of links with their numbers apart, likewise."""
     out = links.new_empty(*links.shape[:3], ALGEBRA, LANES)
-    launch_planar("push_kernel", links, links, out, links, out, beta / 6 * (1 - 8 * c1), 0.0, 0.0,
-                  *extents, KEEP=False, DRIFT=False)
+    launch_planar("planar_kernels.push_kernel", links, links, out, links, out,
+                  beta / 6 * (1 - 8 * c1), 0.0, 0.0, *extents, KEEP=False, DRIFT=False)
     if c1 != 0.0:
-        launch_apart("rectangles.rectangle_kernel", links, links, out, beta / 6 * c1, *extents)
+        launch_planar("rectangles.rectangle_kernel", links, links, out, beta / 6 * c1, *extents)
     return out

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.fast.cpu.library import plain
-from l2hmc_bridge.fast.gpu.launch import launch_apart
+from l2hmc_bridge.fast.gpu.launch import launch_planar
 from l2hmc_bridge.fast.gpu.planar import ALGEBRA, LANES
 
 
@@ -18,9 +18,9 @@ def per_link(links: Tensor, extents: tuple[int, ...], form: str, mu: int = -1) -
     dtype = links.dtype.to_complex() if numbers else links.dtype
     out = torch.empty(len(links), directions, *extents, *numbers, dtype=dtype,
                       device=links.device)
-    launch_apart("staples.staple_kernel", links, links,
-                 torch.view_as_real(out) if numbers else out, max(mu, 0), *extents, FORM=form,
-                 D=directions, num_warps=directions)
+    launch_planar("staples.staple_kernel", links, links,
+                  torch.view_as_real(out) if numbers else out, max(mu, 0), *extents, FORM=form,
+                  D=directions, num_warps=directions)
     return out if mu < 0 else out[:, 0]
 
 
@@ -30,8 +30,8 @@ def algebra(links: Tensor, field: Tensor, extents: tuple[int, ...], mu: int = -1
     field = field if mu < 0 else field.unsqueeze(1)
     directions = field.shape[1]
     out = links.new_empty(len(field), directions, links.shape[2], ALGEBRA, LANES)
-    launch_apart("gradients.weights.algebra_kernel", links, torch.view_as_real(plain(field)), out,
-                 scale, *extents, D=directions, num_warps=directions)
+    launch_planar("gradients.weights.algebra_kernel", links, torch.view_as_real(plain(field)), out,
+                  scale, *extents, D=directions, num_warps=directions)
     return out
 
 
@@ -41,6 +41,6 @@ def laplacian(links: Tensor, field: Tensor, extents: tuple[int, ...], transverse
     directions = field.shape[1]
     out = torch.empty(len(field), directions, *extents, 3, 3, dtype=links.dtype.to_complex(),
                       device=links.device)
-    launch_apart("staples.laplacian_kernel", links, links, field, torch.view_as_real(out),
-                 max(mu, 0), *extents, FIRST=int(transverse), D=directions, num_warps=directions)
+    launch_planar("staples.laplacian_kernel", links, links, field, torch.view_as_real(out),
+                  max(mu, 0), *extents, FIRST=int(transverse), D=directions, num_warps=directions)
     return out if mu < 0 else out[:, 0]

@@ -13,7 +13,7 @@ from torch import Tensor
 from l2hmc_bridge.fast.cpu.library import plain
 from l2hmc_bridge.fast.gpu import functions, planar
 from l2hmc_bridge.fast.gpu.gradients.trials import agrees
-from l2hmc_bridge.fast.gpu.launch import BLOCK, launch, launch_apart
+from l2hmc_bridge.fast.gpu.launch import BLOCK, launch, launch_planar
 from l2hmc_bridge.fast.gpu.observables import totals
 from l2hmc_bridge.fast.gpu.observables.totals import Where
 from l2hmc_bridge.fast.gpu.planar import ALGEBRA, LANES, LINKS
@@ -124,8 +124,8 @@ class PlanarLinks:
         """B of six planes for the weights of three sums, [Nb,3]."""
         scale = weights.new_tensor([1 / 16, 1 / 16, 1 / (64 * math.pi**2)])  # of parts of leaves
         out = self.links.new_empty(len(self.links), PLANES, self.links.shape[2], NINE, LANES)
-        launch_apart("gradients.clovers.clover_changes_kernel", self.links, self.links,
-                     weights * scale, out, int(traceless), *self.extents, num_warps=1)
+        launch_planar("gradients.clovers.clover_changes_kernel", self.links, self.links,
+                      weights * scale, out, int(traceless), *self.extents, num_warps=1)
         return out
 
     def _force(self, beta: float, c1: float) -> Tensor:
@@ -157,8 +157,8 @@ class PlanarLinks:
         return self.links.new_empty(*self.links.shape[:3], numbers, LANES)
 
     def _start(self, kernel: str, *arguments: Any, **constants: Any) -> None:
-        launch_apart(f"gradients.{kernel}", self.links, self.links, *arguments, *self.extents,
-                     **constants)
+        launch_planar(f"gradients.{kernel}", self.links, self.links, *arguments, *self.extents,
+                      **constants)
 
 
 class TritonKernels(Kernels):

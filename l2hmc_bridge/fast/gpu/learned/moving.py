@@ -15,13 +15,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.fast.gpu import sums
-from l2hmc_bridge.fast.gpu.launch import (
-    BLOCK,
-    launch_drift,
-    launch_kick,
-    launch_planar,
-    launch_step,
-)
+from l2hmc_bridge.fast.gpu.launch import BLOCK, launch_planar
 from l2hmc_bridge.fast.gpu.learned.moves import NOBODY, PLAIN, STILL, Drift, Kick, Subset
 from l2hmc_bridge.fast.gpu.learned.networks import Network, of_network
 from l2hmc_bridge.fast.gpu.learned.seeing import Seeing
@@ -50,8 +44,8 @@ class Learned(Seeing):
         """P' = keep P + push F, later, or at once with the force of another field."""
         if force is not None:
             self._flush()
-            launch_planar("drift_kernel", self.links, self.links, self.momenta, force, None, keep,
-                          push, 0.0, *self.extents)
+            launch_planar("planar_kernels.drift_kernel", self.links, self.links, self.momenta,
+                          force, None, keep, push, 0.0, *self.extents)
         elif self._waiting is not None and push == 0.0:
             self._waiting = self._waiting._replace(keep=keep * self._waiting.keep)
         else:
@@ -123,9 +117,9 @@ class Learned(Seeing):
             force = None if self._push == 0.0 else self.force()
             if force is None:
                 self._settle()
-            launch_drift("rest_kernel", before, before.shape[2], before, self.momenta, force,
-                         moved, self._keep, self._push, sign * e, subset.mu, int(subset.odd),
-                         *self.extents)
+            launch_planar("learned.drifts.rest_kernel", before, before, self.momenta, force, moved,
+                          self._keep, self._push, sign * e, subset.mu, int(subset.odd),
+                          *self.extents)
             self._keep, self._push = 1.0, 0.0
         self.links, self._spare = moved, before
         self._moved = True
@@ -146,12 +140,13 @@ class Learned(Seeing):
                                   else (kick.network, kick.mode, kick.h, kick.keep))
         kept, out = self._rooms(kick)
         turn = drift.subset.network
-        launch_step("step_kernel", self.links, self.links, rectangle, *of_network(network),
-                    self.momenta, self._exponent, kept, out, *of_network(turn), drift.moved,
-                    self.c0, self.c1, h, keep, drift.e, float(drift.sign), drift.subset.mu,
-                    int(drift.subset.odd), *self.extents, MODE=mode, SQUARE=self.sees("square"),
-                    TANH=network is not None and network.tanh,
-                    TURN_TANH=turn is not None and turn.tanh)
+        launch_planar("learned.steps.step_kernel", self.links, self.links, rectangle,
+                      *of_network(network), self.momenta, self._exponent, kept, out,
+                      *of_network(turn), drift.moved, self.c0, self.c1, h, keep, drift.e,
+                      float(drift.sign), drift.subset.mu, int(drift.subset.odd), *self.extents,
+                      MODE=mode, SQUARE=self.sees("square"),
+                      TANH=network is not None and network.tanh,
+                      TURN_TANH=turn is not None and turn.tanh)
         if kick is None:
             self._keep, self._push = 1.0, 0.0
         elif kick.mixing is not None:
@@ -162,13 +157,13 @@ class Learned(Seeing):
         kick, self._waiting = cast(Kick, self._waiting), None
         local, network = self.look(), kick.network
         kept, out = self._rooms(kick)
-        launch_step("known_kernel", self.links, self.links,
-                    local.force if kick.force is None else kick.force,
-                    None if kick.force is None else local.force, local.trace, local.square,
-                    local.rectangle, *of_network(network), self.momenta, self._exponent, kept, out,
-                    drift.moved, kick.h, kick.keep, drift.sign * drift.e, drift.subset.mu,
-                    int(drift.subset.odd), *self.extents, MODE=kick.mode,
-                    LAPLACIAN=self.sees("laplacian"), TANH=network.tanh)
+        launch_planar("learned.steps.known_kernel", self.links, self.links,
+                      local.force if kick.force is None else kick.force,
+                      None if kick.force is None else local.force, local.trace, local.square,
+                      local.rectangle, *of_network(network), self.momenta, self._exponent, kept,
+                      out, drift.moved, kick.h, kick.keep, drift.sign * drift.e, drift.subset.mu,
+                      int(drift.subset.odd), *self.extents, MODE=kick.mode,
+                      LAPLACIAN=self.sees("laplacian"), TANH=network.tanh)
         if kick.mixing is not None:
             self._mix(out, kept, kick.mode, kick.h, kick.keep, kick.mixing)
 
@@ -180,8 +175,8 @@ class Learned(Seeing):
 
     def _mix(self, push: Tensor, kept: Tensor | None, mode: int, h: float, keep: float,
              mixing: float) -> None:
-        launch_kick("mixed_kick_kernel", self.links, self.links, push, kept, self.momenta,
-                    self._exponent, h, keep, mixing, *self.extents, MODE=mode)
+        launch_planar("learned.kicks.mixed_kick_kernel", self.links, self.links, push, kept,
+                      self.momenta, self._exponent, h, keep, mixing, *self.extents, MODE=mode)
 
     def _move(self, links: Tensor, network: Network | None, mu: int, odd: bool | None, e: float,
               sign: int, mixing: float | None, smooth: bool) -> None:
@@ -192,10 +187,11 @@ class Learned(Seeing):
             renew(self.part, self.momenta)
             self._pushed = False
         sites = math.prod(self.extents) // (1 if odd is None else 2)
-        launch_drift("subset_kernel", links, math.ceil(sites / BLOCK), links, self.momenta,
-                     *of_network(network), self.links, e, float(sign), mixing or 0.0, mu,
-                     int(bool(odd)), links.shape[2], *self.extents, HALF=odd is not None,
-                     SMOOTH=smooth, TANH=network is not None and network.tanh)
+        launch_planar("learned.drifts.subset_kernel", links, links, self.momenta,
+                      *of_network(network), self.links, e, float(sign), mixing or 0.0, mu,
+                      int(bool(odd)), links.shape[2], *self.extents,
+                      programs=math.ceil(sites / BLOCK), HALF=odd is not None, SMOOTH=smooth,
+                      TANH=network is not None and network.tanh)
         self._moved = True
 
     def _renew_links(self) -> None:

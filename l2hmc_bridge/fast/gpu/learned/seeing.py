@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.fast.gpu.launch import launch_apart, launch_kick
+from l2hmc_bridge.fast.gpu.launch import launch_planar
 from l2hmc_bridge.fast.gpu.planar import ALGEBRA, LANES, Moving, renew
 
 
@@ -58,9 +58,9 @@ class Seeing(Moving):
             rectangle = self.rectangles(self.sees("rectangle"))
             force, trace = self._kept(ALGEBRA), self._kept(1)
             square = self._kept(ALGEBRA) if self.sees("square") else None
-            launch_kick("look_kernel", self.links, self.links,
-                        None if self.c1 == 0.0 else rectangle, force, trace, square, self.c0,
-                        self.c1, *self.extents)
+            launch_planar("learned.kicks.look_kernel", self.links, self.links,
+                          None if self.c1 == 0.0 else rectangle, force, trace, square, self.c0,
+                          self.c1, *self.extents)
             self.local = Local(force, trace, square,
                                rectangle if self.sees("rectangle") else None)
             self.known = force
@@ -84,8 +84,8 @@ class Seeing(Moving):
         if self.c1 == 0.0 and not seen:
             return None
         rectangle = torch.zeros_like(self.momenta)
-        launch_apart("rectangles.rectangle_kernel", self.links, self.links, rectangle, 1.0,
-                     *self.extents)
+        launch_planar("rectangles.rectangle_kernel", self.links, self.links, rectangle, 1.0,
+                      *self.extents)
         return rectangle
 
     def sees(self, loop: str) -> bool:

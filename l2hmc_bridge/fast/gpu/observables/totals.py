@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2hmc_bridge.fast.gpu.launch import launch_loops, launch_observable
+from l2hmc_bridge.fast.gpu.launch import launch_planar
 from l2hmc_bridge.fields import sums
 from l2hmc_bridge.fields.part import NOWHERE, Extents, Part
 
@@ -107,7 +107,7 @@ def lines(links: Tensor, where: Where, longest: int) -> Tensor:
     made = links.new_empty(len(links), 4 * longest, *links.shape[2:])
     made[:, :4] = links
     for length in range(1, longest):
-        launch_loops("line_kernel", made, made.shape[2], made, length, longest, *where.extents)
+        launch_planar("observables.loops.line_kernel", made, made, length, longest, *where.extents)
     return made
 
 
@@ -141,10 +141,11 @@ def _charge(made: Tensor, where: Where, longest: int, shape: tuple[int, int, flo
     """What one shape adds to `density`, and its sums in a row of `out`."""
     m, n, weight = shape
     turns = 1 if m == n else 2  # of which the mean is taken
-    launch_loops("charge_kernel", made, PAIRS * made.shape[2], made, out, density, m, n, longest,
-                 turns, int(traceless), weight / (64 * math.pi**2 * turns**2), row, rows,
-                 *where.extents, *where.halo, EXACT=out is not None and where.part is not None,
-                 num_warps=1, maxnreg=MOST[made.dtype])
+    launch_planar("observables.loops.charge_kernel", made, made, out, density, m, n, longest, turns,
+                  int(traceless), weight / (64 * math.pi**2 * turns**2), row, rows, *where.extents,
+                  *where.halo, programs=PAIRS * made.shape[2],
+                  EXACT=out is not None and where.part is not None, num_warps=1,
+                  maxnreg=MOST[made.dtype])
 
 
 def _summed(kernel: str, field: Tensor, where: Where, reach: int, rows: int) -> Tensor:
@@ -156,8 +157,8 @@ def _left(kernel: str, field: Tensor, where: Where, reach: int, rows: int, *argu
           **options: int) -> Tensor:
     """What a kernel leaves of each block, summed, as `_added`; it looks so far from a site."""
     out = _room(field, where, reach, rows)
-    launch_observable(kernel, field, field, out, *arguments, *where.extents, *where.halo,
-                      EXACT=where.part is not None, **{"num_warps": 1, **options})
+    launch_planar(f"observables.kernels.{kernel}", field, field, out, *arguments, *where.extents,
+                  *where.halo, EXACT=where.part is not None, **{"num_warps": 1, **options})
     return _added(out, where)
 
 
