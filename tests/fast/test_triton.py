@@ -138,7 +138,7 @@ def test_the_benchmark_says_that_there_is_no_card(tmp_path):
 
 @needs_triton
 def test_the_benchmark_in_the_interpreter(tmp_path):
-    names = ["force", "exp(P) U", "kinetic"]
+    names = ["force", "exp(P) U", "kinetic", "gradient of exp(P) U"]
     done = benchmark("--interpreted", "--lattices", "2", "--chains", "1", "--precisions", "double",
                      "--only", ";".join(names), "--json", str(tmp_path / "gpu.json"),
                      simulated=True)
