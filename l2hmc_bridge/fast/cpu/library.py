@@ -21,7 +21,7 @@ LEVELS = {  # what torch says of the processor -> builds to try, best first
     "DEFAULT": ("default",),
 }
 FOLDER = Path(__file__).parent
-INTERFACE = 18  # of kernels/exports.cpp
+INTERFACE = 19  # of kernels/exports.cpp
 LINK, ALGEBRA = 18, 8  # numbers per matrix, components per algebra element
 SUFFIX = {torch.float64: "", torch.float32: "_single"}  # of a build's name
 REAL = {torch.complex128: torch.float64, torch.float64: torch.float64,
@@ -98,7 +98,19 @@ def _declare(handle: Kernels, level: str) -> Kernels:
     handle.lattice_blocks.argtypes = [_POINTER]
     handle.lattice_lanes.argtypes = [_POINTER]
     handle.level = level
+    _use_threads_of_torch(handle)
     return handle
+
+
+def _use_threads_of_torch(handle: Kernels) -> None:
+    """Kernels run on torch's threads if these are GNU OpenMP's: others would compete with them."""
+    try:
+        openmp = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
+        team = [ctypes.cast(openmp[name], _POINTER)
+                for name in ("GOMP_parallel", "omp_get_thread_num")]
+    except (OSError, AttributeError):
+        return
+    handle.use_team(*team)
 
 
 def call(name: str, *arguments, dtype: torch.dtype = torch.float64) -> None:

@@ -9,7 +9,12 @@
 #endif
 
 // Changes whenever an argument list does; library.py refuses any other number.
-EXPORT int interface_version() { return 18; }
+EXPORT int interface_version() { return 19; }
+
+// From now on parallel() uses this team.
+EXPORT void use_team(decltype(Team::parallel) parallel, decltype(Team::number) number) {
+    team = {parallel, number, {}};
+}
 
 EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }
 EXPORT void* lattice_create_part(const int* extent, const int* low, const int* high) {

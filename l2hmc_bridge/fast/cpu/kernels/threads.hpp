@@ -1,4 +1,5 @@
-// A small pool: workers sleep between calls, and a forked child starts with a fresh pool.
+// Tasks on several threads: those of torch, or a small pool of our own whose workers sleep between
+// calls. A forked child has a fresh pool, and not torch's threads: they stayed with its parent.
 #pragma once
 #include <pthread.h>
 
@@ -11,8 +12,12 @@
 
 namespace {
 
+typedef std::chrono::steady_clock Clock;
+
 constexpr int MOST_THREADS = 256;
 constexpr auto PATIENCE = std::chrono::microseconds(200);  // awake between calls that follow closely
+constexpr auto LONG = std::chrono::milliseconds(1);  // to wait for a thread that works beside this one
+constexpr auto AGAIN = std::chrono::seconds(1);  // until torch's threads are tried anew
 
 INLINE void relax() {
 #if defined(__x86_64__)
@@ -25,11 +30,11 @@ INLINE void relax() {
 // Whether `done()` came true while there was patience left.
 template <class Done>
 bool spin(const Done& done) {
-    const auto end = std::chrono::steady_clock::now() + PATIENCE;
+    const auto end = Clock::now() + PATIENCE;
     do {
         for (int i = 0; i < 64; i++, relax())
             if (done()) return true;
-    } while (std::chrono::steady_clock::now() < end);
+    } while (Clock::now() < end);
     return false;
 }
 
@@ -39,81 +44,147 @@ struct alignas(64) Share {
     long end = 0;
 };
 
-struct Pool {
-    std::mutex busy, lock;
-    std::condition_variable wake, done;
+// The tasks of one call. Every thread begins with its own range, the same in each call: its cache still
+// holds what it wrote there the last time.
+struct Tasks {
     const std::function<void(long)>* task = nullptr;
+    int threads = 0;
     Share shares[MOST_THREADS];
-    std::atomic<long> generation{0};
-    int workers = 0, wanted = 0;
-    std::atomic<int> running{0};
 
-    // Every thread begins with its own range, the same in each call: its cache still holds what it
-    // wrote there the last time.
+    void share_out(long count, int among, const std::function<void(long)>& body) {
+        task = &body;
+        threads = among;
+        for (int i = 0; i < threads; i++) {
+            shares[i].next = count * i / threads;
+            shares[i].end = count * (i + 1) / threads;
+        }
+    }
+
     void drain(int self) {
-        for (int turn = 0; turn <= wanted; turn++) {
-            Share& share = shares[(self + turn) % (wanted + 1)];
+        for (int turn = 0; turn < threads; turn++) {
+            Share& share = shares[(self + turn) % threads];
             for (long i; (i = share.next.fetch_add(1)) < share.end;) (*task)(i);
         }
+    }
+};
+
+// Torch's threads, if they are those of GNU's OpenMP library or of one with its entry points. They stay
+// awake for milliseconds after whatever torch did, and threads of a pool would compete with them.
+struct Team {
+    void (*parallel)(void (*)(void*), void*, unsigned threads, unsigned flags);  // GOMP_parallel
+    int (*number)();                                                             // omp_get_thread_num
+    Clock::time_point avoided;
+};
+Team team = {};
+
+// What a member of the team is told, and when its first thread had no tasks left.
+struct Errand {
+    Tasks* tasks;
+    Clock::time_point idle;
+};
+
+// Where other processes want the same cores, a thread may wait for one that waits for its core; it does so
+// for longer on the team than in a pool, which is then used for a while.
+void run_on_team(Tasks& tasks) {
+    const auto begin = Clock::now();
+    Errand errand = {&tasks, begin};
+    team.parallel(
+        [](void* given) {
+            Errand& errand = *(Errand*)given;
+            const int self = team.number();
+            errand.tasks->drain(self);  // all shares, even if the team is smaller than asked for
+            if (self == 0) errand.idle = Clock::now();
+        },
+        &errand, tasks.threads, 0);
+    const auto end = Clock::now();
+    const auto waited = end - errand.idle;
+    if (waited > LONG && waited > errand.idle - begin) team.avoided = end + AGAIN;
+}
+
+// Workers that come when a call is over find its door closed, and nobody waits for them.
+struct Pool {
+    static constexpr long OPEN = 1L << 16, CALL = OPEN << 1;  // below OPEN: how many workers came in
+
+    std::mutex lock;
+    std::condition_variable wake, done;
+    Tasks* tasks = nullptr;
+    std::atomic<int> wanted{0}, left{0};  // the last worker that is needed; how many have left
+    std::atomic<long> door{0};
+    int workers = 0;
+
+    // Whether worker `index` takes part in a call after `seen`, which becomes that call.
+    bool enter(int index, long& seen) {
+        long there = door.load();
+        while ((there & OPEN) && there / CALL != seen && index <= wanted.load()) {
+            if (!door.compare_exchange_weak(there, there + 1)) continue;
+            seen = there / CALL;
+            return true;
+        }
+        return false;
     }
 
     void work(int index) {
         long seen = 0;
+        const auto called = [&] { return enter(index, seen); };
         for (;;) {
-            spin([&] { return generation.load() != seen; });
-            {
+            if (!spin(called)) {
                 std::unique_lock<std::mutex> guard(lock);
-                wake.wait(guard, [&] { return generation.load() != seen; });
-                seen = generation.load();
-                if (index > wanted) continue;
+                wake.wait(guard, called);
             }
-            drain(index);
-            if (running.fetch_sub(1) == 1) {
-                std::lock_guard<std::mutex> guard(lock);
-                done.notify_one();
-            }
+            tasks->drain(index);
+            left++;
+            if (door.load() & OPEN) continue;
+            std::lock_guard<std::mutex> guard(lock);
+            done.notify_one();
         }
     }
 
-    void run(long count, int threads, const std::function<void(long)>& body) {
+    void run(Tasks& given) {
         {
             std::lock_guard<std::mutex> guard(lock);
-            while (workers < threads - 1) {
+            while (workers < given.threads - 1) {
                 const int index = ++workers;
                 std::thread([this, index] { work(index); }).detach();
             }
-            task = &body;
-            for (int i = 0; i < threads; i++) {
-                shares[i].next = count * i / threads;
-                shares[i].end = count * (i + 1) / threads;
-            }
-            wanted = threads - 1;
-            running = wanted;
-            generation++;
+            tasks = &given;
+            wanted = given.threads - 1;
+            left = 0;
+            door = (door.load() / CALL + 1) * CALL + OPEN;
         }
         wake.notify_all();
-        drain(0);
-        const auto ended = [&] { return running.load() == 0; };
+        tasks->drain(0);
+        const int came = (int)(door.fetch_and(~OPEN) % OPEN);
+        const auto ended = [&] { return left.load() == came; };
         if (spin(ended)) return;
         std::unique_lock<std::mutex> guard(lock);
         done.wait(guard, ended);
     }
 };
 
-Pool* pool = nullptr;  // never deleted: its sleeping workers end with the process
-std::once_flag pool_once;
+// One call has all threads, others work alone meanwhile.
+struct Threads {
+    std::mutex busy;
+    Tasks tasks;
+    Pool pool;
+};
+
+Threads* all_threads = nullptr;  // never deleted: its sleeping workers end with the process
+std::once_flag threads_once;
 
 // task(0) ... task(tasks - 1), each once, in any order on up to `threads` threads.
 void parallel(long tasks, int threads, const std::function<void(long)>& task) {
-    std::call_once(pool_once, [] {
-        pool = new Pool;
-        pthread_atfork(nullptr, nullptr, [] { pool = new Pool; });
+    std::call_once(threads_once, [] {
+        all_threads = new Threads;
+        pthread_atfork(nullptr, nullptr, [] { all_threads = new Threads, team = {}; });
     });
-    if (threads > tasks) threads = (int)tasks;
     if (threads > MOST_THREADS) threads = MOST_THREADS;
-    if (threads > 1 && pool->busy.try_lock()) {
-        pool->run(tasks, threads, task);
-        pool->busy.unlock();
+    if (threads > 1 && tasks > 1 && all_threads->busy.try_lock()) {
+        Threads& mine = *all_threads;
+        const bool on_team = team.parallel && Clock::now() >= team.avoided;
+        mine.tasks.share_out(tasks, on_team || threads < tasks ? threads : (int)tasks, task);
+        if (on_team) run_on_team(mine.tasks);
+        else mine.pool.run(mine.tasks);
+        mine.busy.unlock();
         return;
     }
     for (long i = 0; i < tasks; i++) task(i);
