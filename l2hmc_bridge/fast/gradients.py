@@ -46,8 +46,10 @@ class Gradients:
         """exp(step P) U for P in su(3), [..., 3, 3]."""
         if not self.kernels.trusts("expm_multiply", links):
             return reference.expm_multiply(momenta, links, step)
-        return recorded.Exponential.apply(self.kernels,
-                                          *torch.broadcast_tensors(step * momenta, links))
+        if isinstance(step, Tensor):  # which may have a gradient, too
+            momenta, step = step * momenta, 1.0
+        return recorded.Exponential.apply(self.kernels, *torch.broadcast_tensors(momenta, links),
+                                          float(step))
 
     def flow(self, links: Tensor, step: float, steps: int = 1, c1: float = 0.0) -> Tensor:
         """`steps` steps of Luescher's third-order scheme (1006.4518, eq. C.2) of size `step`."""

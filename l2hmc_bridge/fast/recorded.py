@@ -59,9 +59,9 @@ class Kernels(Protocol):
     def enter(self, links: Tensor) -> Held:
         """Raises LayoutError."""
 
-    def expm_multiply(self, momenta: Tensor, links: Tensor) -> Tensor: ...
-    def expm_multiply_pullback(self, momenta: Tensor, links: Tensor, gradient: Tensor
-                               ) -> tuple[Tensor, Tensor]: ...
+    def expm_multiply(self, momenta: Tensor, links: Tensor, step: float = 1.0) -> Tensor: ...
+    def expm_multiply_pullback(self, momenta: Tensor, links: Tensor, gradient: Tensor,
+                               step: float = 1.0) -> tuple[Tensor, Tensor]: ...
     def kinetic(self, momenta: Tensor) -> Tensor: ...
 
     def trusts(self, name: str, field: Tensor) -> bool:
@@ -107,15 +107,16 @@ class Force(torch.autograd.Function):
 
 class Exponential(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, kernels: Kernels, momenta: Tensor, links: Tensor) -> Tensor:
-        ctx.kernels = kernels
+    def forward(ctx, kernels: Kernels, momenta: Tensor, links: Tensor, step: float) -> Tensor:
+        ctx.kernels, ctx.step = kernels, step
         ctx.save_for_backward(momenta, links)
-        return kernels.expm_multiply(momenta, links)
+        return kernels.expm_multiply(momenta, links, step)
 
     @staticmethod
     @_once
     def backward(ctx, gradient: Tensor):
-        return None, *ctx.kernels.expm_multiply_pullback(*ctx.saved_tensors, gradient)
+        found = ctx.kernels.expm_multiply_pullback(*ctx.saved_tensors, gradient, ctx.step)
+        return None, *found, None
 
 
 class Kinetic(torch.autograd.Function):
@@ -184,6 +185,8 @@ class FrozenFeatures(torch.autograd.Function):
     @staticmethod
     @_once
     def backward(ctx, to_square: Tensor | None, to_moved: Tensor | None):
+        if to_square is None and to_moved is None:
+            return None, None, None, None
         if to_moved is None:
             return None, ctx.at.features_pullback(None, to_square, None, ctx.mu), None, None
         weights = ctx.at.algebra_in(to_moved, ctx.mu)

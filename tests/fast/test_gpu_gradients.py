@@ -53,11 +53,11 @@ eight[7] = 3.0
 p[5] = su3.from_components(eight)
 sizes = torch.ones(40, dtype=torch.float64)
 sizes[:5] = torch.tensor([1e-310, 0.0, 1e-9, 7.0, 30.0])
-p = p * sizes.to(p.dtype)[:, None, None]
+p = 2.0 * p * sizes.to(p.dtype)[:, None, None]
 p_leaf, u_leaf = p.clone().requires_grad_(), u.clone().requires_grad_()
-value = (g.conj() * reference.expm_multiply(p_leaf, u_leaf)).real.sum()
+value = (g.conj() * reference.expm_multiply(p_leaf, u_leaf, 0.5)).real.sum()
 exact = torch.autograd.grad(value, (p_leaf, u_leaf))
-found = kernels.expm_multiply_pullback(p, u, g)
+found = kernels.expm_multiply_pullback(p, u, g, 0.5)
 for one, other, back in zip(found, exact, (None, u)):
     along = [su3.project_algebra(x if back is None else x @ back.mH) for x in (one, other)]
     wrong = (along[0] - along[1]).abs().amax((1, 2)) / along[1].abs().amax((1, 2))

@@ -63,15 +63,18 @@ def scalars_out(lattice: Lattice, blocks: Tensor) -> Tensor:
     return out
 
 
-def direction_out(lattice: Lattice, numbers: Tensor) -> Tensor:
-    """One number per site [Nb, blocks, lanes] -> [Nb,Nt,Nx,Ny,Nz]."""
-    return scalars_out(lattice, numbers[:, :, None, None].expand(-1, -1, 4, 1, -1).contiguous()
-                       )[:, 0]
+def sites_in(lattice: Lattice, numbers: Tensor) -> Tensor:
+    """One real number per site [Nb,Nt,Nx,Ny,Nz] -> [Nb, blocks, lanes]."""
+    out = numbers.new_empty(len(numbers), lattice.blocks, lattice.lanes)
+    lattice.call("sites_to_blocks", out, lattice.plain(numbers), out)
+    return out
 
 
-def direction_in(lattice: Lattice, numbers: Tensor) -> Tensor:
-    """Inverse of `direction_out`."""
-    return scalars_in(lattice, numbers[:, None].expand(-1, 4, -1, -1, -1, -1))[:, :, 0, 0]
+def sites_out(lattice: Lattice, blocks: Tensor) -> Tensor:
+    """Inverse of `sites_in`."""
+    out = blocks.new_empty(len(blocks), *lattice.extents)
+    lattice.call("sites_from_blocks", blocks, blocks, out)
+    return out
 
 
 def force(lattice: Lattice, links: Tensor, beta: float, c1: float, out: Tensor | None = None
@@ -131,6 +134,14 @@ def tangent(lattice: Lattice, algebra: Tensor, links: Tensor, scale: float = 1.0
     return out
 
 
+def tangent_out(lattice: Lattice, algebra: Tensor, links: Tensor, scale: float = 1.0,
+                weights: Tensor | None = None) -> Tensor:
+    """`tangent` in the torch layout, times a weight for each chain, float64 [Nb]."""
+    out = links.new_empty(*lattice.shape(links.shape[0]), 2)
+    lattice.call("algebra_multiply_out", links, float(scale), weights, algebra, links, out)
+    return torch.view_as_complex(out)
+
+
 def staples(lattice: Lattice, links: Tensor, rectangle: bool = False, only: int = -1) -> Tensor:
     """A_mu (or A^rect_mu): the matrices that close U_mu to loops, width 18.
 
@@ -161,8 +172,9 @@ def laplacian(lattice: Lattice, links: Tensor, field: Tensor, transverse: bool =
 
 def staple_trace(lattice: Lattice, links: Tensor) -> Tensor:
     """Re tr(U_mu A_mu) of each link, width 1."""
-    _, invariants = force_and_invariants(lattice, links, 1.0, 0.0)
-    return invariants[:, :, :, :1].contiguous()
+    out = lattice.empty(links.shape[0], 1)
+    lattice.call("staple_trace", links, links, out)
+    return out
 
 
 def charge_density(lattice: Lattice, links: Tensor, shapes: Sequence[tuple[int, int, float]],

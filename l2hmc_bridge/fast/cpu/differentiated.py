@@ -7,7 +7,6 @@ from torch import Tensor
 
 from l2hmc_bridge.fast.cpu import blocks, functions, library, pullbacks
 from l2hmc_bridge.fast.cpu.library import plain
-from l2hmc_bridge.fast.cpu.scratch import SCRATCH
 from l2hmc_bridge.fast.recorded import Kernels
 from l2hmc_bridge.fields.layout import check_links
 
@@ -27,7 +26,7 @@ class BlockedLinks:
     def action_pullback(self, gradient: Tensor, beta: float, c1: float) -> Tensor:
         """Force times what each chain's action counts."""
         force = blocks.force(self.lattice, self.links, beta, c1)
-        return self._leave(force.mul_(gradient.view(-1, 1, 1, 1, 1)))
+        return self._leave(force, weights=plain(gradient))
 
     def force(self, beta: float, c1: float) -> Tensor:
         """F."""
@@ -36,9 +35,9 @@ class BlockedLinks:
 
     def force_pullback(self, gradient: Tensor, beta: float, c1: float) -> Tensor:
         """By the links."""
-        weights = blocks.algebra_in(self.lattice, gradient).mul_(0.5)
-        return self._leave(
-            pullbacks.force_pullback(self.lattice, self.links, weights, beta, c1))
+        weights = blocks.algebra_in(self.lattice, gradient)
+        along = pullbacks.force_pullback(self.lattice, self.links, weights, beta, c1)
+        return self._leave(along, 1.0)  # along is of twice the gradient
 
     def staple_trace(self) -> Tensor:
         """Re tr(U A)."""
@@ -61,8 +60,8 @@ class BlockedLinks:
 
     def staple_square(self, mu: int) -> Tensor:
         """tr(A A^dagger) of one direction."""
-        return blocks.direction_out(self.lattice,
-                                    blocks.staple_square(self.lattice, self.links, mu))
+        return blocks.sites_out(self.lattice,
+                                blocks.staple_square(self.lattice, self.links, mu))
 
     def algebra_in(self, field: Tensor, mu: int) -> Tensor:
         """Blocked components."""
@@ -83,16 +82,15 @@ class BlockedLinks:
     def features_pullback(self, field: Tensor | None, to_square: Tensor | None,
                           gradient: Tensor | None, mu: int) -> Tensor:
         """By the links."""
-        along: Tensor | None = None
+        along: Tensor | None = None  # of twice the gradient
+        if field is not None and gradient is not None:
+            along = pullbacks.laplacian_pullback(self.lattice, self.links, field, gradient, True,
+                                                 mu)
         if to_square is not None:
-            weights = blocks.direction_in(self.lattice, to_square)
-            along = pullbacks.staple_square_pullback(self.lattice, self.links, weights, mu)
-        if field is None or gradient is None:
-            return self._leave(cast(Tensor, along))
-        moved = pullbacks.laplacian_pullback(self.lattice, self.links, field, gradient, True, mu)
-        if along is not None:  # `moved` is of twice the gradient
-            moved.add_(along, alpha=2)
-        return self._leave(moved, 1.0)
+            weights = blocks.sites_in(self.lattice, to_square)
+            along = pullbacks.staple_square_pullback(self.lattice, self.links, weights, mu, 2.0,
+                                                     add_to=along)
+        return self._leave(cast(Tensor, along), 1.0)
 
     def clover(self, traceless: bool) -> Tensor:
         """Three sums."""
@@ -103,13 +101,9 @@ class BlockedLinks:
         return self._leave(
             pullbacks.clover_pullback(self.lattice, self.links, gradient, traceless))
 
-    def _leave(self, along: Tensor, scale: float = 2.0) -> Tensor:
-        """Torch's gradient 2 g U of links from the one along the group."""
-        moved = blocks.tangent(self.lattice, along, self.links, scale,
-                               out=SCRATCH.like(self.links))
-        result = blocks.links_out(self.lattice, moved)
-        SCRATCH.give(moved)
-        return result
+    def _leave(self, along: Tensor, scale: float = 2.0, weights: Tensor | None = None) -> Tensor:
+        """Torch's gradient 2 g U of links from the one along the group, times a weight per chain."""
+        return blocks.tangent_out(self.lattice, along, self.links, scale, weights)
 
 
 class CompiledKernels(Kernels):
@@ -119,17 +113,17 @@ class CompiledKernels(Kernels):
         """In blocks."""
         return BlockedLinks(links)
 
-    def expm_multiply(self, momenta: Tensor, links: Tensor) -> Tensor:
-        """exp(P) U."""
-        return functions.expm_multiply(momenta, links)
+    def expm_multiply(self, momenta: Tensor, links: Tensor, step: float = 1.0) -> Tensor:
+        """exp(step P) U."""
+        return functions.expm_multiply(momenta, links, step)
 
-    def expm_multiply_pullback(self, momenta: Tensor, links: Tensor, gradient: Tensor
-                               ) -> tuple[Tensor, Tensor]:
+    def expm_multiply_pullback(self, momenta: Tensor, links: Tensor, gradient: Tensor,
+                               step: float = 1.0) -> tuple[Tensor, Tensor]:
         """(by P, by U)."""
         momenta, links = plain(momenta), plain(links)
         to_momenta, to_links = torch.empty_like(momenta), torch.empty_like(links)
         library.call("exp_multiply_pullback", library.long(links.numel() // 9), library.threads(),
-                     momenta, links, plain(gradient), to_momenta, to_links, dtype=links.dtype)
+                     float(step), momenta, links, plain(gradient), to_momenta, to_links, dtype=links.dtype)
         return to_momenta, to_links
 
     def kinetic(self, momenta: Tensor) -> Tensor:

@@ -133,7 +133,7 @@ def frozen_features(links: Tensor, field: Tensor, mu: int) -> tuple[Tensor, Tens
         square = blocked.staple_square(lattice, blocks, mu)
         components = blocked.algebra_in(lattice, field, mu)
         moved = blocked.laplacian(lattice, blocks, components, transverse=True, only=mu)
-        return blocked.direction_out(lattice, square), blocked.algebra_out(lattice, moved, mu)
+        return blocked.sites_out(lattice, square), blocked.algebra_out(lattice, moved, mu)
 
 
 def clover(links: Tensor, traceless: bool = True) -> Tensor:
@@ -150,7 +150,7 @@ def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
         return reference.charge_density(links, shapes, traceless)
     with _blocks(links) as (lattice, blocks):
         density = blocked.charge_density(lattice, blocks, shapes, traceless)
-        return blocked.direction_out(lattice, density)
+        return blocked.sites_out(lattice, density)
 
 
 def charge(links: Tensor, shapes: Sequence[tuple[int, int, float]], traceless: bool = True

@@ -3,7 +3,6 @@
 The gradient g of a number f has components g_b = d/ds f(exp(s T_b) U) for each link.
 """
 
-import torch
 from torch import Tensor
 
 from l2hmc_bridge.fast.cpu import blocks
@@ -13,12 +12,12 @@ from l2hmc_bridge.fast.cpu.scratch import SCRATCH
 
 def loop_square_pullback(lattice: Lattice, links: Tensor, gradient: Tensor) -> Tensor:
     """The gradient along the group of sum <gradient, loop_square>."""
-    out, rest = (lattice.empty(links.shape[0], ALGEBRA) for _ in range(2))
+    out = lattice.empty(links.shape[0], ALGEBRA)
     fixed = SCRATCH.like(links)
     lattice.call("square_pullback", links, links, gradient, fixed, out)
-    lattice.call("path_pullback", links, -1, links, fixed, rest)
+    lattice.call("path_pullback", links, -1, 1, links, fixed, out)
     SCRATCH.give(fixed)
-    return out.add_(rest)
+    return out
 
 
 def force_pullback(lattice: Lattice, links: Tensor, direction: Tensor, beta: float, c1: float
@@ -31,15 +30,13 @@ def force_pullback(lattice: Lattice, links: Tensor, direction: Tensor, beta: flo
     return out
 
 
-def staple_square_pullback(lattice: Lattice, links: Tensor, weights: Tensor, mu: int) -> Tensor:
-    """The gradient along the group of sum weights staple_square, weights like staple_square."""
-    paths = blocks.staples(lattice, links, only=mu)
-    fixed = SCRATCH.like(links)  # only direction mu is read
-    matrix = paths[:, :, mu].unflatten(2, (3, 3, 2)).transpose(2, 3)  # the path is A^dagger
-    sign = torch.tensor([1.0, -1.0], dtype=links.dtype)[:, None]
-    fixed[:, :, mu] = (weights[:, :, None, None, None] * matrix * sign).flatten(2, 4)
-    out = lattice.empty(links.shape[0], ALGEBRA)
-    lattice.call("path_pullback", links, mu, links, fixed, out)
+def staple_square_pullback(lattice: Lattice, links: Tensor, weights: Tensor, mu: int,
+                           scale: float = 1.0, add_to: Tensor | None = None) -> Tensor:
+    """scale times the gradient along the group of sum weights staple_square, weights like that."""
+    fixed = SCRATCH.like(links)  # only direction mu is written, and read
+    lattice.call("weighted_paths", links, mu, float(scale), links, weights, fixed)
+    out = lattice.empty(links.shape[0], ALGEBRA) if add_to is None else add_to
+    lattice.call("path_pullback", links, mu, int(add_to is not None), links, fixed, out)
     SCRATCH.give(fixed)
     return out
 

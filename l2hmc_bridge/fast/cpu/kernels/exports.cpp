@@ -56,6 +56,29 @@ EXPORT void from_blocks(Call* call, int width, const real* in, real* out) {
                });
 }
 
+// [chains][site] -> [chains][blocks][LANES], and back.
+EXPORT void sites_to_blocks(Call* call, const real* in, real* out) {
+    const Lattice& lattice = *call->lattice;
+    for_chunks(lattice, call->chains, call->threads, [&](long chain, long first, long end, long) {
+        const real* from = in + chain * sites(lattice);
+        real* to = out + chain * lattice.blocks * LANES;
+        for (long block = first; block < end; block++)
+            for (int lane = 0; lane < LANES; lane++)
+                to[block * LANES + lane] = from[lattice.site(block, lane & (lattice.active - 1))];
+    });
+}
+
+EXPORT void sites_from_blocks(Call* call, const real* in, real* out) {
+    const Lattice& lattice = *call->lattice;
+    for_chunks(lattice, call->chains, call->threads, [&](long chain, long first, long end, long) {
+        const real* from = in + chain * lattice.blocks * LANES;
+        real* to = out + chain * sites(lattice);
+        for (long block = first; block < end; block++)
+            for (int lane = 0; lane < lattice.active; lane++)
+                to[lattice.site(block, lane)] = from[block * LANES + lane];
+    });
+}
+
 EXPORT void algebra_to_blocks(Call* call, int only, const real* in, vec* out) {
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
@@ -129,6 +152,28 @@ EXPORT void staples(Call* call, int rectangle, int only, const vec* links, vec* 
                });
 }
 
+// scale w A_mu^dagger of the plaquette staples of direction mu, weights [chains][blocks].
+EXPORT void weighted_paths(Call* call, int mu, double scale, const vec* links, const vec* weights,
+                           vec* out) {
+    const long blocks = call->lattice->blocks;
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
+                   weighted_path_blocks(fields, mu, scale, weights + chain * blocks, first, end,
+                                        out + call->links(chain));
+               });
+}
+
+// Re tr(U A) of the plaquette staples, [chains][blocks][4].
+EXPORT void staple_trace(Call* call, const vec* links, vec* out) {
+    for_chunks(*call->lattice, call->chains, call->threads,
+               [&](long chain, long first, long end, long) {
+                   const Fields fields = {*call->lattice, links + call->links(chain), nullptr};
+                   staple_trace_blocks(fields, first, end,
+                                       out + call->algebra(chain) / ALGEBRA);
+               });
+}
+
 // tr A_mu A_mu^dagger of the plaquette staples of direction mu, [chains][blocks].
 EXPORT void staple_square(Call* call, int mu, const vec* links, vec* out) {
     const long blocks = call->lattice->blocks;
@@ -140,15 +185,20 @@ EXPORT void staple_square(Call* call, int mu, const vec* links, vec* out) {
 }
 
 // The gradient along the group of sum 2 Re tr(W^dagger S), W held fixed, over all links or those of
-// direction `only`.
-EXPORT void path_pullback(Call* call, int only, const vec* links, const vec* fixed, vec* out) {
+// direction `only`; added to `out` if asked.
+EXPORT void path_pullback(Call* call, int only, int add, const vec* links, const vec* fixed,
+                          vec* out) {
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
                    const Fields fields = {*call->lattice, links + call->links(chain),
                                           fixed + call->links(chain)};
                    vec* target = out + call->algebra(chain);
-                   if (only < 0) path_pullback_blocks(fields, first, end, target);
-                   else active_pullback_blocks(fields, only, first, end, target);
+                   if (only < 0)
+                       (add ? path_pullback_blocks<true> : path_pullback_blocks<false>)(
+                           fields, first, end, target);
+                   else
+                       (add ? active_pullback_blocks<true> : active_pullback_blocks<false>)(
+                           fields, only, first, end, target);
                });
 }
 

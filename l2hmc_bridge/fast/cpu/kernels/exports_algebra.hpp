@@ -119,3 +119,23 @@ EXPORT void algebra_multiply_blocks(Call* call, double scale, const vec* x, cons
                    }
                });
 }
+
+// The same in the torch layout, with a weight per chain or none (null).
+EXPORT void algebra_multiply_out(Call* call, double scale, const double* weights, const vec* x,
+                                 const vec* u, real* out) {
+    const Lattice& lattice = *call->lattice;
+    const bool stream = beyond_caches(lattice, call->chains);
+    for_chunks(lattice, call->chains, call->threads, [&](long chain, long first, long end, long) {
+        const real size = weights ? scale * weights[chain] : scale;
+        const long all = 4 * lattice.blocks * (chain + 1);
+        Matrix m, moved;
+        matrices_from_blocks(lattice, stream, chain, first, end, out, [&](long at) {
+            vec scaled[ALGEBRA];
+            call_up_block(u, at, all);
+            for (int a = 0; a < ALGEBRA; a++) scaled[a] = size * x[at * ALGEBRA + a];
+            assemble(m.v, scaled);
+            mul(moved.v, m.v, u + at * LINK);
+            return (const vec*)moved.v;
+        });
+    });
+}

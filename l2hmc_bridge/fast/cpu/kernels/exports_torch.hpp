@@ -25,9 +25,10 @@ EXPORT void exp_multiply(long matrices, int threads, double step, const real* x,
     });
 }
 
-// The gradients of X (in the algebra) and U from that of exp(X) U.
-EXPORT void exp_multiply_pullback(long matrices, int threads, const real* x, const real* u,
-                                  const real* gradient, real* to_x, real* to_u) {
+// The gradients of X (in the algebra) and U from that of exp(step X) U.
+EXPORT void exp_multiply_pullback(long matrices, int threads, double step, const real* x,
+                                  const real* u, const real* gradient, real* to_x, real* to_u) {
+    const real size = step;
     for_groups(matrices, threads, [&](long first, int count) {
         Matrix a, b, g, c;
         vec components[ALGEBRA], slope[ALGEBRA];
@@ -36,8 +37,9 @@ EXPORT void exp_multiply_pullback(long matrices, int threads, const real* x, con
             load(b.v, u, first, count);
             load(g.v, gradient, first, count);
             project(components, a.v);
+            for (int k = 0; k < ALGEBRA; k++) components[k] *= size;
             exponential_pullback(components, b.v, g.v, slope, c.v);
-            for (int k = 0; k < ALGEBRA; k++) slope[k] *= 2.0;
+            for (int k = 0; k < ALGEBRA; k++) slope[k] *= 2 * size;
             assemble(a.v, slope);
             save(to_x, a.v, first, count);
             save(to_u, c.v, first, count);

@@ -163,9 +163,19 @@ inline void trace_pullback_blocks(const Fields& fields, const vec* weights, long
         }
 }
 
+// f = -TA(loop) in components, or f - TA(loop).
+template <bool ADD>
+INLINE void take_away(vec* f, const Matrix& loop) {
+    vec own[ALGEBRA];
+    project(own, loop.v);
+    for (int a = 0; a < ALGEBRA; a++) f[a] = ADD ? f[a] - own[a] : -own[a];
+}
+
 // The gradient along the group of sum 2 Re tr(W_l^dagger S_l) over links l, S_l the plaquette paths
-// beside U_l and W = fields.tangent held fixed: every link through the paths it is part of.
-inline void path_pullback_blocks(const Fields& fields, long first, long end, vec* out) {
+// beside U_l and W = fields.tangent held fixed: every link through the paths it is part of. ADD: what
+// `out` held stays in it.
+template <bool ADD>
+void path_pullback_blocks(const Fields& fields, long first, long end, vec* out) {
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++) {
             const long at = block * 4 + mu;
@@ -173,14 +183,13 @@ inline void path_pullback_blocks(const Fields& fields, long first, long end, vec
             Matrix loop;
             plaquette_paths<true>(fields, block, mu, sum);
             mul_ad(loop.v, fields.links + at * LINK, sum.change[0].v);
-            project(out + at * ALGEBRA, loop.v);
-            for (int a = 0; a < ALGEBRA; a++) out[at * ALGEBRA + a] *= -1.0;
+            take_away<ADD>(out + at * ALGEBRA, loop);
         }
 }
 
 // The same where W is zero but for direction `active`, the only one that is read.
-inline void active_pullback_blocks(const Fields& fields, int active, long first, long end,
-                                   vec* out) {
+template <bool ADD>
+void active_pullback_blocks(const Fields& fields, int active, long first, long end, vec* out) {
     const vec* w = fields.tangent;
     for (long block = first; block < end; block++)
         for (int mu = 0; mu < 4; mu++) {
@@ -198,8 +207,7 @@ inline void active_pullback_blocks(const Fields& fields, int active, long first,
                 }
             }
             mul_ad(loop.v, fields.links + at * LINK, sum.value.v);
-            project(out + at * ALGEBRA, loop.v);
-            for (int a = 0; a < ALGEBRA; a++) out[at * ALGEBRA + a] *= -1.0;
+            take_away<ADD>(out + at * ALGEBRA, loop);
         }
 }
 
@@ -214,6 +222,31 @@ inline void staple_blocks(const Fields& fields, bool rectangle, int only, long f
             if (rectangle) rectangle_paths<false>(fields, block, mu, sum);
             else plaquette_paths<false>(fields, block, mu, sum);
             Walk<false>::copy(out + (block * 4 + mu) * LINK, sum.value.v, true);
+        }
+}
+
+// out = scale w A_mu^dagger of one direction with weights [blocks], in links whose others stay.
+inline void weighted_path_blocks(const Fields& fields, int mu, real scale, const vec* weights,
+                                 long first, long end, vec* out) {
+    for (long block = first; block < end; block++) {
+        Sum<false> sum;
+        plaquette_paths<false>(fields, block, mu, sum);
+        const vec weight = scale * weights[block];
+        vec* to = out + (block * 4 + mu) * LINK;
+        for (int i = 0; i < LINK; i++) to[i] = weight * sum.value.v[i];
+    }
+}
+
+// out = Re tr(U_mu A_mu) of the plaquette staples, [blocks][4]; 0 where the neighbours are not here.
+inline void staple_trace_blocks(const Fields& fields, long first, long end, vec* out) {
+    for (long block = first; block < end; block++)
+        for (int mu = 0; mu < 4; mu++) {
+            const long at = block * 4 + mu;
+            out[at] = vec{};
+            if (fields.lattice.outermost[block]) continue;
+            Sum<false> sum;
+            plaquette_paths<false>(fields, block, mu, sum);
+            out[at] = real_trace_ad(fields.links + at * LINK, sum.value.v);
         }
 }
 

@@ -85,19 +85,27 @@ inline void links_to_blocks(const Lattice& lattice, bool stream, long chain, lon
     streamed();
 }
 
+// source(number of the blocked matrix) is where each matrix is.
+template <class Source>
+inline void matrices_from_blocks(const Lattice& lattice, bool stream, long chain, long first,
+                                 long end, real* out, const Source& source) {
+    if (!stream || lattice.active < LANES)
+        return visit_matrices(lattice, -1, chain, first, end, out, [&](long at, real** target) {
+            scatter(target, source(at), lattice.active);
+        });
+    visit_matrices<!STREAMS>(lattice, -1, chain, first, end, out, [&](long at, real** target) {
+        scatter<true>(target, source(at), LANES);
+    });
+    streamed();
+}
+
 inline void links_from_blocks(const Lattice& lattice, bool stream, long chain, long first, long end,
                               const vec* in, real* out) {
     const long all = 4 * lattice.blocks * (chain + 1);
-    if (!stream || lattice.active < LANES)
-        return visit_matrices(lattice, -1, chain, first, end, out, [&](long at, real** target) {
-            call_up_block(in, at, all);
-            scatter(target, in + at * LINK, lattice.active);
-        });
-    visit_matrices<!STREAMS>(lattice, -1, chain, first, end, out, [&](long at, real** target) {
+    matrices_from_blocks(lattice, stream, chain, first, end, out, [&](long at) {
         call_up_block(in, at, all);
-        scatter<true>(target, in + at * LINK, LANES);
+        return in + at * LINK;
     });
-    streamed();
 }
 
 // Torch matrices -> blocked components [chains][blocks][4][8]; directions besides `only` stay.

@@ -168,19 +168,19 @@ class TritonKernels(Kernels):
         """With numbers apart."""
         return PlanarLinks(links)
 
-    def expm_multiply(self, momenta: Tensor, links: Tensor) -> Tensor:
-        """exp(P) U."""
-        return inspect.unwrap(functions.expm_multiply)(momenta, links)
+    def expm_multiply(self, momenta: Tensor, links: Tensor, step: float = 1.0) -> Tensor:
+        """exp(step P) U."""
+        return inspect.unwrap(functions.expm_multiply)(momenta, links, step)
 
-    def expm_multiply_pullback(self, momenta: Tensor, links: Tensor, gradient: Tensor
-                               ) -> tuple[Tensor, Tensor]:
+    def expm_multiply_pullback(self, momenta: Tensor, links: Tensor, gradient: Tensor,
+                               step: float = 1.0) -> tuple[Tensor, Tensor]:
         """(by P, by U)."""
-        momenta, links, gradient = plain(momenta), plain(links), plain(gradient)
+        momenta, links, gradient = plain(step * momenta), plain(links), plain(gradient)
         to_momenta, to_links = torch.empty_like(momenta), torch.empty_like(links)
         count = links.numel() // 9
         launch("gradients.exponential.exp_multiply_pullback_kernel", (math.ceil(count / BLOCK),),
                momenta, links, gradient, to_momenta, to_links, count)
-        return to_momenta, to_links
+        return step * to_momenta, to_links
 
     def kinetic(self, momenta: Tensor) -> Tensor:
         """K."""
