@@ -57,15 +57,14 @@ def description() -> str:
 def backend(*tensors: Tensor | float) -> ModuleType | Gradients:
     """Who serves a call with these arguments."""
     given = [tensor for tensor in tensors if isinstance(tensor, Tensor)]
-    devices = {one.device for one in given}
-    fields = {one.dtype for one in given if one.ndim}  # numbers have any precision
-    reals = {library.REAL[field] for field in fields if field in library.REAL}
-    if (choice() != "auto" or len(reals) != 1 or not fields <= library.REAL.keys()
-            or len({device.type for device in devices}) > 1):
+    reals = {library.REAL.get(one.dtype) for one in given if one.ndim}  # numbers have any precision
+    real = reals.pop() if len(reals) == 1 else None
+    if choice() != "auto" or real is None:
         return BACKENDS["torch"]
     recorded = torch.is_grad_enabled() and any(one.requires_grad for one in given)
-    if all(device.type == "cpu" for device in devices) and library.library_of(*reals) is not None:
+    if all(one.is_cpu for one in given) and library.library_of(real) is not None:
         return BACKENDS["cpu with gradients" if recorded else "cpu"]
+    devices = {one.device for one in given}
     on_gpu = len(devices) == 1 and {device.type for device in devices} == {"cuda"}
     if not (on_gpu and gpu_functions.triton_available()):
         return BACKENDS["torch"]

@@ -1,9 +1,5 @@
 """The compiled kernels against the torch reference, and the table that chooses between them."""
 
-import subprocess
-import sys
-import threading
-
 import pytest
 import torch
 
@@ -153,39 +149,6 @@ def test_results_do_not_depend_on_threads_or_batch(name, generator):
     assert torch.equal(alone[0], expected[1])
 
 
-@pytest.mark.slow
-@needs_kernels
-def test_no_race_in_a_hundred_runs(generator):
-    links, momenta = fields((4, 4, 4, 4), 2, generator)
-    torch.set_num_threads(4)
-    force = cpu.force(links, 6.0, -0.331)
-    plan = (0.1, 0.2, 0.1), (0.1, 0.1), (0.0, 0.01, 0.0)
-    end = cpu.trajectory(links, momenta, force, 6.0, -0.331, *plan)
-    for _ in range(100):
-        again = cpu.trajectory(links, momenta, force, 6.0, -0.331, *plan)
-        assert all(torch.equal(a, b) for a, b in zip(again, end, strict=True))
-
-
-@needs_kernels
-def test_calls_from_several_threads_at_once(generator):
-    torch.set_num_threads(2)
-    inputs = [fields((4, 4, 2, 4), 1, generator) for _ in range(4)]
-    expected = [cpu.force(links, 6.0) for links, _ in inputs]
-    wrong = []
-
-    def work(index):
-        for _ in range(20):
-            if not torch.equal(cpu.force(inputs[index][0], 6.0), expected[index]):
-                wrong.append(index)
-
-    workers = [threading.Thread(target=work, args=(index,)) for index in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert not wrong
-
-
 @needs_kernels
 @pytest.mark.parametrize("extents", ((3, 4, 5, 2), (2, 4, 6, 8)), ids=str)
 def test_charges_are_the_sums_of_their_densities(extents, generator):
@@ -196,26 +159,6 @@ def test_charges_are_the_sums_of_their_densities(extents, generator):
         for module in (cpu, reference):
             difference = module.charge(links, shapes) - density.flatten(1).sum(1)
             assert float(difference.abs().max()) < TOLERANCE * scale
-
-
-FORKED = """
-import os, torch
-from l2hmc_bridge import fast
-from l2hmc_bridge.systems import actions, coefficients
-torch.set_num_threads(2)
-links = actions.hot_start((4, 4, 4, 4), torch.Generator().manual_seed(1))
-force = fast.force(links, 6.0)
-child = os.fork()
-if child == 0:
-    os._exit(0 if torch.equal(fast.force(links, 6.0), force) else 1)
-raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
-
-
-@pytest.mark.slow
-@needs_kernels
-def test_a_forked_child_has_its_own_workers():
-    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=60)
 
 
 def test_fallback_without_kernels(monkeypatch, generator):

@@ -102,7 +102,7 @@ class BlockedLinks:
             pullbacks.clover_pullback(self.lattice, self.links, gradient, traceless))
 
     def _leave(self, along: Tensor, scale: float = 2.0, weights: Tensor | None = None) -> Tensor:
-        """Torch's gradient 2 g U of links from the one along the group, times a weight per chain."""
+        """Torch's gradient 2 g U of links from g along the group, times a weight per chain."""
         return blocks.tangent_out(self.lattice, along, self.links, scale, weights)
 
 
@@ -123,7 +123,8 @@ class CompiledKernels(Kernels):
         momenta, links = plain(momenta), plain(links)
         to_momenta, to_links = torch.empty_like(momenta), torch.empty_like(links)
         library.call("exp_multiply_pullback", library.long(links.numel() // 9), library.threads(),
-                     float(step), momenta, links, plain(gradient), to_momenta, to_links, dtype=links.dtype)
+                     float(step), momenta, links, plain(gradient), to_momenta, to_links,
+                     dtype=links.dtype)
         return to_momenta, to_links
 
     def kinetic(self, momenta: Tensor) -> Tensor:

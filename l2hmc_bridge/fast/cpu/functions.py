@@ -68,7 +68,7 @@ def kinetic(momenta: Tensor) -> Tensor:
     if momenta.ndim == 8 and parts.of(momenta) is not None and momenta.dtype == torch.complex128:
         return library.lattice_of(momenta).sums("exact_squares", momenta, 1, plain(momenta))[:, 0]
     out = torch.empty(momenta.shape[0], dtype=torch.float64)
-    length = 2 * momenta[0].numel() if len(momenta) else 0
+    length = 2 * momenta.numel() // max(len(momenta), 1)
     library.call("square_sum", library.long(len(momenta)), library.long(length), library.threads(),
                 plain(momenta), out, dtype=momenta.dtype)
     return out

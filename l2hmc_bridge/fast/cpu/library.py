@@ -12,6 +12,7 @@ from torch import Tensor
 
 from l2hmc_bridge.errors import ActionError, LayoutError
 from l2hmc_bridge.fast import halo
+from l2hmc_bridge.fast.cpu import openmp
 from l2hmc_bridge.fields import part as parts, sums
 from l2hmc_bridge.fields.part import Part
 
@@ -90,27 +91,14 @@ def built(real: torch.dtype = torch.float64) -> dict[str, Path]:
 def _declare(handle: Kernels, level: str) -> Kernels:
     if handle.interface_version() != INTERFACE:
         raise OSError(f"built from other sources (expected interface {INTERFACE}); build it again")
-    handle.lattice_create.restype = _POINTER
+    handle.lattice_create.restype = handle.lattice_create_part.restype = _POINTER
     handle.lattice_create.argtypes = [_POINTER]
-    handle.lattice_create_part.restype = _POINTER
     handle.lattice_create_part.argtypes = [_POINTER, _POINTER, _POINTER]
     handle.lattice_blocks.restype = _LONG
-    handle.lattice_blocks.argtypes = [_POINTER]
-    handle.lattice_lanes.argtypes = [_POINTER]
+    handle.lattice_blocks.argtypes = handle.lattice_lanes.argtypes = [_POINTER]
     handle.level = level
-    _use_threads_of_torch(handle)
+    openmp.use_threads_of_torch(handle)
     return handle
-
-
-def _use_threads_of_torch(handle: Kernels) -> None:
-    """Kernels run on torch's threads if these are GNU OpenMP's: others would compete with them."""
-    try:
-        openmp = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"))
-        team = [ctypes.cast(openmp[name], _POINTER)
-                for name in ("GOMP_parallel", "omp_get_thread_num")]
-    except (OSError, AttributeError):
-        return
-    handle.use_team(*team)
 
 
 def call(name: str, *arguments, dtype: torch.dtype = torch.float64) -> None:

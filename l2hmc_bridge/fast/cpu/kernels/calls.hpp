@@ -59,12 +59,12 @@ struct Sums {
                 whole_sum(i / COUNT, (int)(i % COUNT), (long long*)out + 3 * i);
             return;
         }
-        for (long chain = 0; chain < call.chains; chain++)
-            for (int k = 0; k < COUNT; k++) {
-                Compensated sum;
-                for (long chunk = 0; chunk < chunks; chunk++) sum.add(weight * of(chain, chunk, k));
-                out[chain * COUNT + k] = sum.sum;
-            }
+        for (long chain = 0; chain < call.chains; chain++) {
+            Compensated sum[COUNT];
+            for (long chunk = 0; chunk < chunks; chunk++)  // COUNT chains of dependent steps overlap
+                for (int k = 0; k < COUNT; k++) sum[k].add(weight * of(chain, chunk, k));
+            for (int k = 0; k < COUNT; k++) out[chain * COUNT + k] = sum[k].sum;
+        }
     }
 
     void whole_sum(long chain, int k, long long* out) const {

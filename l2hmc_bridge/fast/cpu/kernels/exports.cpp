@@ -80,16 +80,19 @@ EXPORT void sites_from_blocks(Call* call, const real* in, real* out) {
 }
 
 EXPORT void algebra_to_blocks(Call* call, int only, const real* in, vec* out) {
+    const bool stream = beyond_caches(*call->lattice, call->chains, only);
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
-                   algebra_to_blocks(*call->lattice, only, chain, first, end, in, out);
+                   (stream ? algebra_to_blocks<true> : algebra_to_blocks<false>)(
+                       *call->lattice, only, chain, first, end, in, out);
                });
 }
 
 EXPORT void algebra_from_blocks(Call* call, int only, const vec* in, real* out) {
+    const bool stream = beyond_caches(*call->lattice, call->chains, only);
     for_chunks(*call->lattice, call->chains, call->threads,
                [&](long chain, long first, long end, long) {
-                   algebra_from_blocks(*call->lattice, only, chain, first, end, in, out);
+                   algebra_from_blocks(*call->lattice, only, stream, chain, first, end, in, out);
                });
 }
 
@@ -218,7 +221,7 @@ EXPORT void torch_plaquettes(Call* call, const real* links, double* out) {
     const long pieces = (call->threads + call->chains - 1) / std::max(call->chains, 1L);
     Sums<6> sums(*call);
     parallel(call->chains * pieces, call->threads, [&](long task) {
-        thread_local std::vector<Matrix> room[2];
+        thread_local std::vector<Matrix> room[3];
         const long chain = task / pieces, piece = task % pieces;
         Passing(lattice, links + chain * size, room)
             .slices(first_slice(lattice, piece, pieces), first_slice(lattice, piece + 1, pieces),

@@ -129,9 +129,10 @@ EXPORT void algebra_multiply_out(Call* call, double scale, const double* weights
         const real size = weights ? scale * weights[chain] : scale;
         const long all = 4 * lattice.blocks * (chain + 1);
         Matrix m, moved;
-        matrices_from_blocks(lattice, stream, chain, first, end, out, [&](long at) {
+        matrices_from_blocks(lattice, -1, stream, chain, first, end, out, [&](long at) {
             vec scaled[ALGEBRA];
             call_up_block(u, at, all);
+            call_up_block<ALGEBRA>(x, at, all);
             for (int a = 0; a < ALGEBRA; a++) scaled[a] = size * x[at * ALGEBRA + a];
             assemble(m.v, scaled);
             mul(moved.v, m.v, u + at * LINK);

@@ -58,18 +58,21 @@ INLINE void visit_matrices(const Lattice& lattice, int only, long chain, long fi
     }
 }
 
-// Whether links of so many chains are larger than what a core has of the last cache: writing them then
-// had better leave the caches alone. (What systems say of its size may be that of many cores.)
-inline bool beyond_caches(const Lattice& lattice, long chains) {
+// Whether matrices of so many chains (of one direction where `only` is not negative) are larger than what
+// a core has of the last cache: writing them then had better leave the caches alone. (What systems say
+// of its size may be that of many cores.)
+inline bool beyond_caches(const Lattice& lattice, long chains, int only = -1) {
     constexpr long SIZE = 24 << 20;
-    return chains * lattice.blocks * 4 * (long)sizeof(Matrix) > SIZE;
+    return chains * lattice.blocks * (only < 0 ? 4 : 1) * (long)sizeof(Matrix) > SIZE;
 }
 
-// Calls up the blocked matrix that the loop will come to a few blocks after number `at`: it steps over
-// those of other directions, a pattern that the hardware does not see.
-INLINE void call_up_block(const vec* links, long at, long end) {
+// Calls up the blocked matrix, or element, that the loop will come to a few blocks after number `at`: it
+// steps over those of other directions, a pattern that the hardware does not see.
+template <int COUNT = LINK>
+INLINE void call_up_block(const vec* field, long at, long end) {
     constexpr long LATER = 4 * 2 * TEAM;
-    if (at + LATER < end) call_up<false, 1>(links + (at + LATER) * LINK, LINK);
+    if (at + LATER < end)
+        call_up<false, 1>(field + (at + LATER) * COUNT, COUNT);
 }
 
 // Torch links -> blocked links, and back; past the caches if `stream`.
@@ -87,13 +90,13 @@ inline void links_to_blocks(const Lattice& lattice, bool stream, long chain, lon
 
 // source(number of the blocked matrix) is where each matrix is.
 template <class Source>
-inline void matrices_from_blocks(const Lattice& lattice, bool stream, long chain, long first,
-                                 long end, real* out, const Source& source) {
+inline void matrices_from_blocks(const Lattice& lattice, int only, bool stream, long chain,
+                                 long first, long end, real* out, const Source& source) {
     if (!stream || lattice.active < LANES)
-        return visit_matrices(lattice, -1, chain, first, end, out, [&](long at, real** target) {
+        return visit_matrices(lattice, only, chain, first, end, out, [&](long at, real** target) {
             scatter(target, source(at), lattice.active);
         });
-    visit_matrices<!STREAMS>(lattice, -1, chain, first, end, out, [&](long at, real** target) {
+    visit_matrices<!STREAMS>(lattice, only, chain, first, end, out, [&](long at, real** target) {
         scatter<true>(target, source(at), LANES);
     });
     streamed();
@@ -102,29 +105,35 @@ inline void matrices_from_blocks(const Lattice& lattice, bool stream, long chain
 inline void links_from_blocks(const Lattice& lattice, bool stream, long chain, long first, long end,
                               const vec* in, real* out) {
     const long all = 4 * lattice.blocks * (chain + 1);
-    matrices_from_blocks(lattice, stream, chain, first, end, out, [&](long at) {
+    matrices_from_blocks(lattice, -1, stream, chain, first, end, out, [&](long at) {
         call_up_block(in, at, all);
         return in + at * LINK;
     });
 }
 
 // Torch matrices -> blocked components [chains][blocks][4][8]; directions besides `only` stay.
-inline void algebra_to_blocks(const Lattice& lattice, int only, long chain, long first, long end,
-                              const real* in, vec* out) {
+template <bool STREAM>
+void algebra_to_blocks(const Lattice& lattice, int only, long chain, long first, long end,
+                       const real* in, vec* out) {
     visit_matrices(lattice, only, chain, first, end, in, [&](long at, const real** source) {
         Matrix m;
+        vec components[ALGEBRA];
         gather(m.v, source);
-        project(out + at * ALGEBRA, m.v);
+        project(components, m.v);
+        for (int a = 0; a < ALGEBRA; a++) write<STREAM>(out + at * ALGEBRA + a, components[a]);
     });
+    if (STREAM) streamed();
 }
 
 // The way back.
-inline void algebra_from_blocks(const Lattice& lattice, int only, long chain, long first, long end,
-                                const vec* in, real* out) {
-    visit_matrices(lattice, only, chain, first, end, out, [&](long at, real** target) {
-        Matrix m;
+inline void algebra_from_blocks(const Lattice& lattice, int only, bool stream, long chain,
+                                long first, long end, const vec* in, real* out) {
+    const long all = 4 * lattice.blocks * (chain + 1);
+    Matrix m;
+    matrices_from_blocks(lattice, only, stream, chain, first, end, out, [&](long at) {
+        call_up_block<ALGEBRA>(in, at, all);
         assemble(m.v, in + at * ALGEBRA);
-        scatter(target, m.v, lattice.active);
+        return (const vec*)m.v;
     });
 }
 

@@ -30,11 +30,10 @@ struct Passing {
     int span[4], left = 0, right = 0;
     long row;
     std::vector<long> blocks;  // of one row
-    std::vector<Matrix>& now;
-    std::vector<Matrix>& ahead;
+    std::vector<Matrix>* room;  // for three slices
 
     Passing(const Lattice& lattice, const real* links, std::vector<Matrix>* room)
-        : lattice(lattice), links(links), now(room[0]), ahead(room[1]) {
+        : lattice(lattice), links(links), room(room) {
         for (int mu = 0; mu < 4; mu++) span[mu] = lattice.span(mu);
         row = (long)span[2] * span[3];
         blocks.resize(row);
@@ -49,14 +48,18 @@ struct Passing {
                 blocks[i++] = block;
     }
 
-    // Where the links of block i of row x are, of left to right, the row after the last.
-    long index(int x, long i) const { return 4 * ((x - left) * row + i); }
+    bool whole() const { return right - left == span[1]; }
 
-    void gather_row(std::vector<Matrix>& to, int t, int x) {
+    // Where the links of block i of row x are, of left to right, the row after the last: in whole slices the
+    // first one again.
+    long index(int x, long i) const { return 4 * ((whole() && x == right ? 0 : x - left) * row + i); }
+
+    // Directions from `lowest` on: the slice after the last one lends no links along t.
+    void gather_row(Matrix* to, int t, int x, int lowest) {
         constexpr int SOON = 2;
-        find_row(t, x % span[1]);
+        find_row(t % span[0], x % span[1]);
         for (long i = 0; i < row; i++)
-            for (int mu = 0; mu < 4; mu++) {
+            for (int mu = lowest; mu < 4; mu++) {
                 const real *source[LANES], *from = links + mu * sites(lattice) * LINK;
                 call_up_lanes(lattice, blocks[i + SOON < row ? i + SOON : i], from);
                 for (int lane = 0; lane < LANES; lane++)
@@ -66,7 +69,7 @@ struct Passing {
     }
 
     // Re tr P of the planes tx ty tz xy xz yz of block i of row (t, x), out [6].
-    void traces(int t, int x, long i, vec* out) const {
+    void traces(const Matrix* now, const Matrix* ahead, int t, int x, long i, vec* out) const {
         const int y = (int)(i / span[3]), z = (int)(i % span[3]);
         const bool last[4] = {t == span[0] - 1, x == span[1] - 1, y == span[2] - 1,
                               z == span[3] - 1};
@@ -93,27 +96,33 @@ struct Passing {
     // take(block, traces) for slices [first, end), row after row in each.
     template <class Take>
     void rows(int first, int end, const Take& take) {
-        now.resize(4 * (right - left + 1) * row);
-        ahead.resize(now.size());
-        for (int x = left; x <= right; x++) gather_row(now, first, x);
+        const int last = whole() ? right : right + 1;
+        const bool around = whole() && end - first == span[0];  // the first slice is needed again
+        for (int k = 0; k < 2 + around; k++) room[k].resize(4 * (last - left) * row);
+        Matrix *start = room[0].data(), *now = start, *ahead = room[1].data();
+        for (int x = left; x < last; x++) gather_row(start, first, x, 0);
         for (int t = first; t < end; t++) {
+            const bool known = around && t + 1 == end;
+            if (known) ahead = start;
             for (int x = left; x < right; x++) {
-                gather_row(ahead, (t + 1) % span[0], x);
+                if (!known) gather_row(ahead, t + 1, x, t + 1 == end);
                 find_row(t, x);
                 for (long i = 0; i < row; i++) {
                     vec out[6];
-                    traces(t, x, i, out);
+                    traces(now, ahead, t, x, i, out);
                     take(blocks[i], out);
                 }
             }
-            gather_row(ahead, (t + 1) % span[0], right);
+            if (!known && last > right) gather_row(ahead, t + 1, right, t + 1 == end);
             std::swap(now, ahead);
+            if (around && ahead == start) ahead = room[2].data();
         }
     }
 
     // The same for all rows of these slices; the blocks of a chunk come in their order.
     template <class Take>
     void slices(int first, int end, const Take& take) {
+        if (first == end) return;
         const long most = HELD / (long)(2 * 4 * row * sizeof(Matrix)) - 1;
         const int width = row % CHUNK != 0 || most >= span[1] ? span[1] : most < 1 ? 1 : (int)most;
         for (left = 0; left < span[1]; left = right) {
