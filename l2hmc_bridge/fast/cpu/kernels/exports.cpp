@@ -13,7 +13,7 @@ EXPORT int interface_version() { return 19; }
 
 // From now on parallel() uses this team.
 EXPORT void use_team(decltype(Team::parallel) parallel, decltype(Team::number) number) {
-    team = {parallel, number, {}};
+    team = {parallel, number, {}, {}, {}};
 }
 
 EXPORT void* lattice_create(const int* extent) { return new Lattice(extent); }

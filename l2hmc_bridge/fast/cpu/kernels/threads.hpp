@@ -3,6 +3,7 @@
 #pragma once
 #include <pthread.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -16,8 +17,8 @@ typedef std::chrono::steady_clock Clock;
 
 constexpr int MOST_THREADS = 256;
 constexpr auto PATIENCE = std::chrono::microseconds(200);  // awake between calls that follow closely
-constexpr auto LONG = std::chrono::milliseconds(1);  // to wait for a thread that works beside this one
-constexpr auto AGAIN = std::chrono::seconds(1);  // until torch's threads are tried anew
+constexpr auto TRIAL = std::chrono::milliseconds(40);        // of calls after which a team is judged
+constexpr auto AGAIN = std::chrono::seconds(1);              // until one that failed is tried anew
 
 INLINE void relax() {
 #if defined(__x86_64__)
@@ -42,6 +43,7 @@ bool spin(const Done& done) {
 struct alignas(64) Share {
     std::atomic<long> next{0};
     long end = 0;
+    Clock::time_point idle;  // on a team: when this thread had done the last one of any share
 };
 
 // The tasks of one call. Every thread begins with its own range, the same in each call: its cache still
@@ -60,11 +62,14 @@ struct Tasks {
         }
     }
 
-    void drain(int self) {
+    // Whether there was a task left.
+    bool drain(int self) {
+        bool any = false;
         for (int turn = 0; turn < threads; turn++) {
             Share& share = shares[(self + turn) % threads];
-            for (long i; (i = share.next.fetch_add(1)) < share.end;) (*task)(i);
+            for (long i; (i = share.next.fetch_add(1)) < share.end; any = true) (*task)(i);
         }
+        return any;
     }
 };
 
@@ -73,32 +78,32 @@ struct Tasks {
 struct Team {
     void (*parallel)(void (*)(void*), void*, unsigned threads, unsigned flags);  // GOMP_parallel
     int (*number)();                                                             // omp_get_thread_num
-    Clock::time_point avoided;
+    Clock::duration used, lost;  // in calls, and in long waits after their tasks, since it was judged
+    Clock::time_point avoided;   // until then
 };
 Team team = {};
 
-// What a member of the team is told, and when its first thread had no tasks left.
-struct Errand {
-    Tasks* tasks;
-    Clock::time_point idle;
-};
-
-// Where other processes want the same cores, a thread may wait for one that waits for its core; it does so
-// for longer on the team than in a pool, which is then used for a while.
+// Where other processes want the same cores, a thread may wait for one that waits for its core. In a team
+// it does so for longer than in a pool, which is used for a while if that cost a quarter of the time.
 void run_on_team(Tasks& tasks) {
     const auto begin = Clock::now();
-    Errand errand = {&tasks, begin};
+    for (int i = 0; i < tasks.threads; i++) tasks.shares[i].idle = begin;
     team.parallel(
-        [](void* given) {
-            Errand& errand = *(Errand*)given;
+        [](void* data) {
+            Tasks& tasks = *(Tasks*)data;
             const int self = team.number();
-            errand.tasks->drain(self);  // all shares, even if the team is smaller than asked for
-            if (self == 0) errand.idle = Clock::now();
+            // All shares, even if the team is smaller than asked for.
+            if (tasks.drain(self)) tasks.shares[self].idle = Clock::now();
         },
-        &errand, tasks.threads, 0);
+        &tasks, tasks.threads, 0);
     const auto end = Clock::now();
-    const auto waited = end - errand.idle;
-    if (waited > LONG && waited > errand.idle - begin) team.avoided = end + AGAIN;
+    auto idle = begin;
+    for (int i = 0; i < tasks.threads; i++) idle = std::max(idle, tasks.shares[i].idle);
+    team.used += end - begin;
+    if (end - idle > PATIENCE) team.lost += end - idle;
+    if (team.used < TRIAL) return;
+    if (4 * team.lost > team.used) team.avoided = end + AGAIN;
+    team.used = team.lost = {};
 }
 
 // Workers that come when a call is over find its door closed, and nobody waits for them.
