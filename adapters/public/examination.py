@@ -18,7 +18,7 @@ from l2hmc_bridge.errors import BridgeError
 from l2hmc_bridge.fast.cpu import library
 from l2hmc_bridge.fast.gpu import functions as gpu_functions, launch
 from l2hmc_bridge.fast.gpu.gradients import trials
-from l2hmc_bridge.fast.gpu.gradients.differentiated import TritonKernels
+from l2hmc_bridge.fast.gpu.gradients.differentiated import KERNELS
 from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.markov import trajectory_generator
 from l2hmc_bridge.systems.actions import GaugeAction, cold_start
@@ -106,9 +106,10 @@ def gpu() -> Iterator[Finding]:
         wrong = [one for one in launch.TRIALS if not launch.trusted(
             one, inspect.unwrap(getattr(gpu_functions, one)), device, torch.complex128)]
         wrong += [f"gradient of {one}" for one in trials.TRIALS
-                  if not trials.agrees(one, TritonKernels(), device, torch.complex128)]
+                  if not trials.agrees(one, KERNELS, device, torch.complex128)]
         told, count = torch.cuda.get_device_name(device), len(launch.TRIALS) + len(trials.TRIALS)
-        yield (Finding(name, f"{told}, all {count} kernels agree with torch")
+        yield (Finding(name, f"{told}, all {count} kernels agree with torch in double "
+                             "precision")
                if not wrong else
                Finding(name, f"{told}, torch in the place of: {', '.join(wrong)}", BROKEN,
                        "--device cuda is right but slow"))

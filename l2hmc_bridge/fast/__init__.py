@@ -29,7 +29,7 @@ from l2hmc_bridge.fast.cpu.differentiated import CompiledKernels
 from l2hmc_bridge.fast.cpu.host_memory import Defects, Places, places
 from l2hmc_bridge.fast.cpu.scratch import keep_memory
 from l2hmc_bridge.fast.gpu import functions as gpu_functions, heatbath as other_heatbath
-from l2hmc_bridge.fast.gpu.gradients.differentiated import TritonKernels
+from l2hmc_bridge.fast.gpu.gradients.differentiated import KERNELS
 from l2hmc_bridge.fast.gradients import Gradients
 from l2hmc_bridge.fast.reference import Ends, Measured
 
@@ -43,7 +43,7 @@ __all__ = ["BACKENDS", "CHOICES", "Defects", "Ends", "Measured", "Places", "acti
 BACKENDS: dict[str, ModuleType | Gradients] = {
     "torch": reference, "cpu": compiled_functions,
     "cpu with gradients": Gradients(CompiledKernels()),
-    "cuda": gpu_functions, "cuda with gradients": Gradients(TritonKernels())}
+    "cuda": gpu_functions, "cuda with gradients": Gradients(KERNELS)}
 
 
 def description() -> str:

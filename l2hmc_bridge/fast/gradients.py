@@ -3,7 +3,8 @@
 Gradients of links are those along the group: G = 2 g U with g_b the derivative along
 exp(s T_b) U, and momenta get theirs within su(3). That is all that a chain of exp(P) U, forces and
 loops can see; components off the group, which torch's own autograd also returns, are left out.
-Each function may be differentiated once; ActionError asks for the reference if twice is wanted.
+Each function may be differentiated once; ActionError asks for the reference if twice is wanted, as
+do transforms of torch.func.
 """
 
 from collections.abc import Sequence
@@ -102,6 +103,5 @@ class Gradients:
         """(temporal energy, spatial energy) per site and charge from the clover, [Nb,3]."""
         if not self.kernels.trusts("clover", links):
             return reference.clover(links, traceless)
-        sites = volume(links)
-        scale = torch.tensor([sites, sites, 1], dtype=torch.float64, device=links.device)
-        return recorded.Clover.apply(self.kernels, links, traceless) / scale
+        sums = recorded.Clover.apply(self.kernels, links, traceless)
+        return torch.cat([sums[:, :2] / volume(links), sums[:, 2:]], 1)

@@ -5,6 +5,7 @@ and a `Held` has the links in the layout of its kernels, from the way there to t
 function may be differentiated once; ActionError asks for the reference if twice is wanted.
 """
 
+import copy
 import functools
 from collections.abc import Callable
 from typing import Protocol
@@ -22,6 +23,8 @@ class Held(Protocol):
     that by U, 2 g U with g the gradient along the group. Scalars of links are [Nb,4,Nt,Nx,Ny,Nz];
     `mu` = -1 means all directions.
     """
+
+    links: Tensor  # in the kernels' layout
 
     def action(self, beta: float, c1: float) -> Tensor: ...
     def action_pullback(self, gradient: Tensor, beta: float, c1: float) -> Tensor: ...
@@ -73,7 +76,7 @@ def _once(backward: Callable) -> Callable:
     def checked(ctx, *gradients: Tensor | None):
         if torch.is_grad_enabled():  # what create_graph=True means here
             raise ActionError(
-                "compiled kernels: second derivatives are not there; compute the first ones within "
+                "kernels: second derivatives are not there; compute the first ones within "
                 "`with fast.using('torch')`"
             )
         return backward(ctx, *gradients)
@@ -81,28 +84,46 @@ def _once(backward: Callable) -> Callable:
     return checked
 
 
+def _keep(ctx, at: Held, *fields: Tensor) -> None:
+    """Links and fields as autograd keeps what a way back needs, and lets go of it."""
+    ctx.save_for_backward(at.links, *fields)
+    ctx.at = copy.copy(at)
+    del ctx.at.links
+
+
+def _kept(ctx) -> tuple[Held, tuple[Tensor, ...]]:
+    links, *fields = ctx.saved_tensors
+    at = copy.copy(ctx.at)
+    at.links = links
+    return at, tuple(fields)
+
+
 class Action(torch.autograd.Function):
     @staticmethod
     def forward(ctx, kernels: Kernels, links: Tensor, beta: float, c1: float) -> Tensor:
-        ctx.at, ctx.couplings = kernels.enter(links), (beta, c1)
-        return ctx.at.action(beta, c1)
+        at, ctx.couplings = kernels.enter(links), (beta, c1)
+        _keep(ctx, at)
+        return at.action(beta, c1)
 
     @staticmethod
     @_once
     def backward(ctx, gradient: Tensor):
-        return None, ctx.at.action_pullback(gradient, *ctx.couplings), None, None
+        at, _ = _kept(ctx)
+        return None, at.action_pullback(gradient, *ctx.couplings), None, None
 
 
 class Force(torch.autograd.Function):
     @staticmethod
     def forward(ctx, kernels: Kernels, links: Tensor, beta: float, c1: float) -> Tensor:
-        ctx.at, ctx.couplings = kernels.enter(links), (beta, c1)
-        return ctx.at.force(beta, c1)
+        at, ctx.couplings = kernels.enter(links), (beta, c1)
+        _keep(ctx, at)
+        return at.force(beta, c1)
 
     @staticmethod
     @_once
     def backward(ctx, gradient: Tensor):
-        return None, ctx.at.force_pullback(gradient, *ctx.couplings), None, None
+        at, _ = _kept(ctx)
+        return None, at.force_pullback(gradient, *ctx.couplings), None, None
 
 
 class Exponential(torch.autograd.Function):
@@ -136,71 +157,81 @@ class Kinetic(torch.autograd.Function):
 class StapleTrace(torch.autograd.Function):
     @staticmethod
     def forward(ctx, kernels: Kernels, links: Tensor) -> Tensor:
-        ctx.at = kernels.enter(links)
-        return ctx.at.staple_trace()
+        at = kernels.enter(links)
+        _keep(ctx, at)
+        return at.staple_trace()
 
     @staticmethod
     @_once
     def backward(ctx, gradient: Tensor):
-        return None, ctx.at.staple_trace_pullback(gradient)
+        at, _ = _kept(ctx)
+        return None, at.staple_trace_pullback(gradient)
 
 
 class LoopSquare(torch.autograd.Function):
     @staticmethod
     def forward(ctx, kernels: Kernels, links: Tensor) -> Tensor:
-        ctx.at = kernels.enter(links)
-        return ctx.at.loop_square()
+        at = kernels.enter(links)
+        _keep(ctx, at)
+        return at.loop_square()
 
     @staticmethod
     @_once
     def backward(ctx, gradient: Tensor):
-        return None, ctx.at.loop_square_pullback(gradient)
+        at, _ = _kept(ctx)
+        return None, at.loop_square_pullback(gradient)
 
 
 class Laplacian(torch.autograd.Function):
     @staticmethod
     def forward(ctx, kernels: Kernels, links: Tensor, field: Tensor, transverse: bool, mu: int
                 ) -> Tensor:
-        ctx.at, ctx.which = kernels.enter(links), (transverse, mu)
-        ctx.field = ctx.at.algebra_in(field, mu)
-        return ctx.at.laplacian(ctx.field, *ctx.which)
+        at, ctx.which = kernels.enter(links), (transverse, mu)
+        moving = at.algebra_in(field, mu)
+        _keep(ctx, at, moving)
+        return at.laplacian(moving, *ctx.which)
 
     @staticmethod
     @_once
     def backward(ctx, gradient: Tensor):
-        weights = ctx.at.algebra_in(gradient, ctx.which[1])
-        return (None, ctx.at.laplacian_pullback(ctx.field, weights, *ctx.which),
-                ctx.at.laplacian(weights, *ctx.which), None, None)
+        at, (field,) = _kept(ctx)
+        weights = at.algebra_in(gradient, ctx.which[1])
+        return (None, at.laplacian_pullback(field, weights, *ctx.which),
+                at.laplacian(weights, *ctx.which), None, None)
 
 
 class FrozenFeatures(torch.autograd.Function):
     @staticmethod
     def forward(ctx, kernels: Kernels, links: Tensor, field: Tensor, mu: int
                 ) -> tuple[Tensor, Tensor]:
-        ctx.at, ctx.mu = kernels.enter(links), mu
-        ctx.field = ctx.at.algebra_in(field, mu)
+        at, ctx.mu = kernels.enter(links), mu
+        moving = at.algebra_in(field, mu)
         ctx.set_materialize_grads(False)  # networks with one output ask for the square alone
-        return ctx.at.staple_square(mu), ctx.at.laplacian(ctx.field, True, mu)
+        _keep(ctx, at, moving)
+        return at.staple_square(mu), at.laplacian(moving, True, mu)
 
     @staticmethod
     @_once
     def backward(ctx, to_square: Tensor | None, to_moved: Tensor | None):
         if to_square is None and to_moved is None:
             return None, None, None, None
+        at, (field,) = _kept(ctx)
         if to_moved is None:
-            return None, ctx.at.features_pullback(None, to_square, None, ctx.mu), None, None
-        weights = ctx.at.algebra_in(to_moved, ctx.mu)
-        return (None, ctx.at.features_pullback(ctx.field, to_square, weights, ctx.mu),
-                ctx.at.laplacian(weights, True, ctx.mu), None)
+            return None, at.features_pullback(None, to_square, None, ctx.mu), None, None
+        weights = at.algebra_in(to_moved, ctx.mu)
+        return (None, at.features_pullback(field, to_square, weights, ctx.mu),
+                at.laplacian(weights, True, ctx.mu), None)
 
 
 class Clover(torch.autograd.Function):
     @staticmethod
     def forward(ctx, kernels: Kernels, links: Tensor, traceless: bool) -> Tensor:
-        ctx.at, ctx.traceless = kernels.enter(links), traceless
-        return ctx.at.clover(traceless)
+        at, ctx.traceless = kernels.enter(links), traceless
+        _keep(ctx, at)
+        return at.clover(traceless)
 
     @staticmethod
     @_once
     def backward(ctx, gradient: Tensor):
-        return None, ctx.at.clover_pullback(gradient, ctx.traceless), None
+        at, _ = _kept(ctx)
+        return None, at.clover_pullback(gradient, ctx.traceless), None

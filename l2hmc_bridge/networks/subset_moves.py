@@ -1,5 +1,6 @@
 """Links that move subset by subset, in torch: each by what the others, which stay, say."""
 
+import functools
 from collections.abc import Callable
 from itertools import groupby
 from typing import cast
@@ -23,21 +24,25 @@ def move_subsets(links: Tensor, order: tuple[Subset, ...], step: Tensor,
     for together, of in groupby(order, lambda one: plain is not None and not one[2]):
         if together:
             moved = fast.expm_multiply(cast(Tensor, plain), links, step)
-            links = torch.where(_within(links, tuple(of)), moved, links)
+            within = _within(tuple(links.shape[2:6]), links.device, tuple(of))
+            links = torch.where(within, moved, links)
             continue
         for mu, odd, alive in of:
             moved = fast.expm_multiply(velocity(links, mu, alive)[:, None], links[:, mu, None],
                                        step)[:, 0]
             if odd is not None:
-                active = (layout.parity(links) == odd)[..., None, None]
-                moved = torch.where(active, moved, links[:, mu])
+                within = _within(tuple(links.shape[2:6]), links.device, ((mu, odd, alive),))
+                moved = torch.where(within[mu], moved, links[:, mu])
             links = torch.cat([links[:, :mu], moved[:, None], links[:, mu + 1:]], dim=1)
     return links
 
 
-def _within(links: Tensor, chosen: tuple[Subset, ...]) -> Tensor:
+@functools.lru_cache(maxsize=64)
+def _within(extents: tuple[int, ...], device: torch.device, chosen: tuple[Subset, ...]) -> Tensor:
     """Whether a link belongs to one of these subsets, [4,Nt,Nx,Ny,Nz,1,1]."""
-    within = torch.zeros(links.shape[1:6], dtype=torch.bool, device=links.device)
-    for mu, odd, _ in chosen:
-        within[mu] |= True if odd is None else layout.parity(links) == odd
-    return within[..., None, None]
+    with torch.inference_mode(False):
+        within = torch.zeros(4, *extents, dtype=torch.bool, device=device)
+        parity = layout.parity(within[None])
+        for mu, odd, _ in chosen:
+            within[mu] |= True if odd is None else parity == odd
+        return within[..., None, None]

@@ -142,3 +142,30 @@ def test_one_of_two_features_may_be_all_that_is_wanted(generator):
             gradient, = torch.autograd.grad((one * weights).sum().real, leaf)
             found.append(su3.project_algebra(gradient @ links.mH))
         assert float((found[0] - found[1]).abs().max() / found[1].abs().max()) < 1e-12
+
+
+def test_a_second_way_back_is_refused_and_the_first_lets_go_of_the_fields(generator):
+    links, field, _ = fields((2, 2, 2, 2), 1, generator)
+    leaf = links.clone().requires_grad_()
+    for one in (differentiable.force(leaf, 5.7), differentiable.laplacian(leaf, field),
+                differentiable.clover(leaf)):
+        value = torch.view_as_real(one).sum() if one.is_complex() else one.sum()
+        value.backward()
+        with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+            value.backward()
+
+
+def test_gradients_that_lie_otherwise_in_memory(generator):
+    """Transposed, expanded and conjugated ones, of two chains."""
+    links, field, weights = fields((2, 3, 1, 5), 2, generator)
+    numbers = scalars((3, 2), generator)
+    found = []
+    for module in (differentiable, reference):
+        leaf = links.clone().requires_grad_()
+        value = (module.clover(leaf).T * numbers).sum()
+        value = value + module.action(leaf, 5.7).expand(3, 2).sum()
+        value = value + (module.force(leaf, 5.7).conj() * weights).real.sum()
+        value = value + (module.laplacian(leaf, field).mT * weights.mT).real.sum()
+        gradient, = torch.autograd.grad(value, leaf)
+        found.append(su3.project_algebra(gradient @ links.mH))
+    assert float((found[0] - found[1]).abs().max() / found[1].abs().max()) < 1e-12

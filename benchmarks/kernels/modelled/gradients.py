@@ -55,7 +55,7 @@ WORK = {
     "gradient out": Work(WHOLE + THIRD, LINK + NUMBERS, LINK + NUMBERS + TORCH),
     "gradient of exp(P) U": EXPONENTIALS,
 }
-OF_SITES = ("changes for clovers",)  # a warp for 32 sites
+OF_SITES = ("changes for clovers", "changes for norms")  # a warp for 32 sites
 
 
 def kernels(links: torch.Tensor, named: Callable[[str, Callable], object]) -> None:
@@ -80,7 +80,7 @@ def kernels(links: torch.Tensor, named: Callable[[str, Callable], object]) -> No
     named("changes for squares", partial(start, "weights.square_changes_kernel", moving, changes,
                                          along))
     named("changes for norms", partial(start, "weights.norm_changes_kernel", scalars[:, 0].clone(),
-                                       changes, 1))
+                                       changes, 1, num_warps=1))
     named("gradient of forces", partial(at._pull, changes, moving, 0.5, 1))
     named("gradient of traces", partial(at._pull, changes, scalars, 0.5, 2))
     named("gradient of squares", partial(at._pull, changes, None, 0.5, 0, along=along))

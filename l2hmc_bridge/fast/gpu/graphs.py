@@ -5,7 +5,7 @@ MOST_SITES the GPU waits for launches. A graph holds all launches of one call, n
 starts them at once; fields are copied into its memory, and what it found out of it. It serves once
 it gave, bit for bit, what launches one by one give for the fields of the call and for others. If it
 does not, or cannot be captured, a warning says so, and all kernels are launched one by one from
-then on; L2HMC_BRIDGE_GRAPHS=off in the environment has them so from the start.
+then on (those of that call, if it was memory that lacked); L2HMC_BRIDGE_GRAPHS=off in the environment has them so from the start.
 """
 
 import contextlib
@@ -122,6 +122,7 @@ class Graphs:
         self.on, self._runtime = on, runtime
         self._graphs: OrderedDict[Hashable, Graph] = OrderedDict()  # last used last
         self._once: OrderedDict[Hashable, None] = OrderedDict()
+        self._refused: set[Hashable] = set()  # for which there was no memory
         self._calls, self._lock = 0, threading.Lock()
 
     def run(self, function: Function, settings: Hashable, *fields: Tensor) -> Fields:
@@ -141,7 +142,7 @@ class Graphs:
                 graph.used = self._calls
                 return graph(fields)
             found = function(settings, *fields)
-            if self._again(key) and self._room():
+            if key not in self._refused and self._again(key) and self._room():
                 self._capture(key, function, settings, fields, found)
             return found
 
@@ -173,6 +174,7 @@ class Graphs:
     def _capture(self, key: Hashable, function: Function, settings: Hashable, fields: Fields,
                  found: Fields) -> None:
         """Keep the graph of a call that found this, if it finds the same bits; else none at all."""
+        full = False
         try:
             others = other_fields(fields)
             graph = Graph(self._runtime, function, settings, fields)
@@ -181,12 +183,16 @@ class Graphs:
             why = "" if same else "a graph of it gave other bits"
         except Exception as error:  # whatever the driver of a GPU can raise
             why = f"no graph of it could be captured: {error}"
+            full = isinstance(error, torch.OutOfMemoryError)
         if why:
             logging.getLogger(__name__).warning(
                 "%s: %s, so that kernels are launched one by one: %s", fields[0].device,
                 function.__name__, why)
-            self.on = False
-            self._graphs.clear()
+            if full:  # other calls may need less
+                self._refused.add(key)
+            else:
+                self.on = False
+                self._graphs.clear()
             return
         graph.used = self._calls
         self._graphs[key] = graph
@@ -203,11 +209,11 @@ def other_fields(fields: Fields) -> Fields:
 @functools.lru_cache(maxsize=1)
 def _drawn(shape: torch.Size, dtype: torch.dtype, device: torch.device, count: int) -> Fields:
     """Links, and after them algebra fields, of this shape: a choice of MATRICES at each link."""
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator("cpu").manual_seed(1)
     fields = []
     for draw in (su3.random_group, *[su3.random_algebra] * (count - 1)):
         matrices = draw((MATRICES,), generator).to(device, dtype)
-        which = torch.randint(MATRICES, shape[:-2], generator=generator)
+        which = torch.randint(MATRICES, shape[:-2], generator=generator, device="cpu")
         fields.append(matrices[which.to(device)])
     return tuple(fields)
 

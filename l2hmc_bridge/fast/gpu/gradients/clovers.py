@@ -52,8 +52,9 @@ def store_both(field, plane, site, blocks, p, a, q, b, exists):
 
 
 @triton.jit(do_not_specialize=VARIES)
-def clover_changes_kernel(links, weights, planes, traceless, nt, nx, ny, nz):
-    """B of h = w0 sum -tr CC of planes with t + w1 that of the others + w2 sum of
+def clover_changes_kernel(links, weights, planes, energy: tl.float64, topology: tl.float64,
+                          traceless, nt, nx, ny, nz):
+    """B of h = energy (w0 sum -tr CC of planes with t + w1 that of the others) + topology w2 sum of
     tr(C_tx C_yz) - tr(C_ty C_xz) + tr(C_tz C_xy), C the anti-Hermitian parts; weights [chain, 3].
     """
     shape = (nt, nx, ny, nz)
@@ -62,7 +63,8 @@ def clover_changes_kernel(links, weights, planes, traceless, nt, nx, ny, nz):
     links, planes = chain_of(links, blocks, 12), planes_of(planes, blocks)
     number = links.dtype.element_ty
     w = weights + 3 * tl.program_id(1)
-    temporal, spatial = -2.0 * tl.load(w).to(number), -2.0 * tl.load(w + 1).to(number)
+    temporal = (-2.0 * energy * tl.load(w)).to(number)
+    spatial = (-2.0 * energy * tl.load(w + 1)).to(number)
     one = none_of(site.to(number))
     other = one
     for n in range(6):
@@ -71,7 +73,7 @@ def clover_changes_kernel(links, weights, planes, traceless, nt, nx, ny, nz):
         one = other
         other = clover_part(links, mu, nu, site, shape, blocks, traceless)
         if dual == 1:
-            charge = tl.where(pair == 1, -1.0, 1.0).to(number) * tl.load(w + 2).to(number)
+            charge = (tl.where(pair == 1, -topology, topology) * tl.load(w + 2)).to(number)
             store_both(planes, pair, site, blocks, temporal, one, charge, other, exists)
             store_both(planes, 5 - pair, site, blocks, spatial, other, charge, one, exists)
 

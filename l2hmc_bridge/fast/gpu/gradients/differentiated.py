@@ -104,15 +104,14 @@ class PlanarLinks:
             along = self._along_transport(field, gradient, True, mu)
         if to_square is not None:
             changes = self._room(MATRIX)
-            self._start("weights.norm_changes_kernel", plain(to_square), changes, mu)
+            self._start("weights.norm_changes_kernel", plain(to_square), changes, mu, num_warps=1)
             along = self._pull(changes, None, 2.0, NOTHING, mu, along)
         return self._leave(cast(Tensor, along), 1.0)
 
     def clover(self, traceless: bool) -> Tensor:
         """Three sums."""
         per_site = totals.clover(self.links, self.where, traceless)[1]
-        sites = self.where.volume
-        return per_site * per_site.new_tensor([sites, sites, 1.0])
+        return torch.cat([per_site[:, :2] * self.where.volume, per_site[:, 2:]], 1)
 
     def clover_pullback(self, gradient: Tensor, traceless: bool) -> Tensor:
         """By the links."""
@@ -122,10 +121,10 @@ class PlanarLinks:
 
     def _planes(self, weights: Tensor, traceless: bool) -> Tensor:
         """B of six planes for the weights of three sums, [Nb,3]."""
-        scale = weights.new_tensor([1 / 16, 1 / 16, 1 / (64 * math.pi**2)])  # of parts of leaves
         out = self.links.new_empty(len(self.links), PLANES, self.links.shape[2], NINE, LANES)
         launch_planar("gradients.clovers.clover_changes_kernel", self.links, self.links,
-                      weights * scale, out, int(traceless), *self.extents, num_warps=1)
+                      weights.contiguous(), out, 1 / 16, 1 / (64 * math.pi**2), int(traceless),
+                      *self.extents, num_warps=1)
         return out
 
     def _force(self, beta: float, c1: float) -> Tensor:
@@ -189,3 +188,6 @@ class TritonKernels(Kernels):
     def trusts(self, name: str, field: Tensor) -> bool:
         """Whether values and gradients are torch's, but for rounding."""
         return agrees(name, self, field.device, field.dtype)
+
+
+KERNELS = TritonKernels()

@@ -36,8 +36,11 @@ TRIALS: dict[str, tuple[Ours, Theirs]] = {
         lambda u, p: reference.transport_laplacian(u, p[:, MU], MU)),
     "frozen_features": (lambda k, u, p: recorded.FrozenFeatures.apply(k, u, p[:, MU], MU),
                         lambda u, p: reference.frozen_features(u, p[:, MU], MU)),
-    "clover": (lambda k, u, p: recorded.Clover.apply(k, u, False) + recorded.Clover.apply(
-        k, u, True), lambda u, p: _sums(reference.clover(u, False) + reference.clover(u, True), u)),
+    "clover": (  # whose gradients lie in memory as nobody expects
+        lambda k, u, p: (recorded.Clover.apply(k, u, False).T.contiguous(),
+                         recorded.Clover.apply(k, u, True)),
+        lambda u, p: (_sums(reference.clover(u, False), u).T.contiguous(),
+                      _sums(reference.clover(u, True), u))),
 }
 
 

@@ -137,11 +137,13 @@ def _played(script: Script, links: Tensor, momenta: Tensor, force: Tensor, *more
     at = Learned(links, script.beta, script.c1, momenta, force, script.loops)
     before = totals.kinetic_left(at.momenta, at.where)
     at.begin(dict(zip(script.seen, sorts, strict=True)))
-    forces: list[Tensor] = []
+    forces: list[Tensor | None] = []
     for method, arguments in script.calls:
         found = method(at, *(_meant(one, rows, forces) for one in arguments))
         if found is not None:
             forces.append(found)
+        if method is Learned.arrive:  # at other links, where nobody asks for them
+            forces = [None] * len(forces)
     ends = at.ends()
     left: tuple[Tensor, ...] = (before, totals.kinetic_left(at.momenta, at.where),
                                 *totals.action_left(at.links, at.where, script.c1))
@@ -155,7 +157,8 @@ def _played(script: Script, links: Tensor, momenta: Tensor, force: Tensor, *more
             *handed.values())
 
 
-def _meant(one: Hashable, rows: Sequence[Tensor | None], forces: Sequence[Tensor]) -> object:
+def _meant(one: Hashable, rows: Sequence[Tensor | None], forces: Sequence[Tensor | None]
+           ) -> object:
     """What an argument stands for."""
     if isinstance(one, Of):
         of_sort = rows[one.sort]
