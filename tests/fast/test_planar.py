@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from benchmarks.kernels import gpu_model
+from benchmarks.kernels.modelled import gradients
 from tests.support.interpreter import environment, interpreted, needs_triton
 
 START = """
@@ -142,15 +143,17 @@ def test_kernels_compile_without_spills_and_are_written_down(architecture, tmp_p
     path = tmp_path / "model.json"
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.kernels.gpu_model", "--architectures", architecture,
-         "--json", str(path)], capture_output=True, text=True, timeout=1800,
+         "--json", str(path)], capture_output=True, text=True, timeout=3600,
         env=environment(TRITON_CACHE_DIR=str(tmp_path / "cache")))
     assert done.returncode == 0, done.stdout + done.stderr
     rows = json.loads(path.read_text())
     assert {(row["kernel"], row["precision"]) for row in rows} == {
         (name, precision) for name in gpu_model.WORK for precision in ("double", "single")}
     for row in rows:
-        assert row["spilled"] == 0 and row["registers"] <= 168, row
-        assert row["warps"] >= 12 and row["architecture"] == int(architecture)
+        # Gradients are of what a whole plaquette holds; what trajectories run has more warps.
+        most, least = (255, 8) if row["kernel"] in gradients.WORK else (168, 12)
+        assert row["spilled"] == 0 and row["registers"] <= most, row
+        assert row["warps"] >= least and row["architecture"] == int(architecture)
     assert "| kick and drift | double |" in path.with_suffix(".md").read_text()
 
 

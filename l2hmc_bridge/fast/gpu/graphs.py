@@ -5,7 +5,8 @@ MOST_SITES the GPU waits for launches. A graph holds all launches of one call, n
 starts them at once; fields are copied into its memory, and what it found out of it. It serves once
 it gave, bit for bit, what launches one by one give for the fields of the call and for others. If it
 does not, or cannot be captured, a warning says so, and all kernels are launched one by one from
-then on (those of that call, if it was memory that lacked); L2HMC_BRIDGE_GRAPHS=off in the environment has them so from the start.
+then on, or those of that call where memory was what lacked; L2HMC_BRIDGE_GRAPHS=off in the
+environment has all so from the start.
 """
 
 import contextlib

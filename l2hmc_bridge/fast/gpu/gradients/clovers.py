@@ -63,8 +63,9 @@ def clover_changes_kernel(links, weights, planes, energy: tl.float64, topology: 
     links, planes = chain_of(links, blocks, 12), planes_of(planes, blocks)
     number = links.dtype.element_ty
     w = weights + 3 * tl.program_id(1)
-    temporal = (-2.0 * energy * tl.load(w)).to(number)
-    spatial = (-2.0 * energy * tl.load(w + 1)).to(number)
+    share = -2.0 * tl.full((), energy, tl.float64)
+    temporal, spatial = (share * tl.load(w)).to(number), (share * tl.load(w + 1)).to(number)
+    charges = tl.full((), topology, tl.float64) * tl.load(w + 2)
     one = none_of(site.to(number))
     other = one
     for n in range(6):
@@ -73,7 +74,7 @@ def clover_changes_kernel(links, weights, planes, energy: tl.float64, topology: 
         one = other
         other = clover_part(links, mu, nu, site, shape, blocks, traceless)
         if dual == 1:
-            charge = (tl.where(pair == 1, -topology, topology) * tl.load(w + 2)).to(number)
+            charge = tl.where(pair == 1, -charges, charges).to(number)
             store_both(planes, pair, site, blocks, temporal, one, charge, other, exists)
             store_both(planes, 5 - pair, site, blocks, spatial, other, charge, one, exists)
 
