@@ -25,6 +25,7 @@ class Elsewhere:
     def __init__(self, device="cuda", dtype=torch.complex128, requires_grad=False):
         self.device, self.dtype = torch.device(device), dtype
         self.requires_grad, self.ndim = requires_grad, 8
+        self.is_cpu = self.device.type == "cpu"
 
 
 @pytest.mark.parametrize("there, served", [(True, gpu), (False, reference)])
