@@ -69,6 +69,18 @@ def rectangle_staples(links, total, mu, nu, site, along, across, blocks):
     return total
 
 
+@triton.jit
+def rectangles(links, mu, site, shape, blocks):
+    """A^rect: the sum of the eighteen paths."""
+    total = nothing(site.to(links.dtype.element_ty))
+    along = coordinate(mu, site, shape)
+    for k in range(1, 4):
+        nu = mu ^ k
+        total = rectangle_staples(links, total, mu, nu, site, along, coordinate(nu, site, shape),
+                                  blocks)
+    return total
+
+
 @triton.jit(do_not_specialize=VARIES)
 def rectangle_kernel(links, momenta, c: tl.float64, nt, nx, ny, nz):
     """P' = P + c TA(U A^rect), in the place of P."""
@@ -76,14 +88,8 @@ def rectangle_kernel(links, momenta, c: tl.float64, nt, nx, ny, nz):
     blocks = tl.num_programs(0)
     mu, site, exists = here(nt, nx, ny, nz)
     links, momenta = chain_of(links, blocks, 12), chain_of(momenta, blocks, 8)
-    number = links.dtype.element_ty
-    along = coordinate(mu, site, shape)
-    total = nothing(site.to(number))
-    for k in range(1, 4):
-        nu = mu ^ k
-        total = rectangle_staples(links, total, mu, nu, site, along, coordinate(nu, site, shape),
-                                  blocks)
+    total = rectangles(links, mu, site, shape, blocks)
     u = load_whole(links, mu, site, blocks)
-    push = project(product(u, total), tl.full((), c, number))
+    push = project(product(u, total), tl.full((), c, links.dtype.element_ty))
     push = added(1.0, load_algebra(momenta, mu, site, blocks), push)
     store_numbers(momenta, mu, site, blocks, push, exists, 8)

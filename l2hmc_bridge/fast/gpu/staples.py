@@ -8,10 +8,10 @@ import triton
 import triton.language as tl
 
 from l2hmc_bridge.fast.gpu.learned.kicks import smoothed, square_of, staples
-from l2hmc_bridge.fast.gpu.matrix import nothing, product, square_norm, store
-from l2hmc_bridge.fast.gpu.planar_kernels import chain_of, coordinate
+from l2hmc_bridge.fast.gpu.matrix import product, square_norm, store
+from l2hmc_bridge.fast.gpu.planar_kernels import chain_of
 from l2hmc_bridge.fast.gpu.planar_matrix import LANES, algebra, load_whole
-from l2hmc_bridge.fast.gpu.rectangles import rectangle_staples
+from l2hmc_bridge.fast.gpu.rectangles import rectangles
 
 VARIES = ["first", "nt", "nx", "ny", "nz"]
 
@@ -36,18 +36,6 @@ def whole_from(mu, first, site, nt, nx, ny, nz, D: tl.constexpr):
     """Which matrix or number of a torch field [chain, D directions, site] is a thread's."""
     volume = (nt * nx * ny * nz).to(tl.int64)
     return (tl.program_id(1) * D + mu - first) * volume + site
-
-
-@triton.jit
-def rectangles(links, mu, site, shape, blocks):
-    """A^rect: the sum of the eighteen paths."""
-    total = nothing(site.to(links.dtype.element_ty))
-    along = coordinate(mu, site, shape)
-    for k in range(1, 4):
-        nu = mu ^ k
-        total = rectangle_staples(links, total, mu, nu, site, along, coordinate(nu, site, shape),
-                                  blocks)
-    return total
 
 
 @triton.jit(do_not_specialize=VARIES)
