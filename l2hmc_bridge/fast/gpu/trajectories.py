@@ -7,6 +7,7 @@ the whole of a lattice that a process holds alone are exact, and rounded in main
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from l2hmc_bridge.fast.gpu import graphs
@@ -92,8 +93,11 @@ def _travelled(way: Way, links: Tensor, momenta: Tensor, force_there: Tensor) ->
 
 def energies(where: Where, beta: float, c1: float, left: Sequence[Tensor]
              ) -> tuple[Tensor, Tensor]:
-    """(S, K' - K), [Nb], of what is left of K, K' and the loops of S."""
-    before, after, *loops = (totals.totalled(one, where) for one in left)
+    """(S, K' - K), [Nb], of what is left of K, K' and the loops of S, which is waited for once."""
+    if where.part is not None:
+        found = totals.totalled(torch.cat(tuple(left), 1), where)
+        left = found.split([one.shape[1] for one in left], 1)
+    before, after, *loops = left
     return totals.action_of(loops, beta, c1), after[:, 0] - before[:, 0]
 
 
