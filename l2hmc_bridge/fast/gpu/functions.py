@@ -29,20 +29,12 @@ from l2hmc_bridge.fast.gpu.launch import (  # noqa: F401
 from l2hmc_bridge.fast.gpu.observables import totals
 from l2hmc_bridge.fast.gpu.observables.totals import Where
 from l2hmc_bridge.fast.reference import Ends, Measured
-from l2hmc_bridge.fields import part as parts
-from l2hmc_bridge.fields.layout import check_links
-
-
-def _apart(links: Tensor) -> tuple[Tensor, Where]:
-    """Links with their numbers apart, and where these are."""
-    check_links(links)
-    return planar.enter(links, planar.LINKS), Where(tuple(links.shape[2:6]), parts.of(links))
 
 
 @served
 def action(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
     """S = -(beta/3) [c0 sum Re tr P + c1 sum Re tr R], [Nb]."""
-    return totals.action(*_apart(links), beta, c1)
+    return totals.action(*planar.apart(links), beta, c1)
 
 
 @served
@@ -76,14 +68,14 @@ def loop_square(links: Tensor) -> Tensor:
 
 
 def _per_link(links: Tensor, form: str) -> Tensor:
-    apart, where = _apart(links)
+    apart, where = planar.apart(links)
     return staple_fields.per_link(apart, where.extents, form)
 
 
 @served
 def plaquettes(links: Tensor) -> Tensor:
     """Site average of Re tr P / 3 of the planes tx, ty, tz, xy, xz, yz, [Nb,6]."""
-    apart, where = _apart(links)
+    apart, where = planar.apart(links)
     return totals.plaquettes(apart, where) / (3 * where.volume)
 
 
@@ -112,19 +104,19 @@ def kinetic(momenta: Tensor) -> Tensor:
 @served
 def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
     """Covariant Laplacian of an algebra field, like links."""
-    return _laplacian(*_apart(links), field, transverse, -1)
+    return _laplacian(*planar.apart(links), field, transverse, -1)
 
 
 @served
 def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
     """The transverse Laplacian of one direction, X_mu [Nb,Nt,Nx,Ny,Nz,3,3]."""
-    return _laplacian(*_apart(links), field, True, mu)
+    return _laplacian(*planar.apart(links), field, True, mu)
 
 
 @served
 def frozen_features(links: Tensor, field: Tensor, mu: int) -> tuple[Tensor, Tensor]:
     """(tr(A_mu A_mu^dagger) of the plaquette staples, `transport_laplacian` of X_mu)."""
-    apart, where = _apart(links)
+    apart, where = planar.apart(links)
     return (staple_fields.per_link(apart, where.extents, "norm", mu),
             _laplacian(apart, where, field, True, mu))
 
@@ -143,21 +135,21 @@ def clover(links: Tensor, traceless: bool = True) -> Tensor:
 @served
 def measured(links: Tensor, traceless: bool = True) -> Measured:
     """`plaquettes` and `clover` of a field, which is read once."""
-    return Measured(*totals.clover(*_apart(links), traceless))
+    return Measured(*totals.clover(*planar.apart(links), traceless))
 
 
 @served
 def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
                    traceless: bool = True) -> Tensor:
     """q(x) from clovers of m x n loops, [Nb,Nt,Nx,Ny,Nz]."""
-    return totals.density(*_apart(links), shapes, traceless)
+    return totals.density(*planar.apart(links), shapes, traceless)
 
 
 @served
 def charge(links: Tensor, shapes: Sequence[tuple[int, int, float]], traceless: bool = True
            ) -> Tensor:
     """Q = sum_x q(x) of `charge_density`, [Nb]."""
-    return totals.charge(*_apart(links), shapes, traceless)
+    return totals.charge(*planar.apart(links), shapes, traceless)
 
 
 @served

@@ -68,6 +68,12 @@ def combine(p, a, q, b):
 
 
 @triton.jit
+def plus_product(total, a, b):
+    """total + A B."""
+    return combine(1.0, total, 1.0, product(a, b))
+
+
+@triton.jit
 def select(flag, a, b):
     """a where `flag`, b elsewhere."""
     return (tl.where(flag, a[0], b[0]), tl.where(flag, a[1], b[1]), tl.where(flag, a[2], b[2]),
@@ -100,18 +106,6 @@ def square_norm(m):
 def real_trace(a, b):
     """Re tr(A B)."""
     return real(a, b, 0, 0) + real(a, b, 1, 1) + real(a, b, 2, 2)
-
-
-@triton.jit
-def antihermitian(m, traceless):
-    """(M - M^dagger) / 2, less its trace for traceless = 1."""
-    mean = (m[1] + m[9] + m[17]) / 3 * traceless
-    zero = tl.zeros_like(mean)
-    a, b = 0.5 * (m[2] - m[6]), 0.5 * (m[3] + m[7])
-    c, d = 0.5 * (m[4] - m[12]), 0.5 * (m[5] + m[13])
-    e, f = 0.5 * (m[10] - m[14]), 0.5 * (m[11] + m[15])
-    return (zero, m[1] - mean, a, b, c, d, -a, b, zero, m[9] - mean, e, f, -c, d, -e, f,
-            zero, m[17] - mean)
 
 
 @triton.jit

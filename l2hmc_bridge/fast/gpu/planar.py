@@ -46,6 +46,12 @@ def leave(field: Tensor, extents: Extents) -> Tensor:
     return out
 
 
+def apart(links: Tensor) -> tuple[Tensor, Where]:
+    """Torch links with their numbers apart, and where these are. Raises LayoutError."""
+    check_links(links)
+    return enter(links, LINKS), Where(tuple(links.shape[2:6]), parts.of(links))
+
+
 def renew(part: Part | None, field: Tensor) -> None:
     """Replace the copies of other processes' sites in a field with its numbers apart, in place."""
     if part is not None and part.cut:
@@ -69,11 +75,9 @@ class Moving:
 
     def __init__(self, links: Tensor, beta: float, c1: float = 0.0, momenta: Tensor | None = None,
                  force: Tensor | None = None):
-        check_links(links)
-        self.extents, self.part = tuple(links.shape[2:6]), parts.of(links)
-        self.where = Where(self.extents, self.part)
+        self.links, self.where = apart(links)
+        self.extents, self.part = self.where
         self.c0, self.c1 = beta / 6 * (1 - 8 * c1), beta / 6 * c1
-        self.links = enter(links, LINKS)
         self.momenta = (self.links.new_zeros(*self.links.shape[:3], ALGEBRA, LANES)
                         if momenta is None else enter(momenta, ALGEBRA))
         self.known = None if force is None else enter(force, ALGEBRA)
@@ -169,9 +173,8 @@ class Moving:
 
 def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
     """F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu]), like links."""
-    check_links(links)
-    extents = tuple(links.shape[2:6])
-    return leave(force_at(enter(links, LINKS), extents, beta, c1), extents)
+    there, where = apart(links)
+    return leave(force_at(there, where.extents, beta, c1), where.extents)
 
 
 def force_at(links: Tensor, extents: Extents, beta: float, c1: float) -> Tensor:

@@ -30,7 +30,7 @@ def algebra(links: Tensor, field: Tensor, extents: tuple[int, ...], mu: int = -1
     field = field if mu < 0 else field.unsqueeze(1)
     directions = field.shape[1]
     out = links.new_empty(len(field), directions, links.shape[2], ALGEBRA, LANES)
-    launch_planar("gradients.weights.algebra_kernel", links, torch.view_as_real(plain(field)), out,
+    launch_planar("staples.algebra_kernel", links, torch.view_as_real(plain(field)), out,
                   scale, *extents, D=directions, num_warps=directions)
     return out
 

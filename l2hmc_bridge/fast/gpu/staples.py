@@ -1,4 +1,4 @@
-"""Kernels that leave something of each link in the torch layout, of links with numbers apart.
+"""Kernels that leave something of each link in the torch layout, or take a torch field in.
 
 A program works on D directions, 1 or 4, of a block of 32 sites, a warp each; grid: blocks, chains.
 Links must be in SU(3).
@@ -8,9 +8,9 @@ import triton
 import triton.language as tl
 
 from l2hmc_bridge.fast.gpu.learned.kicks import smoothed, square_of, staples
-from l2hmc_bridge.fast.gpu.matrix import product, square_norm, store
+from l2hmc_bridge.fast.gpu.matrix import load, product, square_norm, store
 from l2hmc_bridge.fast.gpu.planar_kernels import chain_of
-from l2hmc_bridge.fast.gpu.planar_matrix import LANES, algebra, load_whole
+from l2hmc_bridge.fast.gpu.planar_matrix import LANES, algebra, load_whole, project, store_numbers
 from l2hmc_bridge.fast.gpu.rectangles import rectangles
 
 VARIES = ["first", "nt", "nx", "ny", "nz"]
@@ -62,6 +62,17 @@ def staple_kernel(links, out, first, nt, nx, ny, nz, FORM: tl.constexpr, D: tl.c
                 tl.store(out + at, m[0] + m[8] + m[16], exists)
             else:
                 store(out, at, algebra(square_of(m), 1.0), exists)
+
+
+@triton.jit(do_not_specialize=VARIES)
+def algebra_kernel(field, out, c: tl.float64, nt, nx, ny, nz, D: tl.constexpr):
+    """c TA(X) of a torch field of D directions, eight numbers, in every lane of the blocks."""
+    blocks = tl.num_programs(0)
+    mu, site, _ = links_from(0, nt, nx, ny, nz, D)
+    m = load(field, whole_from(mu, 0, site, nt, nx, ny, nz, D), mu >= 0)
+    v = project(m, tl.full((), c, field.dtype.element_ty))
+    lane = tl.program_id(0) * LANES + tl.arange(0, D * LANES) % LANES
+    store_numbers(field_from(out, 0, blocks, 8, D), mu, lane, blocks, v, mu >= 0, 8)
 
 
 @triton.jit(do_not_specialize=VARIES)

@@ -8,8 +8,8 @@ order in the clovers C. Links must be in SU(3).
 import triton
 import triton.language as tl
 
-from l2hmc_bridge.fast.gpu.gradients.paths import leave_along, plus_product, turned_if
-from l2hmc_bridge.fast.gpu.matrix import combine, dagger, nothing, product
+from l2hmc_bridge.fast.gpu.gradients.paths import leave_along, turned_if
+from l2hmc_bridge.fast.gpu.matrix import combine, dagger, nothing, plus_product, product
 from l2hmc_bridge.fast.gpu.observables.kernels import (
     less_trace,
     none_of,

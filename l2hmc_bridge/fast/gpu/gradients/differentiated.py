@@ -15,12 +15,9 @@ from l2hmc_bridge.fast.gpu import functions, planar
 from l2hmc_bridge.fast.gpu.gradients.trials import agrees
 from l2hmc_bridge.fast.gpu.launch import BLOCK, launch, launch_planar
 from l2hmc_bridge.fast.gpu.observables import totals
-from l2hmc_bridge.fast.gpu.observables.totals import Where
-from l2hmc_bridge.fast.gpu.planar import ALGEBRA, LANES, LINKS
+from l2hmc_bridge.fast.gpu.planar import ALGEBRA, LANES
 from l2hmc_bridge.fast.gpu.staple_fields import algebra, laplacian, per_link
 from l2hmc_bridge.fast.recorded import Kernels
-from l2hmc_bridge.fields import part as parts
-from l2hmc_bridge.fields.layout import check_links
 
 MATRIX, PLANES, NINE = 18, 6, 9
 NOTHING, ALGEBRA_OWN, SCALAR_OWN = range(3)  # paths.py
@@ -30,9 +27,8 @@ class PlanarLinks:
     """Links with their numbers apart."""
 
     def __init__(self, links: Tensor):
-        check_links(links)
-        self.extents = tuple(links.shape[2:6])
-        self.where, self.links = Where(self.extents, parts.of(links)), planar.enter(links, LINKS)
+        self.links, self.where = planar.apart(links)
+        self.extents = self.where.extents
 
     def action(self, beta: float, c1: float) -> Tensor:
         """S, [Nb]."""
@@ -174,12 +170,12 @@ class TritonKernels(Kernels):
     def expm_multiply_pullback(self, momenta: Tensor, links: Tensor, gradient: Tensor,
                                step: float = 1.0) -> tuple[Tensor, Tensor]:
         """(by P, by U)."""
-        momenta, links, gradient = plain(step * momenta), plain(links), plain(gradient)
+        momenta, links, gradient = plain(momenta), plain(links), plain(gradient)
         to_momenta, to_links = torch.empty_like(momenta), torch.empty_like(links)
         count = links.numel() // 9
         launch("gradients.exponential.exp_multiply_pullback_kernel", (math.ceil(count / BLOCK),),
-               momenta, links, gradient, to_momenta, to_links, count)
-        return step * to_momenta, to_links
+               momenta, links, gradient, to_momenta, to_links, float(step), count)
+        return to_momenta, to_links
 
     def kinetic(self, momenta: Tensor) -> Tensor:
         """K."""

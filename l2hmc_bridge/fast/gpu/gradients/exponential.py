@@ -4,6 +4,7 @@ import triton
 import triton.language as tl
 
 from l2hmc_bridge.fast.gpu.matrix import (
+    combine,
     dagger,
     halved,
     load,
@@ -38,16 +39,17 @@ def chosen(flag, a, b):
 
 
 @triton.jit(do_not_specialize=["count"])
-def exp_multiply_pullback_kernel(momenta, links, gradient, to_momenta, to_links, count,
-                                 BLOCK: tl.constexpr):
-    """With E = exp(P), U' = E U, torch's gradient G by U' and X = -TA(U' G^dagger), which is twice
-    that along the group: by U, E^dagger X U'; by P, phi(-ad P) X.
+def exp_multiply_pullback_kernel(momenta, links, gradient, to_momenta, to_links,
+                                 step: tl.float64, count, BLOCK: tl.constexpr):
+    """With E = exp(h P), U' = E U, torch's gradient G by U' and X = -TA(U' G^dagger), which is
+    twice that along the group: by U, E^dagger X U'; by P, h phi(-ad h P) X.
 
-    Halved to |P| <= 1 as in `exponential`, phi(-2z) = phi(-z) (1 + e^-z) / 2.
+    Halved to |h P| <= 1 as in `exponential`, phi(-2z) = phi(-z) (1 + e^-z) / 2.
     """
     at = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     mask = at < count
-    x, halvings, most = halved(load(momenta, at, mask))
+    h, p = tl.full((), step, momenta.dtype.element_ty), load(momenta, at, mask)
+    x, halvings, most = halved(combine(h, p, 0.0, p))
     small = small_exponential(x)
     e = small
     for k in range(most):
@@ -62,4 +64,4 @@ def exp_multiply_pullback_kernel(momenta, links, gradient, to_momenta, to_links,
         both = added(0.5, g, turned)
         g = chosen(k < halvings, both, g)
         small = product(small, small)
-    store(to_momenta, at, algebra(g, 1.0), mask)
+    store(to_momenta, at, algebra(g, h), mask)

@@ -3,8 +3,7 @@
 import triton
 import triton.language as tl
 
-from l2hmc_bridge.fast.gpu.gradients.paths import plus_product
-from l2hmc_bridge.fast.gpu.matrix import combine, nothing
+from l2hmc_bridge.fast.gpu.matrix import combine, nothing, plus_product
 from l2hmc_bridge.fast.gpu.planar_kernels import chain_of, coordinate, here, hop
 from l2hmc_bridge.fast.gpu.planar_matrix import (
     algebra,

@@ -10,7 +10,14 @@ the own share, of U where h has it beside A. Links must be in SU(3), changes are
 import triton
 import triton.language as tl
 
-from l2hmc_bridge.fast.gpu.matrix import combine, dagger, nothing, product, select
+from l2hmc_bridge.fast.gpu.matrix import (
+    combine,
+    dagger,
+    nothing,
+    plus_product,
+    product,
+    select,
+)
 from l2hmc_bridge.fast.gpu.planar_kernels import chain_of, coordinate, here, hop, whole_at
 from l2hmc_bridge.fast.gpu.planar_matrix import (
     LANES,
@@ -26,7 +33,7 @@ from l2hmc_bridge.fast.gpu.planar_matrix import (
 )
 from l2hmc_bridge.fast.gpu.rectangles import step_of, way_of
 
-VARIES = ["first", "only", "nt", "nx", "ny", "nz"]
+VARIES = ["only", "nt", "nx", "ny", "nz"]
 # What a link's own place in the number gives, beside its place in others' staples.
 NOTHING, ALGEBRA, SCALAR = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2)
 
@@ -45,12 +52,6 @@ def load_change(changes, mu, site, blocks, only):
             tl.load(p + 13 * LANES, w, 0.0), tl.load(p + 14 * LANES, w, 0.0),
             tl.load(p + 15 * LANES, w, 0.0), tl.load(p + 16 * LANES, w, 0.0),
             tl.load(p + 17 * LANES, w, 0.0))
-
-
-@triton.jit
-def plus_product(total, a, b):
-    """total + A B."""
-    return combine(1.0, total, 1.0, product(a, b))
 
 
 @triton.jit

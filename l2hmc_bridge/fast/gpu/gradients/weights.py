@@ -1,4 +1,4 @@
-"""Kernels of what enters and leaves a gradient along the group, in and out of the torch layout.
+"""Kernels of the changes that gradients along the group are made of, and of their way out.
 
 Torch's gradient G of a field says Re tr(G^dagger dX) of a change dX: of an algebra field its part
 V = TA(G) counts, of links it is 2 g U with g the gradient along the group.
@@ -7,32 +7,19 @@ V = TA(G) counts, of links it is 2 g U with g the gradient along the group.
 import triton
 import triton.language as tl
 
-from l2hmc_bridge.fast.gpu.gradients.paths import plus_product
 from l2hmc_bridge.fast.gpu.learned.kicks import staples
-from l2hmc_bridge.fast.gpu.matrix import combine, dagger, load, product, store
+from l2hmc_bridge.fast.gpu.matrix import combine, dagger, plus_product, product, store
 from l2hmc_bridge.fast.gpu.planar_kernels import chain_of, here, whole_at
 from l2hmc_bridge.fast.gpu.planar_matrix import (
-    LANES,
     algebra,
     load_algebra,
     load_whole,
     project,
     store_numbers,
 )
-from l2hmc_bridge.fast.gpu.staples import field_from, links_from, whole_from
+from l2hmc_bridge.fast.gpu.staples import links_from, whole_from
 
 VARIES = ["first", "nt", "nx", "ny", "nz"]
-
-
-@triton.jit(do_not_specialize=VARIES)
-def algebra_kernel(gradient, out, c: tl.float64, nt, nx, ny, nz, D: tl.constexpr):
-    """c TA(G) of each of D directions, eight numbers, in every lane of the blocks."""
-    blocks = tl.num_programs(0)
-    mu, site, _ = links_from(0, nt, nx, ny, nz, D)
-    g = load(gradient, whole_from(mu, 0, site, nt, nx, ny, nz, D), mu >= 0)
-    v = project(g, tl.full((), c, gradient.dtype.element_ty))
-    lane = tl.program_id(0) * LANES + tl.arange(0, D * LANES) % LANES
-    store_numbers(field_from(out, 0, blocks, 8, D), mu, lane, blocks, v, mu >= 0, 8)
 
 
 @triton.jit(do_not_specialize=VARIES)
