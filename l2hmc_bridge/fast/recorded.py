@@ -98,32 +98,36 @@ def _kept(ctx) -> tuple[Held, tuple[Tensor, ...]]:
     return at, tuple(fields)
 
 
-class Action(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, kernels: Kernels, links: Tensor, beta: float, c1: float) -> Tensor:
-        at, ctx.couplings = kernels.enter(links), (beta, c1)
-        _keep(ctx, at)
-        return at.action(beta, c1)
+def _of_links(there: Callable[..., Tensor], back: Callable[..., Tensor]
+              ) -> type[torch.autograd.Function]:
+    """A function of links and settings alone: what a Held has `there`, and its pullback."""
 
-    @staticmethod
-    @_once
-    def backward(ctx, gradient: Tensor):
-        at, _ = _kept(ctx)
-        return None, at.action_pullback(gradient, *ctx.couplings), None, None
+    class OfLinks(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, kernels: Kernels, links: Tensor, *settings: float) -> Tensor:
+            at, ctx.settings = kernels.enter(links), settings
+            _keep(ctx, at)
+            return there(at, *settings)
+
+        @staticmethod
+        @_once
+        def backward(ctx, gradient: Tensor):
+            at, _ = _kept(ctx)
+            return None, back(at, gradient, *ctx.settings), *[None] * len(ctx.settings)
+
+    return OfLinks
 
 
-class Force(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, kernels: Kernels, links: Tensor, beta: float, c1: float) -> Tensor:
-        at, ctx.couplings = kernels.enter(links), (beta, c1)
-        _keep(ctx, at)
-        return at.force(beta, c1)
-
-    @staticmethod
-    @_once
-    def backward(ctx, gradient: Tensor):
-        at, _ = _kept(ctx)
-        return None, at.force_pullback(gradient, *ctx.couplings), None, None
+Action = _of_links(lambda at, *couplings: at.action(*couplings),
+                   lambda at, gradient, *couplings: at.action_pullback(gradient, *couplings))
+Force = _of_links(lambda at, *couplings: at.force(*couplings),
+                  lambda at, gradient, *couplings: at.force_pullback(gradient, *couplings))
+StapleTrace = _of_links(lambda at: at.staple_trace(),
+                        lambda at, gradient: at.staple_trace_pullback(gradient))
+LoopSquare = _of_links(lambda at: at.loop_square(),
+                       lambda at, gradient: at.loop_square_pullback(gradient))
+Clover = _of_links(lambda at, traceless: at.clover(traceless),
+                   lambda at, gradient, traceless: at.clover_pullback(gradient, traceless))
 
 
 class Exponential(torch.autograd.Function):
@@ -152,34 +156,6 @@ class Kinetic(torch.autograd.Function):
         (momenta,) = ctx.saved_tensors
         scale = (2 * gradient).to(momenta.dtype).view(-1, *[1] * (momenta.ndim - 1))
         return None, momenta * scale
-
-
-class StapleTrace(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, kernels: Kernels, links: Tensor) -> Tensor:
-        at = kernels.enter(links)
-        _keep(ctx, at)
-        return at.staple_trace()
-
-    @staticmethod
-    @_once
-    def backward(ctx, gradient: Tensor):
-        at, _ = _kept(ctx)
-        return None, at.staple_trace_pullback(gradient)
-
-
-class LoopSquare(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, kernels: Kernels, links: Tensor) -> Tensor:
-        at = kernels.enter(links)
-        _keep(ctx, at)
-        return at.loop_square()
-
-    @staticmethod
-    @_once
-    def backward(ctx, gradient: Tensor):
-        at, _ = _kept(ctx)
-        return None, at.loop_square_pullback(gradient)
 
 
 class Laplacian(torch.autograd.Function):
@@ -221,17 +197,3 @@ class FrozenFeatures(torch.autograd.Function):
         weights = at.algebra_in(to_moved, ctx.mu)
         return (None, at.features_pullback(field, to_square, weights, ctx.mu),
                 at.laplacian(weights, True, ctx.mu), None)
-
-
-class Clover(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, kernels: Kernels, links: Tensor, traceless: bool) -> Tensor:
-        at, ctx.traceless = kernels.enter(links), traceless
-        _keep(ctx, at)
-        return at.clover(traceless)
-
-    @staticmethod
-    @_once
-    def backward(ctx, gradient: Tensor):
-        at, _ = _kept(ctx)
-        return None, at.clover_pullback(gradient, ctx.traceless), None
