@@ -31,7 +31,7 @@ JOBS = (("PMIX_NAMESPACE",), ("OMPI_MCA_ess_base_jobid",), ("PMI_JOBID",),
 PMIX = "PMIX_SERVER_URI"  # where an MPI library asks its launcher; the older ones below
 SERVERS = (PMIX, "PMI_FD", "PMI_PORT")
 NODES = ("SLURM_STEP_NODELIST", "SLURM_NODELIST", "SLURM_JOB_NODELIST")
-FIRST_PORT, PORTS = 20000, 20000
+FIRST_PORT, PORTS = 20000, 12000  # below those that systems give to outgoing connections
 
 
 class Launch(NamedTuple):

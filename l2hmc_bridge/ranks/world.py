@@ -14,7 +14,7 @@ from torch import Tensor
 from l2hmc_bridge.errors import BridgeError, ConfigError, StreamError, lacks_memory
 from l2hmc_bridge.fields.part import holding
 from l2hmc_bridge.ranks import mpi
-from l2hmc_bridge.ranks.launch import launch
+from l2hmc_bridge.ranks.launch import Launch, launch
 from l2hmc_bridge.ranks.transport import WAIT, Distributed, Transport
 
 Made = TypeVar("Made")
@@ -149,8 +149,7 @@ def joined() -> Iterator[World]:
         raise ConfigError("ranks: expected torch.distributed with gloo, found none (install a "
                           "build of torch that has it)")
     with ended_processes():
-        store = None if dist.is_torchelastic_launched() else dist.TCPStore(
-            here.address, here.port, here.size, here.rank == 0, timeout=WAIT)
+        store = None if dist.is_torchelastic_launched() else _met(here)
         dist.init_process_group("gloo", store=store, rank=here.rank, world_size=here.size,
                                 timeout=WAIT)
         try:
@@ -166,6 +165,17 @@ def joined() -> Iterator[World]:
             raise
         finally:
             dist.destroy_process_group()
+
+
+def _met(here: Launch) -> dist.TCPStore:
+    """What rank 0 keeps for all of them. Raises StreamError there for a port that is taken."""
+    try:
+        return dist.TCPStore(here.address, here.port, here.size, here.rank == 0, timeout=WAIT)
+    except dist.DistNetworkError as error:
+        if "EADDRINUSE" not in str(error):
+            raise
+        raise StreamError(f"MASTER_PORT: expected a port of this machine where nobody listens, "
+                          f"found {here.port} taken (set it to another)") from error
 
 
 @contextmanager

@@ -95,11 +95,11 @@ def test_launchers_are_known_by_their_environment():
     assert launch(open_mpi) == (0, 2, "127.0.0.1", 20000 + 771, False)
     srun = {"SLURM_PROCID": "3", "SLURM_NTASKS": "8", "SLURM_JOB_ID": "123456",
             "SLURM_LAUNCH_NODE_IPADDR": "10.0.0.1"}
-    assert launch(srun) == (3, 8, "10.0.0.1", 20000 + 123456 % 20000, False)
+    assert launch(srun) == (3, 8, "10.0.0.1", 20000 + 123456 % 12000, False)
     step = {**srun, "SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_ID": "2", "SLURM_NNODES": "3",
             "SLURM_NODELIST": "a1,n[01-03]", "SLURM_STEP_NODELIST": "n[02-03,07],a1",
             "ENVIRONMENT": "BATCH"}
-    assert launch(step) == (3, 4, "n02", 20000 + 1234562 % 20000, False)
+    assert launch(step) == (3, 4, "n02", 20000 + 1234562 % 12000, False)
     assert launch({**step, "SLURM_STEP_NUM_NODES": "1"}).address == "127.0.0.1"
     racks = {**srun, "SLURM_NODELIST": "r[1-2]n[3,5]x"}
     assert launch(racks).address == "r1n3x"

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -40,15 +41,26 @@ def launched(launcher, *words):
 @pytest.mark.slow
 def test_processes_find_each_other_by_what_srun_tells(tmp_path):
     """The first machine of its list and the number of the job; nothing of torchrun or mpirun."""
-    port = ranks.free_port(20000 + os.getpid() % 15000)
     told = ranks.ended(ranks.start(
         2, "cli", "sample", "--in", START, "--out", tmp_path / "two", "-n", 1, "--kernel", "hmc",
-        "--seed", 1, "--tune", 0, "--ranks", "1,1,1,2", told=ranks.of_srun, port=port))
+        "--seed", 1, "--tune", 0, "--ranks", "1,1,1,2", told=ranks.of_srun))
     assert [status for status, *_ in told] == [0, 0], told
     assert "1 of 1" in told[0][1] and told[1][1:] == ("", "")
     lb.begin_stream(lb.SampleOptions(inputs=START, out=tmp_path / "one", trajectories=1,
                                      kernel="hmc", seed=1, tune=0))
     assert differences(contents(tmp_path / "one"), contents(tmp_path / "two")) == []
+
+
+def test_a_port_that_is_taken_is_named():
+    with socket.create_server(("0.0.0.0", port := ranks.free_ports())):
+        told = ranks.environment(0, 2, port)
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", "info", START, "--ranks", "auto"], cwd=ROOT, text=True,
+            capture_output=True, timeout=60, env=told)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "l2hmc-bridge: MASTER_PORT: expected a port of this machine where nobody listens, found "
+        f"{port} taken (set it to another)\n")
 
 
 @pytest.mark.slow

@@ -20,7 +20,8 @@ def together(folder, grid, commands):
     path = folder / "commands.json"
     path.write_text(json.dumps([[*map(str, words), "--ranks", grid] for words in commands]))
     size = 2
-    told = ranks.ended(ranks.start(size, "tests.support.verbs_worker", path))
+    told = ranks.ended(ranks.start(size, "tests.support.verbs_worker", path,
+                                   meetings=len(commands)))
     assert [status for status, *_ in told] == [0] * size, told
     first, *others = ([tuple(json.loads(line)) for line in text.splitlines()]
                       for _, text, _ in told)

@@ -1,5 +1,6 @@
 """Several processes on this machine that share a lattice, started as mpirun would."""
 
+import itertools
 import math
 import os
 import resource
@@ -8,7 +9,12 @@ import subprocess
 import sys
 from contextlib import ExitStack
 
+from l2hmc_bridge.ranks.launch import FIRST_PORT, PORTS
 from tests.support.places import ROOT
+
+# Suites side by side, and the processes of each, begin at different ones.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+GIVEN = itertools.count(WORKER * 1500 + os.getpid() % 1500)
 
 
 def environment(rank, size, port):
@@ -23,7 +29,7 @@ def of_srun(rank, size, port):
     kept = {name: value for name, value in os.environ.items()
             if not name.startswith(("OMPI_", "PMI", "SLURM", "MASTER_", "RANK", "WORLD_SIZE"))}
     told = {"SLURM_PROCID": rank, "SLURM_NTASKS": size, "SLURM_NNODES": 2, "SLURM_LOCALID": rank,
-            "SLURM_NODELIST": "localhost,n[01-03]", "SLURM_JOB_ID": port - 20000,
+            "SLURM_NODELIST": "localhost,n[01-03]", "SLURM_JOB_ID": port - FIRST_PORT,
             "OMP_NUM_THREADS": 1}
     return {**kept, **{name: str(value) for name, value in told.items()}}
 
@@ -33,24 +39,32 @@ def processes(grid):
     return math.prod(map(int, grid.split(",")))
 
 
-def free_port(first=0):
-    """A port that nobody listens at, the next one from `first` on if that is given."""
-    for port in range(first, first + 1000) if first else (0,):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return probe.getsockname()[1]
-    raise OSError(f"no free port from {first} on")
+def free_ports(count=1):
+    """The first of `count` ports in a row that nobody listens at, none of them given before."""
+    while True:
+        first = FIRST_PORT + next(GIVEN) % PORTS
+        if all(_is_free(port) for port in range(first, first + count)):
+            for _ in range(count - 1):
+                next(GIVEN)
+            return first
 
 
-def start(size, *words, room=None, of=(), told=environment, port=None):
+def _is_free(port):
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def start(size, *words, room=None, of=(), told=environment, meetings=1):
     """The processes of `python -m words...`, not waited for.
 
     room: bytes of a file of those ranks `of`, of all by default. told: what their launcher says.
+    meetings: how often they meet, each time at the next port.
     """
-    port = port or free_port()
+    port = free_ports(meetings)
 
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
