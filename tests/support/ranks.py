@@ -1,5 +1,6 @@
 """Several processes on this machine that share a lattice, started as mpirun would."""
 
+import fcntl
 import itertools
 import math
 import os
@@ -7,14 +8,30 @@ import resource
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+import tempfile
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 from l2hmc_bridge.ranks.launch import FIRST_PORT, PORTS
 from tests.support.places import ROOT
 
-# Suites side by side, and the processes of each, begin at different ones.
-WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-GIVEN = itertools.count(WORKER * 1500 + os.getpid() % 1500)
+BLOCK = 100  # ports of one process of a suite
+
+
+def _own_block():
+    """(first port, lock) of a block that no other suite on this machine uses meanwhile."""
+    for first in range(FIRST_PORT, FIRST_PORT + PORTS, BLOCK):
+        path = Path(tempfile.gettempdir()) / f"l2hmc-bridge-ports-{first}.lock"
+        with suppress(OSError), ExitStack() as stack:  # another process's, or another user's
+            lock = stack.enter_context(path.open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.pop_all()
+            return first, lock
+    raise OSError(f"no free ports from {FIRST_PORT} on")
+
+
+FIRST, LOCK = _own_block()
+GIVEN = itertools.cycle(range(FIRST, FIRST + BLOCK))
 
 
 def environment(rank, size, port):
@@ -40,13 +57,11 @@ def processes(grid):
 
 
 def free_ports(count=1):
-    """The first of `count` ports in a row that nobody listens at, none of them given before."""
+    """The first of `count` ports in a row that nobody listens at."""
     while True:
-        first = FIRST_PORT + next(GIVEN) % PORTS
-        if all(_is_free(port) for port in range(first, first + count)):
-            for _ in range(count - 1):
-                next(GIVEN)
-            return first
+        row = [next(GIVEN) for _ in range(count)]
+        if row[-1] - row[0] == count - 1 and all(map(_is_free, row)):
+            return row[0]
 
 
 def _is_free(port):
@@ -75,7 +90,7 @@ def start(size, *words, room=None, of=(), told=environment, meetings=1):
                              env=told(rank, size, port)) for rank in range(size)]
 
 
-def ended(processes, seconds=90):
+def ended(processes, seconds=240):
     """(status, output, errors) of each, once all have ended."""
     with ExitStack() as stack:
         for one in processes:
