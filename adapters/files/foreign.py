@@ -37,11 +37,17 @@ def foreign(head: bytes, size: int) -> str | None:
 
 
 def _hirep(head: bytes, size: int) -> str | None:
-    """HiRep: int32 N, T, X, Y, Z and a float64, big endian, then N x N complex or N x N real."""
+    """HiRep: int32 N, T, X, Y, Z and a float64, big endian, then N x N complex or N x N real.
+
+    With a four-fermion term two scalars follow the links of each site.
+    """
     colours, *extents = struct.unpack(">5i", head[:20])
     if not 2 <= colours <= 16 or not all(0 < extent < 1 << 16 for extent in extents):
         return None
-    numbers = 4 * math.prod(extents) * colours**2 * 8
-    if size - 28 not in (numbers, 2 * numbers):
-        return None
-    return f"a configuration of HiRep for {colours} colours, which is not read here"
+    sites = math.prod(extents)
+    numbers = 4 * sites * colours**2 * 8
+    if size - 28 in (numbers, 2 * numbers):
+        return f"a configuration of HiRep for {colours} colours, which is not read here"
+    if size - 28 == 2 * numbers + 16 * sites:
+        return "a configuration of HiRep with the scalars of a four-fermion term"
+    return None

@@ -10,6 +10,7 @@ from l2hmc_bridge.adapters.format.metadata import printable
 from l2hmc_bridge.adapters.format.record import Format
 from l2hmc_bridge.adapters.formats import (
     bridge_header,
+    hirep_header,
     lyncs_header,
     milc_header,
     nersc_header,
@@ -32,7 +33,8 @@ FORMATS: dict[str, Format] = {
     for form in (
         ildg_header.FORMAT, ildg_header.SCIDAC, nersc_header.FORMAT, hdf5_header.FORMAT,
         npy_header.FORMAT, milc_header.FORMAT, openqcd_header.FORMAT,
-        bridge_header.FORMAT, raw_header.KYU, raw_header.JLQCD, raw_header.RAW, lyncs_header.FORMAT,
+        hirep_header.FORMAT, bridge_header.FORMAT, raw_header.KYU, raw_header.JLQCD, raw_header.RAW,
+        lyncs_header.FORMAT,
     )
 }
 HEAD = 512

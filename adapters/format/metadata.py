@@ -20,7 +20,7 @@ PERISHABLE = re.compile(
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?$")
 IMPROVED = re.compile(r"iwasaki|symanzik|luscher|lw_|dbw2|rg_|rectang|1x2|tree", re.I)
 SUFFIXES = re.compile(
-    r"\.(ildg|lime|scidac|nersc|milc|openqcd|cern|bridge|npy|npz|h5|hdf5|cfg|dat|txt|bin|lat)$",
+    r"\.(ildg|lime|scidac|nersc|milc|openqcd|cern|hirep|bridge|npy|npz|h5|hdf5|cfg|dat|txt|bin|lat)$",
     re.I,
 )
 EXTENTS = "@"  # in the place of extents

@@ -13,7 +13,7 @@ from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.observables.flow import KERNELS
 from l2hmc_bridge.observables.standard import CONVENTIONS
 
-from . import chroma, gpt, grid, milc, nissa, openqcd, qex, tmlqcd
+from . import chroma, gpt, grid, hirep, milc, nissa, openqcd, qex, tmlqcd
 
 LONGEST = 400  # letters of a message about a log, which may quote it
 ALIASES = {
@@ -29,6 +29,7 @@ PARSERS: dict[str, tuple[Callable[[str], bool], Callable[[str], Log]]] = {
     "chroma": (chroma.recognise, chroma.parse),
     "gpt": (gpt.recognise, gpt.parse),
     "grid": (grid.recognise, grid.parse),
+    "hirep": (hirep.recognise, hirep.parse),
     "milc": (milc.recognise, milc.parse),
     "qex": (qex.recognise, qex.parse),
     "tmlqcd": (tmlqcd.recognise, tmlqcd.parse),
@@ -74,7 +75,8 @@ def _parse(path: Path, raw: bytes, lattice: tuple[int, int, int, int] | None) ->
         raise FormatError("expected text, or openQCD's .ms.dat, found other bytes") from error
     if "\0" in text[:512]:
         raise FormatError("expected text, or openQCD's .ms.dat, found other bytes")
-    if path.suffix == ".json" or text.lstrip()[:1] in ("[", "{"):
+    bracket = text.lstrip()[:1] in ("[", "{") and not hirep.recognise(text)
+    if path.suffix == ".json" or bracket:
         return Log(_from_json(text))
     for recognise, parse in PARSERS.values():
         if recognise(text):

@@ -3,7 +3,8 @@
 Each code has a scheme of its own; what it writes beside a configuration, and wants to find there
 when it starts again, is in `side_files`. Sources: Grid qcd/hmc/checkpointers, Chroma
 mainprogs/main/hmc.cc: saveState, openQCD main/README.ym1, QEX src/examples (`{traj:05}`), tmLQCD
-src/bin/hmc_tm.c (`conf.%.4d`; the number counts saves, not trajectories).
+src/bin/hmc_tm.c (`conf.%.4d`; the number counts saves, not trajectories), HiRep
+PureGauge/suN_utils.c.
 """
 
 import re
@@ -52,6 +53,8 @@ SCHEMES = (
            ("nersc", "ildg")),
     Scheme("openQCD", "NAMEnN", rf"(?P<stem>.+)n{NUMBER}", "{stem}n{number}",
            r"{stem}n{NUMBER}(?:\D.*)?", ("openqcd",)),
+    Scheme("HiRep", "NAMEnN", rf"(?P<stem>.+)n{NUMBER}", "{stem}n{number}",
+           r"{stem}n{NUMBER}(?:\D.*)?", ("hirep",)),
     Scheme("MILC", "NAME.N (MILC, others)", rf"(?P<stem>.+)\.{NUMBER}", "{stem}.{number}",
            r"{stem}\.{NUMBER}(?:\D.*)?", ("milc", "scidac", "ildg", "nersc")),
 )
@@ -93,7 +96,7 @@ class HostStream:
 def recognise(path: Path, meta: Mapping[str, Any]) -> HostStream:
     """The stream of a configuration whose file says `meta`. Raises FormatError with the schemes."""
     named = [scheme for scheme in SCHEMES if re.fullmatch(scheme.pattern, path.name)]
-    shown = ", ".join(scheme.shown for scheme in SCHEMES)
+    shown = ", ".join(dict.fromkeys(scheme.shown for scheme in SCHEMES))
     if not named:
         raise FormatError(f"{path}: expected the name of a host's configuration, one of {shown}, "
                           "found none of them")

@@ -1,13 +1,14 @@
 """The theory of a configuration from its file and from what its code keeps beside it.
 
-Chroma's restart XML, openQCD's log; MILC's .info file belongs to the configuration already.
+Chroma's restart XML, openQCD's log, the name of HiRep's files; MILC's .info file belongs to the
+configuration already.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from l2hmc_bridge.adapters.theory import chroma, openqcd
+from l2hmc_bridge.adapters.theory import chroma, hirep, openqcd
 from l2hmc_bridge.errors import ActionError, FormatError
 from l2hmc_bridge.systems.theory import PRINTED, Theory, combined
 
@@ -38,7 +39,7 @@ def require_beta(stream: HostStream, folders: Sequence[Path], beta: float) -> No
 
 
 def beside(stream: HostStream, folders: Sequence[Path]) -> Iterator[Theory]:
-    """What each side file of the stream states."""
+    """What each side file of the stream, or its name, states."""
     if stream.scheme.name == "Chroma":
         path = find(stream.file_name("{stem}_restart_{number}.xml", stream.number), folders)
         if path is not None and path.stat().st_size <= LARGEST_XML:
@@ -48,3 +49,5 @@ def beside(stream: HostStream, folders: Sequence[Path]) -> Iterator[Theory]:
         if path is not None:
             with open(path, encoding="latin-1") as file:
                 yield openqcd.read(file, str(path))
+    if stream.scheme.name == "HiRep":
+        yield hirep.read(stream.stem, str(stream.path(stream.number)))

@@ -55,8 +55,8 @@ def bytes_of(data: bytes):
     return write
 
 
-def hirep(colours: int) -> bytes:
-    data = FLOATS.normal(size=SITES * 4 * colours**2 * 2).astype(">f8").tobytes()
+def hirep(colours: int, scalars: int = 0) -> bytes:
+    data = FLOATS.normal(size=SITES * (4 * colours**2 * 2 + scalars)).astype(">f8").tobytes()
     return struct.pack(">5id", colours, 4, 2, 4, 2, 0.5) + data
 
 
@@ -78,6 +78,7 @@ CASES = {
     "a vector of Fermilab": (bytes_of(struct.pack(">4I", 0x71626434, 0, 4, 6) + bytes(64)),
                              "found a propagator or vector in Fermilab's format"),
     "HiRep": (bytes_of(hirep(2)), "found a configuration of HiRep for 2 colours"),
+    "HiRep with scalars": (bytes_of(hirep(3, 2)), "with the scalars of a four-fermion term"),
     "Git LFS": (bytes_of(b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n"),
                 "found a pointer of Git LFS"),
     "gzip": (bytes_of(b"\x1f\x8b\x08" + bytes(100)), "found a file compressed by gzip"),

@@ -1,7 +1,6 @@
 """Drifted links are mended on several ranks as on one process, bit for bit, and nothing else is."""
 
 import cmath
-import json
 
 import pytest
 import torch
@@ -43,13 +42,8 @@ def commands(folder, who):
 def test_drift_is_mended_and_phases_are_not(tmp_path):
     alone = [said(list(map(str, words))) for words in commands(tmp_path, "one")]
     grids = ("1,1,1,2", "1,2,1,1", "1,1,1,2", "1,2,1,1", "1,1,1,2")
-    path = tmp_path / "commands.json"
-    path.write_text(json.dumps([[*map(str, words), "--ranks", grid] for words, grid in zip(
-        commands(tmp_path, "two"), grids, strict=True)]))
-    (status, output, errors), other = ranks.ended(
-        ranks.start(2, "tests.support.verbs_worker", path))
-    assert status == other[0] == 0, errors
-    told = [tuple(json.loads(line)) for line in output.splitlines()]
+    told, _ = ranks.commands(tmp_path, [[*words, "--ranks", grid] for words, grid in zip(
+        commands(tmp_path, "two"), grids, strict=True)])
     assert [one[0] for one in told] == [one[0] for one in alone] == [0, 0, 0, 1, 1], told
     for found, expected in zip(told[:3], alone[:3], strict=True):
         sentence = "drifted links projected to SU(3), max|UU^+ - 1|, max|det U - 1| was"

@@ -157,7 +157,7 @@ def under_way(out, *words):
     """Processes of a long stream, once some of it is there."""
     processes = ranks.start(2, "cli", "sample", "--in", START, "--out", out, "--kernel", "hmc",
                             "--seed", 1, "--tune", 0, "-n", 100000, *words)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while not (out / "log.jsonl").exists() or (out / "log.jsonl").stat().st_size < 2000:
         assert time.monotonic() < end and all(one.poll() is None for one in processes)
         time.sleep(0.05)

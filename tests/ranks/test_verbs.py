@@ -17,17 +17,9 @@ NERSC = ROOT / "tests" / "data" / "milc_l4x6x8x10_b6.0.nersc"
 
 def together(folder, grid, commands):
     """[(status, output, errors)] of each command on rank 0, and what the others said."""
-    path = folder / "commands.json"
-    path.write_text(json.dumps([[*map(str, words), "--ranks", grid] for words in commands]))
-    size = 2
-    told = ranks.ended(ranks.start(size, "tests.support.verbs_worker", path,
-                                   meetings=len(commands)))
-    assert [status for status, *_ in told] == [0] * size, told
-    first, *others = ([tuple(json.loads(line)) for line in text.splitlines()]
-                      for _, text, _ in told)
-    for other in others:
-        assert [one[1:] for one in other] == [("", "")] * len(commands)  # rank 0 alone speaks
-        assert [one[0] for one in other] == [one[0] for one in first]
+    first, other = ranks.commands(folder, [[*words, "--ranks", grid] for words in commands])
+    assert [one[1:] for one in other] == [("", "")] * len(commands)  # rank 0 alone speaks
+    assert [one[0] for one in other] == [one[0] for one in first]
     return first
 
 

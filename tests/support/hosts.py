@@ -41,6 +41,7 @@ HOSTS = {
     "pyquda": Host("cfg_{}.npy", 120, "npy"),
     "pyquda 32": Host("cfg_{}.npy", 7, "npy", {"precision": 32}),
     "openqcd": Host("Snoopy137n{}", 8, "openqcd"),
+    "hirep": Host("run_2x6x2x4nc3b5.700000an1.000000n{}", 8, "hirep"),
     "milc": Host("l26f0b570.{}", 400, "milc"),
     "tmlqcd": Host("conf.{:04d}", 12, "ildg"),
     "columbia": Host("lat.{}", 10, "nersc", {"rows": 2, "precision": 32}, ("rng.{}",)),

@@ -2,6 +2,7 @@
 
 import fcntl
 import itertools
+import json
 import math
 import os
 import resource
@@ -19,18 +20,19 @@ BLOCK = 100  # ports of one process of a suite
 
 
 def _own_block():
-    """(first port, lock) of a block that no other suite on this machine uses meanwhile."""
+    """The first port of a block that no other suite uses while this process has its lock."""
     for first in range(FIRST_PORT, FIRST_PORT + PORTS, BLOCK):
         path = Path(tempfile.gettempdir()) / f"l2hmc-bridge-ports-{first}.lock"
         with suppress(OSError), ExitStack() as stack:  # another process's, or another user's
-            lock = stack.enter_context(path.open("w"))
+            lock = os.open(path, os.O_CREAT | os.O_RDWR)
+            stack.callback(os.close, lock)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             stack.pop_all()
-            return first, lock
+            return first
     raise OSError(f"no free ports from {FIRST_PORT} on")
 
 
-FIRST, LOCK = _own_block()
+FIRST = _own_block()
 GIVEN = itertools.cycle(range(FIRST, FIRST + BLOCK))
 
 
@@ -103,3 +105,15 @@ def ended(processes, seconds=240):
 def command(size, *words):
     """The same of a command line of ours."""
     return ended(start(size, "cli", *words))
+
+
+def commands(folder, lines, size=2):
+    """What each process says of each of these lines of words, [(status, output, errors)].
+
+    One after the other in the same processes: rank 0 first, then what the others say.
+    """
+    path = folder / "commands.json"
+    path.write_text(json.dumps([list(map(str, words)) for words in lines]))
+    told = ended(start(size, "tests.support.verbs_worker", path, meetings=len(lines)))
+    assert [status for status, *_ in told] == [0] * size, told
+    return [[tuple(json.loads(line)) for line in output.splitlines()] for _, output, _ in told]

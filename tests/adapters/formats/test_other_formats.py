@@ -1,4 +1,4 @@
-"""What is particular to MILC, openQCD, headerless payloads, HDF5 and npy files."""
+"""What is particular to MILC, openQCD, HiRep, headerless payloads, HDF5 and npy files."""
 
 import struct
 
@@ -10,8 +10,10 @@ import torch
 from l2hmc_bridge.adapters.files import table as files
 from l2hmc_bridge.adapters.format.checks import status_of
 from l2hmc_bridge.errors import FormatError, VerificationError
+from l2hmc_bridge.fields import loops
 from l2hmc_bridge.fields.configuration import Configuration
 from tests.support import dialects, samples
+from tests.support.places import DATA
 
 LINKS = samples.random_links()
 NX, NY, NZ, NT = dialects.xyzt(LINKS)
@@ -110,6 +112,48 @@ def test_openqcd_refuses_odd_extents_and_a_wrong_plaquette(tmp_path):
     path.write_bytes(raw)
     with pytest.raises(VerificationError, match="plaquette_x3: expected 1.5"):
         files.read(path)
+
+
+def hirep_bytes(links):
+    """HiRep's file, site by site from its definition."""
+    array, shape = links[0].numpy(), links.shape[2:6]
+    body = [array[(mu, *site)] for site in np.ndindex(*shape) for mu in range(4)]
+    head = struct.pack(">5id", 3, *shape, float(loops.plaquettes(links).mean()))
+    return head + np.array(body, ">c16").tobytes()
+
+
+def test_hirep_by_its_definition(tmp_path):
+    path = tmp_path / "run_7"
+    path.write_bytes(hirep_bytes(LINKS))
+    found = files.read(path)
+    assert torch.equal(found.links, LINKS) and status_of(found.meta) == "pass"
+    assert (found.meta["format"], found.meta["lattice"]) == ("hirep", (NX, NY, NZ, NT))
+    assert torch.equal(files.read(path, slices=(1, 3)).links, LINKS[:, :, 1:3])
+    files.write(tmp_path / "ours.hirep", found)
+    assert (tmp_path / "ours.hirep").read_bytes()[28:] == path.read_bytes()[28:]
+
+
+def test_a_file_of_hirep_itself():
+    """tests/data/README.md says what it is; the log of its run is in tests/adapters/logs."""
+    found = files.read(DATA / "run2_4x4x2x6nc3b6.000000an1.000000n3")
+    assert status_of(found.meta) == "pass" and found.meta["dialect"] == "HiRep"
+    assert found.meta["lattice"] == (4, 2, 6, 4)
+    assert abs(found.meta["plaquette"] - 0.6093636703621529982) < 1e-14
+
+
+def test_hirep_refuses_what_is_not_its_own(tmp_path):
+    data, path = bytearray(hirep_bytes(LINKS)), tmp_path / "run_7"
+    for start, end, changed, message in (
+            (20, 28, struct.pack(">d", 0.5), "run_7: plaquette: expected 0.5 within 1e-10, found"),
+            (0, 4, struct.pack(">i", 4), "for 3 colours, found 4"),
+            (4, 8, struct.pack(">i", 0), "expected extents from 1"),
+            (len(data) - 8, len(data), b"", "payload: expected .* bytes for T,X,Y,Z = ")):
+        path.write_bytes(data[:start] + changed + data[end:])
+        with pytest.raises((FormatError, VerificationError), match=message):
+            files.read(path, "hirep")
+    path.write_bytes(data[:27])
+    with pytest.raises(FormatError, match="expected a 28-byte HiRep header, found 27 bytes"):
+        files.read(path, "hirep")
 
 
 def test_headerless_payloads(tmp_path):

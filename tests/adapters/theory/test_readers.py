@@ -1,4 +1,4 @@
-"""What tmLQCD, MILC, nissa and openQCD, labels and names tell of a theory, file by file."""
+"""What tmLQCD, MILC, nissa, openQCD and HiRep, labels and names tell of a theory, file by file."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 
 from l2hmc_bridge.adapters.files import table as files
 from l2hmc_bridge.adapters.formats.lime.markup import tree
-from l2hmc_bridge.adapters.theory import labels, milc, nissa, openqcd, table, tmlqcd
+from l2hmc_bridge.adapters.theory import hirep, labels, milc, nissa, openqcd, table, tmlqcd
 from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.fields.configuration import Configuration
 from tests.support import dialects, samples
@@ -113,6 +113,19 @@ def test_nissa(tmp_path):
 
 OPENQCD = ["Simulation of the SU(3) gauge theory\n", "Lattice parameters:\n", "beta = 3.8\n",
            "c0 = 3.648, c1 = -0.331\n", "Periodic boundary conditions\n"]
+
+
+@pytest.mark.parametrize("stem, action, beta, other, quarks", [
+    ("run1_4x8x4x6nc3b6.000000an1.000000", "wilson", 6.0, None, ()),
+    ("run1_4x8x4x6nc3b6.100000", "wilson", 6.1, None, ()),
+    ("run1_4x8x4x6nc3b6.100000an2.464000", None, 6.1, "anisotropy 2.464", ()),
+    ("a_8x8x8x8nc3rFUNnf2b5.600000m-0.100000", None, 5.6, None, ("nf = 2 (FUN), m = -0.1",)),
+    ("a_8x8x8x8nc3rFUNnf0b5.600000m0.100000", None, 5.6, None, ()),
+    ("a_8x8x8x8nc2b2.200000an1.000000", None, None, None, None), ("run", None, None, None, None),
+])
+def test_hirep_by_the_names_of_its_files(stem, action, beta, other, quarks):
+    found = hirep.read(stem, "r")
+    assert (found.action, found.beta, found.other, found.quarks) == (action, beta, other, quarks)
 
 
 def test_openqcd():

@@ -70,6 +70,10 @@ def _log(text):
     return lambda path: path.with_name("Snoopy137.log").write_text(text)
 
 
+def _renamed(part, other):
+    return lambda path: path.rename(path.with_name(path.name.replace(part, other)))
+
+
 GAUGE = ("<HMCTrj><Monomials><elem><Name>GAUGE_MONOMIAL</Name><GaugeAction><Name>{}</Name>"
          "<beta>{}</beta></GaugeAction></elem></Monomials>")
 BAD = {
@@ -77,7 +81,7 @@ BAD = {
     "truncated": ("gpt", _cut, "truncated"),
     "unknown name": ("gpt", _other_name, "expected the name of a host's configuration, one of "
                      "PREFIX_cfg_N.lime"),
-    "other format": ("gpt", _other_format, "openqcd (NAMEnN), found nersc"),
+    "other format": ("gpt", _other_format, "openqcd (NAMEnN) or hirep (NAMEnN), found nersc"),
     "no restart": ("chroma", lambda p: p.with_name("run_restart_120.xml").unlink(),
                    "expected run_restart_120.xml beside it"),
     "restart of another": ("chroma", _xml(lambda t: t.replace(">120<", ">119<")),
@@ -125,6 +129,12 @@ BAD = {
                                                 "Configuration no 8\n"),
                                 "expected beta 5.7, which is sampled here (--beta), found beta "
                                 "5.70001"),
+    "another beta in HiRep's name": ("hirep", _renamed("b5.700000", "b5.710000"),
+                                     "expected beta 5.7, which is sampled here (--beta), found "
+                                     "beta 5.71"),
+    "anisotropy in HiRep's name": ("hirep", _renamed("an1.0", "an2.0"), "found anisotropy 2"),
+    "quarks in HiRep's name": ("hirep", _renamed("b5.700000an1.0", "rFUNnf2b5.700000m0.1"),
+                               "tells of quarks (nf = 2 (FUN), m = 0.1)"),
     "record without rows": ("gpt", lambda p: p.with_name(host_log.NAME).write_text(
         '{"stream":"ckpoint_lat.N","options":{},"kernel":{},"action":{},"lattice":[],"factor":1.0,'
         '"rows":[{}]}\n'), "line 1: expected an entry of this package"),
