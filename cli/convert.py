@@ -116,7 +116,7 @@ class Job:
 
             def one(item: int) -> str:
                 configuration = self._read(item)
-                writer.append(configuration)
+                writer.append(configuration, self.ensemble.sources[item].chain)
                 return (f"{self.ensemble.sources[item].path} -> {self.output}[{item}]"
                         f"{doubts(configuration)}")
 
@@ -133,13 +133,18 @@ class Job:
             with self._shared(crew, item):
                 configuration = self._read(item)
                 files.write(target, configuration, self.format.name, self.force, **self.writing)
-            layout = {"layout": "lyncs"} if self.format.name == "lyncs" else {}
-            kept = files.header(target, **layout)
+            kept = files.header(target, **self._told(configuration))
             lost = losses(configuration.meta, kept)
             told = f"; lost: {', '.join(lost)}" if lost else ""
             return f"{self.ensemble.sources[item].path} -> {target}{told}{doubts(configuration)}"
 
         self._with_progress(one, jobs)
+
+    def _told(self, configuration: "Configuration") -> dict[str, Any]:
+        """What a file of this format does not say of itself."""
+        if self.format.name == "bridge":
+            return {"lattice": configuration.meta["lattice"]}
+        return {"layout": "lyncs"} if self.format.name == "lyncs" else {}
 
     def _shared(self, crew: "Crew", item: int) -> AbstractContextManager[None]:
         """Under it a configuration is read and written by the ranks of `crew` together."""

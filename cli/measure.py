@@ -65,6 +65,8 @@ def command(paths, json_out, csv_out, h5, extend, force, jobs, device, no_verify
         raise click.UsageError("expected at least one FILE or STREAM")
     if extend and not any(path.is_dir() for path in paths):
         raise click.UsageError("--extend needs a STREAM, found files")
+    if options["flow_every"] is not None and not options["flow_time"]:
+        raise click.UsageError("--flow-every: expected --flow-time with it")
     refuse_early([json_out, csv_out, h5], force)
     plan = _plan(options)
     how = reading_of(options, verify=not no_verify)
@@ -87,7 +89,7 @@ def _write(paths, measured, errors, outputs, extend, force):
     from l2hmc_bridge.cli.screen.outputs import emit, warn
 
     json_out, csv_out, h5 = outputs
-    warn(_gaps(paths, measured))
+    warn([*_gaps(paths, measured), *_wound(measured)])
     emit(json_out, records.to_json(measured), force)
     emit(csv_out, records.to_csv(measured), force)
     if h5:
@@ -154,6 +156,15 @@ def _gaps(paths, measured):
         told = numbers.gaps([np.array(sorted(chains[chain])) for chain in sorted(chains)])
         if told:
             yield f"{path}: {told}"
+
+
+def _wound(measured):
+    """That Wilson loops are longer than a lattice, whose links they then go round."""
+    for record in measured:
+        longest, least = len(record.get("wilson_loops", ())), min(record["lattice"])
+        if longest > least:
+            yield (f"{record['path']}: Wilson loops up to {longest} x {longest}, found an extent "
+                   f"of {least}: longer ones wind around the lattice")
 
 
 def _extend(paths, measured, errors):

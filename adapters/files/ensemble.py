@@ -87,8 +87,9 @@ def open_ensemble(
         paths = [(chain or 0, path) for chain, _, path in chains] or [
             (0, path) for path in expand(one, format, lattice)]
         for chain, path in paths:
-            held = files.count(path, format)
-            sources += [Source(path, index if held != 1 else None, chain) for index in range(held)]
+            held = files.chains(path, format)
+            sources += [Source(path, index if len(held) != 1 else None, chain or own)
+                        for index, own in enumerate(held)]
     return Ensemble(sources, format, verify, options)
 
 

@@ -46,9 +46,13 @@ class Reading:
         """Under it a file is read by the ranks of `crew` together. Raises BridgeError."""
         return crew.sharing(lambda: self.header(path, index)["lattice"], reach)
 
+    def chains(self, path: Path) -> list[int]:
+        """The chain of each configuration in a file. Raises FormatError."""
+        return files.chains(path, self.format)
+
     def count(self, path: Path) -> int:
         """How many configurations a file holds. Raises FormatError."""
-        return files.count(path, self.format)
+        return len(self.chains(path))
 
     def _options(self, index: int | None) -> dict[str, Any]:
         return {"lattice": self.lattice, "index": index}

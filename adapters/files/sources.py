@@ -32,11 +32,11 @@ def find(paths: Iterable[Path], reading: Reading | None = None) -> list[Source]:
 def in_file(path: Path, reading: Reading) -> Iterator[Source]:
     """The configurations of one file; one that cannot be read counts as one."""
     try:
-        count = reading.count(path)
+        chains = reading.chains(path)
     except BridgeError:
-        count = 1  # whoever reads it will say what is wrong with it
-    for index in range(count):
-        yield Source(path, index if count != 1 else None)
+        chains = [0]  # whoever reads it will say what is wrong with it
+    for index, chain in enumerate(chains):
+        yield Source(path, index if len(chains) != 1 else None, chain)
 
 
 def number_of(source: Source, meta: Mapping[str, Any]) -> int | None:

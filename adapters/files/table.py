@@ -57,11 +57,16 @@ def detect(path: Path | str) -> Format:
     return found[0]
 
 
-def count(path: Path | str, format: str | None = None) -> int:
-    """How many configurations a file holds."""
+def chains(path: Path | str, format: str | None = None) -> list[int]:
+    """The chain of each configuration in a file, 0 where it does not say."""
     path = Path(path)
     form = by_name(format) if format else detect(path)
-    return _guarded(path, form.count) if form.count else 1
+    return _guarded(path, form.chains) if form.chains else [0]
+
+
+def count(path: Path | str, format: str | None = None) -> int:
+    """How many configurations a file holds."""
+    return len(chains(path, format))
 
 
 def by_name(name: str) -> Format:

@@ -17,7 +17,7 @@ class Format:
     read(path, verify, **read_options) -> Configuration with meta["checks"] and meta["warnings"].
     write(path, configuration, force, **write_options); None if the format is read-only.
     header(path, **read_options) -> meta alone, without touching the links (and without torch).
-    count(path): how many configurations a file holds; None if it is always one.
+    chains(path): the chain of each configuration in a file; None if it always holds one.
     by_parts: whether processes that share a lattice each read and write their own sites.
     read_options, write_options: names of the keyword arguments that the format understands.
     """
@@ -31,7 +31,7 @@ class Format:
     header: Callable[..., dict[str, Any]]
     read_options: tuple[str, ...] = ()
     write_options: tuple[str, ...] = ()
-    count: Callable[[Path], int] | None = None
+    chains: Callable[[Path], list[int]] | None = None
     by_parts: bool = False
 
 

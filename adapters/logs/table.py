@@ -12,6 +12,7 @@ from l2hmc_bridge.analysis.references import RELATIVE, Log, Reference, Value
 from l2hmc_bridge.errors import FormatError
 from l2hmc_bridge.observables.flow import KERNELS
 from l2hmc_bridge.observables.standard import CONVENTIONS
+from l2hmc_bridge.storage.text_rows import rows_of
 
 from . import chroma, gpt, grid, hirep, milc, nissa, openqcd, qex, tmlqcd
 
@@ -70,7 +71,7 @@ def _parse(path: Path, raw: bytes, lattice: tuple[int, int, int, int] | None) ->
     if openqcd.recognise(raw) or path.name.endswith(".ms.dat"):
         return Log(openqcd.parse(raw, lattice))
     try:
-        text = raw.decode()
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise FormatError("expected text, or openQCD's .ms.dat, found other bytes") from error
     if "\0" in text[:512]:
@@ -105,9 +106,10 @@ def _from_json(text: str) -> list[Reference]:
 
 
 def _from_csv(text: str) -> list[Reference]:
-    rows = list(csv.DictReader(text.splitlines()))
-    if any(None in row or None in row.values() for row in rows):
-        raise FormatError("expected as many fields in every line as in the header")
+    try:
+        rows = rows_of(text)
+    except csv.Error as error:
+        raise FormatError(f"expected CSV, found {error}") from error
     return [_checked(row) for row in rows]
 
 

@@ -13,10 +13,10 @@ from l2hmc_bridge.analysis import numbers as trajectory_numbers
 from l2hmc_bridge.analysis.references import Reference, Value
 from l2hmc_bridge.analysis.series import History, Series
 from l2hmc_bridge.errors import FormatError
+from l2hmc_bridge.storage.text_rows import from_csv, from_json
 
 from . import host_log
 from .measured import FLOWED, GROUP, flatten
-from .text_rows import from_csv, from_json
 
 NOT_SERIES = ("trajectory", "chain", "index", "lattice", "path", "reunitarised", "t0", "w0", "beta",
               "flow_step", "flow_tolerance", "unitarity_defect", "determinant_defect")
@@ -32,8 +32,11 @@ def read_history(path: Path) -> History:
     path = Path(path)
     if path.is_dir():
         if not (path / "history.h5").is_file():
-            raise FormatError(f"{path}: expected a stream with a history.h5, found none; "
-                              "configurations go through `measure` first")
+            why = "; configurations go through `measure` first"
+            if (path / "log.jsonl").is_file():
+                why = (" yet: a stream that runs writes it every minute, one that was killed by "
+                       f"`sample --in {path} --resume`")
+            raise FormatError(f"{path}: expected a stream with a history.h5, found none{why}")
         history = _read_h5(path / "history.h5", str(path))
     elif not path.is_file():
         raise FormatError(f"{path}: expected a stream, HDF5, CSV or JSON file, found none")
@@ -115,7 +118,7 @@ def _attributes(rows: list[dict[str, Any]]) -> dict[str, Any]:
     for key in ("action", "beta", "quarks", "lattice"):
         values = {row.get(key) for row in rows}
         if len(values) == 1 and (value := values.pop()) is not None:
-            told[key] = value.replace("x", ",") if key == "lattice" else value
+            told[key] = str(value).replace("x", ",") if key == "lattice" else value
     return told
 
 

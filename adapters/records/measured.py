@@ -64,7 +64,7 @@ def flatten(record: dict[str, Any]) -> dict[str, Any]:
         elif name == "wilson_loops":
             for r, line in enumerate(value, 1):
                 row.update({f"wilson_loop_{r}x{t}": number for t, number in enumerate(line, 1)})
-        elif name == "lattice":
+        elif name == "lattice" and isinstance(value, list):
             row[name] = "x".join(str(extent) for extent in value)
         elif not isinstance(value, list):
             row[name] = value

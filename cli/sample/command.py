@@ -190,7 +190,8 @@ def _check_usage(context: click.Context, resume: bool, options: dict[str, Any]) 
     _require(not options["side_files"], "--side-files: belongs to --continue")
     _require(not options["without_rng"], "--without-rng: belongs to --continue")
     if resume:
-        fixed = [p for p in context.command.params if given(p.name) and p.name not in ON_RESUME]
+        fixed = [p for p in context.command.params if given(p.name) and p.expose_value
+                 and p.name not in ON_RESUME]
         _require(not fixed, f"{_flag(fixed)}: the stream fixed it when it began; --resume takes "
                  "-n, --max-seconds, --threads, --device and --ranks")
         _require(len(inputs) == 1, f"--resume: expected one --in STREAM, found {len(inputs)}")

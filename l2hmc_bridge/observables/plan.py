@@ -48,6 +48,9 @@ class Plan:
         flow.check(self.points, self.flow_step, self.kernel, self.tolerance, self.any_step)
         if not math.isfinite(self.smear_parameter):
             raise ActionError(f"smearing: expected a number, found {self.smear_parameter}")
+        if self.smear == "ape" and not 0 <= self.smear_parameter <= 1:
+            raise ActionError("smearing: expected 0 <= alpha <= 1 of APE, found "
+                              f"{self.smear_parameter:g}")
         if self.smear is not None and self.smear not in SMEARINGS:
             raise ActionError(
                 f"smearing: expected one of {', '.join(SMEARINGS)}, found {self.smear!r}"

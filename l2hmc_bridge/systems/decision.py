@@ -49,10 +49,10 @@ def decide(
     for name, theory in stated.items():
         _refuse_other(name, theory, asked, accepted, option)
     c1, warnings = _coefficient(stated, asked, accepted, option)
-    foreign = bool(warnings) or any(theory.quarks for theory in stated.values())
     said = [_quarks(name, theory, quenched) for name, theory in stated.items() if theory.quarks]
     coupling, different = _coupling(stated, beta, option.replace("action", "beta"))
     warnings += different
+    foreign = bool(warnings) or any(theory.quarks for theory in stated.values())
     record: dict[str, Any] = {"theory": {name: theory.sentence() for name, theory in stated.items()
                                          if theory}}
     if said:

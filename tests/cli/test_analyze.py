@@ -92,6 +92,9 @@ def test_pictures_are_reproducible(stream, tmp_path, capsys):
         ("absent.h5", None, "found none"),
         ("a.csv", "plaquette,q\n1,2,3\n", "fields"),
         ("a.csv", "name\nfoo\n", "numbers"),
+        ("a.csv", "0.5\n0.6\n", "expected CSV with a header line, found the first line '0.5'"),
+        ("a.csv", "", "expected CSV with a header line"),
+        ("a.csv", "q,q\n1,2\n", "expected a name for each column, found 'q,q'"),
         ("a.json", "{", "JSON"),
         ("a.json", '[{"plaquette": 0.5, "flow": [{"plaquette": 1}]}]', "records"),
         ("a.json", '[{"plaquette": 0.5, "trajectory": "one"}]', "trajectory"),
@@ -142,6 +145,22 @@ def test_chains_survive_every_kind_of_table(tmp_path, capsys):
     found = json.loads(out)
     assert [(one["chains"], one["trajectories"]) for one in found] == [(2, 40)] * 3
     assert found[0]["observables"] == found[1]["observables"] == found[2]["observables"]
+
+
+def test_a_table_of_a_spreadsheet_is_the_same(tmp_path, capsys):
+    """A sign for its encoding at the beginning, blanks about names, extents as one number."""
+    rows = "\n".join(f"{n},{np.sin(n)},8" for n in range(1, 80, 2))
+    (tmp_path / "a.csv").write_text(f"trajectory,plaquette,lattice\n{rows}\n")
+    (tmp_path / "b.csv").write_text(f"\ufefftrajectory, plaquette ,lattice\n{rows}\n\n")
+    one, other = json.loads(run(capsys, *sorted(tmp_path.glob("*.csv")), "--json")[1])
+    assert one["observables"] == other["observables"] and set(one["observables"]) == {"plaquette"}
+
+
+def test_a_stream_whose_history_is_not_written_yet_says_so(tmp_path, capsys):
+    (tmp_path / "log.jsonl").write_text("")
+    status, _, err = run(capsys, tmp_path)
+    assert status == 1 and "found none yet: a stream that runs writes it every minute" in err
+    assert f"by `sample --in {tmp_path} --resume`" in err
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.csv", "a.h5"])

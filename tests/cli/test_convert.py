@@ -27,7 +27,8 @@ def stream(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("suffix", ["nersc", "scidac", "milc", "openqcd", "npy", "h5", "lime"])
+@pytest.mark.parametrize("suffix", ["nersc", "scidac", "milc", "openqcd", "hirep", "npy", "h5",
+                                    "lime"])
 def test_any_to_any(tmp_path, suffix, capsys):
     first, back = tmp_path / f"a.{suffix}", tmp_path / "back.ildg"
     assert main(["convert", str(MILC), str(first)]) == 0
@@ -35,6 +36,15 @@ def test_any_to_any(tmp_path, suffix, capsys):
     layout = ["--layout", "pyquda"] if suffix == "npy" else []
     assert main(["convert", str(first), str(back), *layout]) == 0
     assert torch.equal(files.read(back).links, files.read(MILC).links)
+
+
+def test_a_text_that_does_not_state_its_lattice_is_written(tmp_path, capsys):
+    source, text = tmp_path / "a.ildg", tmp_path / "b.txt"
+    files.write(source, samples.configuration())
+    assert main(["convert", str(source), str(text), "--format", "bridge"]) == 0
+    assert f"{source} -> {text}; lost: beta, trajectory" in capsys.readouterr().out
+    found = files.read(text, lattice=files.header(source)["lattice"])
+    assert torch.equal(found.links, files.read(source).links)
 
 
 def test_what_is_lost_is_said(tmp_path, capsys):
@@ -212,6 +222,13 @@ def test_a_stream_with_chains_is_converted(tmp_path, capsys):
     assert main(["convert", str(folder), str(tmp_path / "all.h5")]) == 0
     whole = open_ensemble(tmp_path / "all.h5")
     assert [whole.header(n)["trajectory"] for n in range(4)] == [4, 8, 4, 8]
+    assert [source.chain for source in whole.sources] == [0, 0, 1, 1]
+    again = str(tmp_path / "out" / "again_{chain}_{trajectory}.nersc")
+    assert main(["convert", str(tmp_path / "all.h5"), again]) == 0
+    assert torch.equal(files.read(tmp_path / "out" / "again_1_8.nersc").links, made.links)
+    with h5py.File(tmp_path / "all.h5", "a") as file:
+        del file["chain"]  # as files were before
+    assert [source.chain for source in open_ensemble(tmp_path / "all.h5").sources] == [0] * 4
     capsys.readouterr()
     assert main(["convert", str(folder), str(tmp_path / "x_{trajectory}.ildg")]) == 1
     assert "use {index}, or {chain}" in capsys.readouterr().err

@@ -128,6 +128,14 @@ def test_conventions_smearing_and_wilson_loops(stream, capsys):
     assert record["smeared"]["plaquette"] == pytest.approx(float(obs.plaquette(smeared)))
 
 
+def test_loops_longer_than_the_lattice_are_said(stream, capsys):
+    path = stream[0] / "chain_0" / "cfg_4.ildg"
+    least = min(json.loads(run(capsys, path, "--json")[1])[0]["lattice"])
+    for longest in (least, least + 1):
+        status, _, err = run(capsys, path, "--json", "--wilson-loops", str(longest))
+        assert status == 0 and ("longer ones wind around the lattice" in err) == (longest > least)
+
+
 def test_json_before_the_file_means_standard_output(stream, capsys):
     folder, _ = stream
     status, out, _ = run(capsys, "--json", folder / "chain_0" / "cfg_4.ildg")
@@ -159,6 +167,8 @@ def test_a_bad_file_is_named_and_the_others_are_measured(stream, capsys):
         (["FILE", "--flow-time", "1", "--flow-every", "inf"], 2, "--flow-every"),
         (["FILE", "--flow-time", "1", "--flow-tolerance", "nan"], 2, "--flow-tolerance"),
         (["FILE", "--smear", "stout", "--smear-parameter", "nan"], 1, "smearing"),
+        (["FILE", "--smear", "ape", "--smear-parameter", "50"], 1, "0 <= alpha <= 1 of APE"),
+        (["FILE", "--flow-every", "0.1"], 2, "--flow-every: expected --flow-time with it"),
         (["FILE", "--extend"], 2, "STREAM"),
     ],
 )

@@ -10,6 +10,7 @@ from l2hmc_bridge.adapters.records import host_log
 from l2hmc_bridge.cli import main
 from l2hmc_bridge.errors import QUARKS_PAGE
 from tests.cli.sample.test_sample import make_bundle, sample
+from tests.support.places import CONFIGURATION
 from tests.support.theories import QUARKS, WILSON, chroma, gauge, hmc, tm
 from tests.support.verbs import EXTENTS, run
 
@@ -96,6 +97,22 @@ def test_what_we_do_not_have_is_refused_by_name(verb, case, tmp_path, capsys):
     assert found.status == 1 and f"found {words}" in found.said
 
 
+@pytest.mark.parametrize("suffix", ["ildg", "nersc", "scidac", "h5"])
+def test_the_beta_that_is_sampled_is_the_only_one_in_the_files(suffix, tmp_path, capsys):
+    """MILC's file has it among its parameters, too: gauge.beta11."""
+    name = {"h5": "hdf5"}.get(suffix, suffix)
+    status = main(["sample", "--in", str(CONFIGURATION), "--beta", "5.5", "--kernel", "hmc", "-n",
+                   "1", "--tune", "0", "--out", str(tmp_path / "s"), "--format", name, "--quiet"])
+    assert status == 0 and "says beta 6; --beta 5.5 is used" in capsys.readouterr().err
+    written = tmp_path / "s" / f"cfg_1.{suffix}"
+    for target in (written, tmp_path / "a.nersc", tmp_path / "b.ildg"):
+        if target != written:
+            assert main(["convert", str(written), str(target)]) == 0
+        found = files.header(target)
+        assert found["theory"].beta == found["beta"] == 5.5
+        assert not any("6.0" in text for text in found["info"].values())
+
+
 def test_a_bundle_must_be_for_the_files_action(tmp_path, capsys):
     path = iwasaki(tmp_path)
     wilson = make_bundle(tmp_path / "b.safetensors")
@@ -127,6 +144,15 @@ def test_side_files_speak_too(tmp_path, capsys):
     report = json.loads(capsys.readouterr().out)[0]
     assert report["theory"]["quarks"] == ["TWO_FLAVOR_EOPREC_CONSTDET_FERM_MONOMIAL"]
     assert report["metadata"]["action"].startswith("iwasaki (RBC_GAUGEACT), beta 2.1; quarks: ")
+
+
+def test_what_is_said_of_quarks_outlives_a_conversion(tmp_path, capsys):
+    path = iwasaki(tmp_path, kappa=0.1373, mu=0.006)
+    assert main(["convert", str(path), str(tmp_path / "a.ildg")]) == 0
+    expected = ("kappa = 0.1373", "mu = 0.006")
+    assert files.header(path)["theory"].quarks == expected
+    assert files.header(tmp_path / "a.ildg")["theory"].quarks == expected
+    capsys.readouterr()
 
 
 def test_info_has_a_row_action(tmp_path, capsys):

@@ -77,6 +77,7 @@ def test_another_beta_is_said():
     decision = decide({"a": IWASAKI}, beta=2.3)
     assert decision.beta == 2.3
     assert decision.warnings == ("a says beta 2.1; --beta 2.3 is used",)
+    assert decision.foreign and not decide({"a": IWASAKI}, beta=2.1).foreign
 
 
 def test_quarks_need_consent_and_come_first():

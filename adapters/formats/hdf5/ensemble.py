@@ -29,7 +29,7 @@ from l2hmc_bridge.fields.axes import AXES, DIRECTIONS
 from l2hmc_bridge.fields.configuration import Configuration
 
 from . import safety
-from .ensemble_header import COLUMNS, LARGEST_META, NAME, VERSION, header
+from .ensemble_header import CHAIN, COLUMNS, LARGEST_META, NAME, VERSION, header
 from .own import own_sites
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Writer:
         self.compression = compression
         self.links: h5py.Dataset | None = None
 
-    def append(self, configuration: Configuration) -> None:
+    def append(self, configuration: Configuration, chain: int = 0) -> None:
         """Write one more configuration behind the others."""
         links = stored_links(configuration.links, self.precision // 8, 3)
         measured = writable(self.path, links, self.precision)
@@ -63,8 +63,9 @@ class Writer:
         meta = configuration.meta
         trajectory, beta = meta.get("trajectory"), meta.get("beta")
         values = (zlib.crc32(array.data), -1 if trajectory is None else trajectory,
-                  math.nan if beta is None else beta, measured.plaquette, measured.link_trace)
-        for (name, _), value in zip(COLUMNS, values, strict=True):
+                  math.nan if beta is None else beta, measured.plaquette, measured.link_trace,
+                  chain)
+        for (name, _), value in zip((*COLUMNS, CHAIN), values, strict=True):
             self.file[name].resize(index + 1, axis=0)
             self.file[name][index] = value
         self.file["meta"][str(index)] = np.bytes_(_kept(meta).encode("ascii"))
@@ -79,7 +80,7 @@ class Writer:
         )
         slices = max(1, min(nt, LARGEST_CHUNK * nt // (math.prod(shape) * dtype.itemsize)))
         self.file.create_group("meta")
-        for name, kind in COLUMNS:
+        for name, kind in (*COLUMNS, CHAIN):
             self.file.create_dataset(name, (0,), kind, maxshape=(None,), chunks=(256,))
         return self.file.create_dataset(
             "links", (0, *shape), dtype, maxshape=(None, *shape),

@@ -19,6 +19,7 @@ NAME, VERSION = "l2hmc-bridge ensemble", 1
 LARGEST_META = 1 << 20
 COLUMNS = (("crc32", "<u4"), ("trajectory", "<i8"), ("beta", "<f8"), ("plaquette", "<f8"),
            ("link_trace", "<f8"))
+CHAIN = ("chain", "<i8")  # which files written before it was there do not have
 
 
 def is_ours(file: "h5py.File") -> bool:
@@ -40,12 +41,18 @@ def count(path: Path, file: "h5py.File") -> int:
     if told != (",".join(AXES), ",".join(DIRECTIONS)):
         raise FormatError(f"{path}: expected axes {','.join(AXES)} and directions "
                           f"{','.join(DIRECTIONS)}, found {told}")
-    for name, kind in COLUMNS:
+    for name, kind in (*COLUMNS, *([CHAIN] if CHAIN[0] in file else [])):
         column = safety.dataset(path, file, name)
         if column.shape != shape[:1] or column.dtype != kind:
             raise FormatError(f"{path}: {name}: expected {shape[0]} entries of type {kind}, found "
                               f"{column.dtype} {column.shape}")
     return shape[0]
+
+
+def chains(path: Path, file: "h5py.File") -> list[int]:
+    """The chain of each configuration."""
+    total = count(path, file)
+    return file[CHAIN[0]][()].tolist() if CHAIN[0] in file else [0] * total
 
 
 def header(path: Path, file: "h5py.File", index: int | None) -> dict[str, Any]:

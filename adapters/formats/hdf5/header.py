@@ -26,10 +26,10 @@ def sniff(head: bytes, _size: int) -> bool:
     return head.startswith(MAGIC)
 
 
-def count(path: Path) -> int:
-    """Number of configurations in the file."""
+def chains(path: Path) -> list[int]:
+    """The chain of each configuration in the file."""
     with opened(path) as file:
-        return ensemble_header.count(path, file) if ensemble_header.is_ours(file) else 1
+        return ensemble_header.chains(path, file) if ensemble_header.is_ours(file) else [0]
 
 
 def header(
@@ -122,6 +122,6 @@ FORMAT = Format(
     header=header,
     read_options=("slices", "index", "key", "layout"),
     write_options=("precision", "compression", "dialect"),
-    count=count,
+    chains=chains,
     by_parts=True,
 )

@@ -128,6 +128,14 @@ def test_what_is_said_goes_into_the_log_file(tmp_path, capsys, monkeypatch):
     capsys.readouterr()
 
 
+def test_a_stream_that_goes_on_may_be_quiet_and_have_a_log(tmp_path, capsys):
+    stream, log = str(tmp_path / "a"), tmp_path / "run.log"
+    assert main([*STREAM, "--out", stream, "-n", "1", "--quiet"]) == 0
+    assert main(["sample", "--in", stream, "--resume", "-n", "1", "--quiet", "--log-file",
+                 str(log)]) == 0
+    assert "acceptance" in log.read_text() and capsys.readouterr().err == ""
+
+
 def test_no_log_file_is_a_pipe_or_a_folder(tmp_path, capsys):
     import os
 
