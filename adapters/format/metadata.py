@@ -28,12 +28,16 @@ COUNTED = {"cfg", "conf", "config", "configuration", "traj", "trajectory"}
 
 
 def parameters(text: str) -> dict[str, str]:
-    """`key = value` lines of free text; the first of a repeated key counts."""
+    """`key = value` lines of free text; the first of a repeated key counts.
+
+    A line may have several, with commas between; those of our own keys have one, commas and all.
+    """
     found: dict[str, str] = {}
     for line in text.splitlines()[:10000]:
         if len(line) > LONGEST:
             continue
-        for part in re.split(r", (?=\w+ = )", line):
+        whole = line.partition("=")[0].strip().lower() in OWN
+        for part in [line] if whole else re.split(r", (?=\w+ = )", line):
             key, separator, value = part.partition("=")
             if separator and KEY.fullmatch(key.strip()):
                 found.setdefault(key.strip(), value.strip(" \t,").strip('"'))

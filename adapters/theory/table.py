@@ -58,8 +58,7 @@ def _boundaries(header: Mapping[str, Any]) -> Theory:
 
 def _quarks(info: Mapping[str, str], header: Mapping[str, Any]) -> Theory:
     """Masses and hopping parameters that any header may state (MILC version 4: mass)."""
-    keys = ("kappa", "mu", "csw") if "kappa" in info else ("csw",)
-    told = {"mass": header.get("mass"), **{key: info.get(key) for key in keys}}
+    told = {"mass": header.get("mass"), **{key: info.get(key) for key in ("kappa", "csw")}}
     if "c2_rec" in info:
         told = {}
     quarks = tuple(f"{key} = {number:g}" for key, text in told.items()
