@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from l2hmc_bridge.errors import StreamError
+from l2hmc_bridge.errors import BridgeError, StreamError
 from l2hmc_bridge.storage import atomic, regular
 from l2hmc_bridge.storage.parsing import Entries
 
@@ -87,6 +87,9 @@ def write_aside(
     except OSError as error:
         part.unlink(missing_ok=True)
         raise StreamError(f"{path}: could not be written: {error.strerror or error}") from error
+    except BridgeError as error:  # of a writer, which knows the temporary name
+        part.unlink(missing_ok=True)
+        raise type(error)(str(error).replace(str(part), str(path))) from error
     except BaseException:
         part.unlink(missing_ok=True)
         raise

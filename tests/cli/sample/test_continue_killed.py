@@ -156,3 +156,19 @@ def test_the_option_belongs_to_continue(tmp_path, capsys):
 
     assert main(["sample", "--in", "x", "--out", "y", "-n", "1", "--without-rng"]) == 2
     assert "--without-rng: belongs to --continue" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_said_of_the_file_that_was_to_be(tmp_path, monkeypatch, capsys):
+    path = leave(tmp_path, "gpt")
+    before = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+
+    def full(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert go_on(path) == 1
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told == (f"l2hmc-bridge: {path.with_name('ckpoint_lat.100')}: could not be written: "
+                    "No space left on device")
+    left = {one.name: one.read_bytes() for one in tmp_path.iterdir() if one.name != "lock"}
+    assert left == before
