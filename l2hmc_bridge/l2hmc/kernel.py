@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.fields.layout import check_like
 from l2hmc_bridge.l2hmc.engine import Engine
 from l2hmc_bridge.l2hmc.engines import engine_for
 from l2hmc_bridge.l2hmc.transformed import Guide, TransformedAction
@@ -129,7 +130,11 @@ class L2HMC:
 
     def enter(self, links: Tensor, momenta: Tensor, force: Tensor, seen: Seen | None = None
               ) -> Engine:
-        """A trajectory at (U, P), on the engine that serves this kernel there."""
+        """A trajectory at (U, P), on the engine that serves this kernel there; LayoutError unless
+        P and the force are like U.
+        """
+        check_like("momenta", momenta, links)
+        check_like("force", force, links)
         return engine_for(self, links).enter(self, links, momenta, force, seen)
 
     def force_of(self, place: State | Trajectory) -> Tensor:

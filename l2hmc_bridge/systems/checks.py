@@ -39,7 +39,7 @@ def _check_su3(links: Tensor) -> None:
     unitarity, determinant = fast.group_defects(links)
     if unitarity <= GROUP_BOUND and determinant <= GROUP_BOUND:
         return
-    if not torch.view_as_real(links).isfinite().all():
+    if not links.isfinite().all():
         raise VerificationError("links: expected matrices of SU(3), found NaN or infinity")
     raise VerificationError(
         f"links: expected max|U U^+ - 1| and max|det U - 1| of at most {GROUP_BOUND:g}, found "
