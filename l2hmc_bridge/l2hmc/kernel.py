@@ -184,11 +184,12 @@ class L2HMC:
     def init(self, links: Tensor) -> State:
         """State at `links`; LayoutError if a network or its masks do not fit the lattice.
 
-        BridgeError for links that are no field of the action's group.
+        BridgeError for links that are no field of the action's group. S of a noisy action is NaN
+        until a step draws the noise.
         """
         check_field(links, self.action)
         self.check(links)
-        return markov.state_at(self, links)
+        return markov.state_at(self, links, drawn=False)
 
     def refreshed(self, state: State, generator: Generators) -> State:
         """The state after the action redrew its noise, if it has any."""

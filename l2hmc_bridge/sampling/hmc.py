@@ -60,9 +60,12 @@ class HMC:
         return HMC(self.action, self.step_size * factor, self.steps, self.integrator)
 
     def init(self, links: Tensor) -> State:
-        """State at `links`: action and force, each computed once; BridgeError for no field."""
+        """State at `links`: action and force, each computed once; BridgeError for no field.
+
+        S of a noisy action is NaN until a step draws the noise.
+        """
         check_field(links, self.action)
-        return markov.state_at(self, links)
+        return markov.state_at(self, links, drawn=False)
 
     @property
     def involutive(self) -> bool:

@@ -32,11 +32,18 @@ class Action(Protocol):
     def refresh(self, links: Tensor, generator: Any, /) -> bool:
         """Redraw noise of the action's own (pseudofermions) given the links.
 
-        Called once at the start of every trajectory. True: every S and F known before is void.
+        Called once at the start of every trajectory. True: every S and F known before is void. An
+        action whose S asks for that noise says so by an attribute `noisy`.
         """
 
     def at(self, beta: float) -> "Action":
         """The same action at another coupling; ActionError if it is known at one alone."""
+
+
+def noisy(action: Action) -> bool:
+    """Whether S and F of an action are unknown until `refresh` has drawn noise; not if it is mute.
+    """
+    return bool(getattr(action, "noisy", False))
 
 
 class Noiseless:
