@@ -35,7 +35,7 @@ class Fields:
 
     @cached_property
     def components(self) -> Tensor:
-        return blocked.algebra_in(self.lattice, self.momenta)
+        return blocked.algebra_in(self.lattice, self.momenta, len(self.momenta))
 
     @cached_property
     def out(self) -> Tensor:

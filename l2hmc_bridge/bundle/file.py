@@ -82,11 +82,11 @@ def load(path: Path | str | None = None, beta: float | None = None,
          device: torch.device | None = None) -> Bundle:
     """Read, verify (version, keys, hash, fingerprint) and rebuild the kernel at `beta`.
 
-    Without `path` the bundle `wilson` that ships, without `beta` the middle of the range it was
-    trained on.
-    Raises BundleError.
+    `path` may be the name of a bundle that ships; without it `wilson`, without `beta` the middle of
+    the range it was trained on.
+    Raises BundleError, ActionError for a beta that is none.
     """
-    path = models.default() if path is None else Path(path)
+    path = models.located(models.DEFAULT if path is None else path)
     tensors, meta = read_file(path)
     try:
         action_meta, kernel = rebuilt(path, meta, {k: v for k, v in tensors.items()

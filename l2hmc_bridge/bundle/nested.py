@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from l2hmc_bridge import __version__
+from l2hmc_bridge import __version__, models
 from l2hmc_bridge.bundle import architecture, fingerprint as marks
 from l2hmc_bridge.bundle.file import effective, fingerprint_links, rebuilt, table
 from l2hmc_bridge.bundle.store import (
@@ -147,11 +147,13 @@ def require_few_steps(kernel: Nested) -> None:
                           f"trajectory, found {parsing.shown(steps)}")
 
 
-def load(path: Path, beta: float | None = None) -> NestedBundle:
+def load(path: Path | str, beta: float | None = None) -> NestedBundle:
     """Read and verify (version, keys, hash, fingerprint); `on` puts it around a host.
 
-    beta: of the inner step's action, in place of the one it was trained at. Raises BundleError.
+    path: a file, or the name of a bundle that ships; beta: of the inner step's action, in place of
+    the one it was trained at. Raises BundleError, ActionError for a beta that is none.
     """
+    path = models.located(path)
     tensors, meta = read_file(path, NESTED)
     try:
         weights = {k.removeprefix("inner."): v for k, v in tensors.items()

@@ -32,6 +32,7 @@ from l2hmc_bridge.fast.gpu import functions as gpu_functions, heatbath as other_
 from l2hmc_bridge.fast.gpu.gradients.differentiated import KERNELS
 from l2hmc_bridge.fast.gradients import Gradients
 from l2hmc_bridge.fast.reference import Ends, Measured
+from l2hmc_bridge.fields.layout import check_direction, check_like
 
 __all__ = ["BACKENDS", "CHOICES", "Defects", "Ends", "Measured", "Places", "action", "backend",
            "charge", "charge_density", "choice", "clover", "compiled", "description",
@@ -130,21 +131,30 @@ def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
     """Covariant Laplacian of an algebra field over all four directions, like links.
 
     Sum over nu of U_nu X(x+nu) U_nu^dagger + U_nu(x-nu)^dagger X(x-nu) U_nu(x-nu) - 2 X for each
-    X_mu; `transverse` leaves nu = mu out.
+    X_mu; `transverse` leaves nu = mu out. LayoutError for a field that is not like links.
     """
+    check_like("field", field, links)
     return backend(links, field).laplacian(links, field, transverse)
 
 
 def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
-    """The transverse Laplacian of one direction: X_mu [Nb,Nt,Nx,Ny,Nz,3,3], no U_mu enters."""
+    """The transverse Laplacian of one direction: X_mu [Nb,Nt,Nx,Ny,Nz,3,3], no U_mu enters.
+
+    LayoutError for another shape or direction.
+    """
+    check_direction(mu)
+    check_like("field", field, links, mu)
     return backend(links, field).transport_laplacian(links, field, mu)
 
 
 def frozen_features(links: Tensor, field: Tensor, mu: int) -> tuple[Tensor, Tensor]:
     """(tr(A_mu A_mu^dagger) of the plaquette staples, `transport_laplacian` of X_mu).
 
-    The first is 108 on the unit field, [Nb,Nt,Nx,Ny,Nz]; no U_mu(x) enters either at x.
+    The first is 108 on the unit field, [Nb,Nt,Nx,Ny,Nz]; no U_mu(x) enters either at x. LayoutError
+    as `transport_laplacian`.
     """
+    check_direction(mu)
+    check_like("field", field, links, mu)
     return backend(links, field).frozen_features(links, field, mu)
 
 
@@ -165,7 +175,7 @@ def charge_density(links: Tensor, shapes: Sequence[tuple[int, int, float]],
                    traceless: bool = True) -> Tensor:
     """q(x) = sum over (m, n, weight) of weight q(x) from clovers of m x n loops, [Nb,Nt,Nx,Ny,Nz].
 
-    For m != n the clover is the mean of both orientations.
+    For m != n the clover is the mean of both orientations. LayoutError for sides below 1.
     """
     return backend(links).charge_density(links, shapes, traceless)
 
@@ -199,8 +209,10 @@ def trajectory(links: Tensor, momenta: Tensor, force_there: Tensor, beta: float,
 
     P' = P - h F(exp(-g F) U) for a kick h with displacement g, U' = exp(e P) U for a drift e; one
     kick more than drifts. In main memory all between is in the kernels' own layout, on a GPU a kick
-    and the drift after it are one kernel.
+    and the drift after it are one kernel. LayoutError for momenta or a force not like links.
     """
+    check_like("momenta", momenta, links)
+    check_like("force", force_there, links)
     return Ends(*backend(links, momenta, force_there).trajectory(
         links, momenta, force_there, beta, c1, kicks, drifts, displacements))
 

@@ -74,6 +74,13 @@ def check(links: Tensor) -> None:
         raise LayoutError(f"heat bath: expected at most 2^32 sites, found extents {extents}")
 
 
+def check_words(words: Tensor, chains: int) -> None:
+    """LayoutError unless `words` are whole numbers [Nb, 4] of so many chains."""
+    if tuple(words.shape) != (chains, 4) or words.is_floating_point() or words.is_complex():
+        raise LayoutError(f"heat bath: expected words int64 [{chains}, 4], found {words.dtype} "
+                          f"{list(words.shape)}")
+
+
 def heat_bath(links: Tensor, beta: float, words: Tensor, sweeps: int, overrelaxations: int
               ) -> Tensor:
     """`sweeps` heat-bath sweeps over all links, then `overrelaxations` of the other kind.
@@ -81,6 +88,7 @@ def heat_bath(links: Tensor, beta: float, words: Tensor, sweeps: int, overrelaxa
     words: int64 [Nb, 4], the key and the upper counter words of each chain; see sampling/counter.
     """
     check(links)
+    check_words(words, len(links))
     links, of_sites = links.clone(), colours(tuple(links.shape[2:6])).flatten().to(links.device)
     classes = [(of_sites == colour).nonzero()[:, 0] for colour in range(int(of_sites.max()) + 1)]
     for sweep in range(sweeps + overrelaxations):

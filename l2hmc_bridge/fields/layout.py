@@ -59,6 +59,20 @@ def check_links(links: Tensor) -> None:
         raise LayoutError(f"links: expected complex numbers, found {links.dtype}")
 
 
+def check_like(name: str, field: Tensor, links: Tensor, mu: int | None = None) -> None:
+    """Raise LayoutError unless `field` has the shape of `links`, or of their direction `mu`."""
+    shape = links.shape if mu is None else links.shape[:1] + links.shape[2:]
+    if field.shape != shape:
+        raise LayoutError(f"{name}: expected {list(shape)}, as links {list(links.shape)} need it, "
+                          f"found {list(field.shape)}")
+
+
+def check_direction(mu: int) -> None:
+    """Raise LayoutError unless `mu` is the number of a direction."""
+    if mu not in range(len(DIRECTIONS)):
+        raise LayoutError(f"mu: expected a direction from 0 to {len(DIRECTIONS) - 1}, found {mu}")
+
+
 def extents(links: Tensor) -> tuple[int, int, int, int]:
     """(Nt, Nx, Ny, Nz) of `links`."""
     nt, nx, ny, nz = links.shape[2:6]

@@ -63,7 +63,7 @@ def inner(left: Tensor, right: Tensor) -> Tensor:
 
 def kinetic(momenta: Tensor) -> Tensor:
     """K = 1/2 sum_a p_a^2 = -tr P^2 = sum_ij |P_ij|^2 over everything but the batch, [Nb]."""
-    return torch.view_as_real(momenta).square().flatten(1).sum(1)
+    return torch.view_as_real(momenta.resolve_conj()).square().flatten(1).sum(1)
 
 
 def generators(dtype: torch.dtype = torch.complex128, device: torch.device | None = None) -> Tensor:

@@ -27,6 +27,8 @@ def wrap(angles: Tensor) -> Tensor:
 
 def check_angles(angles: Tensor) -> None:
     """Raise LayoutError unless `angles` is real [Nb, 2, Nt, Nx] with extents of at least 2."""
+    if not isinstance(angles, Tensor):
+        raise LayoutError(f"angles: expected a torch tensor, found {type(angles).__name__}")
     if angles.ndim != 4 or angles.shape[1] != 2 or min(angles.shape[2:]) < 2:
         raise LayoutError(f"angles: expected [Nb,2,Nt,Nx] with Nt, Nx >= 2, found "
                           f"{list(angles.shape)}")

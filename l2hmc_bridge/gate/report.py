@@ -19,11 +19,12 @@ def check_bundle(path: Path | str, lattice: Sequence[int] | None = None,
                  progress: Progress = lambda name: None) -> tuple[list[Check], dict[str, Any]]:
     """Load (version, hash, fingerprint), run every row, return them with the report.
 
+    path: a file, or the name of a bundle that ships.
     lattice: (Nt, Nx, Ny, Nz), (Nt, Nx) or (n,); that of `lattice_for` if None. trajectories: of
     each chain; 150 on SU(3), 1000 elsewhere, where they cost little, if None. Raises BundleError,
     LayoutError.
     """
-    loaded = bundle.load(Path(path), beta)
+    loaded = bundle.load(path, beta)
     lattice = tuple(lattice) if lattice is not None else lattice_for(loaded)
     kernel = bundle.require_lattice(loaded, lattice).kernel
     known = rows.answers_known(kernel)
@@ -42,7 +43,7 @@ def check_nested(path: Path | str, lattice: Sequence[int] | None = None,
                  beta: float | None = None, trajectories: int | None = None, seed: int = 1,
                  progress: Progress = lambda name: None) -> tuple[list[Check], dict[str, Any]]:
     """The same for a nested bundle, on stand-ins for its host's terms; BundleError, LayoutError."""
-    loaded = nested_bundle.load(Path(path), beta)
+    loaded = nested_bundle.load(path, beta)
     lattice = tuple(lattice or SMALL)
     bundle.require_fit(loaded.inner, lattice, loaded.path)
     nt, nx, ny, nz = lattice

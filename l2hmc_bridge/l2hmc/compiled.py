@@ -62,7 +62,7 @@ class CompiledEngine:
         self.lattice = library.lattice_of(links)
         self.moves = Moves(self.lattice, self.drift_network, self.mixing is not None,
                            len(self.drifts))
-        self.momenta = blocks.algebra_in(self.lattice, momenta)  # every kick overwrites them
+        self.momenta = blocks.algebra_in(self.lattice, momenta, len(links))  # kicks overwrite them
         self.evaluations = 0
         self.log_det = torch.zeros(len(links), dtype=torch.float64)  # of the passes that are over
         self._changes: list[learned.Task] = []  # the kicks of this pass, which change log|J|
@@ -72,7 +72,7 @@ class CompiledEngine:
         self._squares: learned.Squares | None = None  # of staples of the subset that moves next
         self.field = self._arrived(blocks.links_in(self.lattice, links))
         if seen is None or not self.field.take_over(seen):
-            self.field.given = blocks.algebra_in(self.lattice, force)
+            self.field.given = blocks.algebra_in(self.lattice, force, len(links))
 
     def kick(self, k: int, share: float = 1.0) -> None:
         """Gamma+, later."""

@@ -70,7 +70,11 @@ class CompiledField:
         return {**self._handed, **known}
 
     def take_over(self, seen: Seen) -> bool:
-        """Know what was handed on, and whether that is all that the kick network sees."""
+        """Know what was handed on, and whether that is all that the kick network sees.
+
+        Fields that do not fit these links are of others: kernels see no shapes.
+        """
+        seen = {name: one for name, one in seen.items() if self._fits(one)}
         names = ["force", "invariants"] + ["square"] * ("square" in (self.loops or ()))
         fields = [seen[name] for name in map(self._name, names) if name in seen]
         if self.loops is None or len(fields) < len(names):
@@ -127,6 +131,10 @@ class CompiledField:
             return Local(self.room(ALGEBRA))
         return Local(self.room(ALGEBRA), self.room(2),
                      self.room(ALGEBRA) if "square" in self.loops else None)
+
+    def _fits(self, field: Tensor) -> bool:
+        layout = (len(self.links), self.lattice.blocks, self.lattice.lanes)
+        return field.dtype == self.lattice.dtype and (*field.shape[:2], field.shape[-1]) == layout
 
     def _name(self, what: str) -> str:
         return f"{what}, beta {self.action.beta!r}, c1 {self.action.c1!r}"

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from l2hmc_bridge.errors import ConfigError
+from l2hmc_bridge.fields.layout import check_like
 from l2hmc_bridge.l2hmc.engine import Engine
 from l2hmc_bridge.l2hmc.engines import engine_for
 from l2hmc_bridge.l2hmc.transformed import Guide, TransformedAction
@@ -129,7 +130,11 @@ class L2HMC:
 
     def enter(self, links: Tensor, momenta: Tensor, force: Tensor, seen: Seen | None = None
               ) -> Engine:
-        """A trajectory at (U, P), on the engine that serves this kernel there."""
+        """A trajectory at (U, P), on the engine that serves this kernel there; LayoutError unless
+        P and the force are like U.
+        """
+        check_like("momenta", momenta, links)
+        check_like("force", force, links)
         return engine_for(self, links).enter(self, links, momenta, force, seen)
 
     def force_of(self, place: State | Trajectory) -> Tensor:
@@ -179,11 +184,12 @@ class L2HMC:
     def init(self, links: Tensor) -> State:
         """State at `links`; LayoutError if a network or its masks do not fit the lattice.
 
-        BridgeError for links that are no field of the action's group.
+        BridgeError for links that are no field of the action's group. S of a noisy action is NaN
+        until a step draws the noise.
         """
         check_field(links, self.action)
         self.check(links)
-        return markov.state_at(self, links)
+        return markov.state_at(self, links, drawn=False)
 
     def refreshed(self, state: State, generator: Generators) -> State:
         """The state after the action redrew its noise, if it has any."""

@@ -14,7 +14,7 @@ from l2hmc_bridge.l2hmc.engine import Engine, Map
 from l2hmc_bridge.networks.transformation import FieldTransformation
 from l2hmc_bridge.sampling.markov import Trajectory
 from l2hmc_bridge.sampling.seen import Seen
-from l2hmc_bridge.systems.actions import Action
+from l2hmc_bridge.systems.actions import Action, noisy
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class TransformedAction:
     def force(self, links: Tensor) -> Tensor:
         """F with d/de S~(exp(e X) V) = <X, F>, like links; exact, itself differentiable."""
         return self.transformation.force(links, self.beta, self.inner.force)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the action has noise."""
+        return noisy(self.inner)
 
     def refresh(self, links: Tensor, generator: Any) -> bool:
         """Redraw the noise of the action at F(V)."""
@@ -76,6 +81,11 @@ class Guide:
     def force(self, links: Tensor) -> Tensor:
         """The force of S~ at F^-1(U), like links."""
         return self.moving.force(self.moving.transformation.inverse(links, self.beta)[0])
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the action has noise."""
+        return self.moving.noisy
 
     def refresh(self, links: Tensor, generator: Any) -> bool:
         """Redraw the noise of the action."""

@@ -1,6 +1,7 @@
 """The bundles that ship, one per use; `default()` is the one that `sample` takes if none is given.
 """
 
+import os
 from pathlib import Path
 
 from l2hmc_bridge.errors import BundleError
@@ -30,7 +31,13 @@ def path(name: str) -> Path:
 
 
 def located(given: Path | str) -> Path:
-    """The file `given`, or where no such file lies, the shipped bundle of that name."""
+    """The file `given`, or where no such file lies, the shipped bundle of that name.
+
+    Raises BundleError for what is neither path nor name.
+    """
+    if not isinstance(given, str | os.PathLike):
+        raise BundleError(f"bundle: expected a path, or the name of one that ships "
+                          f"({', '.join(names())}), found {type(given).__name__}")
     here = Path(given)
     missing = not here.exists() or here.is_dir()
     return path(str(given)) if str(given) in names() and missing else here

@@ -15,6 +15,7 @@ from torch import Tensor
 from l2hmc_bridge.fields import part
 from l2hmc_bridge.recorded.chains import ALL, Chains
 from l2hmc_bridge.sampling.draws import (
+    TRAJECTORIES,
     Draws,
     PerChain,
     trajectory_draws,
@@ -26,7 +27,7 @@ TORCH, PHILOX = KINDS = ("torch", "philox")
 # Trajectory numbers as torch's generators count them (22 bits): recorded ones use the lower half.
 RECORDED = 2**21
 TUNING, THERMALISATION = RECORDED, RECORDED + 2**19
-REVERSIBILITY, START, GATE = RECORDED + 2**20, -1, -2
+REVERSIBILITY, START, GATE = RECORDED + 2**20, TRAJECTORIES - 1, TRAJECTORIES - 2
 PHASES = {TUNING: 1, THERMALISATION: 2, REVERSIBILITY: 3, START: 4, GATE: 5}
 
 
@@ -61,7 +62,7 @@ def reserved(
     if kind == PHILOX:
         drawn: Draws = numbered(seed, [number] * count, PHASES[purpose])
     else:
-        number %= 2**19  # beyond it another purpose begins
-        drawn = PerChain(tuple(trajectory_generator(seed, chain, purpose + number)
+        number = (purpose + number % 2**19) % TRAJECTORIES  # beyond 2^19 another purpose begins
+        drawn = PerChain(tuple(trajectory_generator(seed, chain, number)
                                for chain in range(count)))
     return drawn.of(chains.own(range(count)))

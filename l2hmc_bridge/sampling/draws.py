@@ -8,8 +8,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.sampling import counter
 from l2hmc_bridge.systems.groups import GROUPS, Group
+
+CHAINS, TRAJECTORIES = 2**10, 2**22  # that `trajectory_generator` tells apart
 
 
 class Draws(Protocol):
@@ -63,9 +66,19 @@ class One:
         return self
 
 
+def require_one_each(found: int, chains: int) -> None:
+    """Raise ConfigError unless there are draws for each of `chains` chains, and for no other."""
+    if found != chains:
+        raise ConfigError(f"generators: expected one for each of {chains} chain(s), found {found} "
+                          "(a torch.Generator that is in no list serves all chains)")
+
+
 @dataclass(frozen=True)
 class PerChain:
-    """A generator for each chain, so that each chain can be replayed alone."""
+    """A generator for each chain, so that each chain can be replayed alone.
+
+    Raises ConfigError when it is to draw for more or fewer chains.
+    """
 
     generators: tuple[torch.Generator, ...]
 
@@ -74,20 +87,24 @@ class PerChain:
         return False
 
     def momenta(self, links: Tensor, group: Group) -> Tensor:
-        parts = [group.draw(links.shape[1:], each, links.device) for each in self.generators]
+        parts = [group.draw(links.shape[1:], each, links.device) for each in self._of(len(links))]
         return torch.stack(parts).to(links)
 
     def uniform(self, chains: int) -> Tensor:
-        return torch.cat([One(generator).uniform(1) for generator in self.generators])
+        return torch.cat([One(generator).uniform(1) for generator in self._of(chains)])
 
     def normal(self, chains: int, shape: tuple[int, ...]) -> Tensor:
-        return torch.cat([One(generator).normal(1, shape) for generator in self.generators])
+        return torch.cat([One(generator).normal(1, shape) for generator in self._of(chains)])
 
     def words(self, chains: int, purpose: int) -> Tensor:
-        return torch.cat([counter.drawn(generator, 1, purpose) for generator in self.generators])
+        return torch.cat([counter.drawn(one, 1, purpose) for one in self._of(chains)])
 
     def of(self, rows: Sequence[int]) -> "PerChain":
         return PerChain(tuple(self.generators[row] for row in rows))
+
+    def _of(self, chains: int) -> tuple[torch.Generator, ...]:
+        require_one_each(len(self.generators), chains)
+        return self.generators
 
 
 @dataclass(frozen=True)
@@ -98,6 +115,7 @@ class OfTrajectory(PerChain):
     trajectories: tuple[tuple[int, int], ...]  # (chain, number) of each
 
     def words(self, chains: int, purpose: int) -> Tensor:
+        require_one_each(len(self.trajectories), chains)
         return counter.stacked([counter.words(self.seed, chain, number, purpose)
                                 for chain, number in self.trajectories])
 
@@ -141,11 +159,16 @@ Generators = torch.Generator | Sequence[torch.Generator] | Draws
 
 
 def draws_of(source: Generators) -> Draws:
-    """The draws of what a caller gave."""
+    """The draws of what a caller gave; ConfigError for what draws nothing."""
     if isinstance(source, torch.Generator):
         return One(source)
-    if isinstance(source, list | tuple) and all(isinstance(x, torch.Generator) for x in source):
+    if isinstance(source, list | tuple) and source and all(
+            isinstance(one, torch.Generator) for one in source):
         return PerChain(tuple(source))
+    if not hasattr(source, "momenta"):
+        found = type(source).__name__ if source not in ([], ()) else "an empty list"
+        raise ConfigError("generators: expected a torch.Generator, or a list with one for each "
+                          f"chain, found {found}")
     return source  # type: ignore[return-value]
 
 
@@ -170,10 +193,14 @@ def trajectory_generator(seed: int, chain: int, trajectory: int,
 
     It draws on `device`: momenta need not be moved there, and are others than on the CPU.
     torch's CPU generator has 2^32 seeds; chain < 2^10 and trajectory < 2^22 are mapped to
-    them one to one (a bijective mixer after an offset that depends on `seed`).
+    them one to one (a bijective mixer after an offset that depends on `seed`). Raises ConfigError
+    for others, which would draw what another chain or trajectory draws.
     """
+    for name, number, end in (("chain", chain, CHAINS), ("trajectory", trajectory, TRAJECTORIES)):
+        if not 0 <= number < end:
+            raise ConfigError(f"generator: expected a {name} from 0 to {end - 1}, found {number}")
     offset = int.from_bytes(hashlib.sha256(str(int(seed)).encode()).digest()[:4], "big")
-    word = (offset + (chain % 1024) * 2**22 + trajectory % 2**22) % 2**32
+    word = (offset + chain * TRAJECTORIES + trajectory) % 2**32
     for multiplier, shift in ((0x85EBCA6B, 16), (0xC2B2AE35, 13)):  # MurmurHash3 finaliser
         word = ((word ^ (word >> shift)) * multiplier) % 2**32
     return torch.Generator(device).manual_seed(word ^ (word >> 16))

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import torch
 from torch import Tensor
 
 from l2hmc_bridge import fast
+from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fast.reference import leapfrogs
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators
@@ -24,13 +26,22 @@ LEAST = 8.0  # dH that a thermalisation takes of any system
 class HMC:
     """HMC with `steps` steps of size `step_size` of one of integrators.INTEGRATORS.
 
-    Kick P' = P - h F, drift U' = exp(h P) U (U(1): x' = x + h v); exact for any step size.
+    Kick P' = P - h F, drift U' = exp(h P) U (U(1): x' = x + h v); exact for any step size, a
+    negative one goes backwards. Raises ConfigError for a size that is 0 or no finite number, and
+    for a number of steps that is not whole or below 1.
     """
 
     action: Action
     step_size: float
     steps: int
     integrator: str = "omf2"
+
+    def __post_init__(self) -> None:
+        size, steps = self.step_size, self.steps
+        if not isinstance(size, Real) or not 0 < abs(size) < math.inf:
+            raise ConfigError(f"step_size: expected a finite number other than 0, found {size!r}")
+        if not isinstance(steps, Integral) or steps < 1:
+            raise ConfigError(f"steps: expected a whole number of at least 1, found {steps!r}")
 
     @property
     def plan(self) -> Schedule:
@@ -60,9 +71,12 @@ class HMC:
         return HMC(self.action, self.step_size * factor, self.steps, self.integrator)
 
     def init(self, links: Tensor) -> State:
-        """State at `links`: action and force, each computed once; BridgeError for no field."""
+        """State at `links`: action and force, each computed once; BridgeError for no field.
+
+        S of a noisy action is NaN until a step draws the noise.
+        """
         check_field(links, self.action)
-        return markov.state_at(self, links)
+        return markov.state_at(self, links, drawn=False)
 
     @property
     def involutive(self) -> bool:

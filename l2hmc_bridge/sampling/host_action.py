@@ -33,6 +33,7 @@ from l2hmc_bridge.fields.su3 import project_algebra
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.markov import Info, Proposer, State, Trajectory
+from l2hmc_bridge.sampling.seen import along
 from l2hmc_bridge.systems.actions import Action, cold_start
 from l2hmc_bridge.systems.checks import check_field
 
@@ -64,8 +65,8 @@ class HostAction:
     def __call__(self, links: Tensor) -> Tensor:
         """S of each configuration, float64 [Nb]; NaN if the links are not finite."""
         finite, safe = finite_chains(links)
-        values = agreement.settled(
-            "host action", lambda: numbers_of(self._action(safe), len(links)), links)
+        values = agreement.settled("host action",
+                                   lambda: numbers_of(self._action(safe), len(links)), links)
         values = agreement.of_all(values, links).to(links.device)
         if values[finite].isnan().any():
             raise ActionError("host action: expected a number for finite links, found NaN")
@@ -73,18 +74,16 @@ class HostAction:
 
     def force(self, links: Tensor) -> Tensor:
         """F, like links; NaN if the links are not finite."""
-        ask = self._force
-        if ask is None:
+        if (ask := self._force) is None:
             raise ActionError(
                 "host action: expected a force, found none; HostAction(S, force) takes one, and "
-                "Hosted(kernel, HostAction(S)) lets a kernel propose with its own"
-            )
+                "Hosted(kernel, HostAction(S)) lets a kernel propose with its own")
         finite, safe = finite_chains(links)
         force = agreement.settled(
             "host force", lambda: field_of(ask(safe), links, self.group), links)
         if agreement.anywhere(~force[finite].isfinite().all(), links):
             raise ActionError("host force: expected numbers for finite links, found NaN or inf")
-        return torch.where(per_chain(finite, links), force, torch.nan)
+        return torch.where(along(finite, links), force, torch.nan)
 
     def at(self, beta: float) -> "HostAction":
         """This action, if beta is the one it states; ActionError otherwise."""
@@ -93,10 +92,14 @@ class HostAction:
                               f"found {beta:g}")
         return self
 
+    @property
+    def noisy(self) -> bool:
+        """Whether S has noise, and is unknown before it is drawn."""
+        return self._refresh is not None
+
     def refresh(self, links: Tensor, generator: Generators) -> bool:
         """Redraw the noise given `links`; False, and nothing done, where this S has none."""
-        draw = self._refresh
-        if draw is None:
+        if (draw := self._refresh) is None:
             return False
         agreement.settled("host action's noise", lambda: draw(links, generator), links)
         return True
@@ -107,7 +110,7 @@ class Hosted:
     """`kernel` proposes with its own action and force, `action` decides: exact for `action`.
 
     State carries S of `action` and the force of the kernel's own. Raises ActionError if the two
-    live on different groups.
+    live on different groups, and for a heat bath or a mixture, which have no trajectory.
     """
 
     kernel: Proposer
@@ -117,6 +120,9 @@ class Hosted:
         ours, theirs = self.kernel.action.group, self.action.group
         if ours != theirs:
             raise ActionError(f"host action: expected the kernel's group {ours}, found {theirs}")
+        if not hasattr(self.kernel, "trajectory"):
+            raise ActionError("host action: expected a kernel of trajectories (HMC, L2HMC), found "
+                              f"{self.kernel.name!r}")
 
     @property
     def guide(self) -> Action:
@@ -142,10 +148,12 @@ class Hosted:
         return replace(self, kernel=self.kernel.scaled(factor))
 
     def init(self, links: Tensor) -> State:
-        """State at `links`: S of the host, force of the guide; BridgeError for no field."""
+        """State at `links`: S of the host (NaN if a step is yet to draw its noise), and force of
+        the guide; BridgeError for no field.
+        """
         check_field(links, self.action)
         self.check(links)
-        return markov.state_at(self, links)
+        return markov.state_at(self, links, drawn=False)
 
     @property
     def involutive(self) -> bool:
@@ -182,10 +190,6 @@ class Hosted:
         return markov.propose_links(self, links, generator)
 
 
-def per_chain(chosen: Tensor, field: Tensor) -> Tensor:
-    return chosen.view(-1, *[1] * (field.ndim - 1))
-
-
 def finite_chains(links: Tensor) -> tuple[Tensor, Tensor]:
     """(which chains have finite links, links with the other chains replaced by the unit field).
 
@@ -195,7 +199,7 @@ def finite_chains(links: Tensor) -> tuple[Tensor, Tensor]:
     if finite.all():
         return finite, links
     unit = cold_start(extents(links)).to(links) if links.is_complex() else links.new_zeros(())
-    return finite, torch.where(per_chain(finite, links), links, unit)
+    return finite, torch.where(along(finite, links), links, unit)
 
 
 def numbers_of(value: Any, chains: int) -> Tensor:
@@ -204,11 +208,10 @@ def numbers_of(value: Any, chains: int) -> Tensor:
     kind = type(value).__name__
     try:
         value = np.asarray(value) if isinstance(value, list | tuple) else value  # in double
-        value = torch.as_tensor(value) if not isinstance(value, int | float) \
-            else torch.tensor(float(value), dtype=torch.float64)
+        value = torch.tensor(float(value), dtype=torch.float64) if isinstance(value, int | float) \
+            else torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ActionError(f"{expected}, found {kind}") from error
-    value = value.detach()
     if value.is_complex():
         raise ActionError(f"{expected}, found complex ones; where the imaginary part is rounding, "
                           "return the real part")
@@ -219,7 +222,7 @@ def numbers_of(value: Any, chains: int) -> Tensor:
         value = value[None]
     if tuple(value.shape) != (chains,):
         raise ActionError(f"{expected}, found shape {list(value.shape)}")
-    return value
+    return value.detach()
 
 
 def field_of(value: Any, links: Tensor, group: str) -> Tensor:

@@ -140,6 +140,11 @@ class Total:
         """The same with the innermost action at another coupling."""
         return Total(self.inner.at(beta), self.terms)
 
+    @property
+    def noisy(self) -> bool:
+        """Whether a term has noise."""
+        return any(term.noisy for term in self.terms)
+
     def refresh(self, links: Tensor, generator: Generators) -> bool:
         """Draw the noise of every term; False if none has any."""
         return any([term.refresh(links, generator) for term in self.terms])

@@ -13,7 +13,7 @@ from l2hmc_bridge.sampling.draws import (
     trajectory_generator as trajectory_generator,
 )
 from l2hmc_bridge.sampling.seen import Seen, selected
-from l2hmc_bridge.systems.actions import Action
+from l2hmc_bridge.systems.actions import Action, noisy
 from l2hmc_bridge.systems.groups import group_of
 
 
@@ -131,9 +131,6 @@ class Proposer(Kernel, Proposes, Protocol):
     def trajectory(self, state: State, momenta: Tensor, generator: Generators) -> Trajectory:
         """The map, with log|J| and the force at its end."""
 
-    def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
-        """(links', dH_effective, Info) for a host that accepts and rejects itself."""
-
     def refreshed(self, state: State, generator: Generators) -> State:
         """The state after the action redrew its noise, if it has any."""
 
@@ -160,11 +157,14 @@ def metropolis(
                  selected(accepted, proposal.seen, state.seen)), accepted
 
 
-def state_at(kernel: Kernel, links: Tensor) -> State:
+def state_at(kernel: Kernel, links: Tensor, drawn: bool = True) -> State:
     """S of the kernel's action and the force of its guide at `links`, which nobody looks at again.
 
-    `Kernel.init` is the door for links that come from elsewhere: it checks them before.
+    `Kernel.init` is the door for links that come from elsewhere: it checks them before. Unless the
+    noise of a noisy action was `drawn`, S is NaN and no force known: a step draws it first.
     """
+    if not drawn and noisy(kernel.action):
+        return State(links, links.new_full((len(links),), torch.nan, dtype=torch.float64), None)
     force = None if kernel.guide is None else kernel.guide.force(links)
     return State(links, kernel.action(links), force)
 

@@ -19,7 +19,7 @@ from l2hmc_bridge.errors import ActionError, ConfigError
 from l2hmc_bridge.sampling.draws import Draws, Generators, draws_of
 from l2hmc_bridge.sampling.markov import Info, Kernel, Proposer, State
 from l2hmc_bridge.sampling.watch import Drift
-from l2hmc_bridge.systems.actions import Action
+from l2hmc_bridge.systems.actions import Action, noisy
 
 CHOICES = ("cycle", "random")
 
@@ -114,8 +114,12 @@ class Mixture:
     def propose(self, links: Tensor, generator: Generators) -> tuple[Tensor, Tensor, Info]:
         """Proposal of the part whose turn it is; the host's accept/reject is not in `usage`.
 
-        One choice for all chains.
+        One choice for all chains. ActionError if a part, a heat bath, makes no proposals.
         """
+        for kernel, name in zip(self.kernels, self.names, strict=True):
+            if not hasattr(kernel, "propose"):
+                raise ActionError(f"mixture: expected parts that propose, found {name!r}, which "
+                                  "has no proposal that a host could accept (use step)")
         draws = draws_of(generator)
         (part, _), = self._turns(1, draws.of([0]))
         return cast(Proposer, self.kernels[part]).propose(links, draws)
@@ -152,7 +156,8 @@ class Mixture:
             state = _of_rows(state, rows)
             draws = draws.of(rows.tolist())
         if kernel.guide is not None and (state.force is None or not self._one_force):
-            state = state._replace(force=kernel.guide.force(state.links))
+            known = None if noisy(kernel.guide) else kernel.guide.force(state.links)
+            state = state._replace(force=known)  # with noise, which is not drawn yet, by the step
         drift = self.watch.get(name)
         before = drift.measure(state.links) if drift else {}
         state, info = kernel.step(state, draws)

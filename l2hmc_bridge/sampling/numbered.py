@@ -19,6 +19,7 @@ from l2hmc_bridge.fast.philox import fine_uniform, philox
 from l2hmc_bridge.fields import part
 from l2hmc_bridge.fields.layout import extents
 from l2hmc_bridge.sampling import counter
+from l2hmc_bridge.sampling.draws import require_one_each
 from l2hmc_bridge.systems.groups import Group
 
 
@@ -54,7 +55,7 @@ class Numbered:
         return False
 
     def momenta(self, links: Tensor, group: Group) -> Tensor:
-        words, calls = self._next(counter.MOMENTA)
+        words, calls = self._next(counter.MOMENTA, len(links))
         if group.name == "su3":
             held = part.of(links) or part.whole(extents(links))
             sites = held.sites().to(links.device)
@@ -68,25 +69,26 @@ class Numbered:
         return drawn.view(len(self.chains), 4, *held.held, 3, 3)
 
     def uniform(self, chains: int) -> Tensor:
-        words, calls = self._next(counter.UNIFORM)
+        words, calls = self._next(counter.UNIFORM, chains)
         drawn = philox(torch.stack((torch.zeros_like(calls), calls, words[:, 2], words[:, 3]), -1),
                        words[:, :2])
         return fine_uniform(drawn[:, 0], drawn[:, 1])
 
     def normal(self, chains: int, shape: tuple[int, ...]) -> Tensor:
-        words, calls = self._next(counter.NOISE)
+        words, calls = self._next(counter.NOISE, chains)
         numbers = torch.arange(torch.Size(shape).numel())
         return normal.normals(numbers, words, calls, 1)[..., 0].reshape(chains, *shape)
 
     def words(self, chains: int, purpose: int) -> Tensor:
+        require_one_each(len(self.chains), chains)
         return counter.stacked([one.words(purpose) for one in self.chains])
 
     def of(self, rows: Sequence[int]) -> "Numbered":
         return Numbered(tuple(self.chains[row] for row in rows))
 
-    def _next(self, purpose: int) -> tuple[Tensor, Tensor]:
+    def _next(self, purpose: int, chains: int) -> tuple[Tensor, Tensor]:
         """The words of each chain and how often it drew for this purpose before."""
-        return (self.words(len(self.chains), purpose),
+        return (self.words(chains, purpose),
                 torch.tensor([one.next(purpose) for one in self.chains]))
 
 

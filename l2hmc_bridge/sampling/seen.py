@@ -12,6 +12,11 @@ from torch import Tensor
 Seen = Mapping[str, Tensor]
 
 
+def along(chosen: Tensor, field: Tensor) -> Tensor:
+    """What is said of each chain [Nb], with axes so that it applies to a field [Nb, ...]."""
+    return chosen.view(-1, *[1] * (field.ndim - 1))
+
+
 def selected(accepted: Tensor, new: Seen | None, old: Seen | None) -> Seen | None:
     """`new` of the chains that accepted [Nb], `old` of the others; only what is known of all."""
     if new is None and old is None:
@@ -22,7 +27,7 @@ def selected(accepted: Tensor, new: Seen | None, old: Seen | None) -> Seen | Non
         return old
     if new is None or old is None:
         return None
-    return {name: torch.where(accepted.view(-1, *[1] * (new[name].ndim - 1)), new[name], old[name])
+    return {name: torch.where(along(accepted, new[name]), new[name], old[name])
             for name in new if name in old}
 
 

@@ -23,13 +23,8 @@ from l2hmc_bridge.errors import ActionError, ConfigError, SolverError
 from l2hmc_bridge.fields import agreement
 from l2hmc_bridge.fields.part import largest
 from l2hmc_bridge.sampling.draws import Generators, draw_momenta
-from l2hmc_bridge.sampling.host_action import (
-    Refresh,
-    field_of,
-    finite_chains,
-    numbers_of,
-    per_chain,
-)
+from l2hmc_bridge.sampling.host_action import Refresh, field_of, finite_chains, numbers_of
+from l2hmc_bridge.sampling.seen import along
 from l2hmc_bridge.systems.checks import GROUP_BOUND
 from l2hmc_bridge.systems.groups import group_of
 
@@ -92,7 +87,7 @@ class HostTerm:
         force, failed = self._asked(lambda: self._named(
             field_of, self._force(safe), own, self.group), safe, torch.full_like(own, torch.nan))
         self._require_finite("a force", force, finite & ~failed, links)
-        return torch.where(per_chain(finite & ~failed, links),
+        return torch.where(along(finite & ~failed, links),
                            agreement.completed(force, links), torch.nan)
 
     def refresh(self, links: Tensor, generator: Generators) -> bool:

@@ -1,6 +1,7 @@
 """Actions: S(links) -> [Nb] and their force, d/de S(exp(e X) U) = <X, F>."""
 
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, Protocol
 
 import torch
@@ -32,11 +33,18 @@ class Action(Protocol):
     def refresh(self, links: Tensor, generator: Any, /) -> bool:
         """Redraw noise of the action's own (pseudofermions) given the links.
 
-        Called once at the start of every trajectory. True: every S and F known before is void.
+        Called once at the start of every trajectory. True: every S and F known before is void. An
+        action whose S asks for that noise says so by an attribute `noisy`.
         """
 
     def at(self, beta: float) -> "Action":
         """The same action at another coupling; ActionError if it is known at one alone."""
+
+
+def noisy(action: Action) -> bool:
+    """Whether S and F of an action are unknown until `refresh` has drawn noise; not if it is mute.
+    """
+    return bool(getattr(action, "noisy", False))
 
 
 class Noiseless:
@@ -51,7 +59,8 @@ class GaugeAction(Noiseless):
     """S = -(beta/3) sum_x [c0 sum_{mu<nu} Re tr P_mu_nu + c1 sum_{mu != nu} Re tr R_mu_nu].
 
     c0 = 1 - 8 c1, no constant (GPT's action is S + 6 beta V (c0 + 2 c1)).
-    Raises ActionError for a beta that is not a finite number >= 0.
+    Raises ActionError for a beta that is not a finite number >= 0 and a c1 that is no finite one,
+    LayoutError for links that are none.
     """
 
     beta: float
@@ -60,18 +69,22 @@ class GaugeAction(Noiseless):
 
     def __post_init__(self):
         _check_coupling(self.beta)
+        if not _is_number(self.c1) or not abs(self.c1) < float("inf"):
+            raise ActionError(f"c1: expected a finite number, found {self.c1!r}")
 
     def __call__(self, links: Tensor) -> Tensor:
         """S of each configuration, float64 [Nb]."""
+        layout.check_links(links)
         return fast.action(links, self.beta, self.c1)
 
     def force(self, links: Tensor) -> Tensor:
         """F_mu = (beta/6) TA(U_mu [c0 A_mu + c1 A^rect_mu]), like links."""
+        layout.check_links(links)
         return fast.force(links, self.beta, self.c1)
 
     def at(self, beta: float) -> "GaugeAction":
         """The same action at another coupling."""
-        return replace(self, beta=float(beta))
+        return replace(self, beta=_number(beta))
 
     @property
     def name(self) -> str:
@@ -103,13 +116,13 @@ class U1Action(Noiseless):
 
     def at(self, beta: float) -> "U1Action":
         """The same action at another coupling."""
-        return replace(self, beta=float(beta))
+        return replace(self, beta=_number(beta))
 
 
 def gauge_action(name: str, beta: float) -> GaugeAction:
     """The action called "wilson", "symanzik", "iwasaki", "dbw2" or "c1=NUMBER"; ActionError else.
     """
-    return GaugeAction(float(beta), coefficient(name))
+    return GaugeAction(_number(beta), coefficient(name))
 
 
 def cold_start(lattice: tuple[int, int, int, int], chains: int = 1) -> Tensor:
@@ -133,6 +146,15 @@ def normalised_change(before: Tensor, after: Tensor) -> Tensor:
     return difference / (4 * layout.volume(before))
 
 
-def _check_coupling(beta: float) -> None:
-    if not 0 <= beta < float("inf"):
-        raise ActionError(f"beta: expected a finite number >= 0, found {beta}")
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) or (isinstance(value, Tensor) and value.ndim == 0)
+
+
+def _number(beta: Any) -> float:
+    _check_coupling(beta)
+    return float(beta)
+
+
+def _check_coupling(beta: Any) -> None:
+    if not _is_number(beta) or not 0 <= beta < float("inf"):
+        raise ActionError(f"beta: expected a finite number >= 0, found {beta!r}")

@@ -21,12 +21,14 @@ def check_field(links: Tensor, action: Action) -> None:
 
     SU(3): complex [Nb,4,Nt,Nx,Ny,Nz,3,3] with max|U U^+ - 1| and max|det U - 1| of at most 2e-5.
     U(1): finite angles [Nb,2,Nt,Nx]; vectors: finite points [Nb,n]. LayoutError for an array, a
-    wrong shape or dtype, VerificationError for numbers that are no field. A field on torch's meta
-    device has no numbers to check.
+    wrong shape or dtype, or no chain at all, VerificationError for numbers that are no field. A
+    field on torch's meta device has no numbers to check.
     """
     if not isinstance(links, Tensor):
         raise LayoutError(f"links: expected a torch tensor, found {type(links).__name__} "
                           "(torch.from_numpy makes one of an array)")
+    if links.ndim and not len(links):
+        raise LayoutError(f"links: expected at least one chain, found {list(links.shape)}")
     _CHECKS[group_of(action).name](links)
 
 
@@ -39,7 +41,7 @@ def _check_su3(links: Tensor) -> None:
     unitarity, determinant = fast.group_defects(links)
     if unitarity <= GROUP_BOUND and determinant <= GROUP_BOUND:
         return
-    if not torch.view_as_real(links).isfinite().all():
+    if not links.isfinite().all():
         raise VerificationError("links: expected matrices of SU(3), found NaN or infinity")
     raise VerificationError(
         f"links: expected max|U U^+ - 1| and max|det U - 1| of at most {GROUP_BOUND:g}, found "

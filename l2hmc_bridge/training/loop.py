@@ -18,6 +18,7 @@ from torch import Tensor
 from l2hmc_bridge.errors import ConfigError, StreamError
 from l2hmc_bridge.fields import u1
 from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.draws import TRAJECTORIES
 from l2hmc_bridge.sampling.hmc import HMC, thermalise
 from l2hmc_bridge.systems.groups import GROUPS
 from l2hmc_bridge.systems.table import SYSTEMS
@@ -147,10 +148,10 @@ def thermalised(config: Config, stage: Stage, index: int, iteration: int,
     hmc = HMC(config.action_at(beta), 1 / 8, 8, "omf2")
     base = config.seed if seed is None else seed
     start = SYSTEMS[config.group].cold(stage.lattice, stage.chains).to(device)
-    # Trajectory numbers from the far end: never those of training itself.
+    # Trajectory numbers from the far end, round and round: never those of training itself.
     return thermalise(hmc, start, stage.thermalisation,
-                      lambda n: markov.trajectory_generator(base, index,
-                                                            2**22 - 1 - iteration * 1024 - n))
+                      lambda n: markov.trajectory_generator(
+                          base, index, (-1 - iteration * 1024 - n) % TRAJECTORIES))
 
 
 def _moved(trainer: Trainer, stage: Stage, index: int, links: Tensor, action) -> Tensor:

@@ -8,8 +8,10 @@ import safetensors
 import safetensors.torch
 import torch
 
-from l2hmc_bridge.bundle import architecture, file as bundle
-from l2hmc_bridge.errors import BundleError, ConfigError
+import l2hmc_bridge as lb
+from l2hmc_bridge import models
+from l2hmc_bridge.bundle import architecture, file as bundle, nested
+from l2hmc_bridge.errors import ActionError, BundleError, ConfigError
 from l2hmc_bridge.networks.covariant import DriftNetwork
 from l2hmc_bridge.systems.actions import gauge_action
 from tests.l2hmc.test_kernel import KINDS, make_kernel, phase_point
@@ -76,6 +78,32 @@ def test_truncated_or_longer_files_are_refused(path, size):
     path.write_bytes(data[:size] if size >= 0 else data + b"\0")
     with pytest.raises(BundleError, match="safetensors"):
         bundle.load(path)
+
+
+def test_names_of_bundles_that_ship_are_taken(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert bundle.load("wilson").hash == bundle.load().hash == bundle.load(models.default()).hash
+    assert nested.load("quarks").path == str(models.path("quarks"))
+    with pytest.raises(BundleError, match="or the name of one that ships .*wilson.* found no such"):
+        bundle.load("wilsom")
+    checks, report = lb.check_bundle("wilson", (2, 2, 2, 2), 6.0, trajectories=4)
+    assert checks and report["hash"] == bundle.load("wilson").hash
+    (tmp_path / "wilson").write_text("a file of this name comes first")
+    with pytest.raises(BundleError, match="^wilson: "):
+        bundle.load("wilson")
+
+
+@pytest.mark.parametrize("given", (5, b"wilson", ["wilson"], 6.0))
+def test_what_is_neither_path_nor_name_is_refused(given):
+    for load in (bundle.load, nested.load, lb.check_bundle):
+        with pytest.raises(BundleError, match="expected a path, or the name of one that ships"):
+            load(given)
+
+
+def test_what_is_no_beta_is_refused():
+    for beta in ("6.0", float("nan"), -1.0, [6.0]):
+        with pytest.raises(ActionError, match="beta: expected a finite number"):
+            bundle.load(beta=beta)
 
 
 def test_missing_file_and_foreign_files(tmp_path):

@@ -55,7 +55,7 @@ def test_sums_over_a_lattice_are_added_in_double_precision(generator):
     assert relative(cpu.kinetic(momenta), reference.kinetic(exact[1])) < 1e-13
     assert relative(cpu.action(links, 6.0), reference.action(exact[0], 6.0)) < 3e-7
     lattice = native.lattice_of(links)
-    squares = blocks.kinetic(lattice, blocks.algebra_in(lattice, momenta))
+    squares = blocks.kinetic(lattice, blocks.algebra_in(lattice, momenta, len(links)))
     assert relative(squares, reference.kinetic(exact[1])) < 2e-8  # the components are rounded
     ordered = su3.identity_like(links).contiguous()
     assert float(cpu.action(ordered, 6.0)) == -2 * 6 * 8 * 8 * 6 * 6 * 3

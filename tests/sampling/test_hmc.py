@@ -1,5 +1,8 @@
 """Integrators and HMC: order, reversibility, force counting, exactness of the accept step."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 
@@ -12,6 +15,8 @@ from l2hmc_bridge.sampling.integrators import INTEGRATORS, Schedule, force_evalu
 from l2hmc_bridge.sampling.markov import State
 from l2hmc_bridge.systems.actions import Noiseless, cold_start, gauge_action, hot_start
 from tests.support.fields import rough_links
+
+ACTION = gauge_action("wilson", 5.7)
 
 
 @pytest.mark.parametrize("name", INTEGRATORS)
@@ -147,6 +152,27 @@ def test_trajectory_seeds_do_not_repeat():
     seen = {markov.trajectory_generator(3, chain, n).initial_seed()
             for chain in range(4) for n in range(500)}
     assert len(seen) == 2000
+
+
+@pytest.mark.parametrize("size", (math.nan, math.inf, -math.inf, 0.0, "0.1", None))
+def test_step_sizes_that_are_none_are_refused(size):
+    with pytest.raises(ConfigError, match="step_size: expected a finite number other than 0"):
+        HMC(ACTION, size, 2)
+    if isinstance(size, float):
+        with pytest.raises(ConfigError, match="step_size"):
+            HMC(ACTION, 0.1, 2).scaled(size)
+
+
+def test_steps_are_counted_and_may_go_backwards(generator):
+    for steps in (0, -1, 2.5, "2", None):
+        with pytest.raises(ConfigError, match="steps: expected a whole number of at least 1"):
+            HMC(ACTION, 0.1, steps)
+    links = rough_links(generator)
+    momenta = markov.draw_momenta(links, generator)
+    there, back = HMC(ACTION, 0.1, np.int64(3)), HMC(ACTION, -0.1, 3)
+    end = there.trajectory(there.init(links), momenta, generator)
+    again = back.trajectory(back.init(end.links), end.momenta, generator)
+    assert (again.links - links).abs().max() < 1e-12
 
 
 def test_unknown_integrator_names_the_choices():

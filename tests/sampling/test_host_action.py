@@ -5,6 +5,7 @@ right to 3e-6 there).
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,13 @@ import torch
 from l2hmc_bridge import fast
 from l2hmc_bridge.analysis.statistics import estimate, exp_minus_dh
 from l2hmc_bridge.errors import ActionError
+from l2hmc_bridge.networks.transformation import FieldTransformation
 from l2hmc_bridge.sampling import markov
-from l2hmc_bridge.sampling.hmc import HMC
+from l2hmc_bridge.sampling.draws import draw_normal
+from l2hmc_bridge.sampling.heatbath import HeatBath
+from l2hmc_bridge.sampling.hmc import HMC, thermalise
 from l2hmc_bridge.sampling.host_action import HostAction, Hosted
+from l2hmc_bridge.sampling.mixture import Mixture
 from l2hmc_bridge.systems.actions import GaugeAction, U1Action, cold_start, hot_start
 from tests.l2hmc.test_kernel import make_kernel
 from tests.support.fields import rough_links
@@ -157,7 +162,11 @@ def largest_mistake(kernel, links):
 def test_a_stale_cache_is_seen(equilibrium, monkeypatch):
     """Planted: the noise is drawn, but S of the old noise is kept."""
 
+    once = markov.refreshed
+
     def stale(kernel, state, generator):
+        if state.action.isnan().all():  # nothing was drawn yet
+            return once(kernel, state, generator)
         kernel.action.refresh(state.links, generator)
         return state
 
@@ -166,6 +175,62 @@ def test_a_stale_cache_is_seen(equilibrium, monkeypatch):
     assert largest_mistake(kernel, equilibrium) < 1e-9
     monkeypatch.setattr(markov, "refreshed", stale)
     assert largest_mistake(kernel, equilibrium) > 0.1
+
+
+class Quarks:
+    """S and F that ask for phi, which nobody has before `draw`."""
+
+    def __init__(self):
+        self.phi, self.calls = None, []
+
+    def __call__(self, links):
+        self.calls.append("S")
+        return TRUE(links) + self.phi.square().sum(1)
+
+    def force(self, links):
+        self.calls.append("F")
+        return TRUE.force(links) + 0 * self.phi.sum()
+
+    def draw(self, links, generator):
+        self.calls.append("phi")
+        self.phi = draw_normal(len(links), (2,), generator)
+
+
+def around_noise(action, generator):
+    """Every kernel that takes a host's action with noise."""
+    learned = make_kernel("kick", generator, action=TRUE)
+    hmc, trained = HMC(action, **STEP), make_kernel("kick", generator, action=action)
+    hosted = Hosted(HMC(TRUE, **STEP), action)
+    moving = FieldTransformation().double()
+    return {
+        "hosted": hosted, "hosted l2hmc": Hosted(learned, action), "hmc": hmc, "l2hmc": trained,
+        "transformed": replace(make_kernel("steps", action=action), transformation=moving),
+        "cycle": Mixture([(hmc, 1), (trained, 1)]), "random": Mixture([(hmc, 1), (trained, 1)],
+                                                                      "random"),
+        "forces apart": Mixture([(hosted, 1), (hmc, 1)]), "two": Mixture([(hmc, 1), (hosted, 1)]),
+    }
+
+
+@pytest.mark.parametrize("name", around_noise(HostAction(TRUE), None))
+def test_a_host_is_asked_for_nothing_before_it_drew_its_noise(name, generator):
+    host, links = Quarks(), rough_links(generator, (2, 2, 4, 2), 2)
+    kernel = around_noise(HostAction(host, host.force, host.draw, beta=1.0), generator)[name]
+    state = kernel.init(links)
+    assert state.action.isnan().all() and state.action.shape == (2,) and not host.calls
+    for _ in range(3):
+        state, info = kernel.step(state, [torch.Generator().manual_seed(n) for n in range(2)])
+        assert info.log_ratio.isfinite().all() and state.action.isfinite().all()
+    assert host.calls[0] == "phi"
+    host.calls.clear()
+    moved, delta, _ = kernel.propose(links, generator)
+    assert delta.isfinite().all() and host.calls[0] == "phi"
+
+
+def test_a_start_out_of_nothing_is_relaxed_with_noise(generator):
+    host = Quarks()
+    kernel = Hosted(HMC(TRUE, **STEP), HostAction(host, refresh=host.draw))
+    links = thermalise(kernel, cold_start((2, 2, 2, 2), 2), 4, lambda number: generator)
+    assert host.calls[0] == "phi" and links.isfinite().all()
 
 
 def test_without_noise_nothing_is_computed_twice(equilibrium):
@@ -235,3 +300,6 @@ def test_forces_that_are_none(generator):
         HostAction(TRUE).force(links)
     with pytest.raises(ActionError, match="group"):
         Hosted(HMC(TRUE, 0.1, 1), U1Action(1.0))
+    for kernel in (HeatBath(TRUE), Mixture([(HMC(TRUE, 0.1, 1), 1)])):
+        with pytest.raises(ActionError, match=f"of trajectories .* found '{kernel.name}'"):
+            Hosted(kernel, HostAction(TRUE))

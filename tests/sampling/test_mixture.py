@@ -9,9 +9,10 @@ from l2hmc_bridge import fast
 from l2hmc_bridge.analysis.statistics import estimate
 from l2hmc_bridge.errors import ActionError, ConfigError, StatisticsError
 from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.sampling.hmc import HMC
 from l2hmc_bridge.sampling.host_action import HostAction, Hosted
-from l2hmc_bridge.sampling.mixture import Mixture
+from l2hmc_bridge.sampling.mixture import CHOICES, Mixture
 from l2hmc_bridge.sampling.watch import Drift
 from l2hmc_bridge.systems.actions import GaugeAction, hot_start
 from tests.l2hmc.test_kernel import make_kernel
@@ -179,6 +180,17 @@ def test_a_host_may_accept_the_proposals_of_a_mixture(generator):
     for kernel in (first, second, first):
         moved, _, _ = mixture.propose(links, torch.Generator().manual_seed(1))
         assert torch.equal(moved, kernel.propose(links, torch.Generator().manual_seed(1))[0])
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_a_heat_bath_in_a_mixture_has_nothing_to_propose(choice, generator):
+    links, bath = rough_links(generator, (2, 4, 2, 2)), HeatBath(ACTION)
+    for parts in ([(bath, 1)], [(HMC(ACTION, 0.2, 2), 3), (bath, 1)]):
+        mixture = Mixture(parts, choice)
+        with pytest.raises(ActionError, match="parts that propose, found 'heatbath'.*use step"):
+            mixture.propose(links, generator)
+        assert mixture.position == 0
+        mixture.step(mixture.init(links), generator)
 
 
 def test_bad_mixtures_are_named():

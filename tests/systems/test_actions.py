@@ -1,11 +1,18 @@
 """Actions and forces: derivatives, gauge covariance, known values."""
 
+import numpy as np
 import pytest
 import torch
 
-from l2hmc_bridge.errors import ActionError
+from l2hmc_bridge.errors import ActionError, LayoutError
 from l2hmc_bridge.fields import loops, su3
-from l2hmc_bridge.systems.actions import GaugeAction, cold_start, gauge_action, hot_start
+from l2hmc_bridge.systems.actions import (
+    GaugeAction,
+    U1Action,
+    cold_start,
+    gauge_action,
+    hot_start,
+)
 from l2hmc_bridge.systems.coefficients import RECTANGLE_COEFFICIENTS
 from tests.support.fields import EXTENTS, gauge_transform, rough_links
 
@@ -84,6 +91,23 @@ def test_force_has_no_covariant_divergence(generator):
 def test_unknown_action_and_coupling_are_named():
     with pytest.raises(ActionError, match="'plain'"):
         gauge_action("plain", 6.0)
-    for beta in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(ActionError, match="beta"):
-            GaugeAction(beta)
+    for beta in (-1.0, float("nan"), float("inf"), "6.0", None, [6.0], torch.ones(2)):
+        for make in (GaugeAction, U1Action, GaugeAction(1.0).at, U1Action(1.0).at,
+                     lambda beta: gauge_action("wilson", beta)):
+            with pytest.raises(ActionError, match="beta: expected a finite number >= 0, found"):
+                make(beta)
+    for c1 in (float("nan"), float("-inf"), "iwasaki"):
+        with pytest.raises(ActionError, match="c1: expected a finite number, found"):
+            GaugeAction(6.0, c1)
+    for beta in (6, np.float64(6.0), np.int64(6), torch.tensor(6.0)):
+        assert GaugeAction(beta).at(beta) == GaugeAction(6.0)
+
+
+def test_what_are_no_links_is_refused(generator):
+    links = rough_links(generator)
+    for wrong in (links.numpy(), links[0], links.real):
+        for function in (GaugeAction(6.0), GaugeAction(6.0).force):
+            with pytest.raises(LayoutError, match="links: expected"):
+                function(wrong)
+    with pytest.raises(LayoutError, match="angles: expected a torch tensor, found ndarray"):
+        U1Action(2.0)(np.zeros((1, 2, 4, 4)))

@@ -7,7 +7,12 @@ import torch
 import l2hmc_bridge as lb
 from l2hmc_bridge.errors import ActionError, LayoutError, VerificationError
 from l2hmc_bridge.sampling import markov
+from l2hmc_bridge.sampling.heatbath import HeatBath
 from l2hmc_bridge.sampling.hmc import HMC
+from l2hmc_bridge.sampling.integrators import schedule
+from l2hmc_bridge.sampling.levels import Level
+from l2hmc_bridge.sampling.nested import Nested
+from l2hmc_bridge.sampling.terms import HostTerm
 from l2hmc_bridge.systems.actions import GaugeAction, U1Action, hot_start
 from l2hmc_bridge.systems.checks import GROUP_BOUND, check_field
 from l2hmc_bridge.systems.mixtures import GaussianMixture
@@ -19,6 +24,8 @@ HMC_KERNEL = HMC(WILSON, 0.1, 2)
 LEARNED = make_kernel("all", torch.Generator().manual_seed(3), "omf2", steps=1, action=WILSON)
 KERNELS = [HMC_KERNEL, LEARNED, lb.Hosted(HMC_KERNEL, lb.HostAction(WILSON)),
            lb.Mixture([(HMC_KERNEL, 1), (LEARNED, 1)])]
+NESTED = Nested(HMC_KERNEL, (Level("outer", (HostTerm("host", WILSON, WILSON.force),),
+                                   schedule("leapfrog", 0.1, 1)),))
 
 
 def one_wrong(links, change):
@@ -31,6 +38,7 @@ def one_wrong(links, change):
 WRONG = {
     "array": (LINKS.numpy(), LayoutError, "expected a torch tensor, found ndarray"),
     "shape": (LINKS[0], LayoutError, r"expected \[Nb,4,Nt,Nx,Ny,Nz,3,3\]"),
+    "no chain": (LINKS[:0], LayoutError, r"at least one chain, found \[0, 4, 2, 2, 4, 2, 3, 3\]"),
     "directions": (LINKS[:, :3], LayoutError, r"expected \[Nb,4,Nt,Nx,Ny,Nz,3,3\]"),
     "real": (LINKS.real, LayoutError, "expected complex numbers, found torch.float64"),
     "scaled": (LINKS * 1.001, VerificationError, r"at most 2e-05, found 0.002 and 0.003"),
@@ -56,6 +64,21 @@ def test_what_is_no_field_is_refused_at_every_door(name):
             with pytest.raises(kind, match=found) as caught:
                 enter(kernel)
             assert isinstance(caught.value, lb.BridgeError)
+
+
+def test_no_chain_and_what_is_no_number_are_refused_where_nothing_is_proposed():
+    bath = HeatBath(WILSON)
+    state = bath.init(LINKS)
+    with pytest.raises(LayoutError, match="at least one chain"):
+        bath.init(LINKS[:0])
+    with pytest.raises(LayoutError, match="at least one chain"):
+        bath.step(state._replace(links=LINKS[:0]), lb.trajectory_generator(1, 0, 1))
+    with pytest.raises(lb.BridgeError, match="at least one chain"):
+        NESTED.init(LINKS[:0])
+    conjugate = one_wrong(LINKS, lambda m: m * np.nan).conj()
+    with pytest.raises(VerificationError, match="found NaN"):
+        check_field(conjugate, WILSON)
+    check_field(LINKS.conj(), WILSON)
 
 
 def test_a_host_is_not_called_for_what_is_no_field():
@@ -85,6 +108,8 @@ def test_fields_of_other_systems():
     check_field(torch.zeros(3, 2, dtype=torch.float64), mixture)
     for field, action, found in (
         (angles[0], U1Action(2.0), "expected .Nb,2,Nt,Nx"), (LINKS, U1Action(2.0), "expected"),
+        (angles[:0], U1Action(2.0), "one chain"), (torch.zeros(0, 2), mixture, "one chain"),
+        (torch.zeros(()), mixture, "Nb,n"),
         (angles, mixture, r"expected \[Nb,n\]"), (angles.int(), U1Action(2.0), "real numbers"),
     ):
         with pytest.raises(LayoutError, match=found):

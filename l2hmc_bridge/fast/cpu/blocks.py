@@ -13,14 +13,17 @@ from torch import Tensor
 
 from l2hmc_bridge.fast.cpu.library import ALGEBRA, LINK, Lattice
 from l2hmc_bridge.fast.cpu.scratch import SCRATCH
+from l2hmc_bridge.fast.cpu.shapes import check_shape
 
 LONGEST = 3  # links in a straight line, of kernels/leaves.hpp
 
 
 def links_in(lattice: Lattice, links: Tensor, out: Tensor | None = None) -> Tensor:
-    """[Nb,4,Nt,Nx,Ny,Nz,3,3] of the lattice's precision -> blocked links."""
+    """[Nb,4,Nt,Nx,Ny,Nz,3,3] of the lattice's precision -> blocked links; LayoutError else."""
+    links = lattice.plain(links, lattice.shape(links.shape[0]))
     out = lattice.empty(links.shape[0], LINK) if out is None else out
-    lattice.call("to_blocks", out, LINK, lattice.plain(links), out)
+    check_shape("blocks", out, lattice.field(links.shape[0], LINK))
+    lattice.call("to_blocks", out, LINK, links, out)
     return out
 
 
@@ -31,28 +34,30 @@ def links_out(lattice: Lattice, blocks: Tensor) -> Tensor:
     return torch.view_as_complex(out)
 
 
-def algebra_in(lattice: Lattice, field: Tensor, only: int = -1) -> Tensor:
+def algebra_in(lattice: Lattice, field: Tensor, chains: int, only: int = -1) -> Tensor:
     """Traceless anti-Hermitian part of [Nb,4,Nt,Nx,Ny,Nz,3,3] -> blocked components.
 
-    With a direction `only`, of [Nb,Nt,Nx,Ny,Nz,3,3]; the other directions are not set.
+    With a direction `only`, of [Nb,Nt,Nx,Ny,Nz,3,3]; the other directions are not set. LayoutError
+    unless these are fields of this lattice and of so many chains, those of the links beside.
     """
-    out = lattice.empty(field.shape[0], ALGEBRA)
-    lattice.call("algebra_to_blocks", out, only, lattice.plain(field), out)
+    field = lattice.plain(field, lattice.shape(chains, only))
+    out = lattice.empty(chains, ALGEBRA)
+    lattice.call("algebra_to_blocks", out, only, field, out)
     return out
 
 
 def algebra_out(lattice: Lattice, blocks: Tensor, only: int = -1) -> Tensor:
     """Inverse of `algebra_in`."""
-    shape = lattice.shape(blocks.shape[0])
-    out = blocks.new_empty(*(shape if only < 0 else shape[:1] + shape[2:]), 2)
+    out = blocks.new_empty(*lattice.shape(blocks.shape[0], only), 2)
     lattice.call("algebra_from_blocks", blocks, only, blocks, out)
     return torch.view_as_complex(out)
 
 
-def scalars_in(lattice: Lattice, field: Tensor) -> Tensor:
-    """One real number per link [Nb,4,Nt,Nx,Ny,Nz] -> [Nb, blocks, 4, 1, lanes]."""
-    out = lattice.empty(field.shape[0], 1)
-    lattice.call("to_blocks", out, 1, lattice.plain(field), out)
+def scalars_in(lattice: Lattice, field: Tensor, chains: int) -> Tensor:
+    """One real number per link [Nb,4,Nt,Nx,Ny,Nz] -> [Nb, blocks, 4, 1, lanes]; LayoutError."""
+    field = lattice.plain(field, lattice.shape(chains)[:-2], complex_numbers=False)
+    out = lattice.empty(chains, 1)
+    lattice.call("to_blocks", out, 1, field, out)
     return out
 
 
@@ -63,10 +68,11 @@ def scalars_out(lattice: Lattice, blocks: Tensor) -> Tensor:
     return out
 
 
-def sites_in(lattice: Lattice, numbers: Tensor) -> Tensor:
-    """One real number per site [Nb,Nt,Nx,Ny,Nz] -> [Nb, blocks, lanes]."""
-    out = numbers.new_empty(len(numbers), lattice.blocks, lattice.lanes)
-    lattice.call("sites_to_blocks", out, lattice.plain(numbers), out)
+def sites_in(lattice: Lattice, numbers: Tensor, chains: int) -> Tensor:
+    """One real number per site [Nb,Nt,Nx,Ny,Nz] -> [Nb, blocks, lanes]; LayoutError."""
+    numbers = lattice.plain(numbers, (chains, *lattice.extents), complex_numbers=False)
+    out = numbers.new_empty(chains, lattice.blocks, lattice.lanes)
+    lattice.call("sites_to_blocks", out, numbers, out)
     return out
 
 
@@ -179,7 +185,7 @@ def staple_trace(lattice: Lattice, links: Tensor) -> Tensor:
 
 def charge_density(lattice: Lattice, links: Tensor, shapes: Sequence[tuple[int, int, float]],
                    traceless: bool) -> Tensor:
-    """q(x) of clovers (m, n, weight) with sides up to LONGEST, [Nb, blocks, lanes]."""
+    """q(x) of clovers (m, n, weight) with sides from 1 to LONGEST, [Nb, blocks, lanes]."""
     density = torch.zeros(len(links), lattice.blocks, lattice.lanes, dtype=lattice.dtype)
     sides = torch.tensor([shape[:2] for shape in shapes], dtype=torch.int32)
     weights = torch.tensor([shape[2] for shape in shapes], dtype=torch.float64)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from l2hmc_bridge.fast.cpu import blocks, functions, library, pullbacks
 from l2hmc_bridge.fast.cpu.library import plain
+from l2hmc_bridge.fast.cpu.shapes import REAL, check_matrices, check_real, check_shape
 from l2hmc_bridge.fast.recorded import Kernels
 from l2hmc_bridge.fields.layout import check_links
 
@@ -35,7 +36,7 @@ class BlockedLinks:
 
     def force_pullback(self, gradient: Tensor, beta: float, c1: float) -> Tensor:
         """By the links."""
-        weights = blocks.algebra_in(self.lattice, gradient)
+        weights = blocks.algebra_in(self.lattice, gradient, len(self.links))
         along = pullbacks.force_pullback(self.lattice, self.links, weights, beta, c1)
         return self._leave(along, 1.0)  # along is of twice the gradient
 
@@ -45,7 +46,7 @@ class BlockedLinks:
 
     def staple_trace_pullback(self, gradient: Tensor) -> Tensor:
         """By the links."""
-        weights = blocks.scalars_in(self.lattice, gradient)
+        weights = blocks.scalars_in(self.lattice, gradient, len(self.links))
         return self._leave(pullbacks.staple_trace_pullback(self.lattice, self.links, weights))
 
     def loop_square(self) -> Tensor:
@@ -54,7 +55,7 @@ class BlockedLinks:
 
     def loop_square_pullback(self, gradient: Tensor) -> Tensor:
         """By the links."""
-        weights = blocks.algebra_in(self.lattice, gradient)
+        weights = blocks.algebra_in(self.lattice, gradient, len(self.links))
         along = pullbacks.loop_square_pullback(self.lattice, self.links, weights)
         return self._leave(along, 1.0)  # along is of twice the gradient
 
@@ -65,7 +66,7 @@ class BlockedLinks:
 
     def algebra_in(self, field: Tensor, mu: int) -> Tensor:
         """Blocked components."""
-        return blocks.algebra_in(self.lattice, field, mu)
+        return blocks.algebra_in(self.lattice, field, len(self.links), mu)
 
     def laplacian(self, field: Tensor, transverse: bool, mu: int) -> Tensor:
         """As a torch field."""
@@ -87,7 +88,7 @@ class BlockedLinks:
             along = pullbacks.laplacian_pullback(self.lattice, self.links, field, gradient, True,
                                                  mu)
         if to_square is not None:
-            weights = blocks.sites_in(self.lattice, to_square)
+            weights = blocks.sites_in(self.lattice, to_square, len(self.links))
             along = pullbacks.staple_square_pullback(self.lattice, self.links, weights, mu, 2.0,
                                                      add_to=along)
         return self._leave(cast(Tensor, along), 1.0)
@@ -120,6 +121,10 @@ class CompiledKernels(Kernels):
     def expm_multiply_pullback(self, momenta: Tensor, links: Tensor, gradient: Tensor,
                                step: float = 1.0) -> tuple[Tensor, Tensor]:
         """(by P, by U)."""
+        check_matrices(momenta, links, gradient)
+        check_real(REAL[links.dtype], momenta, gradient)
+        for name, field in (("momenta", momenta), ("gradient", gradient)):
+            check_shape(name, field, links.shape)
         momenta, links = plain(momenta), plain(links)
         to_momenta, to_links = torch.empty_like(momenta), torch.empty_like(links)
         library.call("exp_multiply_pullback", library.long(links.numel() // 9), library.threads(),

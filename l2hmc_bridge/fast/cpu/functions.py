@@ -10,10 +10,12 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.fast import reference
 from l2hmc_bridge.fast.cpu import blocks as blocked, library
 from l2hmc_bridge.fast.cpu.library import ALGEBRA, LINK, Lattice, plain
 from l2hmc_bridge.fast.cpu.scratch import SCRATCH
+from l2hmc_bridge.fast.cpu.shapes import REAL, check_complex, check_matrices, check_real
 from l2hmc_bridge.fields import part as parts
 from l2hmc_bridge.fields.layout import check_links, volume
 
@@ -48,15 +50,16 @@ def force(links: Tensor, beta: float, c1: float = 0.0) -> Tensor:
 
 def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) -> Tensor:
     """exp(step P) U for traceless anti-Hermitian P, [..., 3, 3]."""
-    if isinstance(step, Tensor) and step.numel() > 1:
+    if isinstance(step, Tensor) and step.numel() != 1:
         momenta, step = step * momenta, 1.0
+    check_matrices(momenta, links)
     momenta, links = torch.broadcast_tensors(momenta, links)
     if parts.of(links) is not None and links.dtype == torch.complex128:
         with _blocks(links) as (lattice, blocks):  # no choice of a series for several links
-            blocked.drift(lattice, blocked.algebra_in(lattice, momenta), blocks, float(step),
-                          out=blocks)
+            blocked.drift(lattice, blocked.algebra_in(lattice, momenta, len(links)), blocks,
+                          float(step), out=blocks)
             return blocked.links_out(lattice, blocks)
-    library.check_real(library.REAL[links.dtype], momenta)
+    check_real(REAL[links.dtype], momenta)
     out = torch.empty(links.shape, dtype=links.dtype)
     library.call("exp_multiply", library.long(links.numel() // 9), library.threads(), float(step),
                 plain(momenta), plain(links), out, dtype=links.dtype)
@@ -65,8 +68,11 @@ def expm_multiply(momenta: Tensor, links: Tensor, step: float | Tensor = 1.0) ->
 
 def kinetic(momenta: Tensor) -> Tensor:
     """K = -tr P^2 over everything but the batch, [Nb]."""
+    check_complex(momenta)
     if momenta.ndim == 8 and parts.of(momenta) is not None and momenta.dtype == torch.complex128:
-        return library.lattice_of(momenta).sums("exact_squares", momenta, 1, plain(momenta))[:, 0]
+        lattice = library.lattice_of(momenta)
+        field = lattice.plain(momenta, lattice.shape(len(momenta)))
+        return lattice.sums("exact_squares", momenta, 1, field)[:, 0]
     out = torch.empty(momenta.shape[0], dtype=torch.float64)
     length = 2 * momenta.numel() // max(len(momenta), 1)
     library.call("square_sum", library.long(len(momenta)), library.long(length), library.threads(),
@@ -83,7 +89,8 @@ def _plaquette_sums(links: Tensor) -> Tensor:
     """Sum over sites of Re tr P of the six planes, [Nb,6]: one pass over the torch layout."""
     check_links(links)
     lattice = library.lattice_of(links)
-    return lattice.sums("torch_plaquettes", links, 6, lattice.plain(links))
+    return lattice.sums("torch_plaquettes", links, 6,
+                        lattice.plain(links, lattice.shape(len(links))))
 
 
 def staples(links: Tensor) -> Tensor:
@@ -113,7 +120,7 @@ def loop_square(links: Tensor) -> Tensor:
 def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
     """Covariant Laplacian of an algebra field, like links."""
     with _blocks(links) as (lattice, blocks):
-        components = blocked.algebra_in(lattice, field)
+        components = blocked.algebra_in(lattice, field, len(links))
         return blocked.algebra_out(
             lattice, blocked.laplacian(lattice, blocks, components, transverse)
         )
@@ -122,7 +129,7 @@ def laplacian(links: Tensor, field: Tensor, transverse: bool = False) -> Tensor:
 def transport_laplacian(links: Tensor, field: Tensor, mu: int) -> Tensor:
     """The transverse Laplacian of one direction, X_mu [Nb,Nt,Nx,Ny,Nz,3,3]."""
     with _blocks(links) as (lattice, blocks):
-        components = blocked.algebra_in(lattice, field, mu)
+        components = blocked.algebra_in(lattice, field, len(links), mu)
         moved = blocked.laplacian(lattice, blocks, components, transverse=True, only=mu)
         return blocked.algebra_out(lattice, moved, mu)
 
@@ -131,7 +138,7 @@ def frozen_features(links: Tensor, field: Tensor, mu: int) -> tuple[Tensor, Tens
     """(tr(A_mu A_mu^dagger) of the plaquette staples, `transport_laplacian` of X_mu)."""
     with _blocks(links) as (lattice, blocks):
         square = blocked.staple_square(lattice, blocks, mu)
-        components = blocked.algebra_in(lattice, field, mu)
+        components = blocked.algebra_in(lattice, field, len(links), mu)
         moved = blocked.laplacian(lattice, blocks, components, transverse=True, only=mu)
         return blocked.sites_out(lattice, square), blocked.algebra_out(lattice, moved, mu)
 
@@ -158,6 +165,7 @@ def charge(links: Tensor, shapes: Sequence[tuple[int, int, float]], traceless: b
     """Q = sum_x q(x) of `charge_density`, [Nb]."""
     if _too_long(shapes):
         return reference.charge(links, shapes, traceless)
+    check_links(links)
     lattice = library.lattice_of(links)
     if lattice.part is not None:
         lattice.part.require(max(max(m, n) for m, n, _ in shapes))
@@ -167,6 +175,10 @@ def charge(links: Tensor, shapes: Sequence[tuple[int, int, float]], traceless: b
 
 
 def _too_long(shapes: Sequence[tuple[int, int, float]]) -> bool:
+    """Whether torch must serve; LayoutError for what is no loop, where kernels would read on."""
+    for m, n, _ in shapes:
+        if min(m, n) < 1:
+            raise LayoutError(f"loops: expected sides of at least 1, found {m} x {n}")
     return any(max(m, n) > blocked.LONGEST for m, n, _ in shapes)
 
 
@@ -196,8 +208,8 @@ def trajectory(links: Tensor, momenta: Tensor, force: Tensor, beta: float, c1: f
     `force` is F at `links`. One kick more than drifts.
     """
     with _blocks(links) as (lattice, blocks):
-        p = blocked.algebra_in(lattice, momenta)
-        f = blocked.algebra_in(lattice, force)
+        p = blocked.algebra_in(lattice, momenta, len(links))
+        f = blocked.algebra_in(lattice, force, len(links))
         moved = lattice.empty(links.shape[0] if any(displacements) else 0, LINK)
         last = len(kicks) - 1
         for n, (kick, displacement) in enumerate(zip(kicks, displacements, strict=True)):

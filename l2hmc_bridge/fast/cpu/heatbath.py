@@ -10,6 +10,7 @@ from l2hmc_bridge.fast import heatbath as reference
 from l2hmc_bridge.fast.cpu import blocks as blocked, library
 from l2hmc_bridge.fast.cpu.library import LINK, Lattice
 from l2hmc_bridge.fast.cpu.scratch import SCRATCH
+from l2hmc_bridge.fast.cpu.shapes import check_shape
 from l2hmc_bridge.fields.part import Part
 
 
@@ -53,6 +54,7 @@ def sweep(lattice: Lattice, links: Tensor, beta: float, words: Tensor, sweeps: i
 
     Where other processes hold the rest of the lattice, their links are asked for after each step.
     """
+    reference.check_words(words, len(links))
     table = tables(lattice.extents, lattice.dtype, lattice.part)
     words = words.to("cpu", torch.int64).contiguous()
     steps = [(0, 4, table.lanes)]
@@ -67,7 +69,9 @@ def sweep(lattice: Lattice, links: Tensor, beta: float, words: Tensor, sweeps: i
 
 def philox(counters: Tensor, key: Tensor, dtype: torch.dtype = torch.float64) -> Tensor:
     """`fast.philox.philox` of int64 [n, 4] under one key [2], by the kernels of a precision."""
-    counters, key = counters.contiguous(), key.contiguous()
+    check_shape("counters", counters, (len(counters), 4))
+    check_shape("key", key, (2,))
+    counters, key = (one.to(torch.int64).contiguous() for one in (counters, key))
     out = torch.empty_like(counters)
     library.call("philox_words", library.long(len(counters)), counters, key, out, dtype=dtype)
     return out

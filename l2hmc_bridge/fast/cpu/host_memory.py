@@ -16,7 +16,9 @@ from torch import Tensor
 
 from l2hmc_bridge.errors import LayoutError
 from l2hmc_bridge.fast.cpu import library
+from l2hmc_bridge.fast.cpu.shapes import check_matrices, check_shape
 from l2hmc_bridge.fields import su3
+from l2hmc_bridge.fields.layout import check_links
 
 NUMBERS = (np.complex64, np.complex128)
 ENTRIES = 9  # complex numbers of a matrix
@@ -67,7 +69,11 @@ def fetch(
 
 
 def store(links: Tensor, fields: Sequence[NDArray], at: Places, compiled: bool) -> None:
-    """Inverse of `fetch`, in place; rounded into complex64. Raises LayoutError as `fetch`."""
+    """Inverse of `fetch`, in place; rounded into complex64. Raises LayoutError as `fetch`, and for
+    links of more than one chain.
+    """
+    check_links(links)
+    check_shape("links", links, (1, *links.shape[1:]))
     _check(fields, at, math.prod(links.shape[2:6]))
     if not all(field.flags.writeable for field in fields):
         raise LayoutError("host's field: expected arrays that may be written, found read-only ones")
@@ -83,9 +89,12 @@ def store(links: Tensor, fields: Sequence[NDArray], at: Places, compiled: bool) 
 
 
 def defects(links: Tensor, compiled: bool) -> Defects:
-    """Defects of matrices [..., 3, 3] on any device, complex64 as it is."""
+    """Defects of matrices [..., 3, 3] on any device, complex64 as it is; LayoutError for others."""
+    check_matrices(links)
     links = links.detach()
-    if compiled and links.device.type == "cpu" and links.numel():
+    if not links.numel():
+        return Defects(0.0, 0.0)
+    if compiled and links.device.type == "cpu":
         return _measured([library.plain(links).numpy().reshape(-1)], None, None)
     if not torch.view_as_real(links.resolve_conj()).isfinite().all():
         return Defects(math.nan, math.nan)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from l2hmc_bridge.errors import ConfigError
 from l2hmc_bridge.fast.cpu.library import ALGEBRA, Lattice, plain
+from l2hmc_bridge.fast.cpu.shapes import check_shape
 
 MOST_OUTPUTS = 8
 FORWARD, INVERSE, TURN = range(3)  # modes of a kick
@@ -82,9 +83,12 @@ def networks(first: Tensor, offset: Tensor, weights: Tensor, biases: Tensor,
              activation: str = "tanh") -> list[Network]:
     """Networks with a common hidden layer: first [hidden, 2], offset [hidden], and for each of them
     weights[k] [outputs, hidden], biases[k] [outputs]; f is one of ACTIVATIONS. ConfigError beyond
-    MOST_OUTPUTS outputs.
+    MOST_OUTPUTS outputs, LayoutError for other shapes.
     """
     count, outputs, hidden = weights.shape
+    for name, one, shape in (("first", first, (hidden, 2)), ("offset", offset, (hidden,)),
+                             ("bias", biases, (count, outputs))):
+        check_shape(f"network: {name}", one, shape)
     if outputs > MOST_OUTPUTS:
         raise ConfigError(f"network: expected at most {MOST_OUTPUTS} outputs, found {outputs}")
     kept = tuple(plain(one).to(torch.float64) for one in (first, offset, weights, biases))

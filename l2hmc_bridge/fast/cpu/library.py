@@ -13,6 +13,7 @@ from torch import Tensor
 from l2hmc_bridge.errors import ActionError, LayoutError
 from l2hmc_bridge.fast import halo
 from l2hmc_bridge.fast.cpu import openmp
+from l2hmc_bridge.fast.cpu.shapes import REAL as REAL, check_field
 from l2hmc_bridge.fields import part as parts, sums
 from l2hmc_bridge.fields.part import Part
 
@@ -25,8 +26,6 @@ FOLDER = Path(__file__).parent
 INTERFACE = 19  # of kernels/exports.cpp
 LINK, ALGEBRA = 18, 8  # numbers per matrix, components per algebra element
 SUFFIX = {torch.float64: "", torch.float32: "_single"}  # of a build's name
-REAL = {torch.complex128: torch.float64, torch.float64: torch.float64,
-        torch.complex64: torch.float32, torch.float32: torch.float32}  # what a field is made of
 
 _INT, _LONG, _DOUBLE, _POINTER = ctypes.c_int, ctypes.c_long, ctypes.c_double, ctypes.c_void_p
 
@@ -136,13 +135,6 @@ def plain(tensor: Tensor) -> Tensor:
     return tensor.detach().resolve_conj().resolve_neg().contiguous()
 
 
-def check_real(dtype: torch.dtype, *tensors: Tensor) -> None:
-    """LayoutError unless all `tensors` are made of numbers of type `dtype`: kernels see none."""
-    for tensor in tensors:
-        if REAL.get(tensor.dtype) != dtype:
-            raise LayoutError(f"field: expected numbers of type {dtype}, found {tensor.dtype}")
-
-
 class _Call(ctypes.Structure):
     _fields_ = [("lattice", _POINTER), ("chains", _LONG), ("threads", _INT)]
 
@@ -179,9 +171,9 @@ class Lattice:
         """An uninitialised field."""
         return torch.empty(self.field(chains, width), dtype=self.dtype)
 
-    def plain(self, field: Tensor) -> Tensor:
-        """`native.plain` of a field in the torch layout; LayoutError for another precision."""
-        check_real(self.dtype, field)
+    def plain(self, field: Tensor, shape: tuple[int, ...], complex_numbers: bool = True) -> Tensor:
+        """`plain` of a field in the torch layout; LayoutError for another shape or precision."""
+        check_field(field, self.dtype, shape, complex_numbers)
         return plain(field)
 
     def call(self, name: str, field: Tensor, *arguments) -> None:
@@ -230,15 +222,20 @@ class Lattice:
         self.call(name, field, *arguments, out)
         return out
 
-    def shape(self, chains: int) -> tuple[int, ...]:
-        """Shape of torch fields with one matrix per link."""
-        return (chains, 4, *self.extents, 3, 3)
+    def shape(self, chains: int, only: int = -1) -> tuple[int, ...]:
+        """Shape of torch fields with one matrix per link, or per link of one direction."""
+        return (chains, *([4] if only < 0 else []), *self.extents, 3, 3)
 
 
 @functools.lru_cache(maxsize=32)
 def lattice(extents: tuple[int, ...], dtype: torch.dtype = torch.float64,
             part: Part | None = None) -> Lattice:
-    """The blocked layout of (Nt, Nx, Ny, Nz) in float64 or float32, built once."""
+    """The blocked layout of (Nt, Nx, Ny, Nz) in float64 or float32, built once.
+
+    Raises LayoutError for extents that are none.
+    """
+    if len(extents) != 4 or min(extents) < 1:
+        raise LayoutError(f"lattice: expected four extents of at least 1, found {list(extents)}")
     return Lattice(extents, dtype, part)
 
 

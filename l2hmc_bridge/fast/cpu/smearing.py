@@ -14,9 +14,11 @@ from l2hmc_bridge.fast.cpu import blocks as blocked, library
 from l2hmc_bridge.fast.cpu.learned import ACTIVATIONS
 from l2hmc_bridge.fast.cpu.library import LINK, Lattice
 from l2hmc_bridge.fast.cpu.scratch import SCRATCH
+from l2hmc_bridge.fast.cpu.shapes import check_shape
 from l2hmc_bridge.fast.halo import odd_here
 from l2hmc_bridge.fast.smearing import ORDER, Rules
 from l2hmc_bridge.fields import part as parts
+from l2hmc_bridge.fields.layout import check_links
 
 
 def transform(links: Tensor, rules: Rules) -> tuple[Tensor, Tensor]:
@@ -38,7 +40,7 @@ def force(links: Tensor, rules: Rules, force_of: Callable[[Tensor], Tensor]) -> 
     lattice, blocks = _entered(links)
 
     def outer(moved: Tensor) -> Tensor:
-        return blocked.algebra_in(lattice, force_of(blocked.links_out(lattice, moved)))
+        return blocked.algebra_in(lattice, force_of(blocked.links_out(lattice, moved)), len(links))
 
     gradient = force_blocks(lattice, blocks, rules, outer)
     SCRATCH.give(blocks)
@@ -80,6 +82,7 @@ def force_blocks(lattice: Lattice, blocks: Tensor, rules: Rules,
 
 
 def _entered(links: Tensor) -> tuple[Lattice, Tensor]:
+    check_links(links)
     lattice = library.lattice_of(links)
     blocks = SCRATCH.take(lattice.field(len(links), LINK), lattice.dtype)
     return lattice, blocked.links_in(lattice, links, out=blocks)
@@ -121,5 +124,7 @@ def _rule(rules: Rules, sweep: int) -> tuple:
     """The arguments that say what rho is in a sweep; tensors must outlive the call."""
     plain = [one.detach().double().contiguous()
              for one in (rules.slopes, rules.offsets, rules.weights[sweep])]
+    for one in plain:
+        check_shape("field transformation: hidden units", one, (len(plain[0]),))
     return (float(rules.bound), float(rules.biases[sweep]), len(plain[0]),
             ACTIVATIONS.index(rules.activation), *plain)
