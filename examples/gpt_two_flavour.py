@@ -68,7 +68,16 @@ def gauge_step(g, U, beta, which, steps=4):
 def stream(g, lattice, beta, kappa, mu, trajectories, gauge="ours", outer=6, levels=None,
            seed="quarks", thermalise=10, folder=None, write=10, length=None, exact=EXACT,
            sloppy=SLOPPY):
-    """(rows of (accepted, dH, plaquette), what each level cost) from a hot start."""
+    """(rows of (accepted, dH, plaquette), what each level cost) from a hot start.
+
+    Files go to `folder`, made if need be; FileExistsError if it holds a stream already, which GPT
+    would overwrite.
+    """
+    if folder is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        if any(Path(folder).glob("ckpoint_lat.*")):
+            raise FileExistsError(f"{folder}: expected no ckpoint_lat files (--folder names "
+                                  "another)")
     rng = g.random(seed)
     U = g.qcd.gauge.unit(g.grid(list(lattice), g.double))
     rng.normal_element(U)

@@ -14,7 +14,8 @@
 GPT's field is a list of four lattices, mu = x,y,z,t. Its algebra is Hermitian, pi = sum_a p_a t_a
 with tr t_a t_b = delta_ab / 2 and p_a ~ N(0,1), its drift exp(i eps pi) U, its gradient
 G = sum_a t_a dS/da: so P = i pi, F = i G, and K and MD time are ours. Its action is ours plus
-6 beta V (c0 + 2 c1). Read in GPT's source of 2024-10-31 (f3ef3267).
+6 beta V (c0 + 2 c1). Read in GPT's source of 2024-10-31 (f3ef3267), run inside that of 2026-08-13
+(851072d7).
 """
 
 import math

@@ -94,9 +94,12 @@ def _phases(links: Tensor, determinants: Tensor) -> str:
     values = torch.unique((torch.angle(determinants[odd]) / math.pi).round(decimals=4))
     many = f"many values of det U on {int(odd.sum())} of {odd.numel()} links"
     one = f"det U = exp({float(values[0]):.4g} i pi) on {int(odd.sum())} of {odd.numel()} links"
+    swapped = "Re and Im in each other's place (as GPT reads single-precision ILDG), or " if (
+        odd.all() and values.tolist() == [-0.5]) else ""
     return (f"{one if values.numel() == 1 else many} ({numbers}; |det U - 1| up to "
-            f"{float((determinants - 1).abs().max()):.2g}): phases of U(1) (a twisted boundary, a "
-            "chemical potential, QED) multiplied into the links; multiply them out again")
+            f"{float((determinants - 1).abs().max()):.2g}): {swapped}phases of U(1) (a twisted "
+            "boundary, a chemical potential, QED) multiplied into the links; multiply them out "
+            "again")
 
 
 LAST_TIMES = "anti-periodic fermion boundaries multiplied into the links"

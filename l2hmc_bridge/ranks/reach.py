@@ -34,8 +34,9 @@ def halo(kernel: StreamKernel, device: torch.device = CPU) -> int:
         return halo(kernel.inner, device)
     action = kernel.action
     if not isinstance(kernel, HMC | L2HMC | HeatBath) or not isinstance(action, GaugeAction):
-        raise ConfigError(f"ranks: expected the kernel hmc, l2hmc or heatbath, found {kernel.name},"
-                          " which runs on one rank alone")
+        raise ConfigError("ranks: expected the kernel hmc, l2hmc or heatbath of a gauge action of "
+                          f"ours, found {kernel.name} of {type(action).__name__}, which runs on "
+                          "one rank alone")
     here = cold_start((2, 2, 2, 2))
     links = here.to(device)
     _require_kernels(links, here if isinstance(kernel, HeatBath) else None)

@@ -132,6 +132,19 @@ def test_the_stream_of_the_example(which, example, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ckpoint_lat.3", "ckpoint_lat.6"]
 
 
+def test_the_example_does_not_write_over_a_stream(example, tmp_path):
+    (tmp_path / "ckpoint_lat.120").write_bytes(b"theirs")
+    with pytest.raises(FileExistsError, match="expected no ckpoint_lat"):
+        example.stream(g, (2, 2, 2, 4), 2.0, 0.12, 0.1, 1, folder=tmp_path)
+
+
+@pytest.mark.slow
+def test_the_example_makes_its_folder(example, tmp_path):
+    folder = tmp_path / "new" / "one"
+    example.stream(g, (2, 2, 2, 4), 2.0, 0.12, 0.1, 1, thermalise=0, folder=folder, write=1)
+    assert [path.name for path in folder.iterdir()] == ["ckpoint_lat.1"]
+
+
 def test_what_the_training_asks_for_is_this_host(example, monkeypatch):
     """The factory of `train`: one configuration, terms and parameters of the stream's own host."""
     monkeypatch.setattr(gpt, "library", lambda: g)

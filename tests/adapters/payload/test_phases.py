@@ -86,6 +86,10 @@ def zeros(links):
     links[:, 1, 0, 0, 0, 0] = 0
 
 
+def swapped(links):
+    links.copy_(torch.complex(links.imag, links.real))
+
+
 CASES = {
     "open": (opened(0), "open boundaries (time links 0 on the last slice)"),
     "open, first slice": (opened(0, 0), "open boundaries (time links 0 on the first slice)"),
@@ -102,6 +106,8 @@ CASES = {
     "fixed": (fixed, "Schroedinger-functional boundaries"),
     "fixed, blurred": (fixed_and_blurred, "Schroedinger-functional boundaries"),
     "phase": (times(1j), "det U = exp(-0.5 i pi) on 1536 of 1536 links"),
+    "Re and Im swapped": (swapped, "Re and Im in each other's place (as GPT reads single-precision"
+                                   " ILDG), or phases of U(1)"),
     "twisted boundary": (twisted_boundary, "phases of U(1)"),
     "abelian": (abelian, "many values of det U"),
     "tadpole": (times(1 / 0.87), "SU(3) times 1.14943"),
