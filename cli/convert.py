@@ -116,7 +116,7 @@ class Job:
 
             def one(item: int) -> str:
                 configuration = self._read(item)
-                writer.append(configuration, self.ensemble.sources[item].chain)
+                writer.append(configuration)
                 return (f"{self.ensemble.sources[item].path} -> {self.output}[{item}]"
                         f"{doubts(configuration)}")
 
@@ -152,6 +152,8 @@ class Job:
 
     def _read(self, item: int) -> "Configuration":
         configuration = self.ensemble[item]
+        chain = self.ensemble.sources[item].chain
+        configuration = configuration._replace(meta={**configuration.meta, "chain": chain})
         return reunitarized(configuration) if self.reunitarize else configuration
 
     def _targets(self) -> list[Path]:

@@ -162,9 +162,9 @@ def _wound(measured):
     """That Wilson loops are longer than a lattice, whose links they then go round."""
     for record in measured:
         longest, least = len(record.get("wilson_loops", ())), min(record["lattice"])
-        if longest > least:
+        if longest >= least:
             yield (f"{record['path']}: Wilson loops up to {longest} x {longest}, found an extent "
-                   f"of {least}: longer ones wind around the lattice")
+                   f"of {least}: as long ones and longer wind around the lattice")
 
 
 def _extend(paths, measured, errors):

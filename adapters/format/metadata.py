@@ -111,7 +111,7 @@ def _counts(before: str) -> bool:
     if separator == ".":
         return not rest[-1:].isdigit() or re.search(r"\d\.\d+$", rest) is not None
     word = before[len(before.rstrip(ascii_letters)):].lower()
-    return word in COUNTED or re.search(r"r\d+n$", before) is not None
+    return word in COUNTED or re.search(r"(?:r\d+|\.\d{6})n$", before) is not None
 
 
 def integer(text: Any) -> int | None:

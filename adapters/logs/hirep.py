@@ -21,10 +21,10 @@ SAVED = re.compile(r"Configuration \[(.+)\] saved ")
 READ = re.compile(r"Configuration \[(.+)\] read .* Plaquette=(\S+)")
 FROM = re.compile(r"Configuration from (\S+)")
 FLOW = re.compile(r"WF \(t,E,t2\*E,Esym,t2\*Esym,TC\) = (\S+) (\S+) \S+ (\S+) \S+ (\S+)$")
-STEP = re.compile(r"WF initial epsilon=(\S+)")
+STEP = re.compile(r"WF initial epsilon(?:=|: )(\S+)")
 SCHEME = re.compile(r"WF integrator type: (\d)")
 LOOP = re.compile(r"Polyakov direction 0 = (\S+) (\S+)$")
-EULER, RUNGE_KUTTA = "0", "1"
+NOT_COMPARED = {"0": "flow by Euler's steps", "2": "flow by adaptive steps"}
 ROUNDING = 1e-12
 
 
@@ -97,15 +97,15 @@ def _stored(one: Reference, said: str, flow: _Flow) -> list[str]:
 def _flowed(one: Reference, numbers: tuple[str, ...], flow: _Flow) -> list[str]:
     """Values at one flow time: those of the field itself at t = 0."""
     time, (plaquette, clover, charge) = parse_number(numbers[0]), map(_value, numbers[1:])
-    if time is None or time and flow.scheme == EULER:
-        return ["flow by Euler's steps"]
+    if time is None or time and flow.scheme in NOT_COMPARED:
+        return [NOT_COMPARED.get(flow.scheme or "", "flow")]
     values = {"energy_density": clover, "topological_charge": charge.scaled(-1)}
     if time == 0:
         one.values.update(values, energy_density_plaquette=plaquette)
         return []
     mean = plaquette.scaled(-1 / 36)
     one.flow[time] = values | {"plaquette": mean._replace(number=1 + mean.number)}
-    one.flow_step = flow.step if flow.scheme == RUNGE_KUTTA else None
+    one.flow_step = flow.step
     return []
 
 

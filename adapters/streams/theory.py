@@ -26,7 +26,9 @@ def of(path: Path, meta: Mapping[str, Any], folders: Sequence[Path] = ()) -> The
         stream = recognise(path, meta)
     except FormatError:  # no name of a host's
         return meta["theory"]
-    return combined([meta["theory"], *beside(stream, (path.parent, *folders))])
+    told = meta["theory"]
+    return combined([told, *(one for one in beside(stream, (path.parent, *folders))
+                             if one.source != told.source)])
 
 
 def require_beta(stream: HostStream, folders: Sequence[Path], beta: float) -> None:
@@ -50,4 +52,4 @@ def beside(stream: HostStream, folders: Sequence[Path]) -> Iterator[Theory]:
             with open(path, encoding="latin-1") as file:
                 yield openqcd.read(file, str(path))
     if stream.scheme.name == "HiRep":
-        yield hirep.read(stream.stem, str(stream.path(stream.number)))
+        yield hirep.read(stream.stem, stream.path(stream.number).name)

@@ -1,5 +1,6 @@
 """The theory of a configuration from all that its file says, whichever code wrote it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from l2hmc_bridge.adapters.format.checks import parse_number
 from l2hmc_bridge.systems.theory import Theory, combined, of_carried
 
-from . import chroma, labels, milc, nissa, tmlqcd
+from . import chroma, hirep, labels, milc, nissa, tmlqcd
 
 RECORDS = ("scidac-record-xml", "scidac-file-xml")
 BOUNDARIES = tuple(f"BOUNDARY_{number}" for number in range(1, 5))
@@ -18,7 +19,7 @@ def stated(meta: Mapping[str, Any], name: str) -> Theory:
     own = of_carried(meta, "our own keys")
     if own is not None:
         return combined([own, Theory("the file", beta=meta.get("beta"))])
-    whole = combined(_parameters(meta))
+    whole = combined([*_parameters(meta), *_named(meta, name)])
     hints = labels.read([
         ("label", meta.get("ensemble_label")), ("id", meta.get("ensemble_id")),
         ("lfn", meta.get("lfn")), ("name", name),
@@ -30,6 +31,12 @@ def stated(meta: Mapping[str, Any], name: str) -> Theory:
     if whole.beta is None and whole.other is None and meta.get("beta") is not None:
         whole = combined([whole, Theory("the file", beta=meta["beta"])])
     return whole
+
+
+def _named(meta: Mapping[str, Any], name: str) -> list[Theory]:
+    """What the names that HiRep gives to its files state."""
+    stem = re.sub(r"n\d+$", "", name)
+    return [hirep.read(stem, name)] if meta.get("format") == "hirep" else []
 
 
 def _parameters(meta: Mapping[str, Any]) -> list[Theory]:

@@ -13,7 +13,7 @@ from l2hmc_bridge.cli.screen.voice import speaking
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="FILE|STREAM...")
 @click.option("--reference", type=click.Path(path_type=Path), metavar="TABLE|LOG",
               help="JSON, CSV, or a log of MILC, GPT, Grid, Chroma (XML), tmLQCD (output.data), "
-              "QEX, nissa (gauge_obs), openQCD (.ms.dat).")
+              "QEX, nissa (gauge_obs), HiRep, openQCD (.ms.dat).")
 @click.option("--against", metavar="STREAM|hmc|heatbath",
               help="Another stream of the ensemble; hmc, heatbath: run that here.")
 @click.option("--partial", is_flag=True, help="The table may hold more than the given files.")

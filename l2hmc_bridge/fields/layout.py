@@ -69,8 +69,8 @@ def check_like(name: str, field: Tensor, links: Tensor, mu: int | None = None) -
 
 def check_direction(mu: int) -> None:
     """Raise LayoutError unless `mu` is the number of a direction."""
-    if mu not in range(len(DIRECTIONS)):
-        raise LayoutError(f"mu: expected a direction from 0 to {len(DIRECTIONS) - 1}, found {mu}")
+    if type(mu) is not int or mu not in range(len(DIRECTIONS)):
+        raise LayoutError(f"mu: expected a direction from 0 to {len(DIRECTIONS) - 1}, found {mu!r}")
 
 
 def extents(links: Tensor) -> tuple[int, int, int, int]:

@@ -74,7 +74,7 @@ class CompiledField:
 
         Fields that do not fit these links are of others: kernels see no shapes.
         """
-        seen = {name: one for name, one in seen.items() if self._fits(one)}
+        seen = {name: one for name, one in seen.items() if self._fits(name, one)}
         names = ["force", "invariants"] + ["square"] * ("square" in (self.loops or ()))
         fields = [seen[name] for name in map(self._name, names) if name in seen]
         if self.loops is None or len(fields) < len(names):
@@ -132,9 +132,12 @@ class CompiledField:
         return Local(self.room(ALGEBRA), self.room(2),
                      self.room(ALGEBRA) if "square" in self.loops else None)
 
-    def _fits(self, field: Tensor) -> bool:
-        layout = (len(self.links), self.lattice.blocks, self.lattice.lanes)
-        return field.dtype == self.lattice.dtype and (*field.shape[:2], field.shape[-1]) == layout
+    def _fits(self, name: str, field: Tensor) -> bool:
+        widths = {self._name("force"): ALGEBRA, self._name("square"): ALGEBRA,
+                  self._name("invariants"): 2}
+        whole = self.lattice.field(len(self.links), widths.get(name, field.shape[-2]))
+        shape = whole if name in widths else (*whole[:2], *field.shape[2:-1], whole[-1])
+        return field.dtype == self.lattice.dtype and field.shape == shape
 
     def _name(self, what: str) -> str:
         return f"{what}, beta {self.action.beta!r}, c1 {self.action.c1!r}"

@@ -166,7 +166,8 @@ def draws_of(source: Generators) -> Draws:
             isinstance(one, torch.Generator) for one in source):
         return PerChain(tuple(source))
     if not hasattr(source, "momenta"):
-        found = type(source).__name__ if source not in ([], ()) else "an empty list"
+        empty = isinstance(source, list | tuple) and not source
+        found = "an empty list" if empty else type(source).__name__
         raise ConfigError("generators: expected a torch.Generator, or a list with one for each "
                           f"chain, found {found}")
     return source  # type: ignore[return-value]

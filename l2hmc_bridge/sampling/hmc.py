@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from l2hmc_bridge.sampling.integrators import Schedule, force_evaluations, sched
 from l2hmc_bridge.sampling.markov import Info, Proposer, State, Trajectory
 from l2hmc_bridge.systems.actions import Action, GaugeAction
 from l2hmc_bridge.systems.checks import check_field
+from l2hmc_bridge.systems.coefficients import real
 from l2hmc_bridge.systems.groups import group_of
 
 LEAST = 8.0  # dH that a thermalisation takes of any system
@@ -38,8 +39,9 @@ class HMC:
 
     def __post_init__(self) -> None:
         size, steps = self.step_size, self.steps
-        if not isinstance(size, Real) or not 0 < abs(size) < math.inf:
+        if not 0 < abs(real(size)) < math.inf:
             raise ConfigError(f"step_size: expected a finite number other than 0, found {size!r}")
+        object.__setattr__(self, "step_size", real(size))  # in double precision
         if not isinstance(steps, Integral) or steps < 1:
             raise ConfigError(f"steps: expected a whole number of at least 1, found {steps!r}")
 

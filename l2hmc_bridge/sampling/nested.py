@@ -27,7 +27,7 @@ from l2hmc_bridge.sampling.draws import Generators
 from l2hmc_bridge.sampling.levels import Level, Total, require_levels
 from l2hmc_bridge.sampling.markov import Info, LevelUse, Proposer, State, Trajectory
 from l2hmc_bridge.sampling.terms import SolverReport, require_links
-from l2hmc_bridge.systems.actions import Action
+from l2hmc_bridge.systems.actions import Action, noisy
 from l2hmc_bridge.systems.groups import group_of
 
 
@@ -62,6 +62,8 @@ class Nested:
         if not self.inner.involutive:
             raise ConfigError("nested: expected an inner step that is a palindrome, found one that "
                               "goes forth or back at random (composition \"direction\")")
+        if noisy(self.inner.action):
+            raise ConfigError("nested: expected noise in terms alone, found it in the inner action")
         if self.inner.guide is not self.inner.action:
             raise ConfigError("nested: expected an inner step on its own action, found a field "
                               "transformation or Hosted (L2HMC(HostAction(S, force)) takes both)")

@@ -2,10 +2,13 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from l2hmc_bridge.errors import FormatError
+
+NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
 def from_json(path: Path) -> list[dict[str, Any]]:
@@ -33,15 +36,17 @@ def rows_of(text: str) -> list[dict[str, str]]:
     """The fields of CSV by the names in its first line. Raises FormatError, csv.Error."""
     names, *lines = list(csv.reader(text.splitlines())) or [[]]
     names = [name.strip() for name in names]
-    if not any(names) or any(isinstance(number(name), int | float) for name in names):
+    known = [name for name in names if name]  # spreadsheets have columns without any, too
+    if all(NUMBER.fullmatch(name) for name in known):
         raise FormatError("expected CSV with a header line, found the first line "
                           f"{','.join(names)[:60]!r}")
-    if len(set(names)) < len(names):
+    if len(set(known)) < len(known):
         raise FormatError(f"expected a name for each column, found {','.join(names)[:60]!r}")
     lines = [line for line in lines if line]
     if any(len(line) != len(names) for line in lines):
         raise FormatError("expected as many fields in every line as in the header")
-    return [dict(zip(names, line, strict=True)) for line in lines]
+    return [{name: text for name, text in zip(names, line, strict=True) if name}
+            for line in lines]
 
 
 def number(text: str) -> Any:

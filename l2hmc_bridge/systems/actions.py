@@ -1,7 +1,7 @@
 """Actions: S(links) -> [Nb] and their force, d/de S(exp(e X) U) = <X, F>."""
 
+import math
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any, Protocol
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from l2hmc_bridge import fast
 from l2hmc_bridge.errors import ActionError
 from l2hmc_bridge.fields import layout, part, su3, u1
-from l2hmc_bridge.systems.coefficients import coefficient, name_of
+from l2hmc_bridge.systems.coefficients import coefficient, name_of, real
 
 
 class Action(Protocol):
@@ -68,8 +68,10 @@ class GaugeAction(Noiseless):
     group: str = "su3"
 
     def __post_init__(self):
+        if not isinstance(self.beta, int | float | Tensor):
+            object.__setattr__(self, "beta", _number(self.beta))
         _check_coupling(self.beta)
-        if not _is_number(self.c1) or not abs(self.c1) < float("inf"):
+        if not math.isfinite(real(self.c1)):
             raise ActionError(f"c1: expected a finite number, found {self.c1!r}")
 
     def __call__(self, links: Tensor) -> Tensor:
@@ -146,15 +148,11 @@ def normalised_change(before: Tensor, after: Tensor) -> Tensor:
     return difference / (4 * layout.volume(before))
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) or (isinstance(value, Tensor) and value.ndim == 0)
-
-
 def _number(beta: Any) -> float:
     _check_coupling(beta)
     return float(beta)
 
 
 def _check_coupling(beta: Any) -> None:
-    if not _is_number(beta) or not 0 <= beta < float("inf"):
+    if not 0 <= real(beta) < math.inf:
         raise ActionError(f"beta: expected a finite number >= 0, found {beta!r}")

@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 from l2hmc_bridge.errors import ActionError
 
@@ -45,3 +46,13 @@ def printed_coefficient(c1: float) -> float:
         if abs(known - c1) <= PRINTED:
             return known
     return c1
+
+
+def real(value: Any) -> float:
+    """What is one number as a float, NaN for all else and for texts."""
+    if isinstance(value, str | bytes):
+        return math.nan
+    try:
+        return float(value.detach() if hasattr(value, "detach") else value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return math.nan

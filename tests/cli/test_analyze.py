@@ -151,9 +151,17 @@ def test_a_table_of_a_spreadsheet_is_the_same(tmp_path, capsys):
     """A sign for its encoding at the beginning, blanks about names, extents as one number."""
     rows = "\n".join(f"{n},{np.sin(n)},8" for n in range(1, 80, 2))
     (tmp_path / "a.csv").write_text(f"trajectory,plaquette,lattice\n{rows}\n")
-    (tmp_path / "b.csv").write_text(f"\ufefftrajectory, plaquette ,lattice\n{rows}\n\n")
+    wider = rows.replace(",8", ",8,,")
+    (tmp_path / "b.csv").write_text(f"\ufefftrajectory, plaquette ,lattice,,\n{wider}\n\n")
     one, other = json.loads(run(capsys, *sorted(tmp_path.glob("*.csv")), "--json")[1])
     assert one["observables"] == other["observables"] and set(one["observables"]) == {"plaquette"}
+
+
+def test_columns_may_be_called_by_numbers(tmp_path, capsys):
+    rows = "\n".join(f"{n},{np.sin(n)},{np.cos(n)}" for n in range(80))
+    (tmp_path / "a.csv").write_text(f"trajectory,0.1,0.2\n{rows}\n")
+    (found,) = json.loads(run(capsys, tmp_path / "a.csv", "--json")[1])
+    assert set(found["observables"]) == {"0.1", "0.2"}
 
 
 def test_a_stream_whose_history_is_not_written_yet_says_so(tmp_path, capsys):

@@ -10,6 +10,7 @@ from l2hmc_bridge.adapters.records import host_log
 from l2hmc_bridge.cli import main
 from l2hmc_bridge.errors import QUARKS_PAGE
 from tests.cli.sample.test_sample import make_bundle, sample
+from tests.support import samples
 from tests.support.places import CONFIGURATION
 from tests.support.theories import QUARKS, WILSON, chroma, gauge, hmc, tm
 from tests.support.verbs import EXTENTS, run
@@ -152,6 +153,20 @@ def test_what_is_said_of_quarks_outlives_a_conversion(tmp_path, capsys):
     for name in (path, tmp_path / "a.ildg"):
         assert ", ".join(files.header(name)["theory"].quarks) == "kappa = 0.1373, mu = 0.006"
     capsys.readouterr()
+
+
+def test_what_the_name_of_a_file_tells_outlives_a_conversion(tmp_path, capsys):
+    """HiRep's files have beta and quarks in their names alone; and the number of a trajectory."""
+    path = tmp_path / "a_2x6x2x4nc3rFUNnf2b5.600000m-0.100000n3"
+    files.write(path, samples.configuration()._replace(meta={}), "hirep")
+    found = files.header(path)
+    assert found["trajectory"] == 3 and found["theory"].beta == 5.6
+    assert main(["convert", str(path), str(tmp_path / "a.ildg")]) == 0
+    assert files.header(tmp_path / "a.ildg")["theory"].quarks == ("nf = 2 (FUN), m = -0.1",)
+    capsys.readouterr()
+    assert main(["sample", "--in", str(tmp_path / "a.ildg"), "--beta", "5.6", "--out",
+                 str(tmp_path / "s"), "-n", "1"]) == 1
+    assert "tells of quarks (nf = 2 (FUN), m = -0.1)" in capsys.readouterr().err
 
 
 def test_info_has_a_row_action(tmp_path, capsys):

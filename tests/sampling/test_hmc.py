@@ -163,6 +163,14 @@ def test_step_sizes_that_are_none_are_refused(size):
             HMC(ACTION, 0.1, 2).scaled(size)
 
 
+def test_a_step_size_may_be_a_tensor(generator):
+    links = rough_links(generator)
+    for size in (torch.tensor(0.125), np.float32(0.125)):
+        one, other = (HMC(ACTION, each, 2).propose(links, torch.Generator().manual_seed(1))
+                      for each in (size, 0.125))
+        assert torch.equal(one[0], other[0])
+
+
 def test_steps_are_counted_and_may_go_backwards(generator):
     for steps in (0, -1, 2.5, "2", None):
         with pytest.raises(ConfigError, match="steps: expected a whole number of at least 1"):

@@ -15,6 +15,7 @@ from l2hmc_bridge.errors import ActionError, ConfigError
 from l2hmc_bridge.fields import su3
 from l2hmc_bridge.sampling import markov
 from l2hmc_bridge.sampling.hmc import HMC, integrate
+from l2hmc_bridge.sampling.host_action import HostAction
 from l2hmc_bridge.sampling.integrators import INTEGRATORS, Schedule, schedule
 from l2hmc_bridge.sampling.levels import Level, usage
 from l2hmc_bridge.sampling.mixture import Mixture
@@ -291,6 +292,8 @@ def test_tuning_and_mixtures_take_nested_steps(generator):
     (lambda: Level("a", (*TERMS, TERMS[0]), schedule("omf2", 0.1, 1)),
      "level 'a': expected each term once, found 'x' twice"),
     (lambda: Nested(make_kernel("kick", composition="direction"), (level(),)), "palindrome"),
+    (lambda: Nested(HMC(HostAction(GAUGE, GAUGE.force, refresh=Counted().refresh), 0.1, 2),
+                    (level(),)), "noise in terms alone, found it in the inner"),
     (lambda: Nested(FINE, (Level("q", (HostTerm("x", EXTRA, EXTRA.force, group="u1"),),
                                  schedule("omf2", 0.1, 1)),)), "terms on su3.*'x' on u1"),
 ])

@@ -1,5 +1,8 @@
 """Actions and forces: derivatives, gauge covariance, known values."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -111,3 +114,11 @@ def test_what_are_no_links_is_refused(generator):
                 function(wrong)
     with pytest.raises(LayoutError, match="angles: expected a torch tensor, found ndarray"):
         U1Action(2.0)(np.zeros((1, 2, 4, 4)))
+
+
+@pytest.mark.parametrize("beta", [6, 6.0, Fraction(6), Decimal(6), np.float32(6), np.array(6.0),
+                                  torch.tensor(6.0)])
+def test_a_beta_is_any_number(beta):
+    links = hot_start((2, 2, 2, 2), torch.Generator().manual_seed(1))
+    assert torch.equal(GaugeAction(beta)(links), GaugeAction(6.0)(links))
+    assert GaugeAction(1.0).at(beta).beta == U1Action(1.0).at(beta).beta == 6.0

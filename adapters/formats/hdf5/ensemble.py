@@ -46,8 +46,8 @@ class Writer:
         self.compression = compression
         self.links: h5py.Dataset | None = None
 
-    def append(self, configuration: Configuration, chain: int = 0) -> None:
-        """Write one more configuration behind the others."""
+    def append(self, configuration: Configuration) -> None:
+        """Write one more configuration behind the others; meta["chain"] is 0 by default."""
         links = stored_links(configuration.links, self.precision // 8, 3)
         measured = writable(self.path, links, self.precision)
         shape = tuple(links.shape[1:])
@@ -64,7 +64,7 @@ class Writer:
         trajectory, beta = meta.get("trajectory"), meta.get("beta")
         values = (zlib.crc32(array.data), -1 if trajectory is None else trajectory,
                   math.nan if beta is None else beta, measured.plaquette, measured.link_trace,
-                  chain)
+                  meta.get("chain", 0))
         for (name, _), value in zip((*COLUMNS, CHAIN), values, strict=True):
             self.file[name].resize(index + 1, axis=0)
             self.file[name][index] = value

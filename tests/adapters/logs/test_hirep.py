@@ -56,7 +56,7 @@ def test_a_run_of_hmc(tmp_path):
 
 
 def test_a_program_that_measures_files(tmp_path):
-    text = HEAD + "".join(
+    text = HEAD + "[MAIN][0]WF initial epsilon: 2.000000e-02\n" + "".join(
         f"[MAIN][0]Configuration from cnfg/{name}\n"
         f"[IO][0]Configuration [cnfg/{name}] read [0 sec 9 usec] Plaquette=5.8{name[-1]}e-01\n"
         + FLOW.format("0.00000000e+00", "14.5", "2.0", "0.25")
@@ -66,19 +66,21 @@ def test_a_program_that_measures_files(tmp_path):
     one = log.references[1]
     assert one.values["plaquette"].number == 0.582
     assert one.values["topological_charge"].number == -0.25
-    assert one.flow[1.0]["topological_charge"].number == 0.5 and one.flow_step is None
+    assert one.flow[1.0]["topological_charge"].number == 0.5 and one.flow_step == 0.02
     assert one.flow[1.0]["plaquette"].number == pytest.approx(1 - 7.2 / 36)
     assert one.flow[1.0]["plaquette"].tolerance == pytest.approx(0.1 / 36, rel=1e-6)
     diverged = parsed(tmp_path, text.replace("14.5", "nan")).references[0]
     assert math.isnan(diverged.values["energy_density_plaquette"].number)
 
 
-def test_what_is_not_ours_is_named(tmp_path):
-    euler = "[INIT WF][0]WF integrator type: 0 (0=Euler 1=3rd order Runge-Kutta 2=Adaptive)\n"
-    log = parsed(tmp_path, HEAD + euler + "[MAIN][0]Trajectory #1...\n"
+@pytest.mark.parametrize("number, named", [(0, "flow by Euler's steps"),
+                                           (2, "flow by adaptive steps")])
+def test_what_is_not_ours_is_named(number, named, tmp_path):
+    kind = "[INIT WF][0]WF integrator type: {} (0=Euler 1=3rd order Runge-Kutta 2=Adaptive)\n"
+    log = parsed(tmp_path, HEAD + kind.format(number) + "[MAIN][0]Trajectory #1...\n"
                  + FLOW.format("0.0e+00", "14.5", "2.0", "0.1")
                  + FLOW.format("1.0e-01", "7.2", "1.0", "0.1")
                  + "[WILSONFLOW][0]WF avg (t,Etime,Espace) = 0.1 2.0 3.0\n")
     (one,) = log.references
     assert one.values and not one.flow
-    assert log.ignored == ["flow by Euler's steps", "flow by time slices"]
+    assert log.ignored == [named, "flow by time slices"]
