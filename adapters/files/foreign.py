@@ -3,6 +3,8 @@
 import math
 import struct
 
+from l2hmc_bridge.adapters.formats.hirep_header import HEADER
+
 # MILC include/file_types.h, int32 in either byte order.
 MAGICS = {
     12781: "a Wilson propagator of MILC", 48291: "a Wilson propagator of MILC (1996)",
@@ -41,13 +43,13 @@ def _hirep(head: bytes, size: int) -> str | None:
 
     With a four-fermion term two scalars follow the links of each site.
     """
-    colours, *extents = struct.unpack(">5i", head[:20])
+    colours, *extents, _ = HEADER.unpack(head[:HEADER.size])
     if not 2 <= colours <= 16 or not all(0 < extent < 1 << 16 for extent in extents):
         return None
     sites = math.prod(extents)
-    numbers = 4 * sites * colours**2 * 8
-    if size - 28 in (numbers, 2 * numbers):
+    numbers, size = 4 * sites * colours**2 * 8, size - HEADER.size
+    if size in (numbers, 2 * numbers):
         return f"a configuration of HiRep for {colours} colours, which is not read here"
-    if size - 28 == 2 * numbers + 16 * sites:
+    if size == 2 * numbers + 16 * sites:
         return "a configuration of HiRep with the scalars of a four-fermion term"
     return None

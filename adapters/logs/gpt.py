@@ -5,11 +5,11 @@ Understood are the messages of GPT's own programs (applications/hmc) and of its 
 energy density keep the trace of the field strength (lib/gpt/core/log.py, qcd/gauge/topology.py).
 """
 
-import math
 import re
 
-from l2hmc_bridge.adapters.format.checks import parse_number, printed_unit
 from l2hmc_bridge.analysis.references import RELATIVE, Log, Reference, Value
+
+from .printed import printed
 
 PREFIX = re.compile(r"^(?:GPT :\s+[\d.]+ s :|\s{20,}:)\s?", re.MULTILINE)
 NUMBER = r"([-+]?(?:\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|(?:nan|inf)\b))"
@@ -86,7 +86,4 @@ def _new(**what) -> Reference:
 
 
 def _value(text: str) -> Value:
-    number = parse_number(text)
-    if number is None:
-        return Value(math.nan, 0.0)  # no number of ours agrees with it
-    return Value(number, printed_unit(text) + RELATIVE * abs(number))
+    return printed(text, lambda number: RELATIVE * abs(number))

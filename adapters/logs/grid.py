@@ -8,8 +8,9 @@ it is that of a flowed field.
 
 import re
 
-from l2hmc_bridge.adapters.format.checks import parse_number, printed_unit
 from l2hmc_bridge.analysis.references import RELATIVE, Extents, Log, Reference, Value, four
+
+from .printed import printed
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 LINE = re.compile(r"Grid\s*: \w+\s*:(?: [^:]+ :)? *(.*)")
@@ -68,7 +69,4 @@ def _store(one: Reference, name: str, text: str) -> None:
 
 
 def _value(text: str) -> Value:
-    number = parse_number(text)
-    if number is None:
-        return Value(float("nan"), 0.0)  # no number of ours agrees with it
-    return Value(number, printed_unit(text) + RELATIVE * max(abs(number), 1e-3))
+    return printed(text, lambda number: RELATIVE * max(abs(number), 1e-3))

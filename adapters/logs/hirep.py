@@ -10,8 +10,10 @@ read.
 import re
 from typing import NamedTuple
 
-from l2hmc_bridge.adapters.format.checks import parse_number, printed_unit
+from l2hmc_bridge.adapters.format.checks import parse_number
 from l2hmc_bridge.analysis.references import Extents, Log, Reference, Value, four
+
+from .printed import printed
 
 LINE = re.compile(r"\[([A-Z_ ]+)\]\[\d+\](.*)")
 LATTICE = re.compile(r"Global size is (\d+)x(\d+)x(\d+)x(\d+)")  # T,X,Y,Z
@@ -110,7 +112,4 @@ def _flowed(one: Reference, numbers: tuple[str, ...], flow: _Flow) -> list[str]:
 
 
 def _value(text: str) -> Value:
-    number = parse_number(text)
-    if number is None:
-        return Value(float("nan"), 0.0)  # no number of ours agrees with it
-    return Value(number, printed_unit(text) + ROUNDING * max(1.0, abs(number)))
+    return printed(text, lambda number: ROUNDING * max(1.0, abs(number)))

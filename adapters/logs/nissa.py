@@ -9,8 +9,9 @@ rough ones, while the two plaquettes differ by a few percent. All are 1 on the u
 
 import re
 
-from l2hmc_bridge.adapters.format.checks import parse_number, printed_unit
 from l2hmc_bridge.analysis.references import Log, Reference, Value
+
+from .printed import printed
 
 NUMBER = r"[ +-]*\d\S*"
 LINE = re.compile(rf"(\d+)\t([01])(?:\t(\d+))?\t({NUMBER})\t({NUMBER})((?:\t{NUMBER})*)\s*")
@@ -70,7 +71,4 @@ def _printed(text: str) -> Log:
 
 
 def _value(text: str) -> Value:
-    number = parse_number(text)
-    if number is None:
-        return Value(float("nan"), 0.0)  # no number of ours agrees with it
-    return Value(number, printed_unit(text) + ROUNDING)
+    return printed(text, lambda _: ROUNDING)

@@ -1,6 +1,6 @@
 """The theory of a configuration from its file and from what its code keeps beside it.
 
-Chroma's restart XML, openQCD's log, the name of HiRep's files; MILC's .info file belongs to the
+Chroma's restart XML, openQCD's log; MILC's .info file and the name of HiRep's belong to the
 configuration already.
 """
 
@@ -26,14 +26,14 @@ def of(path: Path, meta: Mapping[str, Any], folders: Sequence[Path] = ()) -> The
         stream = recognise(path, meta)
     except FormatError:  # no name of a host's
         return meta["theory"]
-    told = meta["theory"]
-    return combined([told, *(one for one in beside(stream, (path.parent, *folders))
-                             if one.source != told.source)])
+    return combined([meta["theory"], *beside(stream, (path.parent, *folders))])
 
 
 def require_beta(stream: HostStream, folders: Sequence[Path], beta: float) -> None:
-    """Raise ActionError if a side file of the stream states another beta than is sampled."""
-    for theory in beside(stream, folders):
+    """Raise ActionError if a side file or a name of the stream states another beta."""
+    name = stream.path(stream.number).name
+    named = [hirep.read(name, name)] if stream.format == "hirep" else []
+    for theory in (*beside(stream, folders), *named):
         if theory.beta is not None and abs(theory.beta - beta) > PRINTED:
             raise ActionError(f"{theory.source}: expected beta {beta!r}, which is sampled here "
                               f"(--beta), found beta {theory.beta!r}: the host samples another "
@@ -41,7 +41,7 @@ def require_beta(stream: HostStream, folders: Sequence[Path], beta: float) -> No
 
 
 def beside(stream: HostStream, folders: Sequence[Path]) -> Iterator[Theory]:
-    """What each side file of the stream, or its name, states."""
+    """What each side file of the stream states."""
     if stream.scheme.name == "Chroma":
         path = find(stream.file_name("{stem}_restart_{number}.xml", stream.number), folders)
         if path is not None and path.stat().st_size <= LARGEST_XML:
@@ -51,5 +51,3 @@ def beside(stream: HostStream, folders: Sequence[Path]) -> Iterator[Theory]:
         if path is not None:
             with open(path, encoding="latin-1") as file:
                 yield openqcd.read(file, str(path))
-    if stream.scheme.name == "HiRep":
-        yield hirep.read(stream.stem, stream.path(stream.number).name)

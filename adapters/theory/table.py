@@ -1,6 +1,5 @@
 """The theory of a configuration from all that its file says, whichever code wrote it."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -19,7 +18,8 @@ def stated(meta: Mapping[str, Any], name: str) -> Theory:
     own = of_carried(meta, "our own keys")
     if own is not None:
         return combined([own, Theory("the file", beta=meta.get("beta"))])
-    whole = combined([*_parameters(meta), *_named(meta, name)])
+    named = [hirep.read(name, name)] if meta.get("format") == "hirep" else []
+    whole = combined([*_parameters(meta), *named])
     hints = labels.read([
         ("label", meta.get("ensemble_label")), ("id", meta.get("ensemble_id")),
         ("lfn", meta.get("lfn")), ("name", name),
@@ -31,12 +31,6 @@ def stated(meta: Mapping[str, Any], name: str) -> Theory:
     if whole.beta is None and whole.other is None and meta.get("beta") is not None:
         whole = combined([whole, Theory("the file", beta=meta["beta"])])
     return whole
-
-
-def _named(meta: Mapping[str, Any], name: str) -> list[Theory]:
-    """What the names that HiRep gives to its files state."""
-    stem = re.sub(r"n\d+$", "", name)
-    return [hirep.read(stem, name)] if meta.get("format") == "hirep" else []
 
 
 def _parameters(meta: Mapping[str, Any]) -> list[Theory]:

@@ -28,6 +28,7 @@ from l2hmc_bridge.fast.cpu import (
 from l2hmc_bridge.fast.cpu.differentiated import CompiledKernels
 from l2hmc_bridge.fast.cpu.host_memory import Defects, Places, places
 from l2hmc_bridge.fast.cpu.scratch import keep_memory
+from l2hmc_bridge.fast.cpu.shapes import REAL
 from l2hmc_bridge.fast.gpu import functions as gpu_functions, heatbath as other_heatbath
 from l2hmc_bridge.fast.gpu.gradients.differentiated import KERNELS
 from l2hmc_bridge.fast.gradients import Gradients
@@ -58,7 +59,7 @@ def description() -> str:
 def backend(*tensors: Tensor | float) -> ModuleType | Gradients:
     """Who serves a call with these arguments."""
     given = [tensor for tensor in tensors if isinstance(tensor, Tensor)]
-    reals = {library.REAL.get(one.dtype) for one in given if one.ndim}  # numbers have any precision
+    reals = {REAL.get(one.dtype) for one in given if one.ndim}  # numbers have any precision
     real = reals.pop() if len(reals) == 1 else None
     if choice() != "auto" or real is None:
         return BACKENDS["torch"]

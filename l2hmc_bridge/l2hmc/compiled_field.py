@@ -135,8 +135,10 @@ class CompiledField:
     def _fits(self, name: str, field: Tensor) -> bool:
         widths = {self._name("force"): ALGEBRA, self._name("square"): ALGEBRA,
                   self._name("invariants"): 2}
-        whole = self.lattice.field(len(self.links), widths.get(name, field.shape[-2]))
-        shape = whole if name in widths else (*whole[:2], *field.shape[2:-1], whole[-1])
+        if name in widths:  # the others are of squares, whose width is the drift network's matter
+            shape = self.lattice.field(len(self.links), widths[name])
+        else:
+            shape = (len(self.links), self.lattice.blocks, *field.shape[2:-1], self.lattice.lanes)
         return field.dtype == self.lattice.dtype and field.shape == shape
 
     def _name(self, what: str) -> str:

@@ -26,15 +26,19 @@ def from_csv(path: Path) -> list[dict[str, Any]]:
     """Rows with numbers for fields that are such; an empty field is None. Raises FormatError."""
     try:
         rows = rows_of(path.read_text("utf-8-sig"))  # spreadsheets begin files with a sign for that
-    except (csv.Error, UnicodeDecodeError, FormatError) as error:
-        told = error if isinstance(error, FormatError) else f"expected CSV, found {error}"
-        raise FormatError(f"{path}: {told}") from error
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path}: expected CSV, found {error}") from error
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error
     return [{name: number(value) for name, value in row.items()} for row in rows]
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
-    """The fields of CSV by the names in its first line. Raises FormatError, csv.Error."""
-    names, *lines = list(csv.reader(text.splitlines())) or [[]]
+    """The fields of CSV by the names in its first line. Raises FormatError."""
+    try:
+        names, *lines = list(csv.reader(text.splitlines())) or [[]]
+    except csv.Error as error:
+        raise FormatError(f"expected CSV, found {error}") from error
     names = [name.strip() for name in names]
     known = [name for name in names if name]  # spreadsheets have columns without any, too
     if all(NUMBER.fullmatch(name) for name in known):

@@ -84,14 +84,13 @@ def write_aside(
     try:
         write(part)
         return maker.made(lambda: _written(part, path))
-    except OSError as error:
+    except BaseException as error:
         part.unlink(missing_ok=True)
-        raise StreamError(f"{path}: could not be written: {error.strerror or error}") from error
-    except BridgeError as error:  # of a writer, which knows the temporary name
-        part.unlink(missing_ok=True)
-        raise type(error)(str(error).replace(str(part), str(path))) from error
-    except BaseException:
-        part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            told = f"{path}: could not be written: {error.strerror or error}"
+            raise StreamError(told) from error
+        if isinstance(error, BridgeError):  # of a writer, which knows the temporary name
+            raise type(error)(str(error).replace(str(part), str(path))) from error
         raise
 
 

@@ -68,9 +68,7 @@ class GaugeAction(Noiseless):
     group: str = "su3"
 
     def __post_init__(self):
-        if not isinstance(self.beta, int | float | Tensor):
-            object.__setattr__(self, "beta", _number(self.beta))
-        _check_coupling(self.beta)
+        object.__setattr__(self, "beta", _coupling(self.beta))
         if not math.isfinite(real(self.c1)):
             raise ActionError(f"c1: expected a finite number, found {self.c1!r}")
 
@@ -86,7 +84,7 @@ class GaugeAction(Noiseless):
 
     def at(self, beta: float) -> "GaugeAction":
         """The same action at another coupling."""
-        return replace(self, beta=_number(beta))
+        return replace(self, beta=float(_coupling(beta)))
 
     @property
     def name(self) -> str:
@@ -105,7 +103,7 @@ class U1Action(Noiseless):
     group: str = "u1"
 
     def __post_init__(self):
-        _check_coupling(self.beta)
+        object.__setattr__(self, "beta", _coupling(self.beta))
 
     def __call__(self, angles: Tensor) -> Tensor:
         """S of each configuration, float64 [Nb]; LayoutError for another shape."""
@@ -118,13 +116,13 @@ class U1Action(Noiseless):
 
     def at(self, beta: float) -> "U1Action":
         """The same action at another coupling."""
-        return replace(self, beta=_number(beta))
+        return replace(self, beta=float(_coupling(beta)))
 
 
 def gauge_action(name: str, beta: float) -> GaugeAction:
     """The action called "wilson", "symanzik", "iwasaki", "dbw2" or "c1=NUMBER"; ActionError else.
     """
-    return GaugeAction(_number(beta), coefficient(name))
+    return GaugeAction(float(_coupling(beta)), coefficient(name))
 
 
 def cold_start(lattice: tuple[int, int, int, int], chains: int = 1) -> Tensor:
@@ -148,11 +146,8 @@ def normalised_change(before: Tensor, after: Tensor) -> Tensor:
     return difference / (4 * layout.volume(before))
 
 
-def _number(beta: Any) -> float:
-    _check_coupling(beta)
-    return float(beta)
-
-
-def _check_coupling(beta: Any) -> None:
+def _coupling(beta: Any) -> Any:
+    """A beta as it is, if formulas take it so, else as a float; ActionError for what is none."""
     if not 0 <= real(beta) < math.inf:
         raise ActionError(f"beta: expected a finite number >= 0, found {beta!r}")
+    return beta if isinstance(beta, int | float | Tensor) else float(beta)

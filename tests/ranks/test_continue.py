@@ -18,14 +18,6 @@ pytestmark = [pytest.mark.slow,
 HOW = ("--kernel", "hmc", "--beta", 5.7, "--steps", 2, "--tune", 2, "--seed", 5, "--threads", 1)
 
 
-def together(folder, commands):
-    """[(status, output, errors)] of each command line on two ranks: what the first one says."""
-    first, other = ranks.commands(folder, commands)
-    assert [one[0] for one in other] == [one[0] for one in first]
-    assert all(one[1:] == ("", "") for one in other)
-    return first
-
-
 def contents(folder):
     """Every file but the record, byte by byte; of the record what does not name folder or time."""
     found = {path.name: path.read_bytes() for path in folder.iterdir()
@@ -63,7 +55,7 @@ def test_updates_on_two_grids_are_those_of_one_process(tmp_path):
             alone.append(said([str(w) for w in ("sample", "--continue", one.parent / name, *more)]))
             commands.append(("sample", "--continue", two.parent / name, *more, "--ranks", grid))
         folders.append((one.parent, two.parent))
-    told = together(tmp_path, commands)
+    told = ranks.commands(tmp_path, commands)
     assert [status for status, *_ in told] == [status for status, *_ in alone] == [0] * 6, told
     for one, two in folders:
         assert contents(one) == contents(two)
@@ -81,7 +73,7 @@ def test_what_was_cut_short_is_finished_and_what_does_not_fit_refused(tmp_path):
     written.rename(two.parent / entry["files"][0]["part"])  # as if killed before it had its name
     before = sorted(os.listdir(one.parent))
     again = ("sample", "--continue", two)
-    told = together(tmp_path, [
+    told = ranks.commands(tmp_path, [
         (*again, "--ranks", "1,1,1,2"), (*again, "--ranks", "1,1,1,2"),
         ("sample", "--continue", written, "--ranks", "1,4,1,1"),
         ("sample", "--continue", written, "--ranks", "2,1,1,1"),

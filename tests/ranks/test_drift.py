@@ -42,7 +42,7 @@ def commands(folder, who):
 def test_drift_is_mended_and_phases_are_not(tmp_path):
     alone = [said(list(map(str, words))) for words in commands(tmp_path, "one")]
     grids = ("1,1,1,2", "1,2,1,1", "1,1,1,2", "1,2,1,1", "1,1,1,2")
-    told, _ = ranks.commands(tmp_path, [[*words, "--ranks", grid] for words, grid in zip(
+    told = ranks.commands(tmp_path, [[*words, "--ranks", grid] for words, grid in zip(
         commands(tmp_path, "two"), grids, strict=True)])
     assert [one[0] for one in told] == [one[0] for one in alone] == [0, 0, 0, 1, 1], told
     for found, expected in zip(told[:3], alone[:3], strict=True):

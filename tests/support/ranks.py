@@ -108,12 +108,14 @@ def command(size, *words):
 
 
 def commands(folder, lines, size=2):
-    """What each process says of each of these lines of words, [(status, output, errors)].
-
-    One after the other in the same processes: rank 0 first, then what the others say.
+    """[(status, output, errors)] of each of these lines of words, one after the other in the same
+    processes: what rank 0 says, which alone speaks.
     """
     path = folder / "commands.json"
     path.write_text(json.dumps([list(map(str, words)) for words in lines]))
     told = ended(start(size, "tests.support.verbs_worker", path, meetings=len(lines)))
     assert [status for status, *_ in told] == [0] * size, told
-    return [[tuple(json.loads(line)) for line in output.splitlines()] for _, output, _ in told]
+    first, *others = ([tuple(json.loads(line)) for line in output.splitlines()]
+                      for _, output, _ in told)
+    assert others == [[(status, "", "") for status, *_ in first]] * (size - 1)
+    return first

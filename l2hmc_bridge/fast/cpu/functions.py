@@ -89,8 +89,7 @@ def _plaquette_sums(links: Tensor) -> Tensor:
     """Sum over sites of Re tr P of the six planes, [Nb,6]: one pass over the torch layout."""
     check_links(links)
     lattice = library.lattice_of(links)
-    return lattice.sums("torch_plaquettes", links, 6,
-                        lattice.plain(links, lattice.shape(len(links))))
+    return lattice.sums("torch_plaquettes", links, 6, plain(links))
 
 
 def staples(links: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from l2hmc_bridge.errors import ActionError, LayoutError
 from l2hmc_bridge.fast import halo
 from l2hmc_bridge.fast.cpu import openmp
-from l2hmc_bridge.fast.cpu.shapes import REAL as REAL, check_field
+from l2hmc_bridge.fast.cpu.shapes import REAL, check_field
 from l2hmc_bridge.fields import part as parts, sums
 from l2hmc_bridge.fields.part import Part
 
